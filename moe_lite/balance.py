@@ -1,0 +1,76 @@
+"""Keeping every expert busy: losses, the selection bias, capacity.
+
+Notation of Switch Transformers (arXiv 2101.03961, equations 4 to 6): f_i is the share of assignments that go to
+expert i, P_i the mean score that tokens give it.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from moe_lite.routing import Routing
+
+
+def load_balancing_loss(scores: Tensor, expert_ids: Tensor, *, count: str = "per_assignment") -> Tensor:
+    """E · sum_i f_i · P_i for one layer.
+
+    scores (N, E), rows summing to 1; expert_ids, any shape, the experts chosen for these tokens -> scalar.
+    count says what f is divided by: "per_assignment" by N·K (the papers; uniform scores give 1), "per_token" by N
+    (Hugging Face's Mixtral; uniform scores give K). f carries no gradient: only P can move.
+    It has no lower bound at 1: f and P can point in opposite directions.
+    """
+    if count not in ("per_assignment", "per_token"):
+        raise ValueError(f"count is {count!r}, expected 'per_assignment' or 'per_token'.")
+    n_tokens, n_experts = scores.shape
+    counts = torch.bincount(expert_ids.flatten(), minlength=n_experts).to(scores.dtype)  # (E,)
+    share = counts / (expert_ids.numel() if count == "per_assignment" else n_tokens)  # (E,) f
+    return n_experts * (share * scores.mean(dim=0)).sum()
+
+
+def router_z_loss(logits: Tensor) -> Tensor:
+    """Mean over tokens of (log sum_i exp z_i)²: keeps logits small (ST-MoE, arXiv 2202.08906, eq. 5).
+
+    logits (N, E) -> scalar.
+    """
+    return logits.logsumexp(dim=-1).square().mean()
+
+
+def auxiliary_losses(routing: Routing) -> tuple[Tensor, Tensor]:
+    """Balancing loss and z-loss of one layer, padding left out -> two scalars.
+
+    Sigmoid scores are divided by their sum first, as DeepSeek-V3 does for its balancing loss.
+    """
+    scores, logits, expert_ids = routing.scores, routing.logits, routing.expert_ids
+    if routing.token_mask is not None:
+        scores, logits = scores[routing.token_mask], logits[routing.token_mask]
+        expert_ids = expert_ids[routing.token_mask[routing.token_ids]]
+    scores = scores / scores.sum(dim=-1, keepdim=True).clamp(min=1e-20)  # softmax rows already sum to 1
+    return load_balancing_loss(scores, expert_ids), router_z_loss(logits)
+
+
+@torch.no_grad()
+def update_selection_bias_(bias: Tensor, load: Tensor, step: float) -> Tensor:
+    """Move the bias (E,) of overloaded experts down and of underloaded ones up by `step`, in place.
+
+    load (E,): assignments over the whole batch. DeepSeek-V3 (arXiv 2412.19437, section 2.1.2); called by the trainer.
+    """
+    load = load.to(bias.dtype)
+    return bias.add_(step * (load.mean() - load).sign())
+
+
+def expert_capacity(n_tokens: int, k: int, n_experts: int, factor: float) -> int:
+    """C: how many assignments an expert takes, `factor` times the fair share, rounded up."""
+    return math.ceil(factor * n_tokens * k / n_experts)
+
+
+def drop_over_capacity(routing: Routing, capacity: int) -> Routing:
+    """The same routing with `kept` False for all but the first `capacity` tokens of each expert, by position.
+
+    Earlier tokens come first, so what happens to a token never depends on later ones of its row.
+    """
+    sizes = torch.bincount(routing.expert_ids, minlength=routing.n_experts)  # (E,)
+    starts = sizes.cumsum(0) - sizes  # (E,) where each expert's assignments begin
+    place = torch.arange(len(routing.expert_ids), device=sizes.device) - starts[routing.expert_ids]  # (A,)
+    return replace(routing, kept=place < capacity)

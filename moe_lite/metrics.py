@@ -1,0 +1,73 @@
+"""What is measured: how evenly experts are used, and what a model holds and activates."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from moe_lite.experts import SwiGLU
+from moe_lite.transformer import MoELanguageModel
+
+DEAD_BELOW = 0.01  # of the mean load
+
+
+def load_cv(load: Tensor) -> Tensor:
+    """Coefficient of variation of the load over experts, population form.
+
+    load (..., E), assignments an expert -> (...). 0 is even; full collapse onto K experts gives sqrt(E/K − 1).
+    """
+    load = load.double()
+    return load.std(dim=-1, correction=0) / load.mean(dim=-1)
+
+
+def max_violation(load: Tensor) -> Tensor:
+    """How far the fullest expert is above the mean, as a share of the mean: 0 is even. (..., E) -> (...)."""
+    load = load.double()
+    return load.amax(dim=-1) / load.mean(dim=-1) - 1
+
+
+def load_entropy(load: Tensor) -> Tensor:
+    """Entropy of the load over log E: 1 is even, 0 is one expert. (..., E) -> (...)."""
+    share = load.double() / load.double().sum(dim=-1, keepdim=True)
+    return torch.special.entr(share).sum(dim=-1) / torch.tensor(float(load.shape[-1])).log()
+
+
+def dead_experts(load: Tensor) -> Tensor:
+    """How many experts get less than 1 % of the mean load. (..., E) -> (...) int64."""
+    load = load.double()
+    return (load < DEAD_BELOW * load.mean(dim=-1, keepdim=True)).sum(dim=-1)
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Parameters of a model. Both vocabulary matrices are counted, in `total` and in `active`."""
+
+    total: int
+    active: int  # what works on one token: everything but the experts that were not chosen
+    experts: int
+    router: int
+
+
+def count_parameters(model: MoELanguageModel) -> ParameterCount:
+    """Counted from the modules themselves."""
+    total = _numel(model)
+    layers = [block.feed_forward for block in model.blocks if not isinstance(block.feed_forward, SwiGLU)]
+    experts = sum(_numel(layer.experts) for layer in layers)
+    router = sum(_numel(layer.router) for layer in layers)
+    idle = experts * (model.config.n_experts - model.config.top_k) // model.config.n_experts if layers else 0
+    return ParameterCount(total=total, active=total - idle, experts=experts, router=router)
+
+
+def flops_per_token(model: MoELanguageModel, context: int) -> int:
+    """Multiply-adds of the forward pass for one token, times two, with `context` tokens to attend to.
+
+    Matrix products only: 2 for each active weight (the input embedding is a lookup) plus attention's scores and mix.
+    """
+    config = model.config
+    weights = count_parameters(model).active - _numel(model.embed)
+    attention = 2 * config.n_layers * config.n_heads * config.d_head * context
+    return 2 * (weights + attention)
+
+
+def _numel(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

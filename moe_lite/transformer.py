@@ -1,0 +1,238 @@
+"""The language model around the sparse layer: embeddings, attention, blocks, losses, generation.
+
+A Llama-style decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU); with experts it is Mixtral's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from moe_lite.balance import auxiliary_losses
+from moe_lite.config import ModelConfig
+from moe_lite.experts import Experts, SwiGLU
+from moe_lite.moe import MoELayer
+from moe_lite.routing import Router, Routing, TopK
+
+
+@dataclass
+class LMOutput:
+    """What one forward pass gives. `loss = cross_entropy + balance_coef · balance_loss + z_coef · z_loss`.
+
+    The terms are raw, each the mean over MoE layers; None without targets. `routing` has one entry a MoE layer.
+    """
+
+    logits: Tensor  # (B, T, V)
+    loss: Tensor | None = None
+    cross_entropy: Tensor | None = None
+    balance_loss: Tensor | None = None
+    z_loss: Tensor | None = None
+    routing: list[Routing] = field(default_factory=list)
+
+
+class KVCache:
+    """Keys and values of the tokens seen so far, one pair a layer."""
+
+    def __init__(self, n_layers: int):
+        self.layers: list[tuple[Tensor, Tensor] | None] = [None] * n_layers
+
+    def __len__(self) -> int:
+        return 0 if self.layers[0] is None else self.layers[0][0].shape[2]
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """k, v (B, H_kv, T_new, S) -> all keys and values of this layer so far (B, H_kv, T, S)."""
+        if self.layers[layer] is not None:
+            past_k, past_v = self.layers[layer]
+            k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
+        self.layers[layer] = (k, v)
+        return k, v
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x²) + eps) · weight, in float32 (Zhang & Sennrich 2019). (..., D) -> (..., D)."""
+
+    def __init__(self, d_model: int, eps: float):
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(d_model)), eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        return self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+
+
+def rotate(x: Tensor, start: int, theta: float) -> Tensor:
+    """Rotary positions (RoFormer, arXiv 2104.09864): pair i of a head turns by position · theta^(-2i/S).
+
+    x (B, H, T, S) whose first token stands at position `start`; pairs are (i, i + S/2), as in Llama -> same shape.
+    """
+    T, S = x.shape[-2:]
+    speed = theta ** (-torch.arange(0, S, 2, device=x.device).float() / S)  # (S/2,)
+    angle = torch.arange(start, start + T, device=x.device).float()[:, None] * speed  # (T, S/2)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    a, b = x.chunk(2, dim=-1)  # (B, H, T, S/2) each
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+class Attention(nn.Module):
+    """Causal self-attention; groups of query heads share a key and value head (arXiv 2305.13245)."""
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        d, s = config.d_model, config.d_head
+        self.config, self.layer = config, layer
+        self.query = nn.Linear(d, config.n_heads * s, bias=False)
+        self.key = nn.Linear(d, config.n_kv_heads * s, bias=False)
+        self.value = nn.Linear(d, config.n_kv_heads * s, bias=False)
+        self.out = nn.Linear(config.n_heads * s, d, bias=False)
+
+    def forward(self, x: Tensor, cache: KVCache | None, start: int) -> Tensor:
+        """x (B, T, D) at positions start, start + 1, … -> (B, T, D)."""
+        q, k, v = (
+            part(x).unflatten(-1, (-1, self.config.d_head)).transpose(1, 2)  # (B, H or H_kv, T, S)
+            for part in (self.query, self.key, self.value)
+        )
+        q, k = rotate(q, start, self.config.rope_theta), rotate(k, start, self.config.rope_theta)
+        if cache is not None:
+            k, v = cache.append(self.layer, k, v)  # (B, H_kv, T_past + T, S)
+        mask = None
+        if start and x.shape[1] > 1:  # several new tokens after cached ones: token i sees start + i + 1 keys
+            mask = torch.ones(x.shape[1], k.shape[2], dtype=torch.bool, device=x.device).tril(start)  # (T, T_past + T)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=start == 0, enable_gqa=True)
+        return self.out(y.transpose(1, 2).flatten(2))  # (B, T, D)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + feed-forward(norm(x)); the feed-forward is dense or sparse."""
+
+    def __init__(self, config: ModelConfig, layer: int, top_k_fn: TopK | None):
+        super().__init__()
+        self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
+        self.attention = Attention(config, layer)
+        self.feed_forward_norm = RMSNorm(config.d_model, config.norm_eps)
+        if config.is_dense:
+            self.feed_forward = SwiGLU(config.d_model, config.d_expert)
+        else:
+            self.feed_forward = build_moe_layer(config, layer, top_k_fn)
+
+    def forward(self, x: Tensor, cache, start: int, **router_options) -> tuple[Tensor, Routing | None]:
+        x = x + self.attention(self.attention_norm(x), cache, start)  # (B, T, D)
+        h = self.feed_forward_norm(x)  # (B, T, D)
+        if isinstance(self.feed_forward, SwiGLU):
+            return x + self.feed_forward(h), None
+        y, routing = self.feed_forward(h, **router_options)
+        return x + y, routing
+
+
+def build_moe_layer(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None) -> MoELayer:
+    """The sparse layer that `config` describes, with parameters not yet initialised."""
+    router = Router(
+        config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
+        layer=layer, score=config.score, order=config.order, renorm=config.renorm, scale=config.routed_scale,
+        n_groups=config.n_groups, topk_groups=config.topk_groups, top_k_fn=top_k_fn,
+    )  # fmt: skip
+    experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation)
+    shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
+    return MoELayer(router, experts, shared, capacity=config.capacity_factor, gate_on=config.gate_on)
+
+
+class MoELanguageModel(nn.Module):
+    """Token ids in, logits of the next token out, and a Routing for each sparse layer on the way."""
+
+    def __init__(self, config: ModelConfig, *, top_k_fn: TopK | None = None, seed: int = 0):
+        """top_k_fn (the signature of `routing.top_k_route`) takes the place of the package's choice in every router."""
+        super().__init__()
+        self.config = config
+        self.embed = nn.Embedding(config.vocab_size, config.d_model)
+        self.blocks = nn.ModuleList(Block(config, layer, top_k_fn) for layer in range(config.n_layers))
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
+        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self._initialise(torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Normal(0, init_std); what writes to the residual stream is smaller by sqrt(2L), as in GPT-2."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                writes = name.endswith(("attention.out.weight", "down"))
+                std = self.config.init_std / ((2 * self.config.n_layers) ** 0.5 if writes else 1)
+                parameter.normal_(0, std, generator=generator)
+
+    def forward(
+        self,
+        ids: Tensor,
+        targets: Tensor | None = None,
+        *,
+        top_k: int | None = None,
+        cache: KVCache | None = None,
+        token_mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> LMOutput:
+        """ids (B, T) int64 -> LMOutput.
+
+        targets     (B, T), already shifted: targets[b, t] follows ids[b, t]; −100 is not counted
+        top_k       experts a token for this call instead of the configured number
+        cache       filled and read in place; ids are then the tokens that follow what it holds
+        token_mask  (B, T) bool, False for padding on the right: left out of loads and balancing
+        generator   for router jitter in training
+        """
+        start = 0 if cache is None else len(cache)
+        self._check(ids, start, top_k)
+        x = self.embed(ids)  # (B, T, D)
+        routings = []
+        for block in self.blocks:
+            x, routing = block(x, cache, start, token_ids=ids, top_k=top_k, token_mask=token_mask, generator=generator)
+            if routing is not None:
+                routings.append(routing)
+        logits = self.head(self.norm(x))  # (B, T, V)
+        if targets is None:
+            return LMOutput(logits, routing=routings)
+        return self._losses(logits, targets, routings)
+
+    def _losses(self, logits: Tensor, targets: Tensor, routings: list[Routing]) -> LMOutput:
+        cross_entropy = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100)
+        if not routings:
+            zero = cross_entropy.new_zeros(())
+            return LMOutput(logits, cross_entropy, cross_entropy, zero, zero, [])
+        balance, z = (torch.stack(terms).mean() for terms in zip(*map(auxiliary_losses, routings), strict=True))
+        loss = cross_entropy + self.config.balance_coef * balance + self.config.z_coef * z
+        return LMOutput(logits, loss, cross_entropy, balance, z, routings)
+
+    def _check(self, ids: Tensor, start: int, top_k: int | None) -> None:
+        if ids.dim() != 2 or ids.is_floating_point() or 0 in ids.shape:
+            raise ValueError(
+                f"ids have shape {tuple(ids.shape)}, dtype {ids.dtype}; expected (B, T) integers, B, T ≥ 1."
+            )
+        if start + ids.shape[1] > self.config.context_length:
+            raise ValueError(f"{start + ids.shape[1]} tokens, but context_length is {self.config.context_length}.")
+        if top_k is not None and not 1 <= top_k <= self.config.n_experts:
+            raise ValueError(f"top_k is {top_k}, expected a number from 1 to n_experts={self.config.n_experts}.")
+
+    @torch.no_grad()
+    def generate(
+        self, ids: Tensor, n_tokens: int, *, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Tensor, LMOutput]]:
+        """Yield one new token at a time: its id (B,) and the LMOutput that it was drawn from.
+
+        ids (B, T) is the prompt; temperature 0 takes the most probable token. Runs in evaluation mode and leaves the
+        mode as it was. Raises ValueError when prompt and new tokens do not fit into context_length.
+        """
+        if ids.shape[1] + n_tokens > self.config.context_length:
+            raise ValueError(
+                f"{ids.shape[1]} tokens of prompt + {n_tokens} new, but context_length is {self.config.context_length}."
+            )
+        cache, was_training = KVCache(self.config.n_layers), self.training
+        self.eval()
+        try:
+            for _ in range(n_tokens):
+                output = self(ids, cache=cache)
+                last = output.logits[:, -1].float()  # (B, V)
+                if temperature == 0:
+                    token = last.argmax(dim=-1)  # (B,)
+                else:
+                    token = torch.multinomial((last / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
+                yield token, output
+                ids = token[:, None]  # (B, 1)
+        finally:
+            self.train(was_training)
