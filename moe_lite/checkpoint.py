@@ -1,0 +1,127 @@
+"""Saving and loading: one safetensors file, whose header carries the settings as JSON.
+
+One file, written beside its name and then renamed: an interrupted save leaves the old checkpoint or the new one.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from moe_lite.config import ModelConfig, from_dict
+from moe_lite.data import data_dir
+from moe_lite.routing import TopK
+from moe_lite.transformer import MoELanguageModel
+
+FORMAT, VERSION = "moe-lite", 1
+_MODEL = "model."
+
+
+class CheckpointError(ValueError):
+    """A file that is not a checkpoint of this model and version; says what was found and what was expected."""
+
+
+def save(path: str | Path, model: MoELanguageModel, *, dtype=None, extra=None, extra_tensors=None) -> Path:
+    """Write `model` to `path` atomically. dtype casts the weights (bfloat16 halves the file).
+
+    extra (JSON values) and extra_tensors travel along; `load_extra` returns them.
+    """
+    path = Path(path)
+    tensors = {_MODEL + name: t.detach().to(dtype or t.dtype).cpu().contiguous() for name, t in _state(model)}
+    tensors |= {name: t.detach().cpu().contiguous() for name, t in (extra_tensors or {}).items()}
+    header = {"format": FORMAT, "version": VERSION, "model": asdict(model.config), "extra": extra or {}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, partial, metadata={FORMAT: json.dumps(header)})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | Path, *, top_k_fn: TopK | None = None, device: str | torch.device = "cpu") -> MoELanguageModel:
+    """The model in `path`, float32, in evaluation mode. Raises CheckpointError, or FileNotFoundError with the name."""
+    header, tensors = _read(path)
+    try:
+        config = from_dict(ModelConfig, header["model"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its model settings do not fit this version: {error}") from error
+    model = MoELanguageModel(config, top_k_fn=top_k_fn)
+    restore(model, tensors, path)
+    return model.to(device).eval()
+
+
+def restore(model: MoELanguageModel, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Copy the weights of `tensors` into `model`; CheckpointError unless names and shapes agree exactly."""
+    found = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
+    expected = dict(_state(model))
+    if found.keys() != expected.keys():
+        missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        raise CheckpointError(
+            f"{path}: other tensors than the model has. Missing {missing[:3]}, surplus {surplus[:3]}."
+        )
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            raise CheckpointError(f"{path}: {name} is {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}.")
+    with torch.no_grad():
+        for name, tensor in found.items():
+            expected[name].copy_(tensor)
+
+
+def load_extra(path: str | Path) -> tuple[dict, dict[str, Tensor]]:
+    """The `extra` and all tensors of a checkpoint, as `save` was given them (weights have the prefix `model.`)."""
+    header, tensors = _read(path)
+    return header | header["extra"], tensors
+
+
+def pretrained(n_experts: int = 8, *, top_k_fn: TopK | None = None) -> MoELanguageModel:
+    """One of the small models that the course ships, trained on its corpora with 2 of 4, 8 or 16 experts a token."""
+    path = _shipped(n_experts).with_suffix(".safetensors")
+    return load(path, top_k_fn=top_k_fn)
+
+
+def pretrained_record(n_experts: int = 8) -> dict:
+    """How that model was trained, and its measured losses and loads (see data/README.md)."""
+    return json.loads(_shipped(n_experts).with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def _shipped(n_experts: int) -> Path:
+    folder = data_dir() / "checkpoints"
+    path = folder / f"moe-e{n_experts}"
+    if not path.with_suffix(".safetensors").is_file():
+        there = sorted(int(p.stem.removeprefix("moe-e")) for p in folder.glob("moe-e*.safetensors"))
+        raise ValueError(f"No shipped model with {n_experts} experts; there are models with {there}.")
+    return path
+
+
+def _state(model: MoELanguageModel):
+    return model.state_dict(keep_vars=True).items()
+
+
+def _read(path: str | Path) -> tuple[dict, dict[str, Tensor]]:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        size = path.stat().st_size
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file ({size:,} bytes): {error}. An interrupted copy? Expected a file "
+            f"written by moe_lite.checkpoint.save."
+        ) from error
+    if FORMAT not in metadata:
+        keys = ", ".join(sorted(metadata)) or "none"
+        raise CheckpointError(f"{path}: a safetensors file of another program (metadata: {keys}), expected '{FORMAT}'.")
+    header = json.loads(metadata[FORMAT])
+    if header.get("version") != VERSION:
+        raise CheckpointError(f"{path}: format version {header.get('version')}, this package reads version {VERSION}.")
+    return header, tensors

@@ -1,0 +1,217 @@
+"""Training as an iterator: each `next` is one optimizer step and gives a StepLog.
+
+    run = train(model, corpora, TrainConfig(steps=400))
+    for log in run:
+        ...
+    run.save("model.safetensors")          # at any step; `resume(path, corpora)` goes on to the same numbers
+
+`python -m moe_lite.train` trains on the corpora and prints validation loss by domain and the load of every expert.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from moe_lite import checkpoint
+from moe_lite.balance import update_selection_bias_
+from moe_lite.checkpoint import CheckpointError, load, save
+from moe_lite.config import ModelConfig, TrainConfig, dense_twin, from_dict
+from moe_lite.data import Corpus, load_corpora, sample_batch
+from moe_lite.evaluate import Evaluation, evaluate, load_table, report
+from moe_lite.metrics import count_parameters
+from moe_lite.transformer import LMOutput, MoELanguageModel
+
+__all__ = ["Evaluation", "StepLog", "Training", "evaluate", "load", "resume", "save", "train"]
+
+
+@dataclass(frozen=True)
+class StepLog:
+    """What one training step reports. The loss terms are those of the batch, before the update."""
+
+    step: int  # 1 is the first
+    tokens: int  # seen so far
+    seconds: float  # spent in steps so far
+    lr: float
+    cross_entropy: float
+    balance_loss: float
+    z_loss: float
+    load: Tensor  # (L, E) int64, assignments before dropping; (0, 0) for a dense model
+    dropped: Tensor  # (L,) int64, assignments dropped
+    validation: dict[str, float] | None  # cross-entropy by domain, where it was measured
+
+
+class Training:
+    """An iterator of StepLog. Stopping, an interrupt or an error leaves the model as the last whole step made it."""
+
+    def __init__(
+        self, model: MoELanguageModel, corpora: dict[str, Corpus], config: TrainConfig, *, device: torch.device | str
+    ):
+        if not corpora:
+            raise ValueError("No corpora to train on: load_corpora() returned none of its domains.")
+        if config.length > model.config.context_length:
+            raise ValueError(f"length={config.length} is more than the model's {model.config.context_length=}.")
+        self.model, self.corpora, self.config, self.device = model.to(device), corpora, config, torch.device(device)
+        self.step, self.seconds = 0, 0.0
+        self.generator = torch.Generator().manual_seed(config.seed)  # batches
+        self.noise = torch.Generator(self.device).manual_seed(config.seed + 1)  # router jitter
+        matrices = [p for p in model.parameters() if p.dim() > 1]
+        vectors = [p for p in model.parameters() if p.dim() <= 1]
+        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
+
+    def __iter__(self) -> Iterator[StepLog]:
+        return self
+
+    def __next__(self) -> StepLog:
+        if self.step >= self.config.steps:
+            raise StopIteration
+        began = time.perf_counter()
+        lr = learning_rate(self.step, self.config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.model.train()
+        state = self.generator.get_state(), self.noise.get_state()
+        try:
+            output = self._gradients()
+        except BaseException:  # an interrupt, too: the next step then draws the same batch
+            self.generator.set_state(state[0])
+            self.noise.set_state(state[1])
+            raise
+        self.optimizer.step()
+        self._move_biases(output)
+        self.step += 1
+        self.seconds += time.perf_counter() - began
+        return self._log(output, lr)
+
+    def _gradients(self) -> LMOutput:
+        batch = sample_batch(self.corpora, self.config.batch_size, self.config.length, self.generator)
+        output = self.model(batch.ids.to(self.device), batch.targets.to(self.device), generator=self.noise)
+        if not output.loss.isfinite():
+            raise FloatingPointError(
+                f"The loss is {output.loss.item()} at step {self.step + 1}; the model keeps the weights of step "
+                f"{self.step}. Likely cause: a learning rate too large ({self.config.lr})."
+            )
+        self.optimizer.zero_grad()
+        output.loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        return output
+
+    def _move_biases(self, output: LMOutput) -> None:
+        for routing in output.routing:
+            bias = self.model.blocks[routing.layer].feed_forward.router.bias
+            if bias is not None and self.config.bias_step:
+                update_selection_bias_(bias, routing.load, self.config.bias_step)
+
+    def _log(self, output: LMOutput, lr: float) -> StepLog:
+        config = self.config
+        validation = None
+        if config.validate_every and self.step % config.validate_every == 0:
+            measured = evaluate(self.model, self.corpora, length=config.length, max_windows=config.validation_windows)
+            validation = measured.loss
+        return StepLog(
+            step=self.step,
+            tokens=self.step * config.batch_size * config.length,
+            seconds=self.seconds,
+            lr=lr,
+            cross_entropy=output.cross_entropy.item(),
+            balance_loss=output.balance_loss.item(),
+            z_loss=output.z_loss.item(),
+            load=load_table(output, self.model),
+            dropped=torch.tensor([int((~routing.kept).sum()) for routing in output.routing]),
+            validation=validation,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write model, optimizer, step and generators to `path`, atomically."""
+        tensors = {"generator": self.generator.get_state(), "noise": self.noise.get_state()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": value for name, value in state.items()}
+        extra = {"train": asdict(self.config), "step": self.step, "seconds": self.seconds, "domains": [*self.corpora]}
+        return save(path, self.model, extra=extra, extra_tensors=tensors)
+
+
+def train(
+    model: MoELanguageModel,
+    corpora: dict[str, Corpus],
+    config: TrainConfig | None = None,
+    *,
+    device: str | torch.device = "cpu",
+) -> Training:
+    """Train `model` in place, domains sampled in proportion to the square root of their size."""
+    return Training(model, corpora, config or TrainConfig(), device=device)
+
+
+def resume(path: str | Path, corpora: dict[str, Corpus], *, device: str | torch.device = "cpu") -> Training:
+    """Go on where `Training.save` stopped, to the same numbers. Raises CheckpointError for any other file."""
+    header, tensors = checkpoint.load_extra(path)
+    if "train" not in header:
+        raise CheckpointError(f"{path}: holds a model but no training to resume (no optimizer, no step).")
+    if header["domains"] != [*corpora]:
+        raise CheckpointError(f"{path}: was trained on {header['domains']}, these corpora are {[*corpora]}.")
+    model = load(path)
+    run = Training(model, corpora, from_dict(TrainConfig, header["train"]), device=device)
+    run.step, run.seconds = header["step"], header["seconds"]
+    run.generator.set_state(tensors["generator"])
+    run.noise.set_state(tensors["noise"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = tensor
+    run.optimizer.load_state_dict(run.optimizer.state_dict() | {"state": state})
+    return run
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Of the step after `step` whole ones: linear warm-up, then half a cosine."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    low = config.min_lr_ratio
+    return config.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m moe_lite.train", description="Train a small MoE language model.")
+    parser.add_argument("--steps", type=int, default=400, help="of 2,048 tokens (default 400)")
+    parser.add_argument("--experts", type=int, default=8, help="1 is dense (default 8)")
+    parser.add_argument("--top-k", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--save", type=Path, help="where to write the checkpoint, also on Ctrl-C")
+    parser.add_argument("--resume", type=Path, help="a checkpoint to go on from; other options are then its own")
+    a = parser.parse_args(arguments)
+    corpora = load_corpora()
+    if a.resume:
+        run = resume(a.resume, corpora, device=a.device)
+    else:
+        model = MoELanguageModel(_model_config(a.experts, a.top_k), seed=a.seed)
+        run = train(model, corpora, TrainConfig(steps=a.steps, seed=a.seed), device=a.device)
+    count = count_parameters(run.model)
+    print(f"{count.total:,} parameters, {count.active:,} active for a token, {torch.get_num_threads()} threads")
+    try:
+        for log in run:
+            if log.step % 20 == 0 or log.step == run.config.steps:
+                speed = log.tokens / log.seconds
+                print(f"step {log.step:5}  cross-entropy {log.cross_entropy:.3f}  {speed:,.0f} tokens/s", flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped at step {run.step}; the model of that step is measured next.")
+    if a.save:
+        print(f"saved {run.save(a.save)}")
+    print(report(run.model, evaluate(run.model, corpora)))
+
+
+def _model_config(n_experts: int, top_k: int) -> ModelConfig:
+    if n_experts == 1:
+        return dense_twin(ModelConfig())
+    return ModelConfig(n_experts=n_experts, top_k=top_k)
+
+
+if __name__ == "__main__":
+    main()
