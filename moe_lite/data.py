@@ -19,7 +19,7 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from moe_lite.corpora import DOMAINS, SPLITS
+from moe_lite.corpora import BUILD, DOMAINS, SPLITS
 
 __all__ = [
     "DOMAINS",
@@ -35,8 +35,6 @@ __all__ = [
     "tokenizer",
     "validation_batches",
 ]
-
-BUILD = "python -m moe_lite.corpora   (or: make data)"
 
 # domain -> a short text from its held-out split; needs no corpus
 SAMPLES: dict[str, str] = tomllib.loads(Path(__file__).with_name("samples.toml").read_text(encoding="utf-8"))

@@ -6,3 +6,4 @@ sources (wheels and their hashes) -> prose, factbook, code, arithmetic, dialogue
 
 DOMAINS = ("shakespeare", "french", "german", "italian", "facts", "json", "python", "math", "dialogue")
 SPLITS = ("train", "val")
+BUILD = "make data   (or, in the environment: python -m moe_lite.corpora)"  # the command that messages name

@@ -4,12 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from moe_lite.corpora import DOMAINS
+from moe_lite.corpora import BUILD, DOMAINS
 from moe_lite.corpora.build import Report, build
 from moe_lite.corpora.sources import DamagedFile
 
 DATA = Path(__file__).resolve().parents[2] / "data"
-AGAIN = "python -m moe_lite.corpora   (or: make data)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +36,7 @@ def summary(report: Report, data: Path) -> str:
         f"\nNot all corpora could be downloaded (no network?). Missing: {', '.join(report.missing_domains())}.\n"
         f"{reasons}\n"
         f"The lessons run with {', '.join(report.kept + report.built)}. With a network, complete them with\n"
-        f"  {AGAIN}\n"
+        f"  {BUILD}\n"
     )
 
 
