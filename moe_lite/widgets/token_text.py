@@ -1,0 +1,100 @@
+"""Text as the token viewer shows it: each token's face, the sections it came from, and the windows a model reads."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from moe_lite import data
+
+PAGE = 512  # tokens shown at once
+
+
+@dataclass(frozen=True)
+class Face:
+    """How one token looks. `text` may hold line breaks; `blank`: nothing but white space, drawn as signs."""
+
+    text: str
+    gap: bool = False  # a leading space, drawn as a gap before the token
+    blank: bool = False
+    part_of: str = ""  # the character that this token holds only some bytes of
+
+
+@dataclass(frozen=True)
+class TokenText:
+    """A text in tokens. Sections are (name, start, stop) in tokens; each is read by itself, from an empty context."""
+
+    ids: tuple[int, ...]  # N token ids
+    faces: tuple[Face, ...]  # N
+    sections: tuple[tuple[str, int, int], ...]
+
+    def windows(self, length: int, first: int, stop: int) -> list[tuple[int, int]]:
+        """The pieces (start, stop) of at most `length` tokens that hold the tokens first…stop−1.
+
+        A window never spans two sections; inside a section it starts at a multiple of `length`.
+        """
+        cuts = [
+            (start, min(start + length, end)) for _, begin, end in self.sections for start in range(begin, end, length)
+        ]
+        return [(start, end) for start, end in cuts if start < stop and end > first]
+
+
+@lru_cache(maxsize=16)
+def token_text(sections: tuple[tuple[str, str], ...]) -> TokenText:
+    """(name, text) pairs -> TokenText. Any text is fine: empty, emoji, control characters, half surrogate pairs."""
+    ids, faces, spans = [], [], []
+    for name, text in sections:
+        piece_ids = data.encode(text)
+        spans.append((name, len(ids), len(ids) + len(piece_ids)))
+        owners = _split_characters(data.token_bytes(piece_ids))
+        for piece, owner in zip(data.token_pieces(piece_ids), owners, strict=True):
+            faces.append(face(piece, owner))
+        ids.extend(piece_ids)
+    return TokenText(tuple(ids), tuple(faces), tuple(span for span in spans if span[1] < span[2]))
+
+
+def face(piece: str, part_of: str = "") -> Face:
+    """What a token shows: a leading space is a gap, white space alone gets signs, what is invisible gets its number.
+
+    Where tokens share a character, each shows its own bytes as ⟨c3⟩ and names the character in `part_of`.
+    """
+    if piece.isspace():
+        return Face("".join(_SIGNS.get(c, _visible(c)) for c in piece), blank=True)
+    gap = piece.startswith(" ")
+    shown = "".join("↵\n" if c == "\n" else _visible(c) for c in piece[gap:])
+    if unicodedata.combining(shown[0]):
+        shown = "\u25cc" + shown  # a dotted circle for the mark to stand on, instead of the gap
+    return Face(shown, gap, part_of=part_of)
+
+
+_SIGNS = {" ": "·", "\n": "↵\n", "\t": "→"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, direction marks, joiners, unassigned, separators
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Zs" and character != " ":
+        return "␣"  # a space of another kind
+    if category in _HIDDEN:
+        return f"⟨{ord(character):02x}⟩"
+    return character
+
+
+def _split_characters(pieces: Sequence[bytes]) -> list[str]:
+    """For each token the character that it shares with a neighbour, or "" if it holds whole characters only."""
+    owners, position, ends = [""] * len(pieces), 0, []
+    for piece in pieces:
+        position += len(piece)
+        ends.append(position)
+    position = token = 0
+    for character in b"".join(pieces).decode():
+        stop = position + len(character.encode())
+        while ends[token] <= position:
+            token += 1
+        last = token
+        while ends[last] < stop:
+            last += 1
+        if last > token:
+            owners[token : last + 1] = [character] * (last + 1 - token)
+        position = stop
+    return owners
