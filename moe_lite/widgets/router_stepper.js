@@ -7,7 +7,7 @@ function render({ model, el: host }) {
   root.classList.add("stepper");
   const problem = errorBox();
   const note = el("p", { class: "note", role: "status" });
-  const reading = readingLine(() => model.get("n_experts"));
+  const reading = readingLine(() => model.get("parts").grips?.values.length ?? 8);
   const asking = asker(model, root, (text) => { note.textContent = text; });
   let gesture = model.get("gesture");
   const ask = (values) => asking.ask({ ...values, gesture });
@@ -47,7 +47,7 @@ function render({ model, el: host }) {
     problem.set(model.get("error"));
     note.textContent = parts.note ?? "";
     if (!asking.waiting()) follow(n);
-    place.textContent = `token ${model.get("token") + 1} of ${fixed.tokens}`;
+    place.textContent = `token ${(parts.token ?? 0) + 1} of ${fixed.tokens}`;
     [before.data, token.textContent, after.data] = parts.sentence ?? ["", "", ""];
     tokens.hidden = fixed.tokens === 0;
     putBack.hidden = Object.keys(model.get("edits")).length === 0;

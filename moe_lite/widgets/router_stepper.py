@@ -3,23 +3,21 @@
 import html
 import math
 
-import torch
 from torch import Tensor
-from traitlets import Bool, Dict, Enum, Float, Int, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, Unicode, validate
 
 from moe_lite.checkpoint import pretrained
 from moe_lite.routing import TopK, top_k_route
 from moe_lite.transformer import MoELanguageModel
 from moe_lite.widgets.base import MoEWidget, badge_html, script, style
+from moe_lite.widgets.stepper_rows import given_rows, model_rows
 from moe_lite.widgets.stepper_svg import FOOT, ROW, TOP, WIDEST, Drawing, columns_for
 from moe_lite.widgets.stepper_view import RULES, Step, name_of, step_view
 from moe_lite.widgets.stepper_words import EMPTY, notes, number, ordinal, reading_parts, setting_text
-from moe_lite.widgets.token_text import Face, token_text
-from moe_lite.widgets.token_words import code, plain, rich
+from moe_lite.widgets.token_words import plain, rich
 
 SENTENCE = "Are we all met? def area(r): return"
 MOST_EXPERTS = 16
-NEARBY = 32  # characters of the sentence that are shown on each side of the token
 TEMPERATURES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0)
 
 
@@ -53,12 +51,17 @@ class RouterStepper(MoEWidget):
     rule = Enum(list(RULES), default_value="softmax", help="The order of scoring and choosing.").tag(sync=True)
     renorm = Bool(True, help="Divide the kept scores by their sum.").tag(sync=True)
     token = Int(0, help="The token's place in the sentence, from 0; negative from the end.").tag(sync=True)
-    edits = Dict(key_trait=Unicode(), value_trait=Float(), help="Logits moved by hand, by expert.").tag(sync=True)
+    edits = Dict(help="Logits moved by hand, {expert: logit}.").tag(sync=True)
     width = Int(WIDEST, help="px that there are for the figure; the script measures them.").tag(sync=True)
     gesture = Int(help="Counts presses: moves of one press are one move, and share their ticks.").tag(sync=True)
     figure = Unicode(help="The SVG.").tag(sync=True)
     parts = Dict(help="The reading line in pieces, the note, the token, where logits can be dragged.").tag(sync=True)
     fixed = Dict(help="What does not change: temperatures, rules, how many experts and tokens.").tag(sync=True)
+
+    @validate("edits")
+    def _keyed_as_in_json(self, proposal: dict) -> dict[str, float]:
+        """{3: 1} is {"3": 1.0}: the page knows only text as keys. Raises ValueError for what is no logit's number."""
+        return {str(int(expert)): float(value) for expert, value in proposal["value"].items()}
 
     def __init__(
         self,
@@ -74,16 +77,13 @@ class RouterStepper(MoEWidget):
     ):
         self.route = route
         if logits is None:
-            text = SENTENCE if sentence is None else sentence
-            self.rows, self.faces = _model_rows(model or pretrained(MOST_EXPERTS), text, layer)
-            self._origin = f"{self.rows.shape[1]}-expert model, layer {layer}"
+            self.rows = model_rows(model or pretrained(MOST_EXPERTS), SENTENCE if sentence is None else sentence, layer)
         else:
-            self.rows, self.faces = _given_rows(logits, sentence)
-            self._origin = ""
+            self.rows = given_rows(logits, sentence)
         self.step: Step | None = None  # what is shown
         self._before: Step | None = None  # what was shown before the last move
-        self._seen = (0, 0)
-        self._span = _span(self.rows)
+        self._seen = (0, 0)  # requests and presses of the script, so far
+        self._token: int | None = None
         super().__init__(
             n_experts=n_experts,
             top_k=top_k,
@@ -91,8 +91,8 @@ class RouterStepper(MoEWidget):
             fixed={
                 "temperatures": list(TEMPERATURES),
                 "rules": [[key, rule.label] for key, rule in RULES.items()],
-                "experts": min(self.rows.shape[1], MOST_EXPERTS),
-                "tokens": len(self.rows),
+                "experts": min(self.rows.logits.shape[1], MOST_EXPERTS),
+                "tokens": len(self.rows.logits),
             },
         )
 
@@ -100,7 +100,7 @@ class RouterStepper(MoEWidget):
 
     def compute(self) -> None:
         """Correct the settings, route the token, draw it beside what was shown before the move."""
-        if not len(self.rows):
+        if not self.fixed["tokens"]:
             self.reading, self.parts = EMPTY, {"reading": [EMPTY]}
             return
         asked, gesture = self._seen
@@ -119,11 +119,11 @@ class RouterStepper(MoEWidget):
     def _correct(self) -> str:
         """Bring the settings into range; a sentence for each that contradicted another, or ""."""
         corrected = []
-        n, most = len(self.rows), self.fixed["experts"]
+        n, most = self.fixed["tokens"], self.fixed["experts"]
         token = min(max(0, self.token + n if self.token < 0 else self.token), n - 1)
-        if self.step is not None and token != self.step.token:
+        if self._token not in (None, token):
             self.edits = {}
-        self.token = token
+        self.token = self._token = token
         low, high = TEMPERATURES[0], TEMPERATURES[-1]
         limits = {
             "n_experts": ("E", 2, most, f"there are 2 to {most} experts"),
@@ -132,7 +132,7 @@ class RouterStepper(MoEWidget):
         for trait, (name, smallest, largest, why) in limits.items():
             self._clamp(trait, name, smallest, largest, why, corrected)
         self._clamp("top_k", "top-k", 1, self.n_experts, f"{self.n_experts} experts are shown", corrected)
-        return " ".join(corrected)
+        return " ".join(filter(None, [self.rows.cut, *corrected]))
 
     def _clamp(self, trait: str, name: str, low: float, high: float, why: str, corrected: list[str]) -> None:
         wanted = getattr(self, trait)
@@ -144,7 +144,7 @@ class RouterStepper(MoEWidget):
 
     def logits(self) -> Tensor:
         """(E,): the token's logits for the experts shown, moved ones as moved."""
-        row = self.rows[self.token, : self.n_experts].clone()
+        row = self.rows.logits[self.token, : self.n_experts].clone()
         for expert, value in self.edits.items():
             if int(expert) < self.n_experts:
                 row[int(expert)] = value
@@ -153,19 +153,20 @@ class RouterStepper(MoEWidget):
     def _view(self, function: TopK | None) -> Step:
         return step_view(
             self.logits(), k=self.top_k, temperature=self.temperature, rule=self.rule, renorm=self.renorm,
-            top_k_fn=function, token=self.token, text=code(self.faces[self.token])["code"],
+            top_k_fn=function, token=self.token, text=self.rows.name(self.token),
         )  # fmt: skip
 
     def _show(self, step: Step, note: str, function: str = "") -> None:
         self.step = step
         words = reading_parts(step, self._before)
         self.reading = plain(words)
-        self.source = self._source_text()
+        self.source = self.rows.badge(self.n_experts, moved=bool(self.edits))
         self.figure = self._drawing(self.width).svg(self.reading)
         self.parts = {
             "reading": words,
             "note": notes(step, note, function),
-            "sentence": self._sentence(),
+            "sentence": self.rows.sentence(step.token),
+            "token": step.token,
             "grips": self._grips(),
         }
 
@@ -173,29 +174,13 @@ class RouterStepper(MoEWidget):
         before = self._before
         if before is not None and (before.stopped or before.token != self.step.token or before == self.step):
             before = None
-        source = "z = x @ W_r" if self._origin else "z, as given"
-        return Drawing(self.step, before, self._span, columns_for(width), source)
-
-    def _sentence(self) -> list[str]:
-        """The text before the token, the token, the text after it; cut to what fits beside the buttons."""
-        pieces = [" " * face.gap + code(face)["code"] for face in self.faces]
-        before, after = "".join(pieces[: self.token]), "".join(pieces[self.token + 1 :])
-        gap = " " * self.faces[self.token].gap
-        before = before if len(before) <= NEARBY else f"…{before[-NEARBY:]}"
-        return [before + gap, self.step.text, after if len(after) <= NEARBY else f"{after[:NEARBY]}…"]
-
-    def _source_text(self) -> str:
-        total, shown = self.rows.shape[1], self.n_experts
-        text = self._origin or "logits as given"
-        if shown < total:
-            text = f"experts 0–{shown - 1} of the {self._origin}" if self._origin else f"{text}, experts 0–{shown - 1}"
-        return f"{text} · moved by hand" if self.edits else text
+        return Drawing(self.step, before, self.rows.span, columns_for(width), self.rows.formula)
 
     def _grips(self) -> dict:
         """Where the script lays its inputs for dragging logits, in px of the SVG."""
         columns = columns_for(self.width)
         return {
-            "low": self._span[0], "high": self._span[1], "left": columns.logits, "length": columns.logits_width,
+            "low": self.rows.span[0], "high": self.rows.span[1], "left": columns.logits, "length": columns.logits_width,
             "width": columns.width, "top": TOP, "row": ROW, "foot": FOOT,
             "values": [z if math.isfinite(z) else None for z in self.step.logits],
         }  # fmt: skip
@@ -214,10 +199,10 @@ class RouterStepper(MoEWidget):
         svg = self._drawing(WIDEST).svg(self.reading)
         note = f'<p class="note">{html.escape(self.parts["note"])}</p>'
         setting += f'<p class="note">{setting_text(self.step)}</p>'
-        return f'{problem}{setting}<div class="pic" hidden>{svg}</div>{_table(self.step)}{note}'
+        return f'{problem}{setting}<div class="pic" hidden="hidden">{svg}</div>{_table(self.step)}{note}'
 
     def reading_html(self) -> str:
-        return rich(self.parts["reading"], self.n_experts)
+        return rich(self.parts["reading"], self.step.n_experts if self.step else self.n_experts)
 
 
 def _table(step: Step) -> str:
@@ -230,40 +215,3 @@ def _table(step: Step) -> str:
                  number(step.weights[e]) if e in step.chosen else "0")  # fmt: skip
         rows += f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     return f"<table><tr>{heads}</tr>{rows}</table>"
-
-
-@torch.no_grad()
-def _model_rows(model: MoELanguageModel, sentence: str, layer: int) -> tuple[Tensor, list[Face]]:
-    """The router's logits (N, E) at one layer for each token of the sentence, as far as the context goes."""
-    config = model.config
-    if config.is_dense or not 1 <= layer <= config.n_layers:
-        raise ValueError(f"layer is {layer}; this model has {0 if config.is_dense else config.n_layers} sparse layers.")
-    text = token_text((("", sentence),))
-    ids = list(text.ids)[: config.context_length]
-    if not ids:
-        return torch.zeros(0, config.n_experts), []
-    training = model.training
-    try:
-        routing = model.eval()(torch.tensor([ids], device=model.embed.weight.device)).routing[layer - 1]
-    finally:
-        model.train(training)
-    return routing.logits.cpu(), list(text.faces[: len(ids)])
-
-
-def _given_rows(logits: Tensor, sentence: str | None) -> tuple[Tensor, list[Face]]:
-    """Logits (N, E) as float32, and what to call each row: the sentence's tokens or "token 0", "token 1", …"""
-    if logits.dim() != 2 or logits.shape[1] < 2 or not logits.is_floating_point():
-        raise ValueError(f"logits are {tuple(logits.shape)} {logits.dtype}; expected (N, E) floats with E ≥ 2.")
-    faces = [Face(f"token {i}", gap=i > 0) for i in range(len(logits))]
-    if sentence is not None:
-        faces = list(token_text((("", sentence),)).faces)
-        if len(faces) != len(logits):
-            raise ValueError(f"logits have {len(logits)} rows, but the sentence has {len(faces)} tokens.")
-    return logits.detach().float().cpu(), faces
-
-
-def _span(rows: Tensor) -> tuple[float, float]:
-    """One scale for the logits of all tokens and experts, so that no bar jumps when another is shown."""
-    finite = rows[rows.isfinite()]
-    low, high = (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 0.0)
-    return float(min(-2, math.floor(low))), float(max(2, math.ceil(high)))

@@ -60,8 +60,7 @@ class Drawing:
     def svg(self, label: str) -> str:
         """The figure, with `label` as its text alternative.
 
-        Elements with one parent differ in the first word of `class` or in `data-expert`, so that the script finds
-        each of them again in the next figure.
+        Elements with one parent differ in the first word of `class` or in `data-expert`: the script finds them by it.
         """
         n, c = self.step.n_experts, self.columns
         height = TOP + ROW * n + FOOT
@@ -220,8 +219,7 @@ class Drawing:
         return "= in" if e in passed else "= out" if e in out else ""
 
     def _digits(self) -> int:
-        """Decimals of the compared values: more than two where the last that passed and the first that did not would
-        print alike and are not."""
+        """Decimals of the compared values: enough to tell the last that passed from the first that did not."""
         step = self.step
         if step.threshold is None:
             return 2

@@ -143,7 +143,7 @@ def _route_by(function: TopK, z: Tensor, k: int, options: dict) -> Routing:
 
     def call(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         try:
-            return function(scores.clone(), k)  # a copy: the figure's scores stay what they are
+            return function(scores, k)
         except Exception as problem:
             raise CallbackError(f"{name} raised {type(problem).__name__}: {problem}") from problem
 
@@ -156,12 +156,7 @@ def _route_by(function: TopK, z: Tensor, k: int, options: dict) -> Routing:
 
 
 def _check(name: str, routing: Routing) -> None:
-    """Refuse what has the right shape and cannot be drawn."""
-    if not routing.weights.is_floating_point():
-        raise TypeError(f"{name}: weights are {routing.weights.dtype}, expected floating-point numbers.")
-    experts, weights = routing.expert_ids.tolist(), routing.weights.tolist()
-    for expert, weight in zip(experts, weights, strict=True):
-        if experts.count(expert) > 1:
-            raise ValueError(f"{name} chose expert {expert} {experts.count(expert)} times; the k experts must differ.")
+    """Refuse weights that cannot be drawn."""
+    for expert, weight in zip(routing.expert_ids.tolist(), routing.weights.tolist(), strict=True):
         if not math.isfinite(weight) or weight < 0:
             raise ValueError(f"{name} gave expert {expert} the weight {weight:.2f}; expected a number of at least 0.")

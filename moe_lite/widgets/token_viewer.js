@@ -17,7 +17,7 @@ function render({ model, el: host }) {
     telling = setTimeout(() => model.save_changes(), 120);
   };
 
-  const state = { page: null, routed: null, data: null, spans: [], pointed: -1, load: null };
+  const state = { page: null, routed: null, data: null, pointed: -1 };
   const onPointed = (i) => { if (i !== state.pointed) { state.pointed = i; paintPointed(); } };
   const text = tokenText(model, put, onPointed);
   const rail = expertRail(model, put, asking.ask);
