@@ -1,0 +1,129 @@
+"""From everything that went wrong to the one thing to say: the first cause, with the learner's own numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from moe_lite.checks import general
+from moe_lite.checks.compare import close, differing, first_difference
+from moe_lite.checks.exercise import GRADIENT, Attempt, Case, Exercise, Mistake, Note
+from moe_lite.checks.result import Evidence
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One trial of a case."""
+
+    number: int  # of the case, from 1
+    case: Case
+    attempt: Attempt
+
+
+def diagnose(
+    exercise: Exercise, failing: list[Tried], passing: list[Tried], total: int
+) -> tuple[Note, Evidence | None]:
+    """The mistake to name, and the arrays that show it.
+
+    A named mistake has to explain at least half of the failing trials, or all of the first case that fails, and must
+    not contradict a passing one. Among several the one that explains most is taken, then the one named first in the
+    list. Otherwise the general words stand.
+    """
+    first = failing[0]
+    if first.attempt.fault:
+        return first.attempt.fault, None
+    found, shown = _named(exercise, failing, passing) or _general(exercise, failing)
+    return found, _evidence(exercise, found, shown, total)
+
+
+def _named(exercise: Exercise, failing: list[Tried], passing: list[Tried]) -> tuple[Note, Tried] | None:
+    best, most = None, []
+    for mistake in _mistakes(exercise):
+        try:
+            hits = [tried for tried in failing if mistake.recognise(tried.attempt)]
+            fits = all(mistake.fits(tried.attempt) for tried in passing)
+        except Exception:  # an answer so odd that the recogniser cannot read it: then it is another mistake
+            continue
+        if fits and len(hits) > len(most) and _explains(hits, failing):
+            best, most = mistake, hits
+    return (best.recognise(most[0].attempt), most[0]) if best else None
+
+
+def _explains(hits: list[Tried], failing: list[Tried]) -> bool:
+    n_first = sum(tried.number == failing[0].number for tried in failing)
+    return 2 * len(hits) >= len(failing) or n_first == sum(tried.number == failing[0].number for tried in hits)
+
+
+def _mistakes(exercise: Exercise) -> list[Mistake]:
+    """Those of the exercise, between those of any exercise that come before and after them."""
+
+    def of(check: Callable[[Exercise, Attempt], Note | None]) -> Mistake:
+        return Mistake(lambda attempt: check(exercise, attempt))
+
+    before = [of(general.input_changed), of(general.swapped)]
+    after = [of(general.wrong_dtype), of(general.unstable), of(general.gradient_only)]
+    return [*before, *exercise.mistakes, *after]
+
+
+def _general(exercise: Exercise, failing: list[Tried]) -> tuple[Note, Tried]:
+    for one in failing:
+        for look in (general.wrong_shape, general.wrong_values, general.wrong_dtype, general.gradient_only):
+            if note := look(exercise, one.attempt):
+                return note, one
+    raise AssertionError("a failing trial has a wrong shape, type, value or gradient, or a named fault")
+
+
+def _evidence(exercise: Exercise, note: Note, shown: Tried, total: int) -> Evidence:
+    """The trial that the note speaks of; with expected beside yours, if they can be laid side by side."""
+    where = f"case {shown.number} of {total}, {shown.attempt.trial.note}"
+    bare = Evidence(where, _input_code(exercise, shown.attempt))
+    drawn = _drawn(exercise, shown)
+    if drawn is None:
+        return bare
+    label, expected, got, looks = drawn
+    return replace(
+        bare, label=label, expected=expected, got=got, index=first_difference(got, expected),
+        n_wrong=int(differing(got, expected).sum()), **looks,
+    )  # fmt: skip
+
+
+def _drawn(exercise: Exercise, shown: Tried) -> tuple[str, Tensor, Tensor, dict] | None:
+    """Label, expected, got and looks of the arrays to draw: the first that differ and can be compared."""
+    attempt, parts = shown.attempt, shown.case.parts
+    if exercise.picture and attempt.got and exercise.outputs[0].name in parts:
+        label, draw = exercise.picture
+        expected, got = draw(attempt, attempt.expected), draw(attempt, attempt.got)
+        if got is not None and _comparable(got, expected):
+            return label, expected, got, {"expert_columns": True}
+    for output in sorted(exercise.outputs, key=lambda o: o.name not in parts):  # what the case looks at comes first
+        expected, got = attempt.expected[output.name], attempt.got.get(output.name)
+        if got is not None and _comparable(got, expected):
+            n_experts = attempt.args[0].shape[-1] if output.expert_values else 0
+            looks = {"expert_columns": output.expert_columns, "expert_values": n_experts}
+            return f"{output.name} ({output.shape})", expected, got, looks
+    if GRADIENT in parts:
+        for name, expected in attempt.expected_gradients.items():
+            got = attempt.gradients.get(name)
+            if got is not None and _comparable(got, expected):
+                return f"gradient of {name}", expected, got, {}
+    return None
+
+
+def _comparable(got: Tensor, expected: Tensor) -> bool:
+    """Worth drawing: same shape, at most two dimensions, and not the same values."""
+    return got.shape == expected.shape and 1 <= got.dim() <= 2 and not close(got, expected)
+
+
+def _input_code(exercise: Exercise, attempt: Attempt) -> str:
+    """The failing call as code that can be copied into a cell."""
+    lines = [_assignment(name, value) for name, value in zip(exercise.parameters, attempt.args, strict=True)]
+    return "\n".join([*lines, f"{exercise.name}({', '.join(exercise.parameters)})"])
+
+
+def _assignment(name: str, value: object) -> str:
+    if not isinstance(value, Tensor):
+        return f"{name} = {value!r}"
+    rows = value.tolist() if value.dim() > 1 else [value.tolist()]
+    start = f"{name} = torch.tensor([" if value.dim() > 1 else f"{name} = torch.tensor("
+    end = "]" if value.dim() > 1 else ""
+    return start + (",\n" + " " * len(start)).join(str(row) for row in rows) + f"{end}, dtype={value.dtype})"

@@ -1,0 +1,129 @@
+"""What an exercise is: its text, the inputs it is tried on, the right answer, and the mistakes it knows by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from moe_lite.checks.compare import close
+
+# what a case can look at, besides the outputs by their names
+FORM, INPUT, REPEAT, GRADIENT = "form", "input", "repeat", "gradient"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One thing that the learner's function returns."""
+
+    name: str
+    shape: str  # in the letters of the dimension key: "N, k"
+    strict_dtype: bool = True  # False: any floating type will do
+    expert_columns: bool = False  # drawn with one column an expert
+    expert_values: bool = False  # its values are expert numbers, of as many experts as the first argument has columns
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One call of the learner's function."""
+
+    args: tuple[Any, ...]
+    note: str  # "seed 2, float64"
+    gradient: tuple[int, ...] = ()  # positions of the arguments that the gradient is taken for
+
+
+@dataclass(frozen=True)
+class Case:
+    """A property with a name, looked at in several trials."""
+
+    name: str
+    trials: tuple[Trial, ...]
+    parts: tuple[str, ...]  # FORM, INPUT, REPEAT, GRADIENT or names of outputs
+
+
+@dataclass(frozen=True)
+class Note:
+    """What to tell a learner: a title and a sentence or two. `general` notes name no particular mistake."""
+
+    title: str
+    sentence: str
+    general: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What one trial gave, beside what it should have given."""
+
+    trial: Trial
+    expected: dict[str, Tensor]
+    expected_gradients: dict[str, Tensor] = field(default_factory=dict)
+    got: dict[str, Tensor] = field(default_factory=dict)  # empty if the answer cannot be read at all
+    gradients: dict[str, Tensor | None] = field(default_factory=dict)
+    fault: Note | None = None  # the answer cannot be read: None, a list, the wrong number of things
+    changed: tuple[str, ...] = ()  # arguments that the function wrote to
+    repeated: dict[str, Tensor] | None = None  # what a second call with the same input gave
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        return self.trial.args
+
+    def right(self, name: str) -> bool:
+        """Whether output `name` has the expected shape and values."""
+        return name in self.got and close(self.got[name], self.expected[name])
+
+    @property
+    def all_right(self) -> bool:
+        return all(self.right(name) for name in self.expected)
+
+    def equals(self, *outputs: Tensor | None) -> bool:
+        """Whether the answer is `outputs`; None stands for the expected one."""
+        wanted = dict(zip(self.expected, outputs, strict=True))
+        return bool(self.got) and all(
+            close(self.got[name], self.expected[name] if value is None else value) for name, value in wanted.items()
+        )
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake with a name. `recognise` says what to tell if a trial shows it.
+
+    `fits` says whether a trial that went well goes with it too: a rule that would have gone wrong there is not the one.
+    """
+
+    recognise: Callable[[Attempt], Note | None]
+    fits: Callable[[Attempt], bool] = lambda attempt: True
+
+
+Picture = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # (N, E), or None if these outputs cannot be drawn so
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A graded exercise. `reference` and mistakes get the arguments of a trial, never the learner's copies."""
+
+    id: str
+    name: str
+    parameters: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    reference: Callable[..., Any]
+    cases: Callable[[], tuple[Case, ...]]
+    mistakes: tuple[Mistake, ...]
+    hints: tuple[str, ...]  # code in `backticks`; the lesson shows the same text
+    minutes: int
+    lines: str  # "about 3 lines"
+    done: str  # what the card says on passing
+    stretch: bool = False
+    picture: tuple[str, Picture] | None = None  # label; what to draw in place of the outputs, one column an expert
+
+    @property
+    def lesson(self) -> int:
+        return int(self.id.split(".")[0])
+
+    @property
+    def kind(self) -> str:
+        return "stretch" if self.stretch else "core"
+
+    def named(self, answer: Any) -> dict[str, Tensor]:
+        """The reference's answer, by the names of the outputs."""
+        values = answer if isinstance(answer, tuple) else (answer,)
+        return dict(zip((output.name for output in self.outputs), values, strict=True))

@@ -1,0 +1,222 @@
+"""The builder on a tiny lesson: what it runs, keeps, writes, compares and refuses (tools/build_notebooks.py)."""
+
+import json
+import shutil
+
+import answers
+import build_notebooks
+import nbformat
+import pytest
+from lesson_source import LessonError
+from nbval_runs import grade_notebook
+
+TINY = """# %% [markdown]
+# # 00 · Tiny
+
+# %% tags=["setup"]
+import torch
+from moe_lite.checks import lesson00 as check, mine
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 0.1 — count
+# *5 minutes · core · about 1 line*
+#
+# <!-- hints 0.1 -->
+
+# %% tags=["stub"]
+def expert_load(expert_ids, n_experts):
+    ### BEGIN SOLUTION
+    return torch.bincount(expert_ids.flatten(), minlength=n_experts)
+    ### END SOLUTION
+
+# %% tags=["check"]
+check.expert_load(expert_load)
+
+# %% tags=["widget"]
+class Widget:
+    def _repr_mimebundle_(self, **kwargs):
+        return {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/html": "<b>twin</b>",
+                "text/plain": "twin"}
+
+print("not kept")
+mine("0.1", expert_load, default=lambda expert_ids, n_experts: None)
+Widget()
+
+# %% tags=["figure"]
+from IPython.display import SVG
+SVG('<svg xmlns="http://www.w3.org/2000/svg"/>')
+
+# %%
+import os
+print("progress is kept apart:", os.environ["MOE_LITE_PROGRESS"].startswith(os.environ.get("TMPDIR", "/")))
+"""
+STUB, CHECK, WIDGET, FIGURE, PLAIN = 3, 4, 5, 6, 7
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A folder with one built lesson."""
+    root = tmp_path_factory.mktemp("course")
+    shutil.copy(answers.ROOT / "conftest.py", root)
+    (root / "solutions").mkdir()
+    (root / "solutions" / "00_tiny.py").write_text(TINY, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MOE_LITE_CHECKS")
+        assert build_notebooks.main([], root) == 0
+    return root
+
+
+@pytest.fixture
+def root(built, tmp_path):
+    """A copy of that folder, to be changed."""
+    return shutil.copytree(built, tmp_path / "course")
+
+
+def cells(root, folder):
+    return nbformat.read(root / folder / "00_tiny.ipynb", as_version=4).cells
+
+
+def change(root, old, new):
+    source = root / "solutions" / "00_tiny.py"
+    text = source.read_text(encoding="utf-8")
+    assert old in text
+    source.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_the_learners_notebook_keeps_pictures_and_nothing_else(built):
+    found = cells(built, "notebooks")
+    assert [len(cell.get("outputs", [])) for cell in found] == [0, 0, 0, 0, 0, 1, 1, 0]
+    assert found[WIDGET].outputs[0].data == {"text/html": "<b>twin</b>", "text/plain": "twin"}
+    assert "image/svg+xml" in found[FIGURE].outputs[0].data
+    counts = [cell.get("execution_count") for cell in found]
+    assert counts[WIDGET] and counts[FIGURE], "nbval fails a cell that has outputs and no count"
+    assert counts[:WIDGET] == [None] * 5 and counts[PLAIN] is None
+
+
+def test_the_learners_notebook_shows_no_line_of_the_solution(built):
+    text = (built / "notebooks" / "00_tiny.ipynb").read_text(encoding="utf-8")
+    assert "bincount(expert_ids.flatten(), minlength=n_experts)" not in text
+    assert "SOLUTION" not in text and " pass" not in text
+
+
+def test_the_solved_notebook_keeps_every_output(built):
+    found = cells(built, "solutions")
+    assert found[CHECK].outputs[0].data["text/plain"] == "0.1 expert_load: 5 of 5 pass"
+    assert "mx-check" in found[CHECK].outputs[0].data["text/html"]
+    assert found[CHECK].execution_count == 3
+    assert [output.output_type for output in found[WIDGET].outputs] == ["stream", "execute_result"]
+    assert found[WIDGET].outputs[0].text.splitlines()[1] == "0.1 expert_load: your function is used here."
+    assert "application/vnd.jupyter.widget-view+json" not in found[WIDGET].outputs[1].data
+    assert found[PLAIN].outputs[0].text == "progress is kept apart: True\n"
+
+
+def test_nothing_depends_on_the_machine_or_the_time(built):
+    for folder in ("notebooks", "solutions"):
+        notebook = json.loads((built / folder / "00_tiny.ipynb").read_text(encoding="utf-8"))
+        assert notebook["metadata"]["language_info"] == {"name": "python"}
+        assert "widgets" not in notebook["metadata"]
+        assert all("execution" not in cell["metadata"] for cell in notebook["cells"])
+        assert str(built) not in json.dumps(notebook)
+
+
+def test_a_rebuild_changes_no_byte_and_check_finds_nothing(root, monkeypatch, capsys):
+    monkeypatch.delenv("MOE_LITE_CHECKS")
+    before = {path: path.read_bytes() for path in root.glob("*/*.ipynb")}
+    assert len(before) == 2
+    assert build_notebooks.main(["--check"], root) == 0
+    assert "nothing differs" in capsys.readouterr().err
+    assert build_notebooks.main(["--only", "00"], root) == 0
+    assert {path: path.read_bytes() for path in root.glob("*/*.ipynb")} == before
+
+
+def texts(root):
+    """What a build would write, if nothing but the files has changed since."""
+    return {path: path.read_text(encoding="utf-8") for path in root.glob("*/*.ipynb")}
+
+
+@pytest.mark.parametrize("folder", ["notebooks", "solutions"])
+def test_a_change_by_hand_is_shown_as_a_diff(root, folder, capsys):
+    rebuilt, path = texts(root), root / folder / "00_tiny.ipynb"
+    path.write_text(rebuilt[path].replace("# 00 · Tiny", "# 00 · Edited"), encoding="utf-8")
+    assert build_notebooks.compare(rebuilt, root) == 1
+    said = capsys.readouterr().err
+    assert f"--- {folder}/00_tiny.ipynb as it is" in said
+    assert "-# 00 · Edited" in said and "+# 00 · Tiny" in said
+    assert "00 · Edited" in path.read_text(encoding="utf-8"), "comparing wrote something"
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ("5 of 5 pass", "4 of 4 pass", "-[1 outputs] 0.1 expert_load: 4 of 4 pass"),
+        ('"id": "stub-0-1"', '"id": "other"', "---- code other {'tags': ['stub']}"),
+        ('"name": "python3"', '"name": "python2"', "python2"),
+        ('"nbval-check-output"', '"x"', "['check', 'x']"),
+    ],
+)
+def test_other_check_texts_ids_tags_and_metadata_are_differences(root, old, new, said, capsys):
+    rebuilt, path = texts(root), root / "solutions" / "00_tiny.ipynb"
+    assert old in rebuilt[path]
+    path.write_text(rebuilt[path].replace(old, new), encoding="utf-8")
+    assert build_notebooks.compare(rebuilt, root) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_other_timings_and_pictures_are_no_difference(root, capsys):
+    rebuilt, path = texts(root), root / "solutions" / "00_tiny.ipynb"
+    path.write_text(rebuilt[path].replace("progress is kept apart: True", "0.3 seconds"), encoding="utf-8")
+    assert build_notebooks.compare(rebuilt, root) == 0
+    assert "nothing differs" in capsys.readouterr().err
+
+
+def test_a_missing_notebook_is_a_difference(root, capsys):
+    rebuilt = texts(root)
+    (root / "notebooks" / "00_tiny.ipynb").unlink()
+    assert build_notebooks.compare(rebuilt, root) == 1
+    assert "notebooks/00_tiny.ipynb is missing" in capsys.readouterr().err
+
+
+def test_a_notebook_that_is_too_large_is_refused(root):
+    notebook = nbformat.read(root / "notebooks" / "00_tiny.ipynb", as_version=4)
+    notebook.cells[0].source = "x" * 300_000
+    with pytest.raises(LessonError, match=r"notebooks/00_tiny.ipynb has 30\d,\d{3} bytes; at most 300,000"):
+        build_notebooks.written(notebook, root / "notebooks" / "00_tiny.ipynb")
+    assert build_notebooks.written(notebook, root / "solutions" / "00_tiny.ipynb")
+
+
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ("    return torch.bincount", "    return 2 * torch.bincount", "(cell check-0-1): the solution does not pass"),
+        ('print("not kept")', "1 / 0", "line 23 (cell "),
+        ('print("not kept")', "expert_load(torch.zeros(1, 1).long(), 1)", "unsolved, it raises NotImplementedError"),
+        ('"text/html": "<b>twin</b>",', "", "a widget without a static picture"),
+    ],
+    ids=["wrong solution", "error", "error only unsolved", "no twin"],
+)
+def test_a_lesson_that_does_not_hold_is_refused_and_nothing_is_written(root, old, new, said, capsys):
+    before = {path: path.read_bytes() for path in root.glob("*/*.ipynb")}
+    change(root, old, new)
+    assert build_notebooks.main([], root) == 1
+    assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in root.glob("*/*.ipynb")} == before
+
+
+def test_a_number_without_a_lesson_is_said(root, capsys):
+    assert build_notebooks.main(["--only", "42"], root) == 1
+    assert "no source solutions/42_*.py" in capsys.readouterr().err
+
+
+def test_nbval_fails_the_open_exercise_with_its_short_message_and_nothing_else(root):
+    graded = grade_notebook(root / "notebooks" / "00_tiny.ipynb", root)
+    assert graded.failed == ["check-0-1"]
+    assert len(graded.passed) == 5
+    assert "0.1 expert_load: not attempted yet" in graded.output
+    assert "moe_lite/checks" not in graded.output, "a traceback of ours"
+
+
+def test_nbval_passes_the_solved_notebook_and_compares_its_checks(root):
+    path = root / "solutions" / "00_tiny.ipynb"
+    assert grade_notebook(path, root).failed == []
+    path.write_text(path.read_text(encoding="utf-8").replace("5 of 5 pass", "4 of 4 pass"), encoding="utf-8")
+    assert grade_notebook(path, root).failed == ["check-0-1"]

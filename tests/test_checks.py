@@ -1,0 +1,146 @@
+"""Every check against answers that are known to be right, wrong or not there yet."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from answers import answer_files, exercise_of, expected_titles, function_in, name_of, stub_cells
+from lesson_source import learner_notebook
+
+from moe_lite.checks.attempt import try_once
+from moe_lite.checks.exercise import GRADIENT
+from moe_lite.checks.grade import grade
+from moe_lite.checks.registry import exercises
+
+IDS = ["0.1", "3.1", "3.2", "3.3", "3.4", "3.5"]
+ANY = "*"  # any truthful message: every title if alone, only general ones beside named titles
+
+
+@pytest.fixture(autouse=True)
+def short_limit(monkeypatch):
+    monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "1")
+
+
+def compiled(text: str, name: str):
+    namespace = {"torch": torch}
+    exec(compile(text, name, "exec"), namespace)
+    return namespace[name]
+
+
+def test_the_registry_has_the_exercises_of_all_lessons_in_order():
+    assert list(exercises()) == IDS
+    assert [e.lesson for e in exercises().values()] == [0, 3, 3, 3, 3, 3]
+    assert [e.id for e in exercises().values() if e.stretch] == ["3.5"]
+
+
+@pytest.mark.parametrize("kind, least", [("wrong_answers", 4), ("right_answers", 1)])
+def test_every_exercise_has_enough_answers_on_file(kind, least):
+    counts = {id: sum(file.parent.name == id for file in answer_files(kind)) for id in exercises()}
+    assert min(counts.values()) >= least, counts
+    assert sum(counts.values()) == len(answer_files(kind)), "a folder that belongs to no exercise"
+
+
+@pytest.mark.parametrize("file", answer_files("right_answers"), ids=name_of)
+def test_a_right_answer_passes(file: Path):
+    result = grade(exercise_of(file), function_in(file))
+    assert result.status == "pass", f"{result}: {result.mistake}"
+    assert result.passed == result.total
+
+
+@pytest.mark.parametrize("file", answer_files("wrong_answers"), ids=name_of)
+def test_a_wrong_answer_gets_its_message(file: Path):
+    result, titles = grade(exercise_of(file), function_in(file)), expected_titles(file)
+    assert result.status in ("not yet", "stopped"), result
+    assert result.passed < result.total
+    general = ANY in titles and (titles == [ANY] or result.mistake.general)
+    assert general or result.mistake.title in titles, f"{result}: {result.mistake}"
+    assert result.mistake.title in repr(result) or result.status == "stopped"
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_the_solution_of_the_lesson_passes(id):
+    solved = stub_cells()
+    if id not in solved:
+        pytest.skip(f"no source in solutions/ has exercise {id} yet")
+    result = grade(exercises()[id], compiled(solved[id], exercises()[id].name))
+    assert result.status == "pass", f"{result}: {result.mistake}"
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_the_stub_of_the_lesson_is_open_and_the_draft_is_not_right(id):
+    stubs = stub_cells(learner_notebook)
+    if id not in stubs:
+        pytest.skip(f"no source in solutions/ has exercise {id} yet")
+    result = grade(exercises()[id], compiled(stubs[id], exercises()[id].name))
+    if id == "0.1":  # comes with a draft that is wrong on purpose
+        assert (result.status, result.mistake.title) == ("not yet", "Silent experts are missing")
+    else:
+        assert result.status == "open"
+        assert repr(result) == f"{id} {exercises()[id].name}: not attempted yet"
+
+
+@pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
+def test_the_sizes_of_plain_trials_are_all_different(exercise):
+    """Else a function that mixes up two dimensions could pass."""
+    trials = exercise.cases()[0].trials
+    assert len(trials) >= 2
+    for trial in trials:
+        tensors = [a for a in trial.args if isinstance(a, torch.Tensor)]
+        sizes = {n for t in tensors for n in t.shape} | {a for a in trial.args if type(a) is int}
+        assert len(sizes) >= 3, sizes
+    assert len({t.args[0].shape for t in trials}) == len(trials), "two trials of one shape"
+
+
+@pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
+def test_cases_are_the_same_every_time_and_look_at_everything(exercise):
+    first, second = exercise.cases(), exercise.cases()
+    for a, b in zip(first, second, strict=True):
+        for one, other in zip(a.trials, b.trials, strict=True):
+            torch.testing.assert_close(one.args, other.args, rtol=0, atol=0)
+    looked_at = {part for case in first for part in case.parts}
+    assert looked_at >= {"form", "input", "repeat", *(o.name for o in exercise.outputs)}
+    assert GRADIENT in looked_at or exercise.id == "0.1"  # counts have no gradient
+
+
+@pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
+def test_hints_give_an_idea_and_a_shape_but_not_the_solution(exercise):
+    assert len(exercise.hints) == 2
+    solution = stub_cells().get(exercise.id, "")
+    for line in solution.splitlines()[1:]:
+        code = line.split("#")[0].strip()
+        if len(code) > 25:
+            assert not any(code in hint.replace("`", "") for hint in exercise.hints), code
+
+
+ODD = {
+    "a number": lambda shape: torch.zeros(()),
+    "nothing": lambda shape: torch.zeros(0),
+    "three dimensions": lambda shape: torch.zeros(2, 3, 4),
+    "too large": lambda shape: torch.full(shape, 99, dtype=torch.int64),
+    "negative": lambda shape: torch.full(shape, -1, dtype=torch.int64),
+    "nan": lambda shape: torch.full(shape, float("nan")),
+    "inf": lambda shape: torch.full(shape, float("inf")),
+    "bool": lambda shape: torch.ones(shape, dtype=torch.bool),
+    "complex": lambda shape: torch.ones(shape, dtype=torch.complex64),
+    "turned": lambda shape: torch.rand(shape[::-1]),
+    "no columns": lambda shape: torch.zeros(shape[0], 0),
+    "wide": lambda shape: torch.zeros(shape[0], shape[-1] + 5),
+}
+
+
+@pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_answers_are_told_apart_without_an_error(exercise, odd):
+    def learner(*args):
+        expected = exercise.named(exercise.reference(*args)).values()
+        answer = tuple(ODD[odd](tuple(value.shape)) for value in expected)
+        return answer if len(answer) > 1 else answer[0]
+
+    for case in exercise.cases():
+        for trial in case.trials:
+            attempt, ended = try_once(exercise, learner, trial, case)
+            assert ended.error is None
+            for mistake in exercise.mistakes:  # grade would pass over one that raises; here it shows
+                mistake.recognise(attempt), mistake.fits(attempt)
+    result = grade(exercise, learner)
+    assert result.status == "not yet" and result.mistake.title and result._repr_html_()

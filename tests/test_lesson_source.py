@@ -1,0 +1,168 @@
+"""From a lesson's source to the cells of both notebooks; nothing is run here (tools/lesson_source.py)."""
+
+from pathlib import Path
+
+import answers  # noqa: F401  (puts tools/ on the path)
+import pytest
+from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook
+
+from moe_lite.checks.registry import exercises
+
+TINY = '''# %% [markdown]
+# # 00 · Tiny
+#
+# A line with `### BEGIN SOLUTION` inside it stays.
+
+# %% tags=["setup"]
+from moe_lite.checks import lesson00 as check
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 0.1 — count
+# *5 minutes · core · about 1 line*
+#
+# <!-- hints 0.1 -->
+
+# %% tags=["stub"]
+def expert_load(expert_ids, n_experts):
+    """Count."""
+    if n_experts:
+        ### BEGIN SOLUTION
+        total = 3
+        return total
+        ### END SOLUTION
+    return 0
+
+# %% tags=["check"]
+check.expert_load(expert_load)
+
+# %%
+1 + 1
+
+# %%
+1 + 1
+'''
+DRAFT = """        ### BEGIN DRAFT
+        # a = 1  # one
+        #     b = 2
+        # return a
+        ### END DRAFT
+"""
+
+
+@pytest.fixture
+def lesson(tmp_path):
+    def write(text: str, name: str = "00_tiny.py") -> Path:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return write
+
+
+def sources(notebook):
+    return [cell.source for cell in notebook.cells]
+
+
+def test_a_solution_becomes_a_stub_with_its_indentation(lesson):
+    stub = learner_notebook(read_lesson(lesson(TINY))).cells[3].source
+    assert stub.splitlines() == [
+        "def expert_load(expert_ids, n_experts):",
+        '    """Count."""',
+        "    if n_experts:",
+        '        raise NotImplementedError("exercise 0.1: write your code here")',
+        "    return 0",
+    ]
+
+
+def test_a_solved_notebook_has_the_solution_without_its_marks(lesson):
+    solved = solved_notebook(read_lesson(lesson(TINY))).cells[3].source
+    assert "        total = 3\n        return total\n    return 0" in solved
+    assert "###" not in solved
+
+
+def test_a_draft_takes_the_place_of_the_stub_and_leaves_the_solved_notebook(lesson):
+    cells = read_lesson(lesson(TINY.replace("        ### BEGIN SOLUTION", DRAFT + "        ### BEGIN SOLUTION")))
+    stub, solved = learner_notebook(cells).cells[3].source, solved_notebook(cells).cells[3].source
+    assert "        a = 1  # one\n            b = 2\n        return a\n    return 0" in stub
+    assert "NotImplementedError" not in stub and "total" not in stub
+    assert "b = 2" not in solved and "total = 3" in solved
+
+
+def test_hints_come_from_the_check(lesson):
+    for notebook in (learner_notebook, solved_notebook):
+        task = notebook(read_lesson(lesson(TINY))).cells[2].source
+        assert task.count("<details><summary>Hint") == 2 and "<!--" not in task
+        assert "Start from E zeros" in task and "Start from E zeros" in exercises()["0.1"].hints[0]
+        assert "<code>minlength=</code>" in task
+
+
+def test_check_cells_are_compared_by_nbval_in_the_solved_notebook_only(lesson):
+    cells = read_lesson(lesson(TINY))
+    assert learner_notebook(cells).cells[4].metadata == {"tags": ["check"]}
+    assert solved_notebook(cells).cells[4].metadata == {"tags": ["check", "nbval-check-output"]}
+    assert learner_notebook(cells).cells[5].metadata == {}
+
+
+def test_both_notebooks_have_the_same_ids_each_once(lesson):
+    cells = read_lesson(lesson(TINY))
+    ids = [cell.id for cell in learner_notebook(cells).cells]
+    assert ids == [cell.id for cell in solved_notebook(cells).cells]
+    assert len(set(ids)) == len(ids) == 7
+    assert ids[2:5] == ["exercise-0-1", "stub-0-1", "check-0-1"]
+
+
+def test_a_cell_keeps_its_id_when_another_comes_before_it(lesson):
+    before = {c.text: c.id for c in read_lesson(lesson(TINY))}
+    after = {c.text: c.id for c in read_lesson(lesson("# %%\n2 + 2\n\n" + TINY))}
+    assert {text: after[text] for text in before} == before
+
+
+def test_notebooks_carry_the_least_metadata(lesson):
+    for build in (learner_notebook, solved_notebook):
+        notebook = build(read_lesson(lesson(TINY)))
+        assert notebook.metadata == {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+        assert notebook.nbformat == 4 and notebook.nbformat_minor >= 5
+
+
+@pytest.mark.parametrize(
+    "old, new, line, said",
+    [
+        ("### END SOLUTION", "", 15, "`### END SOLUTION` is missing"),
+        ("### BEGIN SOLUTION\n        total", "total", 15, "does not fit; open so far: nothing"),
+        ("        total = 3", "        ### BEGIN DRAFT", 15, "open so far: SOLUTION"),
+        ('tags=["stub"]', 'tags=["stubb"]', 15, "unknown tag stubb"),
+        ('# %% tags=["stub"]', "# %%", 15, "if, and only if, it is tagged stub"),
+        ("check.expert_load(expert_load)", "check.expert_load(1)", 25, "should be `check.expert_load(expert_load)`"),
+        ("def expert_load(", "def load(", 15, "should define `expert_load`"),
+        (
+            "# <!-- hints 0.1 -->",
+            "# <details><summary>Hint 1</summary>Mine.</details>",
+            9,
+            "hints come from the check",
+        ),
+        ("# <!-- hints 0.1 -->", "# <!-- hints 3.2 -->", 9, "hints come from the check"),
+        ("*5 minutes", "*7 minutes", 9, "*5 minutes · core · about 1 line*"),
+        ("Exercise 0.1 —", "Exercise 0.9 —", 9, "no `### Exercise N.N — title`"),
+    ],
+)
+def test_a_slip_in_the_source_is_named_with_file_and_line(lesson, old, new, line, said):
+    assert old in TINY
+    with pytest.raises(LessonError) as caught:
+        read_lesson(lesson(TINY.replace(old, new, 1)))
+    assert str(caught.value).startswith(f"00_tiny.py, line {line} (cell ")
+    assert said in str(caught.value)
+
+
+def test_an_exercise_that_has_a_check_and_no_cells_is_missed(lesson):
+    text = TINY.split("# %% [markdown] tags")[0]
+    with pytest.raises(LessonError, match="expected exercise, stub and check of 0.1"):
+        read_lesson(lesson(text))
+    with pytest.raises(LessonError, match=r"of 3.1, 3.2, 3.3, 3.4, 3.5"):
+        read_lesson(lesson(TINY, "03_tiny.py"))
+
+
+def test_a_source_that_does_not_begin_with_a_cell_is_refused(lesson):
+    with pytest.raises(LessonError, match="begin with `# %%`"):
+        read_lesson(lesson("import torch\n" + TINY))

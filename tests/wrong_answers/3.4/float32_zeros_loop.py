@@ -1,0 +1,10 @@
+# expects: `combine` has the wrong type
+import torch
+
+
+def combine_matrix(weights, expert_ids, n_experts):
+    combine = torch.zeros(len(weights), n_experts)
+    for n in range(len(weights)):
+        for j in range(weights.shape[1]):
+            combine[n, expert_ids[n, j]] = weights[n, j]
+    return combine

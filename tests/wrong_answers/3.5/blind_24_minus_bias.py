@@ -1,0 +1,10 @@
+# expects: The bias is subtracted | *
+# subtracts the bias (takes it for a penalty on busy experts)
+import torch
+
+
+def sigmoid_route(logits: torch.Tensor, k: int, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    s = torch.sigmoid(logits)
+    order = torch.argsort(s - bias, dim=-1, descending=True, stable=True)[:, :k]
+    w = s.gather(1, order)
+    return w / w.sum(dim=-1, keepdim=True), order
