@@ -62,15 +62,19 @@ def update_selection_bias_(bias: Tensor, load: Tensor, step: float) -> Tensor:
 
 def expert_capacity(n_tokens: int, k: int, n_experts: int, factor: float) -> int:
     """C: how many assignments an expert takes, `factor` times the fair share, rounded up."""
-    return math.ceil(factor * n_tokens * k / n_experts)
+    share = factor * n_tokens * k / n_experts
+    return math.ceil(round(share, 6))  # 1.1 · 10 is 11.000000000000002 in binary, and 11 is meant
 
 
 def drop_over_capacity(routing: Routing, capacity: int) -> Routing:
     """The same routing with `kept` False for all but the first `capacity` tokens of each expert, by position.
 
-    Earlier tokens come first, so what happens to a token never depends on later ones of its row.
+    Earlier tokens come first, so what happens to a token never depends on later ones of its row. Padding takes no
+    room: it is never kept.
     """
-    sizes = torch.bincount(routing.expert_ids, minlength=routing.n_experts)  # (E,)
-    starts = sizes.cumsum(0) - sizes  # (E,) where each expert's assignments begin
-    place = torch.arange(len(routing.expert_ids), device=sizes.device) - starts[routing.expert_ids]  # (A,)
-    return replace(routing, kept=place < capacity)
+    real = torch.ones_like(routing.kept)  # (A,)
+    if routing.token_mask is not None:
+        real = routing.token_mask[routing.token_ids]  # (A,)
+    starts = routing.load.cumsum(0) - routing.load  # (E,) real assignments before each expert's first
+    place = real.cumsum(0) - 1 - starts[routing.expert_ids]  # (A,) in the queue of its expert, from 0
+    return replace(routing, kept=real & (place < capacity))

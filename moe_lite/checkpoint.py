@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
 
 from moe_lite.config import ModelConfig, from_dict
 from moe_lite.data import data_dir
@@ -27,18 +27,20 @@ class CheckpointError(ValueError):
 
 
 def save(path: str | Path, model: MoELanguageModel, *, dtype=None, extra=None, extra_tensors=None) -> Path:
-    """Write `model` to `path` atomically. dtype casts the weights (bfloat16 halves the file).
+    """Write `model` to `path` atomically. dtype casts the weights (bfloat16 halves the file), not the selection bias.
 
     extra (JSON values) and extra_tensors travel along; `load_extra` returns them.
     """
     path = Path(path)
-    tensors = {_MODEL + name: t.detach().to(dtype or t.dtype).cpu().contiguous() for name, t in _state(model)}
+    # a selection bias grows by steps that bfloat16 would round away
+    dtypes = {name: dtype if dtype and isinstance(t, nn.Parameter) else t.dtype for name, t in _state(model)}
+    tensors = {_MODEL + name: t.detach().to(dtypes[name]).cpu().contiguous() for name, t in _state(model)}
     tensors |= {name: t.detach().cpu().contiguous() for name, t in (extra_tensors or {}).items()}
     header = {"format": FORMAT, "version": VERSION, "model": asdict(model.config), "extra": extra or {}}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file(tensors, partial, metadata={FORMAT: json.dumps(header)})
+        partial.write_bytes(to_bytes(tensors, metadata={FORMAT: json.dumps(header)}))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -121,7 +123,11 @@ def _read(path: str | Path) -> tuple[dict, dict[str, Tensor]]:
     if FORMAT not in metadata:
         keys = ", ".join(sorted(metadata)) or "none"
         raise CheckpointError(f"{path}: a safetensors file of another program (metadata: {keys}), expected '{FORMAT}'.")
-    header = json.loads(metadata[FORMAT])
-    if header.get("version") != VERSION:
-        raise CheckpointError(f"{path}: format version {header.get('version')}, this package reads version {VERSION}.")
+    try:
+        header = json.loads(metadata[FORMAT])
+        version = header["version"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its header '{FORMAT}' is not the JSON that save writes.") from error
+    if version != VERSION:
+        raise CheckpointError(f"{path}: format version {version}, this package reads version {VERSION}.")
     return header, tensors

@@ -51,7 +51,7 @@ class ModelConfig:
             _require(self, name, _is_positive_int, "a whole number of at least 1")
         for name in ("top_k", "d_expert", "n_groups", "topk_groups"):
             _require(self, name, _is_positive_int, "a whole number of at least 1")
-        _require(self, "n_shared_experts", lambda n: isinstance(n, int) and n >= 0, "a whole number of at least 0")
+        _require(self, "n_shared_experts", _is_whole, "a whole number of at least 0")
         _require(self, "n_heads", lambda n: self.d_model % n == 0, f"a divisor of d_model={self.d_model}")
         _require(self, "n_kv_heads", lambda n: self.n_heads % n == 0, f"a divisor of n_heads={self.n_heads}")
         _require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
@@ -59,9 +59,15 @@ class ModelConfig:
         _require(self, "order", ORDERS.__contains__, f"one of {ORDERS}")
         _require(self, "gate_on", GATES.__contains__, f"one of {GATES}")
         _require(self, "implementation", IMPLEMENTATIONS.__contains__, f"one of {IMPLEMENTATIONS}")
+        for name in ("renorm", "selection_bias"):
+            _require(self, name, lambda v: isinstance(v, bool), "True or False")
         for name in ("jitter", "balance_coef", "z_coef"):
-            _require(self, name, lambda v: 0 <= v < float("inf"), "a number of at least 0")
-        _require(self, "capacity_factor", lambda c: c is None or c > 0, "None (drop nothing) or a number above 0")
+            _require(self, name, _is_not_negative, "a number of at least 0")
+        for name in ("routed_scale", "rope_theta", "norm_eps", "init_std"):
+            _require(self, name, _is_positive, "a number above 0")
+        _require(
+            self, "capacity_factor", lambda c: c is None or _is_positive(c), "None (drop nothing) or a number above 0"
+        )
         if self.n_experts > 1:
             self._check_routing()
 
@@ -96,7 +102,7 @@ def dense_twin(config: ModelConfig) -> ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. Learning rate: linear warm-up, then cosine down to `min_lr_ratio · lr` at the last step."""
+    """One training run. Learning rate: linear warm-up, then cosine that would reach `min_lr_ratio · lr` at `steps`."""
 
     steps: int = 400
     batch_size: int = 16
@@ -115,11 +121,11 @@ class TrainConfig:
         for name in ("steps", "batch_size", "length"):
             _require(self, name, _is_positive_int, "a whole number of at least 1")
         for name in ("warmup_steps", "validate_every", "validation_windows", "seed"):
-            _require(self, name, lambda n: isinstance(n, int) and n >= 0, "a whole number of at least 0")
+            _require(self, name, _is_whole, "a whole number of at least 0")
         for name in ("lr", "clip_norm"):
-            _require(self, name, lambda v: 0 < v < float("inf"), "a number above 0")
+            _require(self, name, _is_positive, "a number above 0")
         for name in ("weight_decay", "bias_step"):
-            _require(self, name, lambda v: 0 <= v < float("inf"), "a number of at least 0")
+            _require(self, name, _is_not_negative, "a number of at least 0")
         _require(self, "min_lr_ratio", lambda r: 0 <= r <= 1, "a number from 0 to 1")
 
 
@@ -132,8 +138,20 @@ def from_dict(kind: type, values: dict):
     return kind(**values)
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _is_positive_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return _is_whole(value) and value >= 1
+
+
+def _is_positive(value: float) -> bool:
+    return 0 < value < float("inf")
+
+
+def _is_not_negative(value: float) -> bool:
+    return 0 <= value < float("inf")
 
 
 def _require(config: object, name: str, fits, expected: str) -> None:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from moe_lite.config import GATES, IMPLEMENTATIONS
 from moe_lite.routing import Routing
 
 
@@ -36,8 +37,8 @@ class Experts(nn.Module):
 
     def __init__(self, n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted"):
         super().__init__()
-        if implementation not in ("sorted", "loop"):
-            raise ValueError(f"implementation is {implementation!r}, expected 'sorted' or 'loop'.")
+        if implementation not in IMPLEMENTATIONS:
+            raise ValueError(f"implementation is {implementation!r}, expected one of {IMPLEMENTATIONS}.")
         self.implementation = implementation
         self.gate_up = nn.Parameter(torch.empty(n_experts, 2 * d_expert, d_model))
         self.down = nn.Parameter(torch.empty(n_experts, d_model, d_expert))
@@ -47,6 +48,8 @@ class Experts(nn.Module):
 
         gate_on: the weight multiplies the expert's "output" (most models) or its "input" (Llama 4).
         """
+        if gate_on not in GATES:
+            raise ValueError(f"gate_on is {gate_on!r}, expected one of {GATES}.")
         compute = self._loop if self.implementation == "loop" else self._sorted
         return compute(x, routing, gate_on)
 

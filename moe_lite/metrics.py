@@ -61,10 +61,12 @@ def count_parameters(model: MoELanguageModel) -> ParameterCount:
 def flops_per_token(model: MoELanguageModel, context: int) -> int:
     """Multiply-adds of the forward pass for one token, times two, with `context` tokens to attend to.
 
-    Matrix products only: 2 for each active weight (the input embedding is a lookup) plus attention's scores and mix.
+    Matrix products only: 2 for each active weight of a matrix (the input embedding is a lookup), and attention's
+    scores and mix.
     """
     config = model.config
-    weights = count_parameters(model).active - _numel(model.embed)
+    vectors = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() == 1)  # norms
+    weights = count_parameters(model).active - _numel(model.embed) - vectors
     attention = 2 * config.n_layers * config.n_heads * config.d_head * context
     return 2 * (weights + attention)
 

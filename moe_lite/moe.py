@@ -30,9 +30,9 @@ class MoELayer(nn.Module):
         routing = self.router(x, **router_options)
         # 2. what does not fit is dropped: the residual connection alone carries it
         if self.training and self.capacity is not None:
+            n_tokens = routing.n_tokens if routing.token_mask is None else int(routing.token_mask.sum())
             k = len(routing.token_ids) / max(routing.n_tokens, 1)
-            limit = expert_capacity(routing.n_tokens, k, routing.n_experts, self.capacity)
-            routing = drop_over_capacity(routing, limit)
+            routing = drop_over_capacity(routing, expert_capacity(n_tokens, k, routing.n_experts, self.capacity))
         # 3. each expert on its own tokens, weighted and summed
         flat = x.flatten(0, -2)  # (N, D)
         y = self.experts(flat, routing, gate_on=self.gate_on)  # (N, D)

@@ -13,13 +13,19 @@ from torch import Tensor
 from moe_lite.palette import css_variables, expert_class
 
 # what matplotlib draws in these colours becomes a CSS variable, so that one SVG is right in both themes
-_INK = {"#010101": "var(--fg)", "#020202": "var(--fg2)", "#030303": "var(--line)", "#040404": "var(--brand)"}
-_FG, _FG2, _LINE, _BRAND = _INK
+_INK = {
+    "#010101": "var(--fg)",
+    "#020202": "var(--fg2)",
+    "#030303": "var(--line)",
+    "#040404": "var(--brand)",
+    "#050505": "var(--bg)",
+}
+_FG, _FG2, _LINE, _BRAND, _BG = _INK
 
 _TABLE_CSS = """
 .mx.tb{font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);font-variant-numeric:tabular-nums}
 .tb table{border-collapse:separate;border-spacing:2px;margin:4px 0;font-size:12px;color:var(--fg);background:none}
-.tb caption{caption-side:top;text-align:left;color:var(--fg2);font-size:12px;padding:0 0 4px}
+.tb caption{caption-side:top;white-space:nowrap;text-align:left;color:var(--fg2);font-size:12px;padding:0 0 4px}
 .tb tr,.tb tr:hover{background:none!important}
 .tb td,.tb th{padding:2px 8px;text-align:right;min-width:36px;font-weight:400;border:0;background:none}
 .tb th{color:var(--fg2);font-size:11px}.tb tbody th{text-align:left}
@@ -109,8 +115,15 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
         k = [int(key) for key in by_k]
         y = list(by_k.values())
         axes.plot(k, y, color=_FG, linewidth=1.2, marker="o", markersize=3)
+        halo = {"facecolor": _BG, "edgecolor": "none", "pad": 1}  # other lines may cross the label
         axes.annotate(
-            f"{n_experts} experts", (k[-1], y[-1]), (6, 0), textcoords="offset points", va="center", color=_FG
+            f"{n_experts} experts",
+            (k[-1], y[-1]),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            color=_FG,
+            bbox=halo,
         )
         low, at_home = min(range(len(k)), key=y.__getitem__), k.index(trained_at)
         best.append(f"{n_experts} experts are lowest at top-{k[low]} ({y[low]:.2f}; {y[at_home]:.2f} at {trained_at})")

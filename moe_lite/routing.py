@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from moe_lite.config import ORDERS, SCORES
+
 TopK = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
@@ -116,17 +118,19 @@ def route(
                  group_score max (DeepSeek-V2) or top2sum (DeepSeek-V3)
     top_k_fn     replaces choice and weights by your own function with the signature of `top_k_route`
     """
-    function = {"softmax": lambda z: z.softmax(dim=-1), "sigmoid": torch.sigmoid}[score]
+    _check_options(score, order, group_score, chooses_scores=bias is None and n_groups == 1)
+    function = torch.sigmoid if score == "sigmoid" else lambda z: z.softmax(dim=-1)
     scores = function(logits)  # (N, E)
     if top_k_fn is not None:
-        weights, expert_ids = _checked(top_k_fn(scores, k), scores, k)  # (N, K), (N, K)
+        # a copy: what the function does to its argument stays its own affair
+        weights, expert_ids = _checked(top_k_fn(scores.clone(), k), scores, k)  # (N, K), (N, K)
     elif order == "topk_first":
         best, expert_ids = top_k_stable(logits, k)  # (N, K), (N, K)
         weights = function(best)  # (N, K)
     else:
         selection = scores if bias is None else scores + bias  # (N, E)
         if n_groups > 1:
-            selection = _mask_groups(selection, n_groups, topk_groups, group_score)
+            selection = _mask_groups(selection, k, n_groups, topk_groups, group_score)
         _, expert_ids = top_k_stable(selection, k)  # (N, K)
         weights = scores.gather(1, expert_ids)  # (N, K) from the unbiased scores
     if renorm and top_k_fn is None:
@@ -135,8 +139,22 @@ def route(
     return _assignments(weights * scale, expert_ids, logits, scores, layer, batch_shape, token_mask)
 
 
-def _mask_groups(selection: Tensor, n_groups: int, topk_groups: int, group_score: str) -> Tensor:
+def _check_options(score: str, order: str, group_score: str, *, chooses_scores: bool) -> None:
+    options = (("score", score, SCORES), ("order", order, ORDERS), ("group_score", group_score, ("max", "top2sum")))
+    for name, value, known in options:
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}, expected one of {known}.")
+    if order == "topk_first" and not chooses_scores:
+        raise ValueError("order='topk_first' chooses among logits; bias and n_groups are defined on scores.")
+
+
+def _mask_groups(selection: Tensor, k: int, n_groups: int, topk_groups: int, group_score: str) -> Tensor:
     """(N, E) -> (N, E) with -inf in every group that is not among the best; 0 would still win over negatives."""
+    n_experts = selection.shape[-1]
+    if n_experts % n_groups or not 1 <= topk_groups <= n_groups or k > topk_groups * n_experts // n_groups:
+        raise ValueError(
+            f"k={k} experts cannot come from the best {topk_groups} of {n_groups} equal groups of {n_experts} experts."
+        )
     grouped = selection.unflatten(-1, (n_groups, -1))  # (N, G, E/G)
     if group_score == "max":
         value = grouped.amax(dim=-1)  # (N, G)
@@ -176,11 +194,19 @@ def _checked(result: object, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     for name, tensor in (("weights", weights), ("expert_ids", expert_ids)):
         if tensor.shape != (n_tokens, k):
             raise ValueError(f"top_k_fn: {name} have shape {tuple(tensor.shape)}, expected (N, k) = {(n_tokens, k)}.")
+    if not weights.is_floating_point():
+        raise TypeError(f"top_k_fn: weights are {weights.dtype}, expected floating-point numbers.")
     if expert_ids.is_floating_point() or expert_ids.dtype == torch.bool:
         raise TypeError(f"top_k_fn: expert_ids are {expert_ids.dtype}, expected torch.int64.")
     if len(expert_ids) and not 0 <= int(expert_ids.min()) <= int(expert_ids.max()) < n_experts:
         low, high = int(expert_ids.min()), int(expert_ids.max())
         raise ValueError(f"top_k_fn: expert_ids run from {low} to {high}, but experts are 0 to {n_experts - 1}.")
+    ordered = expert_ids.sort(dim=-1).values  # (N, K)
+    twice = ordered[:, 1:] == ordered[:, :-1]  # (N, K-1)
+    if twice.any():
+        token, place = twice.nonzero()[0].tolist()
+        expert = int(ordered[token, place])
+        raise ValueError(f"top_k_fn: token {token} got expert {expert} twice; the k experts must differ.")
     return weights, expert_ids.long()
 
 
@@ -199,7 +225,7 @@ class Router(nn.Module):
         self.register_buffer("bias", torch.zeros(n_experts) if selection_bias else None)
 
     def forward(self, x: Tensor, *, token_ids=None, generator=None, top_k=None, token_mask=None) -> Routing:
-        """x (B, T, D) -> Routing of its N = B·T tokens.
+        """x (B, T, D), or (N, D) as one row of tokens -> Routing of its N = B·T tokens.
 
         token_ids (B, T) is for routers that choose by the token itself (hash routing); this one learns and ignores it.
         top_k overrides the number of experts for this call; token_mask (B, T) bool marks padding with False.
@@ -212,6 +238,7 @@ class Router(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(flat, self.weight.float())  # (N, E)
         return route(
-            logits, top_k or self.k, bias=self.bias, layer=self.layer, batch_shape=tuple(x.shape[:2]),
+            logits, top_k or self.k, bias=self.bias, layer=self.layer,
+            batch_shape=tuple(x.shape[:2]) if x.dim() == 3 else None,
             token_mask=None if token_mask is None else token_mask.flatten(), **self.options,
         )  # fmt: skip

@@ -55,7 +55,8 @@ class Training:
         if not corpora:
             raise ValueError("No corpora to train on: load_corpora() returned none of its domains.")
         if config.length > model.config.context_length:
-            raise ValueError(f"length={config.length} is more than the model's {model.config.context_length=}.")
+            longest = model.config.context_length
+            raise ValueError(f"length is {config.length}, more than the model's context_length of {longest}.")
         self.model, self.corpora, self.config, self.device = model.to(device), corpora, config, torch.device(device)
         self.step, self.seconds = 0, 0.0
         self.generator = torch.Generator().manual_seed(config.seed)  # batches
@@ -92,15 +93,19 @@ class Training:
     def _gradients(self) -> LMOutput:
         batch = sample_batch(self.corpora, self.config.batch_size, self.config.length, self.generator)
         output = self.model(batch.ids.to(self.device), batch.targets.to(self.device), generator=self.noise)
-        if not output.loss.isfinite():
-            raise FloatingPointError(
-                f"The loss is {output.loss.item()} at step {self.step + 1}; the model keeps the weights of step "
-                f"{self.step}. Likely cause: a learning rate too large ({self.config.lr})."
-            )
+        self._require_finite("loss", output.loss)
         self.optimizer.zero_grad()
         output.loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self._require_finite("gradient's norm", norm)  # a finite loss can have an infinite slope
         return output
+
+    def _require_finite(self, name: str, value: Tensor) -> None:
+        if not value.isfinite():
+            raise FloatingPointError(
+                f"The {name} is {value.item()} at step {self.step + 1}; the model keeps the weights of step "
+                f"{self.step}. Likely cause: a learning rate too large ({self.config.lr})."
+            )
 
     def _move_biases(self, output: LMOutput) -> None:
         for routing in output.routing:
@@ -123,7 +128,7 @@ class Training:
             balance_loss=output.balance_loss.item(),
             z_loss=output.z_loss.item(),
             load=load_table(output, self.model),
-            dropped=torch.tensor([int((~routing.kept).sum()) for routing in output.routing]),
+            dropped=torch.tensor([int((r.load - r.load_kept).sum()) for r in output.routing], dtype=torch.int64),
             validation=validation,
         )
 
@@ -155,7 +160,11 @@ def resume(path: str | Path, corpora: dict[str, Corpus], *, device: str | torch.
     if header["domains"] != [*corpora]:
         raise CheckpointError(f"{path}: was trained on {header['domains']}, these corpora are {[*corpora]}.")
     model = load(path)
-    run = Training(model, corpora, from_dict(TrainConfig, header["train"]), device=device)
+    try:
+        config = from_dict(TrainConfig, header["train"])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its training settings do not fit this version: {error}") from error
+    run = Training(model, corpora, config, device=device)
     run.step, run.seconds = header["step"], header["seconds"]
     run.generator.set_state(tensors["generator"])
     run.noise.set_state(tensors["noise"])

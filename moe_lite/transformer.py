@@ -216,23 +216,26 @@ class MoELanguageModel(nn.Module):
         """Yield one new token at a time: its id (B,) and the LMOutput that it was drawn from.
 
         ids (B, T) is the prompt; temperature 0 takes the most probable token. Runs in evaluation mode and leaves the
-        mode as it was. Raises ValueError when prompt and new tokens do not fit into context_length.
+        mode as it was. The first token raises ValueError when prompt and new tokens do not fit into context_length.
         """
         if ids.shape[1] + n_tokens > self.config.context_length:
             raise ValueError(
                 f"{ids.shape[1]} tokens of prompt + {n_tokens} new, but context_length is {self.config.context_length}."
             )
-        cache, was_training = KVCache(self.config.n_layers), self.training
-        self.eval()
-        try:
-            for _ in range(n_tokens):
+        if temperature < 0:
+            raise ValueError(f"temperature is {temperature}, expected a number of at least 0.")
+        cache = KVCache(self.config.n_layers)
+        for _ in range(n_tokens):
+            was_training = self.training
+            self.eval()
+            try:
                 output = self(ids, cache=cache)
-                last = output.logits[:, -1].float()  # (B, V)
-                if temperature == 0:
-                    token = last.argmax(dim=-1)  # (B,)
-                else:
-                    token = torch.multinomial((last / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
-                yield token, output
-                ids = token[:, None]  # (B, 1)
-        finally:
-            self.train(was_training)
+            finally:
+                self.train(was_training)  # before the yield: who draws a token may do with the model what they like
+            last = output.logits[:, -1].float()  # (B, V)
+            if temperature == 0:
+                token = last.argmax(dim=-1)  # (B,)
+            else:
+                token = torch.multinomial((last / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
+            yield token, output
+            ids = token[:, None]  # (B, 1)

@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from moe_lite.corpora.build import COMPLETE, read_sums
 from moe_lite.corpora.sources import read_sources
 from moe_lite.data import Corpus, data_dir, load_corpora
 
 ROOT = Path(__file__).resolve().parents[1]
+torch.set_num_threads(1)  # runs repeat bit by bit, and small models are not slowed down by waiting threads
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

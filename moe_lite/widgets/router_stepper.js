@@ -40,7 +40,11 @@ function render({ model, el: host }) {
 
   // ---- drawing
 
+  let last = -Infinity;
   function paint() {
+    // moves in quick succession (a key held down) do not slide: each would be cut off by the next
+    root.classList.toggle("quick", performance.now() - last < 250);
+    last = performance.now();
     const parts = model.get("parts"), n = model.get("n_experts");
     tag.textContent = model.get("source");
     tag.hidden = !tag.textContent;

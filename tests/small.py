@@ -1,0 +1,54 @@
+"""Small models and corpora for the tests of the core: every dimension differs, and everything runs in milliseconds."""
+
+import torch
+from torch import Tensor
+
+from moe_lite import ModelConfig, MoELanguageModel
+from moe_lite.data import Corpus
+from moe_lite.experts import Experts
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=generator(seed), dtype=torch.float64).to(dtype)
+
+
+def random_ids(batch: int, length: int, seed: int = 0, vocab_size: int = 61) -> Tensor:
+    return torch.randint(0, vocab_size, (batch, length), generator=generator(seed))
+
+
+def small_config(**changes) -> ModelConfig:
+    """Weights ten times larger than usual, so that choices and logits differ clearly from token to token."""
+    settings = {
+        "vocab_size": 61, "n_layers": 3, "d_model": 16, "n_heads": 4, "n_kv_heads": 2, "context_length": 32,
+        "n_experts": 5, "top_k": 2, "d_expert": 12, "init_std": 0.2,
+    }  # fmt: skip
+    return ModelConfig(**(settings | changes))
+
+
+def small_model(seed: int = 0, top_k_fn=None, **changes) -> MoELanguageModel:
+    return MoELanguageModel(small_config(**changes), seed=seed, top_k_fn=top_k_fn)
+
+
+def small_experts(
+    n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted", seed: int = 0
+) -> Experts:
+    experts = Experts(n_experts, d_model, d_expert, implementation).double()
+    with torch.no_grad():
+        for parameter in experts.parameters():
+            parameter.copy_(randn(*parameter.shape, seed=seed, dtype=torch.float64))
+    return experts
+
+
+def small_corpora(length: int = 400) -> dict[str, Corpus]:
+    """Three domains with different sizes and habits: counting up, counting by threes, chance."""
+    count = torch.arange(2 * length, dtype=torch.int32)
+    texts = {"up": count % 20, "threes": 20 + 3 * count % 20, "chance": 40 + random_ids(1, 2 * length, 7, 20)[0].int()}
+    sizes = {"up": length, "threes": 2 * length // 3, "chance": length // 2}
+    return {
+        domain: Corpus(domain, ids[: sizes[domain]], ids[-120:], train_bytes=sizes[domain], val_bytes=120)
+        for domain, ids in texts.items()
+    }
