@@ -26,6 +26,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 lab: $(VENV)/lab.stamp data/corpus/.complete ## set up what is missing and open the first lesson in JupyterLab
+	@$(BIN)/jupyter trust notebooks/*.ipynb >/dev/null # else JupyterLab hides the pictures of cells that have not run
 	@echo "Opening $(FIRST_LESSON). If no browser opens, copy the address with ?token= from below into one."
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 

@@ -10,6 +10,8 @@ from answers import answer_files, exercise_of, function_in, name_of
 from moe_lite import palette
 from moe_lite.checks import CheckFailed, lesson00, lesson03
 from moe_lite.checks.card import card_html, hints_html, marked
+from moe_lite.checks.compare import differing, first_difference
+from moe_lite.checks.diagnose import assignment
 from moe_lite.checks.exercise import Note
 from moe_lite.checks.grade import grade
 from moe_lite.checks.registry import exercises
@@ -140,13 +142,11 @@ def test_the_pinned_cell_and_the_input_can_be_run_again():
 
 @pytest.mark.parametrize("id", ["0.1", "3.1", "3.4"])
 def test_inputs_of_every_type_are_printed_exactly(id):
-    from moe_lite.checks.diagnose import _assignment
-
     for case in exercises()[id].cases():
         for trial in case.trials:
             for name, value in zip(exercises()[id].parameters, trial.args, strict=True):
                 namespace = {"torch": torch}
-                exec(_assignment(name, value), namespace)
+                exec(assignment(name, value), namespace)
                 if isinstance(value, torch.Tensor):
                     torch.testing.assert_close(namespace[name], value, rtol=0, atol=0)
                 else:
@@ -154,8 +154,6 @@ def test_inputs_of_every_type_are_printed_exactly(id):
 
 
 def evidence(expected, got, **looks):
-    from moe_lite.checks.compare import differing, first_difference
-
     return Evidence(
         "case 1 of 1", "", "x (N, E)", expected, got, first_difference(got, expected),
         int(differing(got, expected).sum()), **looks,

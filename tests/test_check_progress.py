@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import sys
 import types
 
@@ -81,8 +82,6 @@ def test_other_exercises_are_left_alone():
 
 
 def _write_many(path, which):
-    import os
-
     os.environ["MOE_LITE_PROGRESS"] = path
     for i in range(25):
         progress.record(f"{which}.{i}", "name", passed=True, source=None)

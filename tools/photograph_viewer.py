@@ -1,6 +1,6 @@
 """Make the README's moving picture: the token viewer in JupyterLab, one frame a layer.
 
-    python tools/photograph_viewer.py      # needs a chromium on the path; writes data/pictures/token-viewer.gif
+python tools/photograph_viewer.py      # needs a chromium on the path; writes data/pictures/token-viewer.gif
 """
 
 import io

@@ -116,11 +116,12 @@ def _comparable(got: Tensor, expected: Tensor) -> bool:
 
 def _input_code(exercise: Exercise, attempt: Attempt) -> str:
     """The failing call as code that can be copied into a cell."""
-    lines = [_assignment(name, value) for name, value in zip(exercise.parameters, attempt.args, strict=True)]
+    lines = [assignment(name, value) for name, value in zip(exercise.parameters, attempt.args, strict=True)]
     return "\n".join([*lines, f"{exercise.name}({', '.join(exercise.parameters)})"])
 
 
-def _assignment(name: str, value: object) -> str:
+def assignment(name: str, value: object) -> str:
+    """`scores = torch.tensor([[...]], dtype=torch.float64)`, exact to the last digit."""
     if not isinstance(value, Tensor):
         return f"{name} = {value!r}"
     rows = value.tolist() if value.dim() > 1 else [value.tolist()]

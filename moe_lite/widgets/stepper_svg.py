@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from moe_lite import palette
 from moe_lite.widgets.stepper_view import RULES, Step
-from moe_lite.widgets.stepper_words import number, ordinal, parting_digits
+from moe_lite.widgets.stepper_words import SAME, number, ordinal, parting_digits
 
 ROW = 26  # height of an expert's row
 TOP = 46  # where the first row begins
@@ -209,8 +209,8 @@ class Drawing:
         """Where the bar ended before the move, if it has moved."""
         if self.before is None or e >= self.before.n_experts:
             return ""
-        was = getattr(self.before, values)[e]
-        if was == getattr(self.step, values)[e] or math.isnan(was):
+        was, now = getattr(self.before, values)[e], getattr(self.step, values)[e]
+        if math.isnan(was) or abs(was - now) < SAME:
             return ""
         return f'<rect class="w{name} was" x="{place(was) - 0.75:.1f}" y="4" width="1.5" height="18"/>'
 

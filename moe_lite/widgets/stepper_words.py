@@ -58,9 +58,7 @@ def notes(now: Step, clamped: str = "", function: str = "") -> str:
     """What holds in this state and is easily missed. `function`: the name of the learner's function, or ""."""
     parts = [clamped]
     if function and not now.stopped and not now.chooser:
-        parts.append(
-            f"{function} takes scores and renormalises: in this setting the package's rule does the work."
-        )
+        parts.append(f"{function} takes scores and renormalises: in this setting the package's rule does the work.")
     if now.flat and now.k == 1:
         parts.append(
             f"The weight is {number(now.weights[now.chosen[0]])} whatever the logits are: "
