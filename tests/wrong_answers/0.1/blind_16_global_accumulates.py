@@ -2,7 +2,6 @@
 # keeps the counts in a global, so the second call adds to the first
 import torch
 
-
 LOADS = {}
 
 

@@ -2,7 +2,6 @@
 # reuses a global buffer: a second call of the same shape still holds the first call's weights
 import torch
 
-
 BUFFERS = {}
 
 
