@@ -63,7 +63,7 @@ def update_selection_bias_(bias: Tensor, load: Tensor, step: float) -> Tensor:
 def expert_capacity(n_tokens: int, k: int, n_experts: int, factor: float) -> int:
     """C: how many assignments an expert takes, `factor` times the fair share, rounded up."""
     share = factor * n_tokens * k / n_experts
-    return math.ceil(round(share, 6))  # 1.1 · 10 is 11.000000000000002 in binary, and 11 is meant
+    return math.ceil(round(share, 6))  # 1.1 · 100 / 10 is 11.000000000000002 in binary; 11 is meant
 
 
 def drop_over_capacity(routing: Routing, capacity: int) -> Routing:

@@ -133,8 +133,7 @@ def test_bias_rule_evens_out_a_skewed_router():
         (8, 2, 4, 1.0, 4),
         (8, 2, 4, 1.25, 5),
         (7, 1, 2, 1.0, 4),  # 3.5, rounded up
-        (10, 1, 1, 1.1, 11),  # 1.1 · 10 is 11.000000000000002 in floating point
-        (100, 1, 10, 1.1, 11),
+        (100, 1, 10, 1.1, 11),  # 1.1 · 100 / 10 is 11.000000000000002 in floating point
         (3, 1, 8, 1.0, 1),
     ],
 )
@@ -157,6 +156,14 @@ def test_no_expert_keeps_more_than_the_capacity(capacity, kept):
     assert route(logits, 2).load.min() >= 1 and route(logits, 2).load.max() <= 12
     routing = drop_over_capacity(route(logits, 2), capacity)
     assert routing.load_kept.max() <= capacity and int(routing.kept.sum()) == kept
+
+
+def test_dropping_leaves_the_routing_passed_in_as_it_was():
+    routing = route(randn(12, 5), 2)
+    combine = routing.combine
+    dropped = drop_over_capacity(routing, 1)
+    assert routing.kept.all() and torch.equal(routing.combine, combine)
+    assert not torch.equal(dropped.combine, combine) and not torch.equal(dropped.load_kept, routing.load_kept)
 
 
 def test_later_tokens_change_nothing_for_earlier_ones():

@@ -52,6 +52,8 @@ def test_the_first_difference_is_found_row_by_row():
     "got, words",
     [
         (A * 0.5, "0.50 times the expected one"),
+        (A + 3, "the expected one + 3"),
+        (A * 1.001, "All are close"),
         (A.T, "rows and columns have changed places"),
         (A.flip(1), "each row runs backwards"),
         (A.flip(0), "rows are right, but stand in another order"),

@@ -80,3 +80,10 @@ def test_report_names_domains_shares_and_dead_experts():
     assert f"  mean         {measured.mean_loss:6.3f}" in lines
     # shares (1/2, 1/2, 0, 0, 0) of mean 1/5: sqrt(5/2 − 1) = 1.22
     assert "  layer 2   50.0  50.0   0.0   0.0   0.0   CV 1.22, dead 3" in lines
+
+
+def test_measuring_builds_no_graph():
+    model, graphs = small_model(), []
+    model.head.register_forward_hook(lambda module, inputs, output: graphs.append(output.requires_grad))
+    evaluate(model, small_corpora(), length=10)
+    assert graphs == [False] * 3  # one pass a domain

@@ -32,6 +32,9 @@ def relation(got: Tensor, expected: Tensor) -> str:
         return "Yours is the expected array turned over: rows and columns have changed places."
     if got.shape != expected.shape:
         return ""
+    off = (as_float(got) - as_float(expected)).abs().max()
+    if expected.is_floating_point() and off < 0.01 * as_float(expected).abs().max():
+        return "All are close: is something rounded to a shorter type, or a small number added?"
     if (factor := constant_factor(got, expected)) is not None:
         return f"Every value of yours is {number(factor)} times the expected one."
     if (offset := constant_offset(got, expected)) is not None:
@@ -46,9 +49,6 @@ def relation(got: Tensor, expected: Tensor) -> str:
     if got.dim() >= 1 and close(got.sort(dim=-1).values, expected.sort(dim=-1).values):
         where = "Each row has the right values" if got.dim() > 1 else "The values are right"
         return f"{where}, but in another order."
-    off = (as_float(got) - as_float(expected)).abs().max()
-    if expected.is_floating_point() and off < 0.01 * as_float(expected).abs().max():
-        return "All are close: is something rounded to a shorter type, or a small number added?"
     return ""
 
 

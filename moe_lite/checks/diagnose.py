@@ -67,9 +67,14 @@ def _mistakes(exercise: Exercise) -> list[Mistake]:
 
 def _general(exercise: Exercise, failing: list[Tried]) -> tuple[Note, Tried]:
     for one in failing:
-        for look in (general.wrong_shape, general.wrong_values, general.wrong_dtype, general.gradient_only):
-            if note := look(exercise, one.attempt):
-                return note, one
+        note = (
+            general.wrong_shape(exercise, one.attempt)
+            or general.wrong_values(one.attempt, one.case.parts)
+            or general.wrong_dtype(exercise, one.attempt)
+            or general.gradient_only(exercise, one.attempt)
+        )
+        if note:
+            return note, one
     raise AssertionError("a failing trial has a wrong shape, type, value or gradient, or a named fault")
 
 

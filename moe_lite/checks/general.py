@@ -120,9 +120,12 @@ def gradient_only(exercise: Exercise, attempt: Attempt) -> Note | None:
     return wrong_gradient(attempt) if attempt.all_right else None
 
 
-def wrong_values(exercise: Exercise, attempt: Attempt) -> Note | None:
-    """The truthful general message: how much differs, where first, and any simple relation."""
-    for name, expected in attempt.expected.items():
+def wrong_values(attempt: Attempt, parts: tuple[str, ...]) -> Note | None:
+    """The truthful general message: how much differs, where first, and any simple relation.
+
+    Outputs named in `parts`, what the case looks at, come before the others.
+    """
+    for name, expected in sorted(attempt.expected.items(), key=lambda item: item[0] not in parts):
         got = attempt.got.get(name)
         if got is None or close(got, expected) or got.shape != expected.shape:
             continue

@@ -106,11 +106,7 @@ def _softmax(logits: Tensor, k: int, bias: Tensor) -> tuple[Tensor, Tensor]:
     return _kept(scores, scores + bias, k)
 
 
-def _softmax_over_kept(logits: Tensor, k: int, bias: Tensor) -> tuple[Tensor, None]:
-    return best_logits(logits, k, bias).softmax(dim=-1), None
-
-
-def best_logits(logits: Tensor, k: int, bias: Tensor) -> Tensor:
+def _kept_logits(logits: Tensor, k: int, bias: Tensor) -> Tensor:
     return logits.gather(1, reference(logits, k, bias)[1])  # (N, k)
 
 
@@ -142,7 +138,7 @@ def _bias_after(logits: Tensor, k: int, bias: Tensor) -> Tensor:
 
 
 def _of_logits(logits: Tensor, k: int, bias: Tensor) -> Tensor:
-    kept = best_logits(logits, k, bias)
+    kept = _kept_logits(logits, k, bias)
     return kept / kept.sum(dim=1, keepdim=True)
 
 
@@ -209,7 +205,7 @@ MISTAKES = (
           lambda a: f"Your rows sum to {row_sums(a, 'weights')}, your columns to 1: over which dimension did you sum?"),
     ruled("Softmax, not sigmoid", _softmax, lambda a:
           f"{_weight(a).capitalize()}: that is softmax. A sigmoid scores each expert by itself."),
-    ruled("Softmax, not sigmoid", _softmax_over_kept, lambda a:
+    ruled("Softmax, not sigmoid", lambda z, k, b: (_kept_logits(z, k, b).softmax(dim=-1), None), lambda a:
           f"{_weight(a).capitalize()}: that is softmax over the kept logits. The weights are the kept sigmoid scores, "
           "divided by their sum."),
     ruled("Softmax over the kept scores", lambda z, k, b: (_plain(z, k, b)[0].softmax(dim=-1), None), lambda a:

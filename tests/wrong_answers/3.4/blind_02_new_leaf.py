@@ -1,4 +1,4 @@
-# expects: RuntimeError | *
+# expects: No gradient reaches `weights` | *
 # asks for requires_grad on the result: it looks trainable, but is a new leaf that never reaches weights
 import torch
 
