@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import cycle
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -111,10 +112,10 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
     figure = Figure(figsize=(6.4, 3.4))
     axes = figure.add_subplot()
     best = []
-    for n_experts, by_k in losses.items():
+    for (n_experts, by_k), style in zip(losses.items(), cycle(("-", "--", ":")), strict=False):
         k = [int(key) for key in by_k]
         y = list(by_k.values())
-        axes.plot(k, y, color=_FG, linewidth=1.2, marker="o", markersize=3)
+        axes.plot(k, y, style, color=_FG, linewidth=1.2, marker="o", markersize=3)
         halo = {"facecolor": _BG, "edgecolor": "none", "pad": 1}  # other lines may cross the label
         axes.annotate(
             f"{n_experts} experts",
@@ -130,7 +131,7 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
     axes.axvline(trained_at, color=_BRAND, linewidth=1)
     axes.annotate(f"trained at {trained_at}", (trained_at, 1), (4, -4), xycoords=("data", "axes fraction"),
                   textcoords="offset points", va="top", color=_BRAND)  # fmt: skip
-    axes.set_xlabel("experts a token at inference, top-k")
+    axes.set_xlabel("experts a token at inference, top-k (logarithmic)")
     axes.set_ylabel("validation loss, nats a token")
     axes.set_xscale("log", base=2)
     ticks = [1, 2, 4, 8, 16]

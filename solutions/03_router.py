@@ -13,6 +13,7 @@
 
 # %% tags=["setup"]
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from moe_lite import checkpoint, data, evaluate, experts, plots, routing
 from moe_lite.checks import lesson03 as check, mine
@@ -38,16 +39,27 @@ def take_turns(scores, k):
 
 
 # %%
+def half_and_half(scores, k):
+    """A control: the router's own choice, but its weights ignored."""
+    expert_ids = scores.topk(k).indices  # (N, k)
+    return torch.full(expert_ids.shape, 1 / k), expert_ids  # (N, k), (N, k)
+
+
 corpora = data.load_corpora()
-losses = {
-    name: evaluate.evaluate(checkpoint.pretrained(8, top_k_fn=rule), corpora, max_windows=4).mean_loss
-    for name, rule in {"its own router": None, "taking turns": take_turns}.items()
-}
-print({name: round(loss, 2) for name, loss in losses.items()}, "nats a token, mean over the domains")
+rules = {"its own router": None, "own choice, equal weights": half_and_half, "taking turns": take_turns}
+models = [checkpoint.pretrained(8, top_k_fn=rule) for rule in rules.values()]
+losses = [evaluate.evaluate(model, corpora, max_windows=4).mean_loss for model in models]
+plots.table(
+    torch.tensor([losses]),
+    "loss, nats a token, mean over the domains (4 stretches of text each)",
+    rows=["8 experts"],
+    columns=rules,
+)
 
 # %% [markdown]
-# The experts are not interchangeable: a good expert at the wrong token is of little use. What the model knows is partly *who knows
-# it*, and that is stored in the router. So let us look at how it decides, one token first.
+# Taking turns costs 2.1 nats. The control says why: with the router's own choice and its weights ignored the loss hardly rises, so what
+# hurts is the *choice*. The experts are not interchangeable. What the model knows is partly *who knows it*, and that is stored in the
+# router. So let us look at how it decides, one token first.
 
 # %% [markdown]
 # ## 3.1 Scores: one dot product an expert
@@ -72,8 +84,8 @@ plots.table(logits.softmax(dim=-1), "scores: softmax over the experts")
 # Token 0 gives 1, 2 and 3: expert 2 wins with two thirds of the score. Token 1 gives 3, 0 and 3: a tie between experts 0 and 2, and
 # softmax can only split what it is given. Keep the tie in mind; 3.2 has to decide it.
 #
-# One more thing decides who wins: **precision**. Models compute in bfloat16 to save memory and time, and bfloat16 keeps about three
-# significant digits. Two experts that are close can come out equal, or swapped. The next cell takes the tokens of nine short texts
+# One more thing decides who wins: **precision**. Models compute in bfloat16 to save memory and time, and bfloat16 keeps two to
+# three significant digits. Two experts that are close can come out equal, or swapped. The next cell takes the tokens of nine short texts
 # as the trained model's router sees them, in its last layer, and routes them twice.
 #
 # **Predict:** of a hundred tokens, how many get another pair of experts? And if 64 experts compete for 8 places, more or fewer?
@@ -99,14 +111,17 @@ def set_changes(x, w, k):
 
 noise = torch.Generator().manual_seed(0)
 wide_x, wide_w = (torch.randn(n, 512, generator=noise) for n in (4096, 64))
-print(f"this layer, 2 of 8 experts, {len(tokens)} real tokens: {set_changes(tokens, last.weight, 2):.1%}")
-print(f"8 of 64 experts, 4,096 random vectors of width 512: {set_changes(wide_x, wide_w, 8):.1%}")
+shares = [set_changes(tokens, last.weight, 2)]
+shares += [set_changes(wide_x, wide_w[:n_experts], k) for n_experts, k in [(8, 2), (64, 2), (64, 8)]]
+columns = ["real tokens, 2 of 8", "random, 2 of 8", "random, 2 of 64", "random, 8 of 64"]
+plots.table(100 * torch.tensor([shares]), "tokens whose set of experts changes, %", rows=["bfloat16"], columns=columns)
 
 # %% [markdown]
-# Few here, more where more experts race for a place. Each of these tokens gets another network than the one that exact arithmetic
-# would have given it. The cure costs next to nothing, because the router is the smallest matrix of the layer: do its arithmetic in
-# float32, whatever the rest computes in. Switch Transformers calls this *selective precision*: trained with everything in bfloat16
-# it diverged; with only the router in float32 it matched full float32 ([arXiv 2101.03961](https://arxiv.org/abs/2101.03961), section 2.4).
+# Two of the 652 real tokens: few, but the random vectors (4,096 of them, width 512) show where it goes: more experts in the race, and
+# more places to win, leave more close finishes. Each of these tokens is sent to an expert that exact arithmetic would not have chosen.
+# The cure costs next to nothing, because the router is the smallest matrix of the layer: do its arithmetic in float32, whatever the rest
+# computes in. How much it can matter, Switch Transformers measured: trained with everything in bfloat16 it diverged; with only the router
+# in float32 it matched full float32 ([arXiv 2101.03961](https://arxiv.org/abs/2101.03961), section 2.4, *selective precision*).
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3.1 — scores
@@ -140,7 +155,8 @@ check.router_scores(router_scores)
 # Four tokens, three experts, scores that sum to 1. Running all three experts would cost as much as a dense layer, so each token
 # keeps only its best two.
 #
-# **Before you run the next cell:** which two experts does token 2 keep? And what do the two kept scores sum to, for each token?
+# **Before you run the next cell:** token 1 has a tie for second place. Which of the two does `topk` keep? And what do the two kept scores
+# sum to, for each token?
 
 # %%
 scores = torch.tensor(
@@ -155,12 +171,19 @@ kept, chosen = scores.topk(2, dim=-1)  # (N, K), (N, K)
 plots.table(scores, "scores; the kept ones are filled", chosen=chosen, right=("kept", kept.sum(dim=-1)))
 
 # %% [markdown]
-# Two things to read off. Token 1 had a tie for second place, and `topk` picked one of the two without telling. PyTorch promises no
-# order among equals, so another machine may pick the other; a rule is needed. Ours: **the lower expert number first**.
+# Here `topk` kept expert 0, the first of the two. Ask it for two of *twenty* equals:
+
+# %%
+print(torch.full((1, 20), 0.05).topk(2).indices)
+
+# %% [markdown]
+# PyTorch promises no order among equals: which ones come back depends on how many there are, and may depend on the machine. Two runs of
+# one model would disagree, so a rule is needed. Ours: **the lower expert number first**.
 #
-# And the kept scores sum to 0.90, 0.80, 0.90 and 0.99. What was dropped is gone: the layer's output shrinks by a tenth for
+# The second thing to read off the table: the kept scores sum to 0.90, 0.80, 0.90 and 0.99. What was dropped is gone: the layer's output shrinks by a tenth for
 # token 0 and hardly at all for token 3. Mixtral **renormalises**: it divides the kept scores by their sum, so that weights always
-# sum to 1. OLMoE does not, and lets the missing part say "no expert fits well". Both train. You write Mixtral's.
+# sum to 1. OLMoE does not: a token whose scores are spread thin then gets a smaller output. Both train. You
+# write Mixtral's.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3.2 — renormalised top-k
@@ -318,19 +341,20 @@ plots.table(
 # column for each expert, the weight where the token chose the expert and 0 elsewhere. It is called the **combine** matrix, because
 # with it the layer's output is a matrix product: row n of *C* says how much of each expert's answer token n gets.
 #
-# **By hand:** two experts that give single numbers. Expert 0 answers 10 to everyone, expert 1 answers 100. What do three tokens with
-# these weights receive?
+# **By hand:** three experts that give single numbers: expert 0 answers 10 to everyone, expert 1 answers 100, expert 2 answers 1,000.
+# Token 0 takes three quarters of expert 0 and a quarter of expert 2; token 1 a half each of experts 2 and 1; token 2 only expert 1, with
+# expert 0 as second choice at weight 0. What does each receive?
 
 # %%
-weights = torch.tensor([[0.75, 0.25], [1.0, 0.0], [0.5, 0.5]])  # (N, K), best first
-expert_ids = torch.tensor([[0, 1], [1, 0], [1, 0]])  # (N, K)
-C = torch.tensor([[0.75, 0.25], [0.0, 1.0], [0.5, 0.5]])  # (N, E) the same, one column an expert
-answers = torch.tensor([10.0, 100.0])  # (E,)
+weights = torch.tensor([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]])  # (N, K), best first
+expert_ids = torch.tensor([[0, 2], [2, 1], [1, 0]])  # (N, K)
+C = torch.tensor([[0.75, 0.0, 0.25], [0.0, 0.5, 0.5], [0.0, 1.0, 0.0]])  # (N, E) the same, one column an expert
+answers = torch.tensor([10.0, 100.0, 1000.0])  # (E,)
 plots.table(C, "combine matrix C, and what each token receives", chosen=expert_ids, right=("C @ answers", C @ answers))
 
 # %% [markdown]
-# Note the second row: the best expert stands first in `weights`, but in the matrix it stands in *its own* column. Putting each
-# weight where it belongs is all there is to it.
+# Note token 1: expert 2 stands first in its row of `expert_ids`, but in the matrix each weight stands in *its expert's* column. Putting
+# every weight where it belongs is all there is to it; what was not chosen stays 0.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3.4 — the combine matrix
@@ -377,10 +401,15 @@ everyone = [
 mixed = torch.einsum("ne,end->nd", C, torch.stack(everyone))  # (N, D) every expert's answer, weighted
 sparse = layer(tokens[None])[0][0]  # (N, D) the layer itself
 print(f"largest difference {(mixed - sparse).abs().max():.0e}")
-print(f"answers computed: {C.numel():,} by all experts, {int((C > 0).sum()):,} by the layer")
+with FlopCounterMode(display=False) as counted:
+    layer(tokens[None])
+all_experts = (
+    2 * (layer.experts.gate_up.numel() + layer.experts.down.numel()) * len(tokens)
+)  # 2 FLOPs a weight and token
+print(f"the layer computes {counted.get_total_flops() / all_experts:.1%} of what all experts on all tokens would")
 
 # %% [markdown]
-# The same numbers from a quarter of the work. The matrix says *what* a sparse layer computes; how to compute only the part that is
+# The same numbers from a quarter of the work (and a little for the router). The matrix says *what* a sparse layer computes; how to compute only the part that is
 # not zero is [lesson 04](04_dispatch_and_combine.ipynb).
 
 # %% [markdown]
@@ -420,7 +449,7 @@ plots.table(weights, "weights, first choice first", rows=["bias stays out", "bia
 
 # %% tags=["stub"]
 def sigmoid_route(logits: torch.Tensor, k: int, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """DeepSeek-V3's choice: sigmoid scores, a bias that chooses and does not weigh.
+    """DeepSeek-V3's choice without its groups and scale: sigmoid scores, a bias that chooses and does not weigh.
 
     logits (N, E), bias (E,) -> weights (N, k), expert_ids (N, k) int64
     """
@@ -453,36 +482,43 @@ def forgot_to_divide(scores, k):
 broken = checkpoint.pretrained(8, top_k_fn=forgot_to_divide)
 good_run, bad_run = (evaluate.evaluate(m, corpora, max_windows=4) for m in (checkpoint.pretrained(8), broken))
 domains = [*corpora]
+good, bad = ([run.loss[domain] for domain in domains] for run in (good_run, bad_run))
 
 # %%
 plots.table(
-    torch.tensor([[run.loss[d] for d in domains] for run in (good_run, bad_run)]),
+    torch.tensor([good, bad, [b - g for g, b in zip(good, bad, strict=True)]]),
     "validation loss, nats a token",
-    rows=["sums to 1", "forgotten"],
+    rows=["sums to 1", "forgotten", "difference"],
     columns=domains,
 )
 
 # %% [markdown]
-# The loss rises by about a tenth of a nat, in every domain, and that is all there is to see: no error, no warning, text that still looks
-# like text. Had you trained this way from the start, the model would even have grown used to it. (OLMoE did, on purpose.)
-#
-# Where would you have noticed? Not in who is chosen: that is unchanged. In the weights. Their sum is a number worth logging.
+# The loss rises in every domain, by about a tenth of a nat, most for Python and Shakespeare. No error, no warning. (A model that is
+# *trained* this way is not broken at all: OLMoE is.) Where would you have noticed? Two things can be logged: the sum of a token's weights, and
+# how many tokens choose other experts than they should.
 
 # %%
 ids = torch.tensor([data.encode(data.SAMPLES["python"])])  # (1, T)
-sums = [[r.top_k[0].sum(dim=-1).mean().item() for r in m(ids).routing] for m in (model, broken)]
+right, wrong = model(ids).routing, broken(ids).routing  # one Routing a layer
+sums = [[r.top_k[0].sum(dim=-1).mean().item() for r in routings] for routings in (right, wrong)]
+moved = [
+    (a.combine.bool() != b.combine.bool()).any(dim=-1).float().mean().item() for a, b in zip(right, wrong, strict=True)
+]
 plots.table(
-    torch.tensor(sums),
-    "mean sum of a token's weights, by layer",
-    rows=["sums to 1", "forgotten"],
+    torch.tensor([*sums, moved]),
+    "mean sum of a token's weights, and the share of tokens that choose another pair",
+    rows=["sum, right", "sum, forgotten", "other pair"],
     columns=["layer 1", "layer 2", "layer 3", "layer 4"],
 )
 
 # %% [markdown]
+# In layer 1 everybody still goes where they should. From layer 2 on the routers read a residual stream that is too faint, and choose
+# differently: a slip in the weights becomes a slip in the choice.
+#
 # ## 3.7 Your router in the real model
 #
 # Three models, equal but for the number of experts: 4, 8 and 16, each trained with two experts a token on the same text in the same
-# order. In the next cell all their layers choose with `my_route`: yours, if it passed. First the proof that it does the same work.
+# order. In the next cell all their layers choose with `my_route`: yours, if it passed. First a comparison: does it do the same work?
 
 # %%
 yours = {n: checkpoint.pretrained(n, top_k_fn=my_route) for n in (4, 8, 16)}
@@ -504,9 +540,9 @@ records = {n: checkpoint.pretrained_record(n) for n in yours}
 TokenViewer(yours, domains=["shakespeare", "german", "python"], records=records, layer=4)
 
 # %% [markdown]
-# A single text can mislead, so here is the first answer counted, over all the Python and German text that was held out: what share of the
-# German assignments would have to go to another expert, for German to spread over the experts as Python does? 0 is the same spread, 1
-# nothing in common.
+# A single text can mislead, so here is the first answer counted over all the text that was held out, for eight experts: what share of one
+# domain's assignments would have to go to another expert, for it to spread over the experts as the other domain does? 0 is the same
+# spread, 1 nothing in common. Three pairs of human languages stand beside it to compare with.
 
 
 # %%
@@ -516,17 +552,16 @@ def apart(record, a, b):
     return (a / a.sum(dim=1, keepdim=True) - b / b.sum(dim=1, keepdim=True)).abs().sum(dim=1) / 2  # (L,)
 
 
-differences = torch.stack([apart(record, "german", "python") for record in records.values()])  # (3, L)
+pairs = [("python", "german"), ("french", "german"), ("shakespeare", "german"), ("shakespeare", "french")]
+differences = torch.stack([apart(records[8], a, b) for a, b in pairs])  # (pairs, L)
+layers = ["layer 1", "layer 2", "layer 3", "layer 4"]
 plots.table(
-    differences,
-    "German against Python",
-    rows=[f"{n} experts" for n in records],
-    columns=["layer 1", "layer 2", "layer 3", "layer 4"],
+    differences, "how differently two domains use the experts", rows=[f"{a} – {b}" for a, b in pairs], columns=layers
 )
 
 # %% [markdown]
-# Every layer of every model tells the two apart to some degree. It is not a matter of depth: with eight experts layer 1 does it best,
-# where a token has looked at its neighbours only once. With four experts there are fewer places to part.
+# Python and German part in every layer, and most in the first, where a token has looked at its neighbours only once. But look at the other
+# rows before you speak of a "code expert": in layers 2 and 3 German is as far from French and from Shakespeare as from Python, or farther.
 #
 # The second answer was recorded for each model, over the whole validation set and for every top-k:
 
