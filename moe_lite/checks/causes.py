@@ -99,6 +99,9 @@ CAUSES = [
         "An index must be int64", "Expert numbers are used as an index: keep them whole, or cast with `.long()`.")),
     (RuntimeError, r"Boolean value of Tensor with more than one value is ambiguous", _said(
         "A whole tensor in an `if`", "`if` wants one yes or no. Use `torch.where` or a mask.")),
+    (RuntimeError, r"[Ii]ndex put requires the source and destination dtypes match", _said(
+        "Two types do not fit",
+        "Zeros are float32 unless you say otherwise; `weights.new_zeros(...)` takes the type of the weights.")),
     (RuntimeError, r"only supports 1-d", _said(
         "One dimension is expected", "`.flatten()` lays a table (N, K) out as one row (N·K,).")),
     (RuntimeError, r"Expected index \[.*\] to be no larger than self", _said(

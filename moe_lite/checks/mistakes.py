@@ -102,7 +102,8 @@ def tie_sentence(attempt: Attempt) -> str:
     right, mine = int(expected[token, place]), int(got[token, place])
     return (
         f"Right except among equal scores: experts {right} and {mine} have the same score for token {token}, and you "
-        f"put {mine} first. The lower number comes first. `topk` and a plain sort promise nothing about equals; a stable sort does."
+        f"put {mine} first. The lower number comes first. `topk` and a plain sort promise nothing about equals; a "
+        "stable sort does."
     )
 
 
