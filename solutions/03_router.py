@@ -410,7 +410,7 @@ print(f"the layer computes {counted.get_total_flops() / all_experts:.1%} of what
 
 # %% [markdown]
 # The same numbers from a quarter of the work (and a little for the router). The matrix says *what* a sparse layer computes; how to compute only the part that is
-# not zero is [lesson 04](04_dispatch_and_combine.ipynb).
+# not zero is the subject of lesson 04.
 
 # %% [markdown]
 # ## 3.5 Judged alone: sigmoid scores (stretch)
@@ -467,8 +467,8 @@ check.sigmoid_route(sigmoid_route)
 # %% [markdown]
 # ## 3.6 Broken on purpose: the forgotten division
 #
-# The easiest slip of this lesson is to leave out the renormalising. Shapes are right, nothing crashes, the right experts are chosen
-# with weights in the right proportion. Here it is, in every layer of a model that was trained with weights that sum to 1.
+# The easiest slip of this lesson is to leave out the renormalising. Shapes are right, nothing crashes, the function picks the best
+# experts, with weights in the right proportion. Here it is, in every layer of a model that was trained with weights that sum to 1.
 #
 # **Predict:** does the loss stay, rise a little, or rise by a nat? In which domains most?
 
@@ -512,7 +512,7 @@ plots.table(
 )
 
 # %% [markdown]
-# In layer 1 everybody still goes where they should. From layer 2 on the routers read a residual stream that is too faint, and choose
+# In layer 1 everybody still goes where they should. From layer 2 on the routers read what a weakened layer has written, and choose
 # differently: a slip in the weights becomes a slip in the choice.
 #
 # ## 3.7 Your router in the real model
@@ -561,7 +561,7 @@ plots.table(
 
 # %% [markdown]
 # Python and German part in every layer, and most in the first, where a token has looked at its neighbours only once. But look at the other
-# rows before you speak of a "code expert": in layers 2 and 3 German is as far from French and from Shakespeare as from Python, or farther.
+# rows before you speak of a "code expert": in layers 2 and 3 German is about as far from French, and from Shakespeare, as from Python.
 #
 # The second answer was recorded for each model, over the whole validation set and for every top-k:
 
