@@ -58,7 +58,8 @@ TokenViewer(model, text, records={8: checkpoint.pretrained_record(8)})
 #
 # Three things to notice. The choice is made **for each token**, not for a question or a document: neighbours go to different experts.
 # It is made **anew in each layer**: expert 3 of layer 1 and expert 3 of layer 4 are different networks that share nothing but a number.
-# And the layers choose by different things. In layer 1 it is mostly the token itself: both commas go to experts 3 and 7. In layer 4 the
+# And the layers choose by different things. In layer 1 it is mostly the token itself: both commas go to experts 3 and 7, one of them in the other order
+# (look at the second choice). In layer 4 the
 # company counts: from the bracket on, nearly all of the function has expert 1 first, and most of the two other lines expert 2.
 
 # %% [markdown]

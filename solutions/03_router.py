@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 03 · The router
-# *Part 1 — A model that uses a part of itself · about 60 minutes · four exercises and one stretch*
+# *Part 1 — A model that uses a part of itself · about 75 minutes · four exercises and one stretch*
 #
 # **How does a token choose its experts?**
 #
@@ -27,7 +27,7 @@ from moe_lite.widgets import RouterStepper, TokenViewer
 # counted round the circle, half and half.
 #
 # **Predict:** the experts are the trained ones, the attention is untouched, two experts work on every token as before. By how much
-# does the loss rise? The model's vocabulary has 2,048 entries, so guessing blindly costs log 2048 = 7.62 nats a token.
+# does the loss rise? The model's vocabulary has 2,048 entries, so guessing blindly costs log 2048 = 7.62 nats a token (nats: the logarithm is the natural one).
 
 
 # %%
@@ -180,7 +180,8 @@ print(torch.full((1, 20), 0.05).topk(2).indices)
 # PyTorch promises no order among equals: which ones come back depends on how many there are, and may depend on the machine. Two runs of
 # one model would disagree, so a rule is needed. Ours: **the lower expert number first**.
 #
-# The second thing to read off the table: the kept scores sum to 0.90, 0.80, 0.90 and 0.99. What was dropped is gone: the layer's output shrinks by a tenth for
+# The second thing to read off the table needs one fact first: a layer's output for a token is the sum of its experts' answers, each times
+# its weight. The kept scores sum to 0.90, 0.80, 0.90 and 0.99. What was dropped is gone: the layer's output shrinks by a tenth for
 # token 0 and hardly at all for token 3. Mixtral **renormalises**: it divides the kept scores by their sum, so that weights always
 # sum to 1. OLMoE does not: a token whose scores are spread thin then gets a smaller output. Both train. You
 # write Mixtral's.
@@ -220,7 +221,7 @@ check.top_k_route(top_k_route)
 # from layer 2 of the trained model that has sixteen experts; with the slider at E you see its first E.
 #
 # **Predict, then move:** at top-k = E, what becomes of the weights? At top-k = 1, what is the weight, whatever the scores? And can
-# the temperature change *who* is chosen?
+# the temperature T, by which the logits are divided, change *who* is chosen?
 
 # %% tags=["widget"]
 my_route = mine("3.2", top_k_route, default=routing.top_k_route)
@@ -265,7 +266,7 @@ logits = torch.tensor([[6.0, 3.0, 1.0]]).log()  # (1, E)
 before = logits.softmax(dim=-1).topk(2).values  # (1, 2) softmax, then top-k
 after = logits.topk(2).values.softmax(dim=-1)  # (1, 2) top-k, then softmax
 rows = ["softmax, then top-k", "top-k, then softmax", "softmax, top-k, then divided by its sum"]
-both_ways = torch.cat([before, after, before / before.sum()])  # (3, 2)
+both_ways = torch.cat([before, after, before / before.sum(dim=-1, keepdim=True)])  # (3, 2)
 plots.table(both_ways, "weights of the two best experts", rows=rows, columns=["best", "second"])
 
 # %% [markdown]
@@ -432,8 +433,8 @@ columns = [f"expert {e}" for e in chosen[0].tolist()]
 plots.table(weights, "weights, first choice first", rows=["bias stays out", "bias leaks in"], columns=columns)
 
 # %% [markdown]
-# Expert 2 is let in by its bias, as first choice even, and gets a sixth of the weight, because a sixth is what its score is worth
-# here. With the leak it would dominate a token that hardly wants it. Lesson 07 shows what this bias is good for.
+# Expert 2 is let in by its bias, as first choice even, and gets a sixth of the weight, because 0.1 of the chosen 0.6 is what its score
+# is worth here. With the leak it would dominate a token that hardly wants it. Lesson 07 shows what this bias is good for.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3.5 — sigmoid scores, biased choice

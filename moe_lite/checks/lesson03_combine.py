@@ -126,6 +126,9 @@ MISTAKES = (
     seen("Rows and columns have changed places", _transposed, lambda a:
          f"`combine` should be (N, E) = {shape_text(a.expected['combine'])}, one row for each token; yours is "
          f"{shape_text(_got(a))}."),
+    ruled("Nothing was written", lambda weights, ids, n: weights.new_zeros(len(weights), n),
+          "All cells are 0. `scatter` gives a new tensor and leaves the old one as it was: return what it gives, "
+          "or use `scatter_`, which writes in place."),
     seen("The last experts have no column", _too_narrow, lambda a:
          f"Yours has {_got(a).shape[1]} columns, up to the highest number that occurs. There are "
          f"{a.args[2]} experts: take `n_experts`."),

@@ -109,6 +109,11 @@ def _divided_down(logits: Tensor, k: int, renorm: bool) -> Tensor:
     return kept / kept.sum(dim=0, keepdim=True) if renorm else kept
 
 
+def _divided_by_one_sum(logits: Tensor, k: int, renorm: bool) -> Tensor:
+    kept = _all_scores(logits, k)
+    return kept / kept.sum() if renorm else kept
+
+
 def _lowest(logits: Tensor, k: int, renorm: bool) -> tuple[Tensor, Tensor]:
     """What comes out if the smallest are kept, smallest first."""
     ids = best(-logits, k)[1]
@@ -148,6 +153,9 @@ MISTAKES = (
          "The right numbers, each row from small to large. Best expert first: sort descending."),
     seen("The order is by expert number", _by_number,
          "The right numbers, in the order of the experts' numbers. Best expert first."),
+    ruled("One sum for all tokens", lambda z, k, renorm: (_divided_by_one_sum(z, k, renorm), None), lambda a:
+          f"With renorm=True each row of `score_first` should sum to 1; yours sum to {row_sums(a, 'score_first')}, "
+          "and to 1 all together. Every token has its own sum: over the last dimension, keeping it."),
     ruled("`renorm` is ignored", lambda z, k, renorm: (_all_scores(z, k), None), lambda a:
           f"With renorm=True the rows of `score_first` should sum to 1; yours sum to {row_sums(a, 'score_first')}. "
           "Divide by the sum of the kept scores then."),
