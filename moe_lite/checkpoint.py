@@ -83,7 +83,10 @@ def load_extra(path: str | Path) -> tuple[dict, dict[str, Tensor]]:
 
 
 def pretrained(n_experts: int = 8, *, top_k_fn: TopK | None = None) -> MoELanguageModel:
-    """One of the small models that the course ships, trained on its corpora with 2 of 4, 8 or 16 experts a token."""
+    """One of the small models that the course ships, trained on its corpora with 2 of 4, 8 or 16 experts a token.
+
+    1 is their dense twin: as many FLOPs a token, one feed-forward network in each layer, no router.
+    """
     path = _shipped(n_experts).with_suffix(".safetensors")
     return load(path, top_k_fn=top_k_fn)
 
@@ -93,11 +96,16 @@ def pretrained_record(n_experts: int = 8) -> dict:
     return json.loads(_shipped(n_experts).with_suffix(".json").read_text(encoding="utf-8"))
 
 
+def shipped_name(n_experts: int) -> str:
+    """The name, without its ending, of the files that hold the model with so many experts."""
+    return "dense" if n_experts == 1 else f"moe-e{n_experts}"
+
+
 def _shipped(n_experts: int) -> Path:
     folder = data_dir() / "checkpoints"
-    path = folder / f"moe-e{n_experts}"
+    path = folder / shipped_name(n_experts)
     if not path.with_suffix(".safetensors").is_file():
-        there = sorted(int(p.stem.removeprefix("moe-e")) for p in folder.glob("moe-e*.safetensors"))
+        there = [n for n in (1, 2, 4, 8, 16, 32, 64) if (folder / f"{shipped_name(n)}.safetensors").is_file()]
         raise ValueError(f"No shipped model with {n_experts} experts; there are models with {there}.")
     return path
 

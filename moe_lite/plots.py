@@ -3,7 +3,6 @@
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import cycle
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from moe_lite.palette import css_variables, expert_class
+from moe_lite.picture import Picture
 
 # what matplotlib draws in these colours becomes a CSS variable, so that one SVG is right in both themes
 _INK = {
@@ -35,20 +35,6 @@ _TABLE_CSS = """
 .tb td.right{box-shadow:none;padding-left:16px;color:var(--fg2)}
 .tb .n{display:inline-block;min-width:18px;border-radius:3px;background:var(--t);color:var(--onTint);font-weight:700;text-align:center}
 """  # noqa: E501 - CSS
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An HTML or SVG figure for a notebook; `alt` says in one sentence what it shows."""
-
-    html: str
-    alt: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return self.alt
 
 
 def table(

@@ -3,7 +3,7 @@
 A Llama-style decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU); with experts it is Mixtral's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +30,18 @@ class LMOutput:
     balance_loss: Tensor | None = None
     z_loss: Tensor | None = None
     routing: list[Routing] = field(default_factory=list)
+
+
+def sample_token(logits: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Draw token ids from softmax(logits / temperature); temperature 0 takes the most probable. (B, V) -> (B,)."""
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature}, expected a number of at least 0.")
+    if temperature == 0:
+        return logits.argmax(dim=-1)  # (B,)
+    return torch.multinomial((logits / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]  # (B,)
+
+
+Sample = Callable[[Tensor, float, torch.Generator | None], Tensor]
 
 
 class KVCache:
@@ -211,19 +223,18 @@ class MoELanguageModel(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, ids: Tensor, n_tokens: int, *, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> Iterator[tuple[Tensor, LMOutput]]:
-        """Yield one new token at a time: its id (B,) and the LMOutput that it was drawn from.
+        self, ids: Tensor, n_tokens: int, *, temperature: float = 1.0, generator: torch.Generator | None = None,
+        sample: Sample = sample_token,
+    ) -> Iterator[tuple[Tensor, LMOutput]]:  # fmt: skip
+        """Yield one new token at a time: its id (B,) and the LMOutput that `sample` drew it from.
 
-        ids (B, T) is the prompt; temperature 0 takes the most probable token. Runs in evaluation mode and leaves the
-        mode as it was. The first token raises ValueError when prompt and new tokens do not fit into context_length.
+        ids (B, T) is the prompt. Runs in evaluation mode and leaves the mode as it was. The first token raises
+        ValueError when prompt and new tokens do not fit into context_length.
         """
         if ids.shape[1] + n_tokens > self.config.context_length:
             raise ValueError(
                 f"{ids.shape[1]} tokens of prompt + {n_tokens} new, but context_length is {self.config.context_length}."
             )
-        if temperature < 0:
-            raise ValueError(f"temperature is {temperature}, expected a number of at least 0.")
         cache = KVCache(self.config.n_layers)
         for _ in range(n_tokens):
             was_training = self.training
@@ -232,10 +243,6 @@ class MoELanguageModel(nn.Module):
                 output = self(ids, cache=cache)
             finally:
                 self.train(was_training)  # before the yield: who draws a token may do with the model what they like
-            last = output.logits[:, -1].float()  # (B, V)
-            if temperature == 0:
-                token = last.argmax(dim=-1)  # (B,)
-            else:
-                token = torch.multinomial((last / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
+            token = sample(output.logits[:, -1].float(), temperature, generator)  # (B,)
             yield token, output
             ids = token[:, None]  # (B, 1)

@@ -13,7 +13,7 @@ PACKAGE = Path(moe_lite.__file__).parent
 
 # A module may import those of earlier lines, and its own line's.
 ORDER = """
-    config palette corpora
+    config palette corpora picture
     routing
     balance data
     experts

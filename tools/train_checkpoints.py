@@ -1,10 +1,11 @@
-"""Train the small models that the course ships: 4, 8 and 16 experts, two a token, everything else equal.
+"""Train the small models that the course ships: 4, 8 and 16 experts, two a token, and their dense twin, all else equal.
 
-    python tools/train_checkpoints.py                 # all three, about 15 minutes each on one core
-    python tools/train_checkpoints.py --experts 8
+    python tools/train_checkpoints.py                 # all four, about 15 minutes each on one core
+    python tools/train_checkpoints.py --experts 8     # 1 is the dense one
 
-Writes data/checkpoints/moe-e{E}.safetensors (bfloat16) and moe-e{E}.json: how it was trained, and what the *saved*
-model scores on the whole validation split, by domain and by top-k, with the load of every expert.
+Writes data/checkpoints/moe-e{E}.safetensors (bfloat16; dense.safetensors for one expert) and a .json beside it: how it
+was trained, and what the *saved* model scores on the whole validation split, by domain and by top-k, with the load of
+every expert.
 """
 
 import argparse
@@ -15,7 +16,8 @@ from dataclasses import asdict
 import torch
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
-from moe_lite.checkpoint import pretrained, save
+from moe_lite.checkpoint import pretrained, save, shipped_name
+from moe_lite.config import dense_twin
 from moe_lite.data import DOMAINS, data_dir, load_corpora
 from moe_lite.evaluate import evaluate, report
 from moe_lite.metrics import count_parameters
@@ -28,7 +30,7 @@ def record(n_experts: int, config: TrainConfig) -> None:
     corpora = load_corpora()
     if [*corpora] != [*DOMAINS]:
         raise SystemExit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
-    model = MoELanguageModel(ModelConfig(n_experts=n_experts))
+    model = MoELanguageModel(dense_twin(ModelConfig()) if n_experts == 1 else ModelConfig(n_experts=n_experts))
     run = train(model, corpora, config)
     for log in run:
         if log.step % 100 == 0:
@@ -36,14 +38,15 @@ def record(n_experts: int, config: TrainConfig) -> None:
             print(
                 f"E={n_experts} step {log.step} cross-entropy {log.cross_entropy:.3f} {speed:,.0f} tokens/s", flush=True
             )
-    path = data_dir() / "checkpoints" / f"moe-e{n_experts}.safetensors"
+    path = data_dir() / "checkpoints" / f"{shipped_name(n_experts)}.safetensors"
     about = {"step": log.step, "tokens": log.tokens}
     save(path, model, dtype=torch.bfloat16, extra=about)
 
     shipped = pretrained(n_experts)
     measured = evaluate(shipped, corpora)
     print(report(shipped, measured), flush=True)
-    by_top_k = {k: round(evaluate(shipped, corpora, top_k=k).mean_loss, 4) for k in range(1, n_experts + 1)}
+    top_ks = range(1, n_experts + 1) if n_experts > 1 else ()
+    by_top_k = {k: round(evaluate(shipped, corpora, top_k=k).mean_loss, 4) for k in top_ks}
     about |= {
         "seconds": round(log.seconds),
         "parameters": asdict(count_parameters(shipped)),
@@ -69,7 +72,7 @@ def _json(values: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experts", type=int, nargs="*", default=[8, 16, 4])
+    parser.add_argument("--experts", type=int, nargs="*", default=[8, 16, 4, 1])
     parser.add_argument("--threads", type=int, default=1)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)

@@ -1,0 +1,17 @@
+"""What a figure is to the rest of the package: HTML or SVG, and the sentence that says what it shows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An HTML or SVG figure for a notebook; `alt` says in one sentence what it shows."""
+
+    html: str
+    alt: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.alt
