@@ -102,16 +102,7 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
         k = [int(key) for key in by_k]
         y = list(by_k.values())
         axes.plot(k, y, style, color=_FG, linewidth=1.2, marker="o", markersize=3)
-        halo = {"facecolor": _BG, "edgecolor": "none", "pad": 1}  # other lines may cross the label
-        axes.annotate(
-            f"{n_experts} experts",
-            (k[-1], y[-1]),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            color=_FG,
-            bbox=halo,
-        )
+        _label(axes, f"{n_experts} experts", (k[-1], y[-1]))
         low, at_home = min(range(len(k)), key=y.__getitem__), k.index(trained_at)
         best.append(f"{n_experts} experts are lowest at top-{k[low]} ({y[low]:.2f}; {y[at_home]:.2f} at {trained_at})")
     axes.axvline(trained_at, color=_BRAND, linewidth=1)
@@ -124,6 +115,43 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.set_xlim(0.9, 26)
     return _picture(figure, axes, "Validation loss by experts a token: " + "; ".join(best) + ".")
+
+
+def loss_curves(
+    runs: Mapping[str, Sequence[tuple[int, float]]], levels: Mapping[str, float] | None = None, window: int = 10
+) -> Picture:
+    """Training loss against tokens seen, a line a run: the mean of the last `window` points, the points behind it.
+
+    runs: {name: [(tokens, nats a token), …]}; levels: losses to compare with, drawn across.
+    """
+    figure = Figure(figsize=(6.4, 3.4))
+    axes = figure.add_subplot()
+    read = []
+    for (name, points), style in zip(runs.items(), cycle(("-", "--", ":")), strict=False):
+        tokens, loss = [t for t, _ in points], [y for _, y in points]
+        smooth = [sum(loss[max(0, i + 1 - window) : i + 1]) / min(i + 1, window) for i in range(len(loss))]
+        axes.plot(tokens, loss, color=_FG2, linewidth=0.5, alpha=0.5)
+        axes.plot(tokens, smooth, style, color=_FG, linewidth=1.4)
+        _label(axes, name, (tokens[-1], smooth[-1]))
+        read.append(f"{name}: from {loss[0]:.2f} to {smooth[-1]:.2f} after {tokens[-1]:,} tokens")
+    for name, level in (levels or {}).items():
+        axes.axhline(level, color=_BRAND, linewidth=1)
+        axes.annotate(f"{name}: {level:.2f}", (1, level), (-2, 3), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", ha="right", color=_BRAND)  # fmt: skip
+        read.append(f"{name}: {level:.2f}")
+    axes.set_xlabel("tokens seen")
+    axes.set_ylabel("loss, nats a token")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    return _picture(figure, axes, "Training loss. " + "; ".join(read) + ".")
+
+
+def _label(axes, text: str, at: tuple[float, float]) -> None:
+    """`text` at the right of a line's end, with a halo: other lines may cross it."""
+    halo = {"facecolor": _BG, "edgecolor": "none", "pad": 1}
+    axes.annotate(
+        text, at, (6, 0), textcoords="offset points", va="center", color=_FG, bbox=halo, annotation_clip=False
+    )
 
 
 def _picture(figure: Figure, axes, alt: str) -> Picture:

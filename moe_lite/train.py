@@ -10,6 +10,7 @@
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from moe_lite.evaluate import Evaluation, evaluate, load_table, report
 from moe_lite.metrics import count_parameters
 from moe_lite.transformer import LMOutput, MoELanguageModel
 
-__all__ = ["Evaluation", "StepLog", "Training", "evaluate", "load", "resume", "save", "train"]
+__all__ = ["Evaluation", "StepLog", "Training", "evaluate", "load", "resume", "save", "steps_for", "train"]
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,15 @@ def resume(path: str | Path, corpora: dict[str, Corpus], *, device: str | torch.
             state.setdefault(int(index), {})[key] = tensor
     run.optimizer.load_state_dict(run.optimizer.state_dict() | {"state": state})
     return run
+
+
+def steps_for(*, ci: int, normal: int, long: int) -> int:
+    """How long to train in a notebook, as $MOE_LITE_BUDGET says: "ci", "normal" (if it is not set) or "long"."""
+    choices = {"ci": ci, "normal": normal, "long": long}
+    chosen = os.environ.get("MOE_LITE_BUDGET") or "normal"
+    if chosen not in choices:
+        raise ValueError(f"MOE_LITE_BUDGET is {chosen!r}, expected one of {', '.join(choices)}.")
+    return choices[chosen]
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:

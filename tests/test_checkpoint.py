@@ -12,6 +12,8 @@ from small import random_ids, small_model
 
 from moe_lite import checkpoint
 from moe_lite.checkpoint import CheckpointError, load, load_extra, pretrained, pretrained_record, save
+from moe_lite.config import dense_twin
+from moe_lite.metrics import flops_per_token
 from moe_lite.routing import top_k_route
 
 
@@ -228,3 +230,18 @@ def test_number_without_a_shipped_model_is_refused_with_those_there_are(shipped)
     for look in (pretrained, pretrained_record):
         with pytest.raises(ValueError, match=r"No shipped model with 5 experts; there are models with \[4, 16\]"):
             look(5)
+
+
+def test_dense_model_is_the_one_with_one_expert(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOE_LITE_DATA", str(tmp_path))
+    save(tmp_path / "checkpoints" / "dense.safetensors", small_model(n_experts=1))
+    assert pretrained(1).config.is_dense
+    with pytest.raises(ValueError, match=r"there are models with \[1\]"):
+        pretrained(8)
+
+
+def test_shipped_dense_model_spends_what_the_sparse_ones_do():
+    """Equal but for the router: layers · experts · width weights, two FLOPs each."""
+    dense, sparse = pretrained(1), pretrained(8)
+    assert dense.config == dense_twin(sparse.config)
+    assert flops_per_token(sparse, 256) - flops_per_token(dense, 256) == 2 * 4 * 8 * 128

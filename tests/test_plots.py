@@ -53,3 +53,13 @@ def test_loss_by_top_k_is_one_svg_without_fixed_inks():
 
 def test_pictures_are_the_same_every_time():
     assert plots.loss_by_top_k(LOSSES, 2).html == plots.loss_by_top_k(LOSSES, 2).html
+
+
+def test_loss_curves_say_where_each_run_began_and_ended_and_smooth_only_over_the_window():
+    points = [(2048 * (i + 1), 8.0 - i) for i in range(6)]
+    picture = plots.loss_curves({"this run": points}, {"knows nothing": 7.62}, window=2)
+    assert repr(picture) == (
+        "Training loss. this run: from 8.00 to 3.50 after 12,288 tokens; knows nothing: 7.62."
+    )  # the last two are 4 and 3
+    assert "knows nothing: 7.62" in picture.html and "12,000" in picture.html
+    ET.fromstring(picture.html[picture.html.index("<svg") : picture.html.index("</svg>") + 6])
