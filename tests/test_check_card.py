@@ -9,9 +9,9 @@ from answers import answer_files, exercise_of, function_in, name_of
 
 from moe_lite import palette
 from moe_lite.checks import CheckFailed, lesson00, lesson03
+from moe_lite.checks.as_code import assignment
 from moe_lite.checks.card import card_html, hints_html, marked
 from moe_lite.checks.compare import differing, first_difference
-from moe_lite.checks.diagnose import assignment
 from moe_lite.checks.exercise import Note
 from moe_lite.checks.grade import grade
 from moe_lite.checks.registry import exercises
@@ -218,3 +218,64 @@ def test_in_a_notebook_nothing_raises(monkeypatch):
 def test_a_card_of_a_note_without_evidence_is_whole():
     result = CheckResult("3.2", "top_k_route", 0, 8, "not yet", Note("Nothing is returned", "No `return`."))
     assert "Nothing is returned." in Outline(card_html(result)).text
+
+
+def test_cases_that_were_left_out_say_why():
+    def breaks_at_large_scores(scores, k):
+        if scores.max() > 1000:
+            raise ValueError("too large")
+        return not_renormalised(scores, k)
+
+    result = grade(TOP_K, breaks_at_large_scores)
+    assert [ok for _, ok in result.cases] == [True, True, True, False, False, False, None, None]
+    text = Outline(card_html(result)).text
+    assert "– left out: your code raised ValueError in case 7" in text
+    assert "left out" not in Outline(card_html(grade(TOP_K, not_renormalised))).text
+
+
+def test_a_tie_is_shown_where_it_stands():
+    """The sentence names a token and two experts; the arrays under it begin at that token."""
+
+    def last_of_equals_first(scores, k):
+        weights, ids = scores.flip(-1).sort(dim=-1, descending=True, stable=True)
+        weights, ids = weights[:, :k], scores.shape[1] - 1 - ids[:, :k]
+        return weights / weights.sum(dim=-1, keepdim=True), ids
+
+    result = grade(TOP_K, last_of_equals_first)
+    token, place = result.evidence.index
+    expected, got = result.evidence.expected, result.evidence.got
+    assert result.mistake.title == "Ties are broken the wrong way"
+    assert result.evidence.label == "expert_ids (N, k)"
+    named = f"experts {expected[token, place]} and {got[token, place]} have the same score for token {token}"
+    assert named in result.mistake.sentence
+
+
+def test_a_scalar_is_pinned_and_not_drawn():
+    result = grade(exercises()["1.1"], lambda logits, targets: logits.sum() * 0 + 1.6)
+    assert result.evidence.pinned == "expected 2.4068, yours 1.6000, ratio 0.66"
+    card = Outline(card_html(result))
+    assert "table" not in card.tags and "expected 2.4068" in card.text
+    assert result.mistake.sentence == "Expected 2.4068, yours 1.6000."
+
+
+def test_whole_numbers_are_read_as_such():
+    count = exercises()["1.3"]
+    assert grade(count, lambda config, context: (2.5, 1)).mistake.title == "A float, where a whole number is asked"
+    for odd, title in [((1, True), "Not a whole number"), ((1, "2"), "Not a whole number"),
+                       ((torch.tensor(1), 2), "Not a whole number"), ((10**40, 1), "A number far too large"),
+                       ((1, None), "Not a whole number"), (7, "A tuple is expected")]:  # fmt: skip
+        assert grade(count, lambda config, context, odd=odd: odd).mistake.title == title, odd
+
+
+def test_rows_are_labelled_with_their_own_letter():
+    expected = torch.tensor([[1.0, 2.0]])
+    drawn = Evidence("", "", "out (T, S)", expected, expected + 1, (0, 0), 2)
+    assert "t=0" in side_by_side(drawn) and "n=0" not in side_by_side(drawn)
+    drawn = Evidence("", "", "gradient of x", expected, expected + 1, (0, 0), 2)
+    assert '<th scope="row">0</th>' in side_by_side(drawn)
+
+
+def test_whole_numbers_are_written_with_commas_on_the_card():
+    result = grade(exercises()["1.3"], lambda config, context: (1234567, 1))
+    assert result.evidence.pinned == "expected 306,540, yours 1,234,567"
+    assert "expected <code>306,540</code>, yours <code>1,234,567</code>" in card_html(result)

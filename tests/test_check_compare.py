@@ -70,3 +70,18 @@ def test_no_relation_is_made_up():
     assert relation(A[:1], A) == ""
     assert relation(torch.zeros_like(A), A) == ""
     assert relation(A * float("nan"), A) == ""
+
+
+def test_a_tolerance_takes_the_place_of_rounding():
+    assert close(A + 0.04, A, within=0.05) and not close(A + 0.06, A, within=0.05)
+    assert close(A + 1e6, A, within=float("inf")) and not close(A * float("nan"), A, within=float("inf"))
+    assert first_difference(A + torch.tensor([[0.0, 0.04, 0.09]]), A, 0.05) == (0, 2)
+
+
+def test_one_number_has_no_relation_to_another():
+    """Any number is some factor times any other."""
+    assert relation(torch.tensor(3.0), torch.tensor(1.0)) == ""
+
+
+def test_whole_numbers_have_commas():
+    assert number(1234567) == "1,234,567" and number(-1234) == "−1,234"

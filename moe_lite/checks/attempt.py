@@ -1,13 +1,14 @@
 """Try a learner's function on one input: clone what goes in, read what comes out, and take the gradient."""
 
 import inspect
+import operator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from moe_lite.checks.compare import close
-from moe_lite.checks.exercise import GRADIENT, REPEAT, Attempt, Case, Exercise, Note, Trial
+from moe_lite.checks.exercise import GRADIENT, REPEAT, Attempt, Case, Exercise, Note, Output, Trial
 from moe_lite.checks.run import Ended, run_limited, time_limit
 
 
@@ -15,28 +16,59 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     """What `fn` made of one trial. If it raised or ran out of time, `Ended` says so and the attempt is empty."""
     gradient_of = trial.gradient if GRADIENT in case.parts else ()
     reference_args = _copies(trial.args, gradient_of)
-    expected = exercise.named(exercise.reference(*reference_args))
+    expected = _joined([exercise.named(exercise.reference(*reference_args)) for _ in range(trial.calls)])
     attempt = {"trial": trial, "expected": {name: value.detach() for name, value in expected.items()}}
     attempt["expected_gradients"] = _gradients(exercise, expected, expected, reference_args, gradient_of)
 
     args = _copies(trial.args, gradient_of)
-    ended = run_limited(lambda: _call(exercise, fn, args, expected, gradient_of), time_limit())
+    ended = run_limited(lambda: _call(exercise, fn, args, expected, trial.calls, gradient_of), time_limit())
     if ended.error is None and not ended.timed_out:
         attempt.update(ended.value)
         attempt["changed"] = tuple(
             name for name, before, after in zip(exercise.parameters, trial.args, args, strict=True)
             if isinstance(before, Tensor) and not _identical(before, after.detach())
         )  # fmt: skip
-        if REPEAT in case.parts and attempt["got"]:
+        if REPEAT in case.parts and attempt.get("got"):
             ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
+    if trial.random:
+        attempt["within"] = {name: float("inf") for name in expected}
+    if trial.draws:
+        _count(exercise, attempt)
     return Attempt(**attempt), ended
 
 
-def _call(exercise: Exercise, fn: Any, args: tuple, expected: dict[str, Tensor], gradient_of: tuple[int, ...]) -> dict:
+def _call(
+    exercise: Exercise, fn: Any, args: tuple, expected: dict[str, Tensor], calls: int, gradient_of: tuple[int, ...]
+) -> dict:
     """Runs inside the time limit: the learner's function, then its gradient, for that runs the learner's code too."""
-    got, fault = read(exercise, fn(*args))
-    gradients = _gradients(exercise, got, expected, args, gradient_of) if got else {}
-    return {"got": {k: v.detach().clone() for k, v in got.items()}, "gradients": gradients, "fault": fault}
+    torch.rand(1)  # a state that no plain seed gives
+    answers, state = [], torch.get_rng_state()
+    for _ in range(calls):
+        got, fault = read(exercise, fn(*args))
+        if fault:
+            return {"fault": fault}
+        answers.append(got)
+    moved = not torch.equal(torch.get_rng_state(), state)
+    got = _joined(answers)
+    gradients = _gradients(exercise, got, expected, args, gradient_of)
+    return {"got": {k: v.detach().clone() for k, v in got.items()}, "gradients": gradients, "drew_globally": moved}
+
+
+def _joined(answers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The answers of several calls in one; those of a single call as they are."""
+    if len(answers) == 1:
+        return answers[0]
+    return {name: torch.cat([torch.atleast_1d(answer[name]) for answer in answers]) for name in answers[0]}
+
+
+def _count(exercise: Exercise, attempt: dict) -> None:
+    """Put the shares of a trial with draws beside the draws themselves."""
+    draws, trial = exercise.draws, attempt["trial"]
+    attempt["within"][draws.name] = draws.within(trial)
+    attempt["expected"][draws.name] = draws.probabilities(*trial.args)
+    shares = draws.shares(trial, attempt["got"]) if attempt.get("got") else None
+    if shares is not None:
+        attempt["got"][draws.name] = shares
 
 
 def _repeat(exercise: Exercise, fn: Any, trial: Trial, expected: dict[str, Tensor]) -> tuple[Ended, dict | None]:
@@ -44,18 +76,24 @@ def _repeat(exercise: Exercise, fn: Any, trial: Trial, expected: dict[str, Tenso
 
     def work() -> dict:
         torch.rand(1)
-        return _call(exercise, fn, _copies(trial.args, ()), expected, ())
+        return _call(exercise, fn, _copies(trial.args, ()), expected, trial.calls, ())
 
     ended = run_limited(work, time_limit())
-    return ended, ended.value["got"] if ended.value else None
+    return ended, ended.value.get("got") if ended.value else None
 
 
 def _copies(args: tuple, gradient_of: tuple[int, ...]) -> tuple:
-    """Tensors are cloned, so that nothing the function writes to reaches the next trial."""
-    copies = [a.clone() if isinstance(a, Tensor) else a for a in args]
+    """Tensors and generators are cloned, so that nothing the function does to them reaches the next trial."""
+    copies = [_copy(a) for a in args]
     for position in gradient_of:
         copies[position].requires_grad_()
     return tuple(copies)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, torch.Generator):
+        return torch.Generator().set_state(value.get_state())
+    return value.clone() if isinstance(value, Tensor) else value
 
 
 def _gradients(
@@ -87,7 +125,7 @@ def _identical(before: Tensor, after: Tensor) -> bool:
 def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | None]:
     """The returned tensors by name, or a note that says why they cannot be read."""
     names = [output.name for output in exercise.outputs]
-    wanted = " and ".join(f"`{o.name}` ({o.shape})" for o in exercise.outputs)
+    wanted = " and ".join(f"`{o.name}`" if o.whole else f"`{o.name}` ({o.shape})" for o in exercise.outputs)
     if returned is None:
         return {}, Note(
             "Nothing is returned", f"Your function gave back None, expected {wanted}: is there a `return` at its end?"
@@ -99,21 +137,50 @@ def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | N
         return {}, Note("A coroutine, not a result", f"Write `def`, not `async def`, and return {wanted}.")
     values = (returned,) if isinstance(returned, Tensor) or len(names) == 1 else returned
     if not isinstance(values, tuple):
-        kind = type(returned).__name__
-        return {}, Note(
-            "A tuple is expected", f"Return {wanted} as a tuple, `return {', '.join(names)}`; got a {kind}."
-        )
+        kind = _article(type(returned).__name__)
+        return {}, Note("A tuple is expected", f"Return {wanted} as a tuple, `return {', '.join(names)}`; got {kind}.")
     if len(values) != len(names):
         came = "one tensor" if isinstance(returned, Tensor) else f"{len(values)} things"
         return {}, Note("Wrong number of results", f"Your function returned {came}, expected {len(names)}: {wanted}.")
-    for name, value in zip(names, values, strict=True):
-        if not isinstance(value, Tensor):
-            kind = type(value).__name__
-            return {}, Note("Not a tensor", f"`{name}` should be a torch.Tensor, got {_article(kind)}.")
-        if value.layout != torch.strided or value.is_complex():
-            kind = "complex numbers" if value.is_complex() else f"the layout {value.layout}"
-            return {}, Note("Not a plain tensor", f"`{name}` has {kind}; a dense tensor of real numbers is expected.")
-    return dict(zip(names, values, strict=True)), None
+    got = {}
+    for output, value in zip(exercise.outputs, values, strict=True):
+        read_one = _read_number if output.whole else _read_tensor
+        got[output.name], fault = read_one(output, value)
+        if fault:
+            return {}, fault
+    return got, None
+
+
+def _read_tensor(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    if not isinstance(value, Tensor):
+        cut = " `.item()` and `float()` cut the gradient: leave them out." if isinstance(value, float) else ""
+        kind = _article(type(value).__name__)
+        if type(value).__module__ == "torch.return_types":  # what max(dim=…), sort and topk give
+            kind = f"both values and indices, as `{type(value).__name__}` gives them: take them apart"
+        return None, Note("Not a tensor", f"`{output.name}` should be a torch.Tensor, got {kind}.{cut}")
+    if value.layout != torch.strided or value.is_complex():
+        kind = "complex numbers" if value.is_complex() else f"the layout {value.layout}"
+        sentence = f"`{output.name}` has {kind}; a dense tensor of real numbers is expected."
+        return None, Note("Not a plain tensor", sentence)
+    return value, None
+
+
+def _read_number(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    """A whole number as int64; a float as float64, so that its value can still be looked at."""
+    if isinstance(value, Tensor) or isinstance(value, bool):
+        return None, _no_number(output, value)
+    try:
+        return torch.tensor(value if isinstance(value, float) else operator.index(value)), None
+    except TypeError:
+        return None, _no_number(output, value)
+    except (OverflowError, RuntimeError, ValueError):  # past int64
+        sentence = f"`{output.name}` has {int(value.bit_length() * 0.30103) + 1} digits: is there a power too many?"
+        return None, Note("A number far too large", sentence)
+
+
+def _no_number(output: Output, value: Any) -> Note:
+    kind = _article(type(value).__name__)
+    return Note("Not a whole number", f"`{output.name}` should be a plain int, got {kind}.")
 
 
 def _article(noun: str) -> str:
@@ -123,4 +190,9 @@ def _article(noun: str) -> str:
 def same_again(attempt: Attempt) -> bool:
     """Whether the second call with the same input gave the same answer."""
     again = attempt.repeated
-    return again is not None and all(name in again and close(again[name], v) for name, v in attempt.got.items())
+    return again is not None and all(name in again and _alike(again[name], v) for name, v in attempt.got.items())
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Equal up to rounding, where a nan equals a nan: wrong, but the same wrong."""
+    return close(one.nan_to_num(), other.nan_to_num()) and torch.equal(one.isnan(), other.isnan())

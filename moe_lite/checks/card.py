@@ -47,10 +47,10 @@ def marked(text: str) -> str:
 def _mistake_html(result: CheckResult) -> str:
     evidence = result.evidence
     parts = [f"<h4>{marked(result.mistake.title)}.</h4><p>{marked(result.mistake.sentence)}</p>", _cases_html(result)]
-    if evidence and evidence.expected is not None:
+    if evidence and evidence.expected is not None and evidence.expected.dim():
         parts.append(side_by_side(evidence))
     if evidence:
-        pinned = re.sub(r"(?<= )([−\d][\d.e+−]*|nan|−?inf)(?=,|$)", r"<code>\1</code>", evidence.pinned)
+        pinned = re.sub(r"(?<= )([−\d][\d.e+−]*(?:,\d{3})*|nan|−?inf)(?=,|$)", r"<code>\1</code>", evidence.pinned)
         where = f'<span class="dim">{escape(evidence.where)}{":" if pinned else ""}</span> {pinned}'
         code = f"<pre>{escape(evidence.input_code)}</pre>"
         parts.append(
@@ -64,6 +64,9 @@ def _cases_html(result: CheckResult) -> str:
     for name, ok in result.cases:
         mark, weight = MARKS[ok]
         spans.append(f"<span>{mark} {'<b>' if weight else ''}{escape(name)}{'</b>' if weight else ''}</span>")
+    if any(ok is None for _, ok in result.cases):
+        why = f": {result.failure.what} in case {result.failed_case}" if result.failure else ""
+        spans.append(f'<span class="dim">– left out{escape(why)}</span>')
     return f'<div class="cases">{"".join(spans)}</div>' if spans else ""
 
 

@@ -53,6 +53,14 @@ def _matrices_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
     return Note("Two matrices do not fit", f"({match[1]}) times ({match[2]}) does not work. {hint}")
 
 
+def _batches_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
+    sentence = (
+        f"The last dimension of the first is {match[1]}, the second to last of the second {match[2]}; they have to be "
+        "equal. `.transpose(-2, -1)` exchanges the last two dimensions."
+    )
+    return Note("Two matrices do not fit", sentence)
+
+
 def _name_error(match: re.Match, line: str, exercise: Exercise) -> Note:
     name = match[1]
     if name in IMPORTS:
@@ -69,6 +77,14 @@ def _not_replaced(match: re.Match, line: str, exercise: Exercise) -> Note | None
     return Note("`raise NotImplementedError` is still there", "Your lines run, and then this one: take it out.")
 
 
+def _no_such_setting(match: re.Match, line: str, exercise: Exercise) -> Note:
+    return Note(
+        "No such setting",
+        f"A config has no `{match[1]}`. Its sizes are `vocab_size`, `d_model`, `n_layers`, `n_heads`, `n_kv_heads`, "
+        "`d_head` and `d_expert`.",
+    )
+
+
 def _dtypes_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
     return Note("Two types do not fit", f"Both sides need one dtype. {_cast_hint(line)}")
 
@@ -83,6 +99,7 @@ CAUSES = [
     (NotImplementedError, "", _not_replaced),
     (RuntimeError, r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", _sizes_differ),
     (RuntimeError, r"mat1 and mat2 shapes cannot be multiplied \((\d+x\d+) and (\d+x\d+)\)", _matrices_differ),
+    (RuntimeError, r"of batch2 tensor to be: \[\d+, (\d+)\] but got: \[\d+, (\d+)\]", _batches_differ),
     (RuntimeError, r"the same dtype|expected scalar type|self.dtype to be equal", _dtypes_differ),
     (RuntimeError, r"leaf Variable that requires grad", _said(
         "A change in place", "You write to the input itself while its gradient is recorded. Make a new tensor: "
@@ -92,6 +109,13 @@ CAUSES = [
         "in `_`). Make a new tensor instead.")),
     (RuntimeError, r"Can't call numpy\(\) on Tensor that requires grad", _said(
         "numpy knows no gradients", "Stay with torch operations: numpy cuts the gradient.")),
+    (RuntimeError, r"probability tensor contains either|invalid multinomial distribution|number of categories", _said(
+        "These are no probabilities", "`multinomial` met nan, inf, a negative number, or only zeros. Are these logits "
+        "or log probabilities? Was something divided by a temperature of 0? Did `exp` overflow?")),
+    (ZeroDivisionError, r"", _said(
+        "Division by zero", "A value of 0 comes in and is divided by. What should happen for 0? Ask with an `if`.")),
+    (RuntimeError, r"masked_fill.* bool", _said(
+        "A mask is made of True and False", "Compare something (`== 0`, `>`), or call `.bool()`.")),
     (RuntimeError, r"selected index k out of range", _said(
         "More experts asked for than there are", "`topk` looks along the last dimension unless told otherwise: does "
         "that dimension hold the experts?")),
@@ -110,6 +134,9 @@ CAUSES = [
         "`view` needs neighbours in memory", "After a transpose or a slice, use `reshape` instead of `view`.")),
     (RuntimeError, r"invalid for input of size|shape '.*' is invalid", _said(
         "The new shape has another size", "`view` and `reshape` keep the number of values.")),
+    ((RuntimeError, IndexError), r"index -100 is out of bounds|Class values must be non-negative", _said(
+        "−100 used as an index", "−100 means that nothing is asked there; it is no class. Leave these rows out before "
+        "you look anything up.")),
     ((RuntimeError, IndexError), r"out of bounds|out of range", _said(
         "An index is too large", "Indices run from 0 to size − 1. Which dimension has fewer entries than you count?")),
     ((NameError,), r"name '(\w+)' is not defined", _name_error),
@@ -125,6 +152,7 @@ CAUSES = [
         "Unpacking does not fit", "The names on the left are not as many as the results on the right.")),
     (TypeError, r"only integer tensors of a single element|cannot be interpreted as an integer", _said(
         "A number is expected, not a tensor", "An index or a size is a plain int here: `int(x)` or `x.tolist()`.")),
+    (AttributeError, r"'ModelConfig' object has no attribute '(\w+)'", _no_such_setting),
     (AttributeError, r"has no attribute", _said(
         "No such method", "Is the name spelled right, and is the object on its left what you think it is?")),
     (KeyboardInterrupt, r"", _said("KeyboardInterrupt", "Your own code raised it: nobody pressed stop.")),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from moe_lite.checks import general
+from moe_lite.checks.as_code import input_code
 from moe_lite.checks.compare import close, differing, first_difference
 from moe_lite.checks.exercise import GRADIENT, Attempt, Case, Exercise, Mistake, Note
 from moe_lite.checks.result import Evidence
@@ -61,7 +62,7 @@ def _mistakes(exercise: Exercise) -> list[Mistake]:
         return Mistake(lambda attempt: check(exercise, attempt))
 
     before = [of(general.input_changed), of(general.swapped)]
-    after = [of(general.wrong_dtype), of(general.unstable), of(general.gradient_only)]
+    after = [of(general.wrong_dtype), of(general.unstable), of(general.drew_globally), of(general.gradient_only)]
     return [*before, *exercise.mistakes, *after]
 
 
@@ -81,31 +82,36 @@ def _general(exercise: Exercise, failing: list[Tried]) -> tuple[Note, Tried]:
 def _evidence(exercise: Exercise, note: Note, shown: Tried, total: int) -> Evidence:
     """The trial that the note speaks of; with expected beside yours, if they can be laid side by side."""
     where = f"case {shown.number} of {total}, {shown.attempt.trial.note}"
-    bare = Evidence(where, _input_code(exercise, shown.attempt))
-    drawn = _drawn(exercise, shown)
+    bare = Evidence(where, input_code(exercise, shown.attempt.trial))
+    drawn = _drawn(exercise, note, shown)
     if drawn is None:
         return bare
     label, expected, got, looks = drawn
+    within = looks.get("within")
     return replace(
-        bare, label=label, expected=expected, got=got, index=first_difference(got, expected),
-        n_wrong=int(differing(got, expected).sum()), **looks,
+        bare, label=label, expected=expected, got=got, index=first_difference(got, expected, within),
+        n_wrong=int(differing(got, expected, within).sum()), **looks,
     )  # fmt: skip
 
 
-def _drawn(exercise: Exercise, shown: Tried) -> tuple[str, Tensor, Tensor, dict] | None:
+def _drawn(exercise: Exercise, note: Note, shown: Tried) -> tuple[str, Tensor, Tensor, dict] | None:
     """Label, expected, got and looks of the arrays to draw: the first that differ and can be compared."""
-    attempt, parts = shown.attempt, shown.case.parts
+    attempt, parts = shown.attempt, (note.show,) if note.show else shown.case.parts
     if exercise.picture and attempt.got and exercise.outputs[0].name in parts:
         label, draw = exercise.picture
         expected, got = draw(attempt, attempt.expected), draw(attempt, attempt.got)
         if got is not None and _comparable(got, expected):
-            return label, expected, got, {"expert_columns": True}
+            return label, expected, got, {"expert_columns": any(o.expert_values for o in exercise.outputs)}
+    if attempt.trial.draws and exercise.draws.name in attempt.got:
+        name, label = exercise.draws.name, f"{exercise.draws.name} ({exercise.draws.shape})"
+        expected, got, within = attempt.expected[name], attempt.got[name], attempt.within[name]
+        return (label, expected, got, {"within": within}) if _comparable(got, expected, within) else None
     for output in sorted(exercise.outputs, key=lambda o: o.name not in parts):  # what the case looks at comes first
         expected, got = attempt.expected[output.name], attempt.got.get(output.name)
         if got is not None and _comparable(got, expected):
             n_experts = attempt.args[0].shape[-1] if output.expert_values else 0
             looks = {"expert_columns": output.expert_columns, "expert_values": n_experts}
-            return f"{output.name} ({output.shape})", expected, got, looks
+            return f"{output.name} ({output.shape})" if output.shape else output.name, expected, got, looks
     if GRADIENT in parts:
         for name, expected in attempt.expected_gradients.items():
             got = attempt.gradients.get(name)
@@ -114,22 +120,6 @@ def _drawn(exercise: Exercise, shown: Tried) -> tuple[str, Tensor, Tensor, dict]
     return None
 
 
-def _comparable(got: Tensor, expected: Tensor) -> bool:
+def _comparable(got: Tensor, expected: Tensor, within: float | None = None) -> bool:
     """Worth drawing: same shape, at most two dimensions, and not the same values."""
-    return got.shape == expected.shape and 1 <= got.dim() <= 2 and not close(got, expected)
-
-
-def _input_code(exercise: Exercise, attempt: Attempt) -> str:
-    """The failing call as code that can be copied into a cell."""
-    lines = [assignment(name, value) for name, value in zip(exercise.parameters, attempt.args, strict=True)]
-    return "\n".join([*lines, f"{exercise.name}({', '.join(exercise.parameters)})"])
-
-
-def assignment(name: str, value: object) -> str:
-    """`scores = torch.tensor([[...]], dtype=torch.float64)`, exact to the last digit."""
-    if not isinstance(value, Tensor):
-        return f"{name} = {value!r}"
-    rows = value.tolist() if value.dim() > 1 else [value.tolist()]
-    start = f"{name} = torch.tensor([" if value.dim() > 1 else f"{name} = torch.tensor("
-    end = "]" if value.dim() > 1 else ""
-    return start + (",\n" + " " * len(start)).join(str(row) for row in rows) + f"{end}, dtype={value.dtype})"
+    return got.shape == expected.shape and got.dim() <= 2 and not close(got, expected, within)

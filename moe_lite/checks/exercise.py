@@ -4,20 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from moe_lite.checks.compare import close
 
 # what a case can look at, besides the outputs by their names
-FORM, INPUT, REPEAT, GRADIENT = "form", "input", "repeat", "gradient"
+FORM, INPUT, REPEAT, GRADIENT, QUIET = "form", "input", "repeat", "gradient", "quiet"
 
 
 @dataclass(frozen=True)
 class Output:
-    """One thing that the learner's function returns."""
+    """One thing that the learner's function returns: a tensor, or a whole number."""
 
     name: str
-    shape: str  # in the letters of the dimension key: "N, k"
+    shape: str = ""  # in the letters of the dimension key: "N, k"; empty for a scalar
+    whole: bool = False  # a Python int, kept here as an int64 tensor ()
     strict_dtype: bool = True  # False: any floating type will do
     expert_columns: bool = False  # drawn with one column an expert
     expert_values: bool = False  # its values are expert numbers, of as many experts as the first argument has columns
@@ -30,6 +32,9 @@ class Trial:
     args: tuple[Any, ...]
     note: str  # "seed 2, float64"
     gradient: tuple[int, ...] = ()  # positions of the arguments that the gradient is taken for
+    calls: int = 1  # called so often in a row with the same arguments; the answers are joined
+    random: bool = False  # the answer is drawn at random, so its values are not compared
+    draws: int = 0  # with `random`: so many answers for each row of the exercise's `draws`, whose shares are compared
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Case:
 
     name: str
     trials: tuple[Trial, ...]
-    parts: tuple[str, ...]  # FORM, INPUT, REPEAT, GRADIENT or names of outputs
+    parts: tuple[str, ...]  # FORM, INPUT, REPEAT, GRADIENT, QUIET or names of outputs
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Note:
     title: str
     sentence: str
     general: bool = False
+    show: str = ""  # the output that the sentence speaks of, to be drawn first
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +68,19 @@ class Attempt:
     fault: Note | None = None  # the answer cannot be read: None, a list, the wrong number of things
     changed: tuple[str, ...] = ()  # arguments that the function wrote to
     repeated: dict[str, Tensor] | None = None  # what a second call with the same input gave
+    drew_globally: bool = False  # torch's global generator was moved or seeded
+    within: dict[str, float] = field(default_factory=dict)  # how far an output may be off, where rounding is not it
 
     @property
     def args(self) -> tuple[Any, ...]:
         return self.trial.args
 
     def right(self, name: str) -> bool:
-        """Whether output `name` has the expected shape and values."""
-        return name in self.got and close(self.got[name], self.expected[name])
+        """Whether output `name` has the expected shape and values; where any value will do, shape and type."""
+        got, expected, within = self.got.get(name), self.expected[name], self.within.get(name)
+        if got is None or (within == float("inf") and got.dtype != expected.dtype):
+            return False
+        return close(got, expected, within)
 
     @property
     def all_right(self) -> bool:
@@ -79,7 +90,8 @@ class Attempt:
         """Whether the answer is `outputs`; None stands for the expected one."""
         wanted = dict(zip(self.expected, outputs, strict=True))
         return bool(self.got) and all(
-            close(self.got[name], self.expected[name] if value is None else value) for name, value in wanted.items()
+            close(self.got[name], self.expected[name] if value is None else value, self.within.get(name))
+            for name, value in wanted.items()
         )
 
 
@@ -94,7 +106,24 @@ class Mistake:
     fits: Callable[[Attempt], bool] = lambda attempt: True
 
 
-Picture = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # (N, E), or None if these outputs cannot be drawn so
+Picture = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # a matrix, or None if these outputs cannot be drawn so
+
+
+@dataclass(frozen=True)
+class Draws:
+    """For answers that are drawn at random: compared is how often each comes, not which one came.
+
+    A trial with `draws` gets one more output of this name. By Hoeffding's inequality a share of n draws is further
+    than 3.5/√n from its probability with a chance below 5e-11, so a right answer does not fail by bad luck.
+    """
+
+    name: str  # "shares"
+    shape: str  # "row, V"
+    probabilities: Callable[..., Tensor]  # of the trial's arguments
+    shares: Callable[[Trial, dict[str, Tensor]], Tensor | None]  # of the answers; None if they cannot be counted
+
+    def within(self, trial: Trial) -> float:
+        return 3.5 / trial.draws**0.5
 
 
 @dataclass(frozen=True)
@@ -113,7 +142,8 @@ class Exercise:
     lines: str  # "about 3 lines"
     done: str  # what the card says on passing
     stretch: bool = False
-    picture: tuple[str, Picture] | None = None  # label; what to draw in place of the outputs, one column an expert
+    picture: tuple[str, Picture] | None = None  # label; what to draw in place of the outputs
+    draws: Draws | None = None
 
     @property
     def lesson(self) -> int:
@@ -126,4 +156,5 @@ class Exercise:
     def named(self, answer: Any) -> dict[str, Tensor]:
         """The reference's answer, by the names of the outputs."""
         values = answer if isinstance(answer, tuple) else (answer,)
-        return dict(zip((output.name for output in self.outputs), values, strict=True))
+        tensors = [value if isinstance(value, Tensor) else torch.tensor(value) for value in values]
+        return dict(zip((output.name for output in self.outputs), tensors, strict=True))

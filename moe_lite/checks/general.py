@@ -14,7 +14,7 @@ from moe_lite.checks.compare import (
     relation,
     shape_text,
 )
-from moe_lite.checks.exercise import FORM, GRADIENT, INPUT, REPEAT, Attempt, Exercise, Note, Output
+from moe_lite.checks.exercise import FORM, GRADIENT, INPUT, QUIET, REPEAT, Attempt, Exercise, Note, Output
 
 
 def part_is_right(exercise: Exercise, attempt: Attempt, part: str) -> bool:
@@ -29,6 +29,8 @@ def part_is_right(exercise: Exercise, attempt: Attempt, part: str) -> bool:
         return same_again(attempt)
     if part == GRADIENT:
         return not wrong_gradient(attempt)
+    if part == QUIET:
+        return not attempt.drew_globally
     return attempt.right(part)
 
 
@@ -51,6 +53,9 @@ def wrong_dtype(exercise: Exercise, attempt: Attempt) -> Note | None:
     for output in exercise.outputs:
         got, expected = attempt.got.get(output.name), attempt.expected[output.name]
         if got is not None and not _dtype_fits(output, got, expected):
+            if output.whole:
+                sentence = f"`{output.name}` should be a whole number, got the float {got.item():,}: "
+                return Note("A float, where a whole number is asked", sentence + "`//` stays whole, `/` does not.")
             wanted = dtype_text(expected) if output.strict_dtype else "a floating type"
             sentence = f"`{output.name}` should be {wanted}, got {dtype_text(got)}."
             return Note(f"`{output.name}` has the wrong type", sentence)
@@ -95,6 +100,16 @@ def unstable(exercise: Exercise, attempt: Attempt) -> Note | None:
     return Note("Two answers to one question", sentence)
 
 
+def drew_globally(exercise: Exercise, attempt: Attempt) -> Note | None:
+    if not attempt.drew_globally or not attempt.all_right:
+        return None
+    sentence = (
+        "torch's global generator was moved or seeded by your function. Whoever else draws from it now gets other "
+        "numbers: draw from the generator that you are given, and from no other."
+    )
+    return Note("The global generator was touched", sentence)
+
+
 def wrong_gradient(attempt: Attempt) -> Note | None:
     for name, expected in attempt.expected_gradients.items():
         got = attempt.gradients.get(name)
@@ -127,16 +142,19 @@ def wrong_values(attempt: Attempt, parts: tuple[str, ...]) -> Note | None:
     """
     for name, expected in sorted(attempt.expected.items(), key=lambda item: item[0] not in parts):
         got = attempt.got.get(name)
-        if got is None or close(got, expected) or got.shape != expected.shape:
+        within = attempt.within.get(name)
+        if got is None or close(got, expected, within) or got.shape != expected.shape:
             continue
-        wrong, index = differing(got, expected), first_difference(got, expected)
+        wrong, index = differing(got, expected, within), first_difference(got, expected, within)
         mine, right = got[index].item(), expected[index].item()
         decimals = decimals_that_differ([(mine, right)], start=4)
         nans = int(as_float(got).isnan().sum())
+        values = f"expected {number(right, decimals)}, yours {number(mine, decimals)}."
         facts = [
-            f"{int(wrong.sum())} of {wrong.numel()} values differ, first at {list(index)}: "
-            f"expected {number(right, decimals)}, yours {number(mine, decimals)}.",
-            f"{nans} of yours are nan." if nans else "",
+            f"{int(wrong.sum())} of {wrong.numel()} values differ, first at {list(index)}: {values}"
+            if index
+            else values.capitalize(),
+            f"{nans} of yours are nan." if nans and index else "",
             relation(got, expected),
         ]
         return Note(f"`{name}` is not right yet", " ".join(f for f in facts if f), general=True)

@@ -34,16 +34,18 @@ def grade(exercise: Exercise, fn: Any) -> CheckResult:
                 break
             right = all(part_is_right(exercise, attempt, part) for part in case.parts)
             (passing if right else failing).append(Tried(number, case, attempt))
+        if len(failing) > before or not failure:
+            marks.append((case.name, len(failing) == before))
         if failure:
             break
-        marks.append((case.name, len(failing) == before))
 
     passed = sum(ok for _, ok in marks)
     marks += [(case.name, None) for case in cases[len(marks) :]]
     common |= {"passed": passed, "cases": tuple(marks), "printed": printed}
     if failing:
         note, evidence = diagnose(exercise, failing, passing, len(cases))
-        return CheckResult(**common, status="not yet", mistake=note, evidence=evidence)
+        stop = {"failure": failure, "failed_case": number} if failure else {}
+        return CheckResult(**common, status="not yet", mistake=note, evidence=evidence, **stop)
     if failure:
         return CheckResult(**common, status="stopped", mistake=failure.note, failure=failure, failed_case=number)
     return CheckResult(**common, status="pass", remark=exercise.done)

@@ -226,7 +226,8 @@ MISTAKES = (
     seen("The order is by expert number", runs_by_number, lambda a:
          f"Right experts, but token 0 lists {a.got['expert_ids'][0].tolist()}. Best first means by score + bias: "
          f"{a.expected['expert_ids'][0].tolist()}."),
-    seen("Ties are broken the wrong way", lambda a: only_ties_differ(a, _selection(a)), tie_sentence),
+    seen("Ties are broken the wrong way", lambda a: only_ties_differ(a, _selection(a)), tie_sentence,
+         show="expert_ids"),
 )  # fmt: skip
 
 SIGMOID_ROUTE = Exercise(

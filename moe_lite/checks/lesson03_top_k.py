@@ -169,7 +169,7 @@ MISTAKES = (
     seen("The order is by expert number", runs_by_number, lambda a:
          f"Right experts, but token 0 lists {a.got['expert_ids'][0].tolist()}. Best first means by weight: "
          f"{a.expected['expert_ids'][0].tolist()}."),
-    seen("Ties are broken the wrong way", lambda a: only_ties_differ(a, _scores(a)), tie_sentence),
+    seen("Ties are broken the wrong way", lambda a: only_ties_differ(a, _scores(a)), tie_sentence, show="expert_ids"),
     ruled("The weights are not renormalised", best, lambda a:
           f"Each row of weights should sum to 1. Yours sum to {row_sums(a, 'weights')}: these are the scores before "
           "you divide by the sum of the kept ones."),
@@ -206,8 +206,8 @@ TOP_K_ROUTE = Exercise(
     hints=(
         "Sorting can be told to keep equals in their order. After that, what you want are the first k columns of what "
         "it returns.",
-        "`scores.sort(dim=-1, descending=True, stable=True)` gives values and indices. Slice both with `[:, :k]`, then "
-        "divide the values by a sum that keeps its dimension.",
+        "`values, expert_ids = scores.sort(…)`: the dots say along which dimension, in which direction, and what "
+        "becomes of equals. Cut both to k columns. Then one division, by a sum that keeps its dimension.",
     ),
     minutes=10,
     lines="about 3 lines",

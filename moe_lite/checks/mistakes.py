@@ -25,14 +25,17 @@ def ruled(title: str, rule: Callable[..., Any], sentence: Callable[[Attempt], st
 
 def seen(
     title: str, sign: Callable[[Attempt], bool], sentence: Callable[[Attempt], str] | str,
-    fits: Callable[[Attempt], bool] = lambda attempt: True,
+    fits: Callable[[Attempt], bool] = lambda attempt: True, show: str = "",
 ) -> Mistake:  # fmt: skip
-    """A mistake recognised by a sign of a wrong answer, which has been read but may have any shape."""
+    """A mistake recognised by a sign of a wrong answer, which has been read but may have any shape.
+
+    show names the output to draw, where the sentence speaks of a cell of it.
+    """
 
     def recognise(attempt: Attempt) -> Note | None:
         if not attempt.got or attempt.all_right or not sign(attempt):
             return None
-        return Note(title, sentence if isinstance(sentence, str) else sentence(attempt))
+        return Note(title, sentence if isinstance(sentence, str) else sentence(attempt), show=show)
 
     return Mistake(recognise, fits)
 

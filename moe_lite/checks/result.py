@@ -21,6 +21,7 @@ class Evidence:
     n_wrong: int = 0
     expert_columns: bool = False
     expert_values: int = 0  # the values are numbers of so many experts
+    within: float | None = None  # how far a cell may be off, where rounding is not it
 
     @property
     def pinned(self) -> str:
@@ -59,7 +60,7 @@ class CheckResult:
     mistake: Note | None = None
     cases: tuple[tuple[str, bool | None], ...] = ()  # None: not reached
     evidence: Evidence | None = None
-    failure: Failure | None = None
+    failure: Failure | None = None  # what stopped it; beside a mistake, what came after it
     failed_case: int = 0
     hints: tuple[str, ...] = ()
     remark: str = ""  # on passing, or on how to begin
@@ -100,7 +101,8 @@ class CheckFailed(AssertionError):
     def _render_traceback_(self) -> list[str]:
         """What IPython prints in place of a traceback; nbval reports it."""
         note, evidence, failure = self.result.mistake, self.result.evidence, self.result.failure
-        facts = [self.result.line, failure.message if failure else "", note.sentence if note else ""]
+        stopped = self.result.status == "stopped"
+        facts = [self.result.line, failure.message if stopped else "", note.sentence if note else ""]
         if evidence and evidence.pinned:
             facts.append(f"{evidence.where}: {evidence.pinned}")
         return [fact for fact in facts if fact]

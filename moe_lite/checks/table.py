@@ -1,5 +1,6 @@
 """Draw two arrays side by side as HTML tables: expected and yours, the cells that differ framed."""
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -39,7 +40,7 @@ def _as_matrix(tensor: Tensor) -> Tensor:
 
 
 def _sheet(evidence: Evidence, expected: Tensor, got: Tensor) -> Sheet:
-    wrong = differing(got, expected)  # (rows, columns)
+    wrong = differing(got, expected, evidence.within)  # (rows, columns)
     row, column = wrong.nonzero()[0].tolist()
     rows, columns = _window(row, len(expected), MOST_ROWS), _window(column, expected.shape[1], MOST_COLUMNS)
     shown = (slice(rows.start, rows.stop), slice(columns.start, columns.stop))
@@ -60,7 +61,7 @@ def _table(caption: str, matrix: Tensor, sheet: Sheet, frames: bool) -> str:
     head = "".join(f'<th scope="col">{_column_head(c, sheet)}</th>' for c in sheet.columns)
     lines = [f"<tr>{'' if one_row else '<td></td>'}{left}{head}{right}</tr>"]
     for r in sheet.rows:
-        name = "" if one_row else f'<th scope="row">n={r}</th>'
+        name = "" if one_row else f'<th scope="row">{_row_letter(sheet.evidence.label)}{r}</th>'
         cells = "".join(_cell(matrix[r, c].item(), r, c, sheet, strongest, frames) for c in sheet.columns)
         lines.append(f"<tr>{name}{left}{cells}{right}</tr>")
     dots = '<tr><th scope="row">⋮</th></tr>'
@@ -69,6 +70,12 @@ def _table(caption: str, matrix: Tensor, sheet: Sheet, frames: bool) -> str:
     if sheet.rows.stop < sheet.n_rows:
         lines.append(dots)
     return f"<table><caption>{caption}</caption>{''.join(lines)}</table>"
+
+
+def _row_letter(label: str) -> str:
+    """`n=` for "weights (N, k)"; nothing where the label names no dimensions."""
+    found = re.search(r"\((\w+), \w+\)", label)
+    return f"{found[1].lower()}=" if found else ""
 
 
 def _cell(value: float, row: int, column: int, sheet: Sheet, strongest: float, frames: bool) -> str:

@@ -1,0 +1,10 @@
+# expects: All heads have the same weights
+import torch
+
+
+def causal_attention(q, k, v):
+    T, S = q.shape[-2:]
+    scores = (q @ k.transpose(-2, -1) / S**0.5).mean(dim=1, keepdim=True)
+    past = torch.ones(T, T).tril().bool()
+    weights = scores.masked_fill(~past, float("-inf")).softmax(dim=-1)
+    return weights @ v
