@@ -1,10 +1,14 @@
 """What is measured: how evenly experts are used, and what a model holds and activates."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from moe_lite.config import ModelConfig
 from moe_lite.experts import SwiGLU
 from moe_lite.transformer import MoELanguageModel
 
@@ -69,6 +73,57 @@ def flops_per_token(model: MoELanguageModel, context: int) -> int:
     weights = count_parameters(model).active - _numel(model.embed) - vectors
     attention = 2 * config.n_layers * config.n_heads * config.d_head * context
     return 2 * (weights + attention)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Parameters, and forward FLOPs for one token, by part of the model, in the order in which a token meets them.
+
+    Parts: embedding, attention, feed-forward, norms, head; a sparse model has router and experts (the shared ones
+    among them) in place of feed-forward, and its FLOPs count the experts that work on the token.
+    """
+
+    parameters: dict[str, int]
+    flops: dict[str, int]
+
+    @property
+    def total_parameters(self) -> int:
+        return sum(self.parameters.values())
+
+    @property
+    def total_flops(self) -> int:
+        return sum(self.flops.values())
+
+
+def budget(config: ModelConfig, context: int) -> Budget:
+    """What `count_parameters` and `flops_per_token` count, by part and from the config alone: no model is built.
+
+    `context` tokens to attend to.
+    """
+    c, layers = config, config.n_layers
+    vocabulary, vectors = c.vocab_size * c.d_model, (2 * layers + 1) * c.d_model
+    attention = 2 * layers * c.d_model * (c.n_heads + c.n_kv_heads) * c.d_head  # query and out; key and value
+    look_back = 2 * layers * c.n_heads * c.d_head * context  # multiply-adds of the scores, and as many of the mix
+    expert = 3 * layers * c.d_model * c.d_expert  # gate, up and down, one expert in each layer
+    if c.is_dense:
+        held, worked = {"feed-forward": expert}, {"feed-forward": 2 * expert}
+    else:
+        router = layers * c.n_experts * c.d_model
+        held = {"router": router, "experts": (c.n_experts + c.n_shared_experts) * expert}
+        worked = {"router": 2 * router, "experts": 2 * (c.top_k + c.n_shared_experts) * expert}
+    parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
+    flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}
+    return Budget(parameters, flops)
+
+
+def counted_flops(work: Callable[[], object]) -> int:
+    """FLOPs of the matrix products in one call of `work`, as PyTorch's own counter sees them.
+
+    Attention is computed in its plain form meanwhile: its fast forms are not counted on a processor.
+    """
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
 
 
 def _numel(module: nn.Module) -> int:

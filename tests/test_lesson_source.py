@@ -1,11 +1,13 @@
-"""From a lesson's source to the cells of both notebooks; nothing is run here (tools/lesson_source.py)."""
+"""From a lesson's source to the cells of both notebooks; nothing is run here (lesson_cells.py, lesson_source.py)."""
 
 from pathlib import Path
 
-import answers  # noqa: F401  (puts tools/ on the path)
+import answers
+import jupytext
 import pytest
 from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook
 
+from moe_lite.checks.lesson_cells import read_cells
 from moe_lite.checks.registry import exercises
 
 TINY = '''# %% [markdown]
@@ -166,3 +168,69 @@ def test_an_exercise_that_has_a_check_and_no_cells_is_missed(lesson):
 def test_a_source_that_does_not_begin_with_a_cell_is_refused(lesson):
     with pytest.raises(LessonError, match="begin with `# %%`"):
         read_lesson(lesson("import torch\n" + TINY))
+
+
+SHAPES = """# %% [markdown]
+#
+# # Title
+#
+#     indented
+#no space
+#
+
+# after a gap
+
+
+# %%
+
+
+x = "# %% no mark, it does not begin the line"
+
+# a comment stays
+def f():
+
+    return 1
+
+
+# %% tags=["setup", "widget"]
+# %% [markdown] tags=["exercise"]
+# ### Exercise 0.1 — count
+# %%
+last = 1
+"""
+
+
+@pytest.mark.parametrize("name", ["shapes", "tiny", *(path.name for path in answers.lesson_files())])
+def test_the_format_is_read_as_jupytext_reads_it(name, lesson):
+    texts = {"shapes": SHAPES, "tiny": TINY}
+    path = lesson(texts[name]) if name in texts else answers.ROOT / "solutions" / name
+    theirs = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
+    ours = read_cells(path)
+    assert len(ours) == len(theirs) >= 5
+    for cell, other in zip(ours, theirs, strict=True):
+        assert (cell.kind, cell.text, list(cell.tags)) == (
+            other.cell_type, other.source, other.metadata.get("tags", [])
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "line 1: a lesson is made of cells; begin with `# %%`."),
+        ("# %%\n1\n# %% [raw]\nx\n", "line 3: expected `# %%` or `# %% [markdown]`"),
+        ("# %%\n1\n#%%\n2\n", "line 3: expected `# %%`"),
+        ("# %% A title\n1\n", 'line 1: expected `# %%` or `# %% [markdown]`, then nothing or tags=["…"].'),
+        ("# %% tags=[setup]\n1\n", "line 1: tags=[setup] is no list of words in quotes."),
+        ("# %% [markdown]\n# a\nb\n", "line 3: a line of Markdown begins with `# `."),
+    ],
+)
+def test_text_that_cannot_be_cut_into_cells_is_named_with_its_line(text, said, lesson):
+    with pytest.raises(LessonError) as caught:
+        read_cells(lesson(text))
+    assert str(caught.value).startswith("00_tiny.py, ") and said in str(caught.value)
+
+
+@pytest.mark.parametrize("magic", ["%matplotlib inline", "# %timeit f()", "!pip install x"])
+def test_magic_commands_are_refused(magic, lesson):
+    with pytest.raises(LessonError, match="magic commands do not work in every place"):
+        read_lesson(lesson(TINY + f"\n# %%\n{magic}\n"))

@@ -4,10 +4,20 @@ import math
 
 import pytest
 import torch
-from small import small_config, small_model
+from small import random_ids, small_config, small_model
 
+from moe_lite import ModelConfig
 from moe_lite.config import dense_twin
-from moe_lite.metrics import count_parameters, dead_experts, flops_per_token, load_cv, load_entropy, max_violation
+from moe_lite.metrics import (
+    budget,
+    count_parameters,
+    counted_flops,
+    dead_experts,
+    flops_per_token,
+    load_cv,
+    load_entropy,
+    max_violation,
+)
 
 LOADS = torch.tensor([[6, 6, 6, 6], [24, 0, 0, 0], [12, 12, 0, 0], [9, 3, 6, 6]])
 
@@ -72,3 +82,54 @@ def test_flops_by_hand(context):
 def test_dense_twin_spends_the_same_flops_but_for_the_router():
     sparse, dense = small_model(), small_model(**vars(dense_twin(small_config())))
     assert flops_per_token(sparse, 10) - flops_per_token(dense, 10) == 2 * count_parameters(sparse).router
+
+
+@pytest.mark.parametrize("n_experts", [1, 4])
+def test_flops_by_formula_are_those_that_pytorch_counts(n_experts):
+    """The formula counts the router's product too, and attention with the whole context for every token."""
+    model = small_model(n_experts=n_experts).eval()
+    ids = random_ids(2, 12)
+    assert counted_flops(lambda: model(ids)) == 24 * flops_per_token(model, 12)
+
+
+BUDGETS = [{}, {"n_experts": 1}, {"n_experts": 1, "n_shared_experts": 2}, {"n_shared_experts": 2, "top_k": 3},
+           {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True}, {"n_layers": 1, "vocab_size": 7}]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", BUDGETS, ids=str)
+@pytest.mark.parametrize("context", [1, 100])
+def test_budget_is_what_the_model_holds_and_costs(changes, context):
+    model = small_model(**changes)
+    count, parts = count_parameters(model), budget(model.config, context)
+    assert parts.total_parameters == count.total
+    assert parts.total_flops == flops_per_token(model, context)
+    assert parts.parameters.keys() == parts.flops.keys()
+    modules = {"embedding": [model.embed], "head": [model.head], "attention": [b.attention for b in model.blocks]}
+    for part, holders in modules.items():
+        assert parts.parameters[part] == sum(p.numel() for holder in holders for p in holder.parameters())
+    assert parts.parameters["norms"] == sum(p.numel() for p in model.parameters() if p.dim() == 1)
+    if model.config.is_dense:
+        assert list(parts.flops) == ["embedding", "attention", "feed-forward", "norms", "head"]
+    else:
+        assert parts.parameters["router"] == count.router
+        shared = model.config.n_layers * model.config.n_shared_experts * EXPERT
+        assert parts.parameters["experts"] == count.experts + shared
+
+
+def test_budget_by_hand():
+    parts = budget(small_config(n_experts=1), 100)
+    assert parts.parameters == {"embedding": VOCABULARY, "attention": 3 * ATTENTION, "feed-forward": 3 * EXPERT,
+                                "norms": NORMS, "head": VOCABULARY}  # fmt: skip
+    # 2 for each weight; scores and mix: 2 · 16 multiply-adds for each of 100 tokens in 3 layers; a lookup costs none
+    assert parts.flops == {"embedding": 0, "attention": 2 * 3 * (ATTENTION + 2 * 16 * 100),
+                           "feed-forward": 2 * 3 * EXPERT, "norms": 0, "head": 2 * VOCABULARY}  # fmt: skip
+
+
+def test_budget_needs_no_model():
+    """Mixtral 8x7B: 46.7 billion parameters, 12.9 of them active (arXiv 2401.04088)."""
+    mixtral = ModelConfig(vocab_size=32_000, n_layers=32, d_model=4096, n_heads=32, n_kv_heads=8, d_expert=14_336)
+    assert budget(mixtral, 1).total_parameters == 46_702_792_704
+    twin = budget(dense_twin(mixtral), 1)
+    assert round(twin.total_parameters / 1e9, 1) == 12.9
+    router = budget(mixtral, 1).flops["router"]
+    assert budget(mixtral, 1).total_flops == twin.total_flops + router

@@ -26,12 +26,13 @@ from jupyter_client.manager import AsyncKernelManager
 from lesson_source import Cell, LessonError, learner_notebook, read_lesson, solved_notebook
 from nbclient import NotebookClient
 
+from moe_lite.checks.lesson_cells import KEEP_PICTURES, keeps_pictures, pictures
+
 ROOT = Path(__file__).resolve().parents[1]
 LEARNER_BYTES, SOLVED_BYTES = 300_000, 1_000_000
 CELL_SECONDS = 900
 AT_ONCE = 2  # kernels
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # means nothing without a kernel; text/html beside it does
-PICTURES = ("text/html", "image/svg+xml", "image/png")
 T = TypeVar("T")
 
 
@@ -52,14 +53,14 @@ async def build(source: Path, root: Path, kernels: asyncio.Semaphore) -> dict[Pa
     )
     for notebook, cell in zip([*learner.cells, *solved.cells], [*cells, *cells], strict=True):
         _trim_outputs(notebook)
-        if "widget" in cell.tags and not _pictures(notebook):
+        if "widget" in cell.tags and not pictures(notebook):
             raise cell.fail("a widget without a static picture (text/html): the saved notebook would show nothing.")
     for made, cell in zip(solved.cells, cells, strict=True):
         if "check" in cell.tags and not re.search(r": (\d+) of \1 pass$", _text(made)):
             raise cell.fail(f"the solution does not pass its check: {_text(made)}")
     for made in learner.cells:
         if made.cell_type == "code":
-            made.outputs = _pictures(made) if {"widget", "figure"} & set(made.metadata.get("tags", ())) else []
+            made.outputs = pictures(made) if keeps_pictures(made) else []
             if not made.outputs:
                 made.execution_count = None  # nbval fails a cell that has one of the two without the other
     name = f"{source.stem}.ipynb"
@@ -109,10 +110,6 @@ def _trim_outputs(cell: nbformat.NotebookNode) -> None:
         cell.outputs = [output for output in cell.outputs if output.get("data", True)]
 
 
-def _pictures(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    return [output for output in cell.outputs if any(kind in output.get("data", ()) for kind in PICTURES)]
-
-
 def _text(cell: nbformat.NotebookNode) -> str:
     """The plain text of a cell's outputs."""
     return "".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in cell.get("outputs", ())).strip()
@@ -139,7 +136,7 @@ def _fixed(notebook: nbformat.NotebookNode) -> list[str]:
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         lines += [f"--- {cell.cell_type} {cell.id} {dict(cell.metadata)}", *cell.source.splitlines()]
-        if cell.cell_type == "code" and {"check", "widget", "figure"} & set(tags):
+        if cell.cell_type == "code" and {"check", *KEEP_PICTURES} & set(tags):
             lines.append(f"[{len(cell.outputs)} outputs] {_text(cell) if 'check' in tags else ''}".rstrip())
     return lines
 

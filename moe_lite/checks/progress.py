@@ -1,19 +1,36 @@
-"""What a learner has passed, in one small JSON file: exercise, name, status and the source that passed.
+"""What a learner has passed, tried or skipped, in one small JSON file, with the source that passed.
 
-Two notebooks may write at once: each change is merged into the file under a lock and put in place by one rename.
-Nothing here raises. A file that cannot be read is set aside and begun anew, with a message.
+Several notebooks may write at once: each change is made to the file as it then is, under a lock of the system's, and
+put in place by one rename. Nothing here raises. From a damaged file all that can be read is kept, and the damaged one
+is laid beside it. A file that a newer version of the course wrote is read as far as it goes and never written to.
 """
 
 import contextlib
 import json
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
+
+from moe_lite.checks.file_lock import held_by_another, lock, unlock
 
 FORMAT = 1
-LOCK_SECONDS = 2.0  # a lock older than this was left behind by a kernel that died
+STATUSES = ("pass", "tried", "skipped")
+LOCK_SECONDS = 5.0  # how long to wait for other notebooks; each holds the lock for a few milliseconds
 FILE_VARIABLE = "MOE_LITE_PROGRESS"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What could be read. `problem` says what could not, "" if nothing is wrong."""
+
+    entries: dict[str, dict] = field(default_factory=dict)
+    problem: str = ""
+    damaged: bool = False  # the text makes no sense; `entries` is what could be saved
+    newer: bool = False  # of a later format: not ours to write to
 
 
 def path() -> Path:
@@ -24,73 +41,176 @@ def path() -> Path:
 
 
 def exercises() -> dict[str, dict]:
-    """{"3.2": {"name": "top_k_route", "status": "pass" | "tried", "source": "def …"}}; empty if nothing is kept."""
-    file = path()
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept["format"] != FORMAT:
-            raise ValueError(f"format {kept['format']!r}, expected {FORMAT}")
-        return {id: dict(entry) for id, entry in kept["exercises"].items()}
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        _say(f"{file.name} cannot be read ({error.strerror})")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        _set_aside(file)
-    return {}
+    """{"3.2": {"name": "top_k_route", "status": "pass" | "tried" | "skipped", "source": "def …"}}, or what is left.
+
+    A problem is said, and a damaged file is mended.
+    """
+    kept = load()
+    if kept.damaged:
+        _change(lambda entries: None)
+    elif kept.problem:
+        _say(kept.problem)
+    return kept.entries
 
 
 def record(id: str, name: str, *, passed: bool, source: str | None) -> None:
     """Keep the result of one check. What has passed once stays passed, with the source that passed last."""
+
+    def edit(entries: dict[str, dict]) -> None:
+        before = entries.get(id, {})
+        status = "pass" if passed else before.get("status", "tried")
+        source_now = source if passed else before.get("source")
+        entries[id] = {"name": name, "status": status} | ({"source": source_now} if source_now else {})
+
+    _change(edit)
+
+
+def skip(id: str, name: str) -> str:
+    """Note that the learner goes on without an exercise, unless it has passed; the status that is now kept, or ""."""
+
+    def edit(entries: dict[str, dict]) -> None:
+        if entries.get(id, {}).get("status") != "pass":
+            entries[id] = {"name": name, "status": "skipped"}
+
+    return _change(edit).get(id, {}).get("status", "")
+
+
+def take_back_skip(id: str) -> None:
+    """Open a skipped exercise again."""
+
+    def edit(entries: dict[str, dict]) -> None:
+        if entries.get(id, {}).get("status") == "skipped":
+            del entries[id]
+
+    if load().entries.get(id, {}).get("status") == "skipped":
+        _change(edit)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def load() -> Kept:
+    """What the file holds; changes nothing and says nothing."""
+    file = path()
+    try:
+        text = file.read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return Kept()
+    except OSError as error:
+        return Kept(problem=f"{file.name} cannot be read ({error.strerror})")
+    try:
+        content = json.loads(text)
+        version, entries = content["format"], content["exercises"]
+        if type(version) is int and version > FORMAT:
+            problem = f"{file.name} was written by a newer version of the course, so nothing is added to it"
+            return Kept(_readable(entries), problem, newer=True)
+        if version == FORMAT and entries == _readable(entries):
+            return Kept(entries)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        entries = {}
+    saved = _readable(entries) or _salvage(text)
+    return Kept(saved, f"{file.name} is damaged; {_count(saved)} could be read", damaged=True)
+
+
+def _readable(entries: object) -> dict[str, dict]:
+    """The entries that make sense."""
+    if not isinstance(entries, dict):
+        return {}
+    return {id: entry for id, entry in entries.items() if re.fullmatch(r"\d+\.\d+", id) and _makes_sense(entry)}
+
+
+def _makes_sense(entry: object) -> bool:
+    if not isinstance(entry, dict) or entry.get("status") not in STATUSES:
+        return False
+    return isinstance(entry.get("name"), str) and isinstance(entry.get("source", ""), str)
+
+
+def _salvage(text: str) -> dict[str, dict]:
+    """Entries found in text that is no JSON as a whole: cut off, or with something foreign in between."""
+    found, decoder = {}, json.JSONDecoder()
+    for match in re.finditer(r'"(\d+\.\d+)"\s*:\s*(?=\{)', text):
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = decoder.raw_decode(text, match.end())[0]
+            if _makes_sense(entry) and found.get(match[1], {}).get("status") != "pass":
+                found[match[1]] = entry
+    return found
+
+
+def _count(entries: dict) -> str:
+    return f"{len(entries)} exercise{'' if len(entries) == 1 else 's'}"
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+def _change(edit: Callable[[dict[str, dict]], None]) -> dict[str, dict]:
+    """Read, edit and write the file while no other notebook can; the entries as they are then. Says what failed."""
     file = path()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _locked(file):
-            kept = exercises()
-            entry = {"name": name, "status": "pass" if passed or _has_passed(kept, id) else "tried"}
-            source = source if passed else kept.get(id, {}).get("source")
-            kept[id] = entry | ({"source": source} if source else {})
-            _write(file, {"format": FORMAT, "exercises": dict(sorted(kept.items()))})
+            kept = load()
+            if kept.damaged:
+                _set_aside(file, kept)
+            elif kept.problem:
+                _say(kept.problem)
+                return kept.entries
+            entries = dict(kept.entries)
+            edit(entries)
+            if entries != kept.entries or kept.damaged:
+                _write(file, {"format": FORMAT, "exercises": dict(sorted(entries.items()))})
+            return entries
     except OSError as error:
         _say(f"{file.name} cannot be written ({error.strerror})")
-
-
-def _has_passed(kept: dict[str, dict], id: str) -> bool:
-    return kept.get(id, {}).get("status") == "pass"
+        return load().entries
 
 
 def _write(file: Path, content: dict) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as out:
+        out.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        out.flush()
+        os.fsync(out.fileno())  # else a computer that loses power may keep the new name and no content
     os.replace(temporary, file)
+
+
+def _set_aside(file: Path, kept: Kept) -> None:
+    """Keep the damaged file under another name, never in place of an earlier one."""
+    aside, number = file.with_name(f"{file.name}.damaged"), 1
+    while aside.exists():
+        number += 1
+        aside = file.with_name(f"{file.name}.damaged-{number}")
+    aside.write_bytes(file.read_bytes())
+    _say(f"{file.name} was damaged. {_count(kept.entries)} could be read and kept; the old file is now {aside.name}")
 
 
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """Hold `<file>.lock`, a file that only one process can create; one left behind is taken over."""
-    lock = file.with_name(file.name + ".lock")
+    """Hold `<file>.lock`. The system lets go of it when a kernel dies. Raises OSError if others hold it for long.
+
+    Where a file system knows no locks, there is none: one notebook at a time works there as everywhere.
+    """
+    with open(file.with_name(file.name + ".lock"), "a+b") as handle:
+        locked = _wait_for_lock(handle)
+        try:
+            yield
+        finally:
+            if locked:
+                unlock(handle)
+
+
+def _wait_for_lock(handle: BinaryIO) -> bool:
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            break
-        except FileExistsError:
+            lock(handle)
+            return True
+        except OSError as error:
+            if not held_by_another(error):
+                return False
             if time.monotonic() > end:
-                break
-            time.sleep(0.01)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _set_aside(file: Path) -> None:
-    aside = file.with_name(file.name + ".damaged")
-    try:
-        os.replace(file, aside)
-        _say(f"{file.name} was damaged and is now {aside.name}; a new one is begun")
-    except OSError as error:
-        _say(f"{file.name} is damaged and cannot be set aside ({error.strerror})")
+                raise OSError(error.errno, "another notebook is writing to it") from None
+        time.sleep(0.005)
 
 
 def _say(what: str) -> None:

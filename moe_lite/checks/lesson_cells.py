@@ -1,0 +1,190 @@
+"""Read a lesson's one source and make from it the notebook that learners open, without outputs.
+
+A source is a jupytext percent file, `solutions/NN_slug.py`. Its cells carry tags:
+
+    exercise  a task, in Markdown, with `### Exercise 3.2 — name`, `*10 minutes · core · about 3 lines*` and the line
+              `<!-- hints 3.2 -->`, which is replaced by the hints that the check shows
+    stub      the function to write. Lines between `### BEGIN SOLUTION` and `### END SOLUTION` become a
+              `raise NotImplementedError`; or, if there are commented lines between `### BEGIN DRAFT` and
+              `### END DRAFT`, those, without their comment signs
+    check     `check.name(name)`
+    widget, figure, diagram   keep their pictures in the learner's notebook
+    setup     imports
+    broken    the thing that is broken on purpose
+    broken    breaks something on purpose
+
+Learners have no jupytext; the few lines that read its format here are held equal to it by a test.
+"""
+
+import ast
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from moe_lite.checks.card import hints_html
+from moe_lite.checks.registry import exercises
+
+ROLES = ("exercise", "stub", "check")
+KEEP_PICTURES = {"widget", "figure", "diagram"}  # tags of cells whose pictures stay in the learner's notebook
+PICTURES = ("text/html", "image/svg+xml", "image/png")
+TASK = re.compile(r"^### Exercise (\d+\.\d+) — ", re.MULTILINE)
+HINTS = re.compile(r"^<!-- hints (\d+\.\d+) -->$", re.MULTILINE)
+MARK = re.compile(r"# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\[.*\]))?\s*")
+REGION = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|DRAFT)\s*$")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+class LessonError(Exception):
+    """Something is wrong with a lesson's source; names the file, the line and the cell."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the source."""
+
+    id: str
+    kind: str  # "markdown" | "code"
+    tags: tuple[str, ...]
+    text: str
+    where: str  # "03_router.py, line 132 (cell ex-3-2-stub)"
+    exercise: str = ""  # the id of the exercise that it belongs to
+
+    def fail(self, what: str) -> LessonError:
+        return LessonError(f"{self.where}: {what}")
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """The cells of a source, with stable ids; raises LessonError if the text cannot be cut into cells."""
+    cells, exercise, seen = [], "", Counter()
+    for line, kind, tags, text in _cut(path):
+        if "exercise" in tags:
+            exercise = (TASK.search(text) or re.match("()", "")).group(1)
+        belongs = exercise if set(ROLES) & set(tags) else ""
+        id = _cell_id(path.stem, kind, tags, belongs, text)
+        seen[id] += 1
+        id += f"-{seen[id]}" if seen[id] > 1 else ""
+        cells.append(Cell(id, kind, tags, text, f"{path.name}, line {line} (cell {id})", belongs))
+    return cells
+
+
+def _cut(path: Path) -> Iterator[tuple[int, str, tuple[str, ...], str]]:
+    """Line, kind, tags and text of each cell."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"#\s*%%(\s|$)", line)]
+    if not starts or any(lines[: starts[0]]):
+        raise LessonError(f"{path.name}, line 1: a lesson is made of cells; begin with `# %%`.")
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        mark, where = MARK.fullmatch(lines[start]), f"{path.name}, line {start + 1}"
+        if mark is None:
+            raise LessonError(f'{where}: expected `# %%` or `# %% [markdown]`, then nothing or tags=["…"].')
+        body = lines[start + 1 : end]
+        while body and not body[-1]:
+            body.pop()
+        if mark["markdown"]:
+            body = [_uncommented(line, f"{path.name}, line {start + 2 + n}") for n, line in enumerate(body)]
+        kind = "markdown" if mark["markdown"] else "code"
+        yield start + 1, kind, _tags(mark["tags"], where), "\n".join(body)
+
+
+def _uncommented(line: str, where: str) -> str:
+    if line and not line.startswith("#"):
+        raise LessonError(f"{where}: a line of Markdown begins with `# `.")
+    return re.sub(r"^# ?", "", line)
+
+
+def _tags(text: str | None, where: str) -> tuple[str, ...]:
+    try:
+        tags = ast.literal_eval(text or "[]")
+    except (ValueError, SyntaxError):
+        raise LessonError(f"{where}: tags={text} is no list of words in quotes.") from None
+    return tuple(tags)
+
+
+def _cell_id(slug: str, kind: str, tags: tuple[str, ...], exercise: str, text: str) -> str:
+    """Made from the content alone, so that a cell keeps its id when others come and go."""
+    if exercise:
+        role = next(tag for tag in ROLES if tag in tags)
+        return f"{role}-{exercise.replace('.', '-')}"
+    return hashlib.sha256(f"{slug}\n{kind}\n{text}".encode()).hexdigest()[:10]
+
+
+# ---- stubs and solutions ---------------------------------------------------------------------------------------------
+
+
+def stubbed(cell: Cell) -> str:
+    """The cell as learners get it: its draft, or a `raise NotImplementedError`, in place of the solution."""
+    lines, found = [], regions(cell)
+    has_draft = any(kind == "DRAFT" for kind, _, _ in found)
+    for kind, line, begins in found:
+        if kind == "DRAFT" and not begins:
+            lines.append(re.sub(r"# ?", "", line, count=1))
+        elif kind == "SOLUTION" and begins and not has_draft:
+            indent = line[: len(line) - len(line.lstrip())]
+            lines.append(f'{indent}raise NotImplementedError("exercise {cell.exercise}: write your code here")')
+        elif not kind:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def solved(cell: Cell) -> str:
+    """The cell with its solution, without marks and draft."""
+    return "\n".join(line for kind, line, begins in regions(cell) if kind != "DRAFT" and not begins)
+
+
+def regions(cell: Cell) -> list[tuple[str, str, bool]]:
+    """Each line with its region ("", SOLUTION or DRAFT), and whether it begins that; end marks are left out."""
+    found, inside = [], ""
+    for line in cell.text.splitlines():
+        if mark := REGION.match(line):
+            begins, kind = mark[1] == "BEGIN", mark[2]
+            if begins == bool(inside) or (not begins and kind != inside):
+                raise cell.fail(f"`{line.strip()}` does not fit; open so far: {inside or 'nothing'}.")
+            inside = kind if begins else ""
+            found += [(kind, line, True)] if begins else []
+        else:
+            found.append((inside, line, False))
+    if inside:
+        raise cell.fail(f"`### END {inside}` is missing.")
+    return found
+
+
+# ---- the notebook ----------------------------------------------------------------------------------------------------
+
+
+def learner_notebook(cells: list[Cell]) -> nbformat.NotebookNode:
+    """What learners open: stubs in place of solutions."""
+    return notebook([(cell, stubbed(cell), cell.tags) for cell in cells])
+
+
+def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]]) -> nbformat.NotebookNode:
+    """A notebook of cells, each with the text and the tags that it gets; hints come from the checks."""
+    made = []
+    for cell, text, tags in parts:
+        new = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
+        made.append(new(HINTS.sub(_hints, text), id=cell.id, metadata={"tags": list(tags)} if tags else {}))
+    return nbformat.v4.new_notebook(cells=made, metadata=nbformat.from_dict(METADATA))
+
+
+def pictures(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The outputs of a code cell that can be looked at without a kernel."""
+    return [output for output in cell.outputs if any(kind in output.get("data", ()) for kind in PICTURES)]
+
+
+def keeps_pictures(cell: nbformat.NotebookNode) -> bool:
+    """Whether the pictures of a cell stay in the learner's notebook."""
+    return cell.cell_type == "code" and bool(KEEP_PICTURES & set(cell.metadata.get("tags", ())))
+
+
+def _hints(match: re.Match) -> str:
+    return hints_html(exercises()[match[1]].hints)
