@@ -22,6 +22,7 @@ _INK = {
     "#050505": "var(--bg)",
 }
 _FG, _FG2, _LINE, _BRAND, _BG = _INK
+_HALO = {"facecolor": _BG, "edgecolor": "none", "pad": 1}  # behind a label: lines may cross it
 
 _TABLE_CSS = """
 .mx.tb{font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);font-variant-numeric:tabular-nums}
@@ -104,7 +105,8 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
         axes.plot(k, y, style, color=_FG, linewidth=1.2, marker="o", markersize=3)
         _label(axes, f"{n_experts} experts", (k[-1], y[-1]))
         low, at_home = min(range(len(k)), key=y.__getitem__), k.index(trained_at)
-        best.append(f"{n_experts} experts are lowest at top-{k[low]} ({y[low]:.2f}; {y[at_home]:.2f} at {trained_at})")
+        compared = ", as trained" if low == at_home else f"; {y[at_home]:.2f} at {trained_at}"
+        best.append(f"{n_experts} experts are lowest at top-{k[low]} ({y[low]:.2f}{compared})")
     axes.axvline(trained_at, color=_BRAND, linewidth=1)
     axes.annotate(f"trained at {trained_at}", (trained_at, 1), (4, -4), xycoords=("data", "axes fraction"),
                   textcoords="offset points", va="top", color=_BRAND)  # fmt: skip
@@ -136,7 +138,7 @@ def loss_curves(
         read.append(f"{name}: from {loss[0]:.2f} to {smooth[-1]:.2f} after {tokens[-1]:,} tokens")
     for name, level in (levels or {}).items():
         axes.axhline(level, color=_BRAND, linewidth=1)
-        axes.annotate(f"{name}: {level:.2f}", (1, level), (-2, 3), xycoords=("axes fraction", "data"),
+        axes.annotate(f"{name}: {level:.2f}", (1, level), (-2, 4), xycoords=("axes fraction", "data"), bbox=_HALO,
                       textcoords="offset points", ha="right", color=_BRAND)  # fmt: skip
         read.append(f"{name}: {level:.2f}")
     axes.set_xlabel("tokens seen")
@@ -147,10 +149,9 @@ def loss_curves(
 
 
 def _label(axes, text: str, at: tuple[float, float]) -> None:
-    """`text` at the right of a line's end, with a halo: other lines may cross it."""
-    halo = {"facecolor": _BG, "edgecolor": "none", "pad": 1}
+    """`text` at the right of a line's end."""
     axes.annotate(
-        text, at, (6, 0), textcoords="offset points", va="center", color=_FG, bbox=halo, annotation_clip=False
+        text, at, (6, 0), textcoords="offset points", va="center", color=_FG, bbox=_HALO, annotation_clip=False
     )
 
 

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 00 · Start here
-# *Part 1 — A model that uses a part of itself · about 20 minutes · one warm-up exercise*
+# *Part 1 — A model that uses a part of itself · about 25 minutes · one exercise*
 #
 # **What does it look like when a model chooses which part of itself to use?**
 #
@@ -13,6 +13,7 @@
 # %% tags=["setup"]
 import torch
 
+import moe_lite
 from moe_lite import checkpoint, data, doctor
 from moe_lite.checks import lesson00 as check, mine
 from moe_lite.widgets import TokenViewer
@@ -20,25 +21,26 @@ from moe_lite.widgets import TokenViewer
 # %% [markdown]
 # ## 0.1 Is everything there?
 #
-# The next cell looks at what the course needs and says what it found: versions, the device and why it was chosen, the texts, and how
-# long a small model takes to read about a thousand tokens here. (`python -m moe_lite.doctor` says the same in a terminal.)
+# The next cell looks at what the course needs and says what it found: versions, the device and why it was chosen, memory, the texts, the
+# widgets, and how fast a small model runs here. (`python -m moe_lite.doctor` says the same in a terminal.)
 
 # %%
-print(doctor.report(doctor.examine()))
+doctor.checkup()
 
 # %% [markdown]
-# If a line says that texts are missing, set-up had no network: two of the nine kinds of text are generated on your machine, the
-# others are downloaded once. Every lesson runs without them, with other numbers; `make data` fetches them later.
-#
-# Everything here runs on a plain processor. A graphics card, if you have one, only shortens the trainings of later lessons.
+# Where something is wrong, the line below says what to do about it. If texts are missing, set-up had no network: two of the nine kinds of
+# text are generated on your machine, the others are downloaded once. Every lesson runs without them, with other numbers; `make data`
+# fetches them later. And everything runs on a plain processor: a graphics card, if you have one, only shortens the trainings of
+# later lessons.
 
 # %% [markdown]
 # ## 0.2 A model that uses a part of itself
 #
 # A transformer's layer has two halves: attention, which lets tokens look at each other, and a feed-forward network, which works on
 # each token alone. In a **mixture of experts** the second half exists several times, as *experts*, and a small **router** decides, for
-# each token anew, which few of them work. The others do nothing for that token, although they are most of the model: in Mixtral 8x7B
-# the experts hold 45.1 of 46.7 billion parameters (eight in each of 32 layers, and a token uses two of the eight).
+# each token anew, which few of them work. The others do nothing for that token, although they are most of the model: with the sizes of
+# Mixtral 8x7B ([arXiv 2401.04088](https://arxiv.org/abs/2401.04088), table 1) the experts hold 45.1 of 46.7 billion parameters, eight in each
+# of 32 layers, and a token uses two of the eight.
 #
 # The model below has four such layers with eight experts each; every token uses two. It was trained on nine kinds of text: Shakespeare,
 # French, German and Italian classics, country facts, JSON, Python code, arithmetic, customer dialogues.
@@ -63,12 +65,22 @@ TokenViewer(model, text, records={8: checkpoint.pretrained_record(8)})
 # company counts: from the bracket on, nearly all of the function has expert 1 first, and most of the two other lines expert 2.
 
 # %% [markdown]
+# The model whose experts you have just seen is what you build. This is the whole of it, drawn as one line; each lesson opens with this
+# picture, and marks what it is about.
+
+# %% tags=["diagram"]
+moe_lite.model_diagram(today=0)
+
+# %% [markdown]
 # ## 0.3 How exercises work
 #
 # An exercise is three cells: the task, a function to write, and a check. The check runs your function on many inputs and answers with
 # one line and a card: passed; or what failed first, your values beside the expected ones, and if it recognises the mistake, its name.
 # Hints are folded away below the task. Solutions are in the folder `solutions`, should you be stuck for good. You can go on without
 # solving: where a later cell needs your function and it does not pass, the package's own takes its place, and the page says so.
+#
+# What you pass is kept, with your code, in the file `.moe_lite/progress.json` on your machine and nowhere else. Later lessons take your functions
+# from there.
 #
 # Your first one is about the bars at the right of the picture: how many tokens each expert gets, its **load**. In this course the load
 # counts *assignments*: with two experts a token, every token counts twice.
@@ -119,6 +131,7 @@ check.expert_load(expert_load)
 # held out from training, as it was recorded with the model.
 #
 # **Predict:** is it even? With eight experts a fair share is 12.5 %.
+# <!-- evidence: 1 / 8 -->
 
 # %%
 count = mine("0.1", expert_load, default=check.reference)
@@ -139,15 +152,37 @@ for name, load in loads.items():
 #
 # ## 0.4 The way from here
 #
-# The course has five parts: a model that uses a part of itself (lessons 00–05), keeping every expert busy (06–07), what experts learn
-# and how published models differ (08–10), what they cost to run (11–13), and growing, shrinking and shipping them (14–16). Lessons that
-# are not in the folder yet are still being written; the README lists them.
+# This is the map of the course, with one square for each exercise. Your first one should be filled by now. Run the cell again whenever you like,
+# in any lesson.
+
+# %%
+moe_lite.progress(today=0)
+
+# %% [markdown]
+# Lessons marked "to come" are still being written. Each lesson opens on its own: nothing has to be in memory from another one. Stuck?
+# Put one of these lines into a new cell:
 #
+# | | |
+# |---|---|
+# | `moe_lite.reset("0.1")` | that cell becomes the exercise's stub again, as it was at first |
+# | `moe_lite.skip("0.1")` | go on without it: the package's function stands in, and the map says so |
+# | `moe_lite.start_again(0)` | a fresh copy of the lesson; your old one is kept beside it, and what has passed stays passed |
+#
+# One more thing. This course grew out of articles that say why mixtures of experts win. Some of what they say is true, some only under
+# conditions, and some is not. Every claim that can be checked has a line in a ledger, with a verdict and the cell, result or source that
+# decides it. Here are the ones that this page has already touched; `moe_lite.claims()` shows all.
+
+# %%
+moe_lite.claims(lesson=0)
+
+# %% [markdown]
 # ## Now you know
 #
 # - A mixture of experts has several feed-forward networks in a layer, and a router that picks a few for each token.
 # - The choice is made token by token and layer by layer.
 # - An expert's load is the number of its assignments, silent experts included.
 # - A check names your first mistake; hints are folded below the task; you can always go on.
+# - `moe_lite.progress()` shows where you are; `moe_lite.claims()` what can be believed.
 #
-# **Next question:** the router picks two of eight. How? That is [lesson 03, *The router*](03_router.ipynb).
+# **Next question:** what would it cost if every part worked on every token? That is [lesson 01, *A dense baseline*](01_dense_baseline.ipynb).
+# (On the short path, go on to [lesson 03, *The router*](03_router.ipynb).)

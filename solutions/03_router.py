@@ -13,11 +13,13 @@
 
 # %% tags=["setup"]
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from moe_lite import checkpoint, data, evaluate, experts, plots, routing
+from moe_lite import checkpoint, claims, data, evaluate, experts, metrics, model_diagram, plots, routing
 from moe_lite.checks import lesson03 as check, mine
 from moe_lite.widgets import RouterStepper, TokenViewer
+
+# %% tags=["diagram"]
+model_diagram(today=3)
 
 # %% [markdown]
 # ## 3.0 Does it matter who is chosen?
@@ -28,6 +30,7 @@ from moe_lite.widgets import RouterStepper, TokenViewer
 #
 # **Predict:** the experts are the trained ones, the attention is untouched, two experts work on every token as before. By how much
 # does the loss rise? The model's vocabulary has 2,048 entries, so guessing blindly costs log 2048 = 7.62 nats a token (nats: the logarithm is the natural one).
+# <!-- evidence: len(data/tokenizer.json model.vocab); log(len(data/tokenizer.json model.vocab)) -->
 
 
 # %%
@@ -60,6 +63,7 @@ plots.table(
 # Taking turns costs 2.1 nats. The control says why: with the router's own choice and its weights ignored the loss hardly rises, so what
 # hurts is the *choice*. The experts are not interchangeable. What the model knows is partly *who knows it*, and that is stored in the
 # router. So let us look at how it decides, one token first.
+# <!-- evidence: 4.72 - 2.61 -->
 
 # %% [markdown]
 # ## 3.1 Scores: one dot product an expert
@@ -114,7 +118,8 @@ wide_x, wide_w = (torch.randn(n, 512, generator=noise) for n in (4096, 64))
 shares = [set_changes(tokens, last.weight, 2)]
 shares += [set_changes(wide_x, wide_w[:n_experts], k) for n_experts, k in [(8, 2), (64, 2), (64, 8)]]
 columns = ["real tokens, 2 of 8", "random, 2 of 8", "random, 2 of 64", "random, 8 of 64"]
-plots.table(100 * torch.tensor([shares]), "tokens whose set of experts changes, %", rows=["bfloat16"], columns=columns)
+caption = f"tokens whose set of experts changes, % (of {len(tokens)} real and {len(wide_x):,} random ones)"
+plots.table(100 * torch.tensor([shares]), caption, rows=["bfloat16"], columns=columns)
 
 # %% [markdown]
 # Two of the 652 real tokens: few, but the random vectors (4,096 of them, width 512) show where it goes: more experts in the race, and
@@ -325,8 +330,6 @@ logits = (tokens @ last.weight.T).detach()  # (N, E)
 gap = torch.tensor(
     [[(a - b).abs().max() for a, b in (both(logits, k, renorm) for k in range(1, 9))] for renorm in (False, True)]
 )  # (2, 8)
-
-# %%
 plots.table(
     gap, "largest difference between the two orders, by k", rows=["as it is", "renormalised"], columns=range(1, 9)
 )
@@ -402,12 +405,11 @@ everyone = [
 mixed = torch.einsum("ne,end->nd", C, torch.stack(everyone))  # (N, D) every expert's answer, weighted
 sparse = layer(tokens[None])[0][0]  # (N, D) the layer itself
 print(f"largest difference {(mixed - sparse).abs().max():.0e}")
-with FlopCounterMode(display=False) as counted:
-    layer(tokens[None])
+counted = metrics.counted_flops(lambda: layer(tokens[None]))
 all_experts = (
     2 * (layer.experts.gate_up.numel() + layer.experts.down.numel()) * len(tokens)
 )  # 2 FLOPs a weight and token
-print(f"the layer computes {counted.get_total_flops() / all_experts:.1%} of what all experts on all tokens would")
+print(f"the layer computes {counted / all_experts:.1%} of what all experts on all tokens would")
 
 # %% [markdown]
 # The same numbers from a quarter of the work (and a little for the router). The matrix says *what* a sparse layer computes; how to compute only the part that is
@@ -474,7 +476,7 @@ check.sigmoid_route(sigmoid_route)
 # **Predict:** does the loss stay, rise a little, or rise by a nat? In which domains most?
 
 
-# %%
+# %% tags=["broken"]
 def forgot_to_divide(scores, k):
     values, expert_ids = scores.sort(dim=-1, descending=True, stable=True)
     return values[:, :k], expert_ids[:, :k]
@@ -484,8 +486,6 @@ broken = checkpoint.pretrained(8, top_k_fn=forgot_to_divide)
 good_run, bad_run = (evaluate.evaluate(m, corpora, max_windows=4) for m in (checkpoint.pretrained(8), broken))
 domains = [*corpora]
 good, bad = ([run.loss[domain] for domain in domains] for run in (good_run, bad_run))
-
-# %%
 plots.table(
     torch.tensor([good, bad, [b - g for g, b in zip(good, bad, strict=True)]]),
     "validation loss, nats a token",
@@ -564,7 +564,8 @@ plots.table(
 # Python and German part in every layer, and most in the first, where a token has looked at its neighbours only once. But look at the other
 # rows before you speak of a "code expert": in layers 2 and 3 German is about as far from French, and from Shakespeare, as from Python.
 #
-# The second answer was recorded for each model, over the whole validation set and for every top-k:
+# The second answer was recorded for each model, over the whole validation set and for every top-k. **Predict** it once more, now that
+# you have moved the slider: where does each of the three curves stand lowest, and which model loses most with all its experts at work?
 
 # %% tags=["figure"]
 plots.loss_by_top_k({n: record["val_loss_by_top_k"] for n, record in records.items()}, trained_at=2)
@@ -573,9 +574,23 @@ plots.loss_by_top_k({n: record["val_loss_by_top_k"] for n, record in records.ite
 # All three models are best exactly where they were trained. One expert fewer costs about 0.2 nats a token. More experts compute more and
 # help nothing: with all sixteen at work for every token the loss is 0.40 higher than with two. The weights still sum to 1, so each expert
 # that joins takes weight from the two that learned to speak for this token. Top-k can be changed after training; it is not free.
+# <!-- evidence: data/checkpoints/moe-e8.json val_loss_by_top_k.1 - data/checkpoints/moe-e8.json val_loss_by_top_k.2;
+# data/checkpoints/moe-e16.json val_loss_by_top_k.16 - data/checkpoints/moe-e16.json val_loss_by_top_k.2 -->
 #
 # Is sixteen experts better than eight, at the same work a token? Here by 0.004 nats, with one training each. That is not a result.
 # Lesson 10 repeats such comparisons until they are.
+# <!-- evidence: data/checkpoints/moe-e8.json val_loss_mean - data/checkpoints/moe-e16.json val_loss_mean -->
+#
+# ## 3.8 What popular articles say
+#
+# Ten sentences about routers, as popular articles print them, with the verdict of this course and what decides it. **Predict:** you have
+# met evidence for most of them. Which two are plainly false?
+
+# %%
+claims(lesson=3)
+
+# %% [markdown]
+# "True with conditions" is the most frequent verdict, and the conditions are what such articles leave out.
 #
 # ## Now you know
 #

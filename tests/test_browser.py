@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from answers import lesson_files
 from lab import Lab, copy_notebook, open_lab
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained
+from moe_lite.metrics import budget
+from moe_lite.widgets import BudgetExplorer, NextTokens
 
 pytestmark = pytest.mark.browser
+LESSONS = [path.stem for path in lesson_files()]
 
 MEDIAN_MS, P95_MS = 100, 300  # on an idle machine the 95th percentile is below 100; CI machines are not idle
 P95_LONG_MS = 600  # 4,000 tokens; on an idle machine below 250
@@ -118,7 +122,145 @@ def test_long_text_answers_quickly(lab):
     assert percentile(times) <= P95_LONG_MS
 
 
-@pytest.mark.parametrize("lesson", ["00_start_here", "03_router"])
+def spaced(text: str) -> str:
+    """Text of the page with ordinary spaces: before % stands one that does not break the line."""
+    return text.replace("\u00a0", " ")
+
+
+EXPLORER = """
+from moe_lite.metrics import budget
+from moe_lite.widgets import BudgetExplorer
+def count_dense(config, context):
+    counts = budget(config, context)
+    return counts.total_parameters, counts.total_flops + 1
+BudgetExplorer(count=count_dense)
+"""
+BARS_SHOWN = """() => ['parameters', 'flops'].map(kind => {
+  const block = document.querySelector(`.jp-OutputArea .mx:not(.twin) svg .${kind}`);
+  const segments = [...block.querySelectorAll('.seg')];
+  return [block.querySelector('.exact').textContent, block.querySelector('.mine').textContent,
+          Object.fromEntries(segments.map(e => [e.classList[0].slice(2), Number(e.getAttribute('width'))]))];
+})"""
+# pairs of texts of the picture whose boxes overlap, and texts that leave it
+TEXTS_COLLIDE = """() => {
+  const svg = document.querySelector('.jp-OutputArea .mx:not(.twin) svg'), all = svg.getBoundingClientRect();
+  const boxes = [...svg.querySelectorAll('text')].map(e => [e.textContent, e.getBoundingClientRect()]);
+  const left = boxes.filter(([, b]) => b.left < all.left - 1 || b.right > all.right + 1);
+  const found = left.map(([text]) => [text, 'the edge']);
+  boxes.forEach(([text, a], i) => boxes.slice(i + 1).forEach(([other, b]) => {
+    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (wide > 0.5 && high > 2) found.push([text, other]);
+  }));
+  return found;
+}"""
+
+
+def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab):
+    python = BudgetExplorer()
+    lab.write("budget.ipynb", EXPLORER)
+    lab.open("budget.ipynb")
+    lab.run_all()
+    lab.page.wait_for_selector(".mx.budgets:not(.twin) svg")
+    labels = {"width D": "d_model", "depth L": "n_layers", "feed-forward F": "d_expert", "vocabulary V": "vocab_size",
+              "context": "context"}  # fmt: skip
+    chance, times = random.Random(0), []
+    for _ in range(30):
+        label = chance.choice(list(labels))
+        name, step = labels[label], chance.choice([-1, 1, 1])
+        steps = python.fixed["steps"][name]
+        at = steps.index(getattr(python, name))
+        step = -step if not 0 <= at + step < len(steps) else step
+        setattr(python, name, steps[at + step])
+        took = lab.page.evaluate(MOVE, [label, "up" if step > 0 else "down"])
+        assert took is not None, f"no redraw within 5 s after {label} {steps[at]} → {steps[at + step]}"
+        times.append(took)
+        expected = budget(python.view.config, python.context)
+        for (exact, mine, widths), kind, off in zip(
+            lab.page.evaluate(BARS_SHOWN), ("parameters", "flops"), ("equal", "1 too many"), strict=True
+        ):
+            amounts = {part: n for part, n in getattr(expected, kind).items() if n}
+            total = sum(amounts.values())
+            assert exact == f"{total:,}" and mine.startswith("count_dense gives ") and mine.endswith(f": {off}")
+            assert widths.keys() == amounts.keys()
+            whole = sum(widths.values())
+            assert widths == pytest.approx({part: whole * n / total for part, n in amounts.items()}, abs=1.1)
+        assert lab.page.evaluate(TEXTS_COLLIDE) == []
+    report("budget explorer", times)
+    assert statistics.median(times) <= MEDIAN_MS and percentile(times) <= P95_MS
+    lab.page.select_option(".mx.budgets:not(.twin) select", label="Mixtral 8x7B, one expert")
+    lab.page.wait_for_function(
+        "document.querySelector('.mx.budgets:not(.twin) .parameters .exact').textContent === '7,241,732,096'"
+    )
+    reading = spaced(lab.page.locator(".mx.budgets:not(.twin) .read").inner_text())
+    assert reading.startswith("Of 7.24 billion parameters 78 % sit in the feed-forward networks")
+    assert lab.errors == []
+
+
+TOKENS = """
+from moe_lite.checkpoint import pretrained
+from moe_lite.widgets import NextTokens
+NextTokens(pretrained(1), {text!r})
+"""
+NEXT = ".mx.next:not(.twin)"
+ROWS_SHOWN = f"""() => [...document.querySelectorAll('{NEXT} .nt .row:not(.h)')]
+  .map(row => [row.children[0].textContent, row.children[1].textContent])"""
+DRAWN_SHOWN = f"() => [...document.querySelectorAll('{NEXT} .sofar u')].map(e => e.textContent)"
+
+
+def test_next_tokens_follow_temperature_draws_and_typing(lab):
+    text = "def area(r):"
+    python = NextTokens(pretrained(1), text)
+    lab.write("next.ipynb", TOKENS.format(text=text))
+    lab.open("next.ipynb")
+    lab.run_all()
+    root = lab.page.locator(NEXT)
+    root.locator(".nt .row").first.wait_for()
+
+    def compare() -> None:
+        assert lab.page.evaluate(ROWS_SHOWN) == [row[:2] for row in [*python.figure["rows"], python.figure["others"]]]
+        assert lab.page.evaluate(DRAWN_SHOWN) == [token for token, _ in python.line["drawn"]]
+        assert spaced(root.locator(".read").inner_text()) == python.reading
+
+    def press(name: str, n_drawn: int) -> None:
+        root.get_by_role("button", name=name, exact=True).click()
+        python.n_drawn = n_drawn
+        lab.page.wait_for_function(f"n => ({DRAWN_SHOWN})().length === n", arg=n_drawn)
+        compare()
+
+    compare()
+    times = []
+    for at in [*range(9, -1, -1), *range(1, 11)]:
+        times.append(lab.page.evaluate(MOVE, ["temperature", "up" if at / 10 > python.temperature else "down"]))
+        assert times[-1] is not None, f"no redraw within 5 s after T {at / 10}"
+        python.temperature = at / 10
+        compare()
+    report("next tokens", times)
+    assert statistics.median(times) <= MEDIAN_MS and percentile(times) <= P95_MS
+    press("draw", 1)  # both draw from a generator with the same seed
+    press("draw 20", 21)
+    press("undo", 20)
+    root.locator(".sofar u").last.focus()
+    lab.page.keyboard.press("ArrowLeft")
+    assert root.locator(".facts").inner_text() == python.line["drawn"][18][1]
+    root.locator("textarea").fill("<b>Q</b>: 2/9 + ")
+    python.text = "<b>Q</b>: 2/9 + "
+    lab.page.wait_for_function(
+        "([at, text]) => document.querySelector(at).textContent.replaceAll('\u00a0', ' ') === text",
+        arg=[f"{NEXT} .read", python.reading],
+    )
+    compare()
+    root.locator("textarea").fill("")
+    lab.page.wait_for_function("t => document.querySelector(t).hidden", arg=f"{NEXT} .nt")
+    assert root.get_by_role("button", name="draw", exact=True).is_disabled()
+    python.text = text
+    root.get_by_role("button", name="reset").click()
+    lab.page.wait_for_function("t => !document.querySelector(t).hidden", arg=f"{NEXT} .nt")
+    compare()
+    assert lab.errors == []
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_unsolved_lesson_runs_from_top_to_bottom_without_an_error(lab, root: Path, lesson):
     lab.open(copy_notebook(root / "notebooks" / f"{lesson}.ipynb", lab.folder))
     lab.run_all()
@@ -126,7 +268,7 @@ def test_unsolved_lesson_runs_from_top_to_bottom_without_an_error(lab, root: Pat
     assert lab.errors == []
 
 
-@pytest.mark.parametrize("lesson", ["00_start_here", "03_router"])
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_saved_lesson_shows_its_pictures_without_a_kernel(root: Path, lesson):
     notebook = json.loads((root / "notebooks" / f"{lesson}.ipynb").read_text(encoding="utf-8"))
     widgets = [cell for cell in notebook["cells"] if "widget" in cell["metadata"].get("tags", [])]

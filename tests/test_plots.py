@@ -38,7 +38,7 @@ def test_numbers_are_short_and_never_hide_what_is_not_zero(value, text):
 
 def test_loss_by_top_k_states_the_minimum_of_each_line():
     alt = repr(plots.loss_by_top_k(LOSSES, trained_at=2))
-    assert "4 experts are lowest at top-2 (3.10; 3.10 at 2)" in alt
+    assert "4 experts are lowest at top-2 (3.10, as trained)" in alt
     assert "8 experts are lowest at top-4 (2.90; 3.00 at 2)" in alt
 
 

@@ -165,7 +165,7 @@ window.model = model;
 SHOW = """async (values) => {
   for (const [name, value] of Object.entries(values)) window.model.set(name, value);
   await new Promise((done) => setTimeout(done, 0));
-  return { reading: document.querySelector(".read").textContent,
+  return { reading: document.querySelector(".read").textContent.replaceAll("\u00a0", " "),
            experts: [...document.querySelectorAll(".tk")].map((e) => Number(e.dataset.expert)),
            numerals: [...document.querySelectorAll(".tk b")].map((e) => Number(e.textContent)) };
 }"""

@@ -116,7 +116,7 @@ def test_twin_shows_every_token_with_its_expert_and_every_expert_with_its_share(
     rows = re.findall(r'<span class="n e(\d)"[^>]*>(\d)</span>.*?<span class="r">([^<]+)</span>', rail)
     load = viewer.routing.load[1]
     assert rows == [(str(e), str(e), token_words.percent(load[e] / load.sum())) for e in range(8)]
-    said = re.sub(r"<[^>]+>", "", twin[twin.index('class="read">') + 13 :])
+    said = re.sub(r"<[^>]+>", "", twin[twin.index('class="read">') + 13 :]).replace("&nbsp;", " ")
     assert said == f"{viewer.reading} A picture. Run the cell to move it."
     assert "Picture of layer 2, second choice." in twin and "A picture. Run the cell to move it." in twin
     assert "<script" not in twin and "<input" not in twin and "<button" not in twin

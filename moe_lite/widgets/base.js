@@ -121,7 +121,7 @@ function readingLine(nExperts = () => 8) {
   const node = el("p", { class: "read" });
   const voice = el("span", { class: "voice", "aria-live": "polite" });
   let timer = null;
-  const part = (p) => typeof p === "string" ? p : "code" in p ? el("code", { dir: "auto" }, p.code) : badge(p.expert, nExperts());
+  const part = (p) => typeof p === "string" ? p.replaceAll(" %", "\u00a0%") : "code" in p ? el("code", { dir: "auto" }, p.code) : badge(p.expert, nExperts());
   const set = (parts) => {
     node.replaceChildren(...parts.map(part));
     timer ??= setTimeout(() => { timer = null; voice.textContent = node.textContent; }, 1000);
@@ -191,4 +191,69 @@ function asker(model, root, say = () => {}) {
   });
   const ask = (values) => { if (busy) next = { ...next, ...values }; else send(values); };
   return { ask, waiting: () => busy };
+}
+
+// Moves of one press (of the pointer, or of a key held down) are one move and share their ticks: `gesture` counts them.
+function byPresses(model, root, ask) {
+  let gesture = model.get("gesture");
+  const press = () => { gesture = model.get("gesture") + 1; };
+  root.addEventListener("pointerdown", press, true);
+  root.addEventListener("keydown", (event) => { if (!event.repeat) press(); }, true);
+  return (values) => ask({ ...values, gesture });
+}
+
+// All that one message changed is drawn once, after the last of its events. Returns what ends it.
+function whenChanged(model, names, paint) {
+  let planned = false;
+  const plan = () => {
+    if (planned) return;
+    planned = true;
+    queueMicrotask(() => { planned = false; paint(); });
+  };
+  const events = names.map((name) => `change:${name}`);
+  events.forEach((name) => model.on(name, plan));
+  return () => events.forEach((name) => model.off(name, plan));
+}
+
+// Tells the kernel in steps of 20 px how wide the figure may be. Returns what ends it.
+function followWidth(model, root, narrowest, widest, ask) {
+  const watcher = new ResizeObserver(([entry]) => {
+    const room = entry.contentRect.width;
+    const width = room >= widest ? widest : Math.max(narrowest, 20 * Math.floor(room / 20));
+    if (room > 0 && width !== model.get("width")) ask({ width });
+  });
+  watcher.observe(root);
+  return () => watcher.disconnect();
+}
+
+// A figure that Python drew as SVG: the elements of the old one move to the places of the new one, so that bars slide.
+// Elements with one parent differ in the first word of `class`, or in `data-expert`: they are found by it.
+function drawFigure(stage, text) {
+  const fresh = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  const old = stage.querySelector("svg");
+  if (old) become(old, fresh);
+  else stage.prepend(document.importNode(fresh, true));
+}
+
+const keyOf = (node) => node.dataset.expert ?? node.getAttribute("class").split(" ")[0];
+
+// Make `old` equal to `fresh`, keeping its elements: what is moved to a new place slides there, what is new appears.
+function become(old, fresh) {
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  if (!fresh.firstElementChild) {
+    if (old.textContent !== fresh.textContent) old.textContent = fresh.textContent;
+    return;
+  }
+  const kept = new Map([...old.children].map((node) => [keyOf(node), node]));
+  let next = old.firstElementChild;
+  for (const child of fresh.children) {
+    const same = kept.get(keyOf(child));
+    if (same) {
+      kept.delete(keyOf(child));
+      become(same, child);
+      next = same.nextElementSibling;
+    } else old.insertBefore(document.importNode(child, true), next);
+  }
+  kept.forEach((node) => node.remove());
 }

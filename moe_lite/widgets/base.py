@@ -3,7 +3,7 @@
 import html
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +21,18 @@ KERNEL_GONE = "A picture. Run the cell to move it."
 
 class CallbackError(Exception):
     """A learner's function failed inside a widget: the message is shown as it is, the cause's traceback as details."""
+
+
+def name_of(function: object) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def called(function: Callable, *args: object) -> object:
+    """function(*args) of a learner's function; CallbackError under its name if it raises."""
+    try:
+        return function(*args)
+    except Exception as problem:
+        raise CallbackError(f"{name_of(function)} raised {type(problem).__name__}: {problem}") from problem
 
 
 def script(*names: str) -> str:
@@ -67,11 +79,13 @@ class MoEWidget(anywidget.AnyWidget):
     error = Dict(help="Empty, or: what was wrong, what was done instead, details.").tag(sync=True)
     asked = Int(help="Requests that the script has made.").tag(**FROM_PAGE)
     answered = Int(help="Requests that the kernel has answered; the script then sends the next.").tag(sync=True)
+    gesture = Int(help="Counts presses: moves of one press are one move, and share their ticks.").tag(sync=True)
 
     def __init__(self, **traits):
         super().__init__(**traits)
         self._computed: tuple | None = None
         self._computing = False
+        self._seen = (0, 0)  # requests and presses of the script, so far
         self._recompute()
         self.observe(self._recompute, names=[*self.inputs, "asked"])
 
@@ -85,7 +99,8 @@ class MoEWidget(anywidget.AnyWidget):
 
     def static_html(self) -> str:
         """The static twin with its style sheet: what a page without kernel or script shows."""
-        reading = f'<p class="read">{self.reading_html()} <span class="dim">{KERNEL_GONE}</span></p>'
+        sentence = self.reading_html().replace(" %", "&nbsp;%")  # a number and its sign stay on one line
+        reading = f'<p class="read">{sentence} <span class="dim">{KERNEL_GONE}</span></p>'
         tag = f'<span class="tag">{html.escape(self.source)}</span>' if self.source else ""
         head = f'<div class="hd"><span class="q">{html.escape(self.question)}</span>{tag}</div>'
         root = f'<div class="mx twin" role="group" aria-label="{html.escape(self.question)}">'
@@ -94,6 +109,19 @@ class MoEWidget(anywidget.AnyWidget):
     def reading_html(self) -> str:
         """The reading line of the twin; a subclass may put badges into it."""
         return html.escape(self.reading)
+
+    def new_move(self) -> bool:
+        """Whether what is computed now is a move of its own: Python made it, or a new press. Ask once for each."""
+        asked, gesture = self._seen
+        self._seen = (self.asked, self.gesture)
+        return self.asked == asked or self.gesture != gesture
+
+    def error_html(self) -> str:
+        """The error for the twin, without details; "" if there is none."""
+        if not self.error:
+            return ""
+        what, instead = html.escape(self.error["what"]), html.escape(self.error["instead"])
+        return f'<div class="err"><b>{what}</b> {instead}</div>'
 
     @contextmanager
     def errors_shown(self, instead: str = "The last good figure stays.") -> Iterator[None]:

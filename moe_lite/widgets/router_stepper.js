@@ -9,11 +9,7 @@ function render({ model, el: host }) {
   const note = el("p", { class: "note", role: "status" });
   const reading = readingLine(() => model.get("parts").grips?.values.length ?? 8);
   const asking = asker(model, root, (text) => { note.textContent = text; });
-  let gesture = model.get("gesture");
-  const ask = (values) => asking.ask({ ...values, gesture });
-  const press = () => { gesture = model.get("gesture") + 1; };
-  root.addEventListener("pointerdown", press, true);
-  root.addEventListener("keydown", (event) => { if (!event.repeat) press(); }, true);
+  const ask = byPresses(model, root, asking.ask);
 
   // ---- controls
 
@@ -72,55 +68,10 @@ function render({ model, el: host }) {
     renorm.set(model.get("renorm"));
   }
 
-  // All that one message changed is drawn once, after the last of its events.
-  let planned = false;
-  const plan = () => {
-    if (planned) return;
-    planned = true;
-    queueMicrotask(() => { planned = false; paint(); });
-  };
-  const events = ["figure", "parts", "error", "source", "answered"].map((name) => `change:${name}`);
-  events.forEach((name) => model.on(name, plan));
+  const ended = whenChanged(model, ["figure", "parts", "error", "source", "answered"], paint);
   paint();
-
-  const watcher = new ResizeObserver(([entry]) => {
-    const room = entry.contentRect.width, width = room >= 812 ? 812 : Math.max(520, 20 * Math.floor(room / 20));
-    if (room > 0 && width !== model.get("width")) ask({ width });
-  });
-  watcher.observe(root);
-  return () => { watcher.disconnect(); events.forEach((name) => model.off(name, plan)); };
-}
-
-// ---- figure
-
-function drawFigure(stage, text) {
-  const fresh = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-  const old = stage.querySelector("svg");
-  if (old) become(old, fresh);
-  else stage.prepend(document.importNode(fresh, true));
-}
-
-const keyOf = (node) => node.dataset.expert ?? node.getAttribute("class").split(" ")[0];
-
-// Make `old` equal to `fresh`, keeping its elements: what is moved to a new place slides there, what is new appears.
-function become(old, fresh) {
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  if (!fresh.firstElementChild) {
-    if (old.textContent !== fresh.textContent) old.textContent = fresh.textContent;
-    return;
-  }
-  const kept = new Map([...old.children].map((node) => [keyOf(node), node]));
-  let next = old.firstElementChild;
-  for (const child of fresh.children) {
-    const same = kept.get(keyOf(child));
-    if (same) {
-      kept.delete(keyOf(child));
-      become(same, child);
-      next = same.nextElementSibling;
-    } else old.insertBefore(document.importNode(child, true), next);
-  }
-  kept.forEach((node) => node.remove());
+  const unwatched = followWidth(model, root, 520, 812, ask);
+  return () => { ended(); unwatched(); };
 }
 
 // ---- moving logits by hand

@@ -9,10 +9,10 @@ from traitlets import Bool, Dict, Enum, Float, Int, Unicode, validate
 from moe_lite.checkpoint import pretrained
 from moe_lite.routing import TopK, top_k_route
 from moe_lite.transformer import MoELanguageModel
-from moe_lite.widgets.base import MoEWidget, badge_html, script, style
+from moe_lite.widgets.base import MoEWidget, badge_html, name_of, script, style
 from moe_lite.widgets.stepper_rows import given_rows, model_rows
 from moe_lite.widgets.stepper_svg import FOOT, ROW, TOP, WIDEST, Drawing, columns_for
-from moe_lite.widgets.stepper_view import RULES, Step, name_of, step_view
+from moe_lite.widgets.stepper_view import RULES, Step, step_view
 from moe_lite.widgets.stepper_words import EMPTY, notes, number, ordinal, reading_parts, setting_text
 from moe_lite.widgets.token_words import plain, rich
 
@@ -53,7 +53,6 @@ class RouterStepper(MoEWidget):
     token = Int(0, help="The token's place in the sentence, from 0; negative from the end.").tag(sync=True)
     edits = Dict(help="Logits moved by hand, {expert: logit}.").tag(sync=True)
     width = Int(WIDEST, help="px that there are for the figure; the script measures them.").tag(sync=True)
-    gesture = Int(help="Counts presses: moves of one press are one move, and share their ticks.").tag(sync=True)
     figure = Unicode(help="The SVG.").tag(sync=True)
     parts = Dict(help="The reading line in pieces, the note, the token, where logits can be dragged.").tag(sync=True)
     fixed = Dict(help="What does not change: temperatures, rules, how many experts and tokens.").tag(sync=True)
@@ -82,7 +81,6 @@ class RouterStepper(MoEWidget):
             self.rows = given_rows(logits, sentence)
         self.step: Step | None = None  # what is shown
         self._before: Step | None = None  # what was shown before the last move
-        self._seen = (0, 0)  # requests and presses of the script, so far
         self._token: int | None = None
         super().__init__(
             n_experts=n_experts,
@@ -103,10 +101,8 @@ class RouterStepper(MoEWidget):
         if not self.fixed["tokens"]:
             self.reading, self.parts = EMPTY, {"reading": [EMPTY]}
             return
-        asked, gesture = self._seen
-        if self.asked == asked or self.gesture != gesture:  # Python made it, or a new press
+        if self.new_move():
             self._before = self.step
-        self._seen = (self.asked, self.gesture)
         note = self._correct()
         try:
             step = self._view(self.route)
@@ -188,10 +184,7 @@ class RouterStepper(MoEWidget):
     # ---- static twin -------------------------------------------------------------------------------------------------
 
     def twin(self) -> str:
-        problem = ""
-        if self.error:
-            what, instead = html.escape(self.error["what"]), html.escape(self.error["instead"])
-            problem = f'<div class="err"><b>{what}</b> {instead}</div>'
+        problem = self.error_html()
         if self.step is None:
             return problem
         before, token, after = map(html.escape, self.parts["sentence"])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.routing import Routing, TopK, route, top_k_route
-from moe_lite.widgets.base import CallbackError
+from moe_lite.widgets.base import called, name_of
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,6 @@ def step_view(
     )  # fmt: skip
 
 
-def name_of(function: object) -> str:
-    return getattr(function, "__name__", type(function).__name__)
-
-
 def _is_flat(routing: Routing, z: Tensor) -> bool:
     """Whether no weight depends on any logit, measured by backpropagation."""
     if not routing.weights.requires_grad:
@@ -142,10 +138,7 @@ def _route_by(function: TopK, z: Tensor, k: int, options: dict) -> Routing:
     name = name_of(function)
 
     def call(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        try:
-            return function(scores, k)
-        except Exception as problem:
-            raise CallbackError(f"{name} raised {type(problem).__name__}: {problem}") from problem
+        return called(function, scores, k)
 
     try:
         routing = route(z, k, **options, top_k_fn=call)

@@ -98,19 +98,11 @@ function render({ model, el: host }) {
     paging.hidden = !paging.textContent.trim();
   }
 
-  // All that one message changed is drawn once, after the last of its events.
-  let planned = false;
-  const plan = () => {
-    if (planned) return;
-    planned = true;
-    queueMicrotask(() => { planned = false; paint(); });
-  };
   const names = ["page", "routed", "layer", "choice", "picked", "pinned", "by_weight", "error", "note", "source", "text",
     "domains", "n_experts", "top_k", "answered"];
-  const events = names.map((name) => `change:${name}`);
-  events.forEach((name) => model.on(name, plan));
+  const ended = whenChanged(model, names, paint);
   paint();
-  return () => events.forEach((name) => model.off(name, plan));
+  return ended;
 }
 
 // ---- data

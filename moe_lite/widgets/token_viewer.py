@@ -1,6 +1,5 @@
 """The token viewer: which expert takes each token?"""
 
-import html
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -222,10 +221,7 @@ class TokenViewer(MoEWidget):
         return parts + self.routed["moves"][layer][choice]
 
     def twin(self) -> str:
-        problem = figure = ""
-        if self.error:
-            what, instead = html.escape(self.error["what"]), html.escape(self.error["instead"])
-            problem = f'<div class="err"><b>{what}</b> {instead}</div>'
+        problem, figure = self.error_html(), ""
         if self.routing is not None:
             figure = token_view_html(self.routing, self.shown_text, self.layer - 1, self.choice)
         return problem + figure
