@@ -3,6 +3,7 @@
 #   make lab PORT=9000          another port          make lab NO_BROWSER=1     only print the address
 #   make lab PYTHON=python3.12  another Python        make test ARGS="-k data"  arguments for pytest
 #   make lab PIP_FLAGS="..."    arguments for pip, such as an index with a smaller build of PyTorch
+#   make bench ARGS="--only train,decode --threads 1 --json rows.json"     python -m benchmarks --help says more
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) 
 LAB_FLAGS = --notebook-dir=. --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
 LAB_FLAGS += $(if $(NO_BROWSER),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test lint format notebooks data clean
+.PHONY: help lab test lint format notebooks bench budget data clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -44,13 +45,19 @@ format: $(VENV)/test.stamp ## put the code into the style that lint checks
 notebooks: $(VENV)/test.stamp data/corpus/.complete ## build the lessons' notebooks from solutions/
 	OMP_NUM_THREADS=1 $(BIN)/python tools/build_notebooks.py
 
+bench: $(VENV)/test.stamp data/corpus/.complete ## measure speed against other libraries, in about five quiet minutes
+	$(BIN)/python -m benchmarks $(ARGS)
+
+budget: $(VENV)/test.stamp data/corpus/.complete ## measure time and memory of every lesson's notebooks
+	$(BIN)/python -m benchmarks.budget $(ARGS)
+
 data: $(VENV)/lab.stamp ## download and build the corpora, or check that they are whole
 	$(BIN)/python -m moe_lite.corpora
 	@$(encode)
 
 clean: ## remove the environment, the corpora and caches; notebooks and progress stay
 	rm -rf $(VENV) data/corpus data/.corpus-*.partial data/wheels .pytest_cache .ruff_cache
-	find moe_lite tests tools solutions -name __pycache__ -prune -exec rm -rf {} +
+	find moe_lite tests tools solutions benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is made once, and again when what it depends on changes.
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from small import randn, random_ids, small_model
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
 from transformers.models.deepseek_v2 import modeling_deepseek_v2 as deepseek_v2
 from transformers.models.deepseek_v3 import modeling_deepseek_v3 as deepseek_v3
 from transformers.models.ernie4_5_moe import modeling_ernie4_5_moe as ernie
@@ -17,61 +16,15 @@ from transformers.models.olmoe import modeling_olmoe as olmoe
 from transformers.models.qwen2_moe import modeling_qwen2_moe as qwen2
 from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3
 
-from moe_lite import MoELanguageModel
 from moe_lite.balance import auxiliary_losses, load_balancing_loss
 from moe_lite.experts import Experts, SwiGLU
+from moe_lite.hf import tensors_by_name, twin
 from moe_lite.moe import MoELayer
 from moe_lite.routing import Router, Routing, route
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 # ---- whole models ----------------------------------------------------------------------------------------------------
-
-
-def shared_settings(model: MoELanguageModel) -> dict:
-    config = model.config
-    return {
-        "vocab_size": config.vocab_size, "num_hidden_layers": config.n_layers, "hidden_size": config.d_model,
-        "num_attention_heads": config.n_heads, "num_key_value_heads": config.n_kv_heads,
-        "intermediate_size": config.d_expert, "rms_norm_eps": config.norm_eps,
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
-        "max_position_embeddings": config.context_length, "tie_word_embeddings": False,
-    }  # fmt: skip
-
-
-def tensors_by_hf_name(model: MoELanguageModel, of=lambda parameter: parameter) -> dict[str, Tensor]:
-    """of(parameter) under the name it has in Mixtral, or, for a dense model, in Llama."""
-    tensors = {"model.embed_tokens.weight": model.embed.weight, "lm_head.weight": model.head.weight}
-    tensors["model.norm.weight"] = model.norm.weight
-    for layer, block in enumerate(model.blocks):
-        prefix, attention, network = f"model.layers.{layer}.", block.attention, block.feed_forward
-        parts = {"q": attention.query, "k": attention.key, "v": attention.value, "o": attention.out}
-        tensors |= {f"{prefix}self_attn.{name}_proj.weight": part.weight for name, part in parts.items()}
-        tensors[prefix + "input_layernorm.weight"] = block.attention_norm.weight
-        tensors[prefix + "post_attention_layernorm.weight"] = block.feed_forward_norm.weight
-        if isinstance(network, SwiGLU):
-            tensors[prefix + "mlp.gate_up"], tensors[prefix + "mlp.down_proj.weight"] = network.gate_up, network.down
-        else:
-            tensors[prefix + "mlp.gate.weight"] = network.router.weight
-            tensors[prefix + "mlp.experts.gate_up_proj"] = network.experts.gate_up
-            tensors[prefix + "mlp.experts.down_proj"] = network.experts.down
-    tensors = {name: of(parameter) for name, parameter in tensors.items()}
-    for name in [name for name in tensors if name.endswith("mlp.gate_up")]:  # Llama keeps the halves apart
-        gate, up = tensors.pop(name).chunk(2)
-        prefix = name.removesuffix("gate_up")
-        tensors |= {prefix + "gate_proj.weight": gate, prefix + "up_proj.weight": up}
-    return tensors
-
-
-def hf_twin(model: MoELanguageModel, **settings) -> nn.Module:
-    settings = shared_settings(model) | settings
-    if model.config.is_dense:
-        twin = LlamaForCausalLM(LlamaConfig(**settings))
-    else:
-        experts = {"num_local_experts": model.config.n_experts, "num_experts_per_tok": model.config.top_k}
-        twin = MixtralForCausalLM(MixtralConfig(sliding_window=None, **experts, **settings))
-    twin.load_state_dict(tensors_by_hf_name(model, of=Tensor.detach), strict=True)
-    return twin.eval()
 
 
 MODELS = {
@@ -87,7 +40,7 @@ MODELS = {
 @torch.no_grad()
 def test_logits_equal_those_of_transformers(name):
     model, ids = small_model(**MODELS[name]).eval(), random_ids(3, 30)
-    expected = hf_twin(model)(ids).logits
+    expected = twin(model)(ids).logits
     assert expected.abs().max() > 1  # the weights are large enough for a difference to show
     torch.testing.assert_close(model(ids).logits, expected, **CLOSE)
 
@@ -96,23 +49,23 @@ def test_logits_equal_those_of_transformers(name):
 def test_loss_and_gradients_equal_those_of_transformers(name):
     model, ids = small_model(balance_coef=0.0, z_coef=0.0, **MODELS[name]), random_ids(3, 20)
     targets = torch.cat([ids[:, 1:], torch.full((3, 1), -100)], dim=1)  # transformers shifts the labels itself
-    twin = hf_twin(model)
-    output, expected = model(ids, targets), twin(ids, labels=ids)
+    other = twin(model)
+    output, expected = model(ids, targets), other(ids, labels=ids)
     torch.testing.assert_close(output.loss, expected.loss, **CLOSE)
     output.loss.backward()
     expected.loss.backward()
-    found = tensors_by_hf_name(model, of=lambda parameter: parameter.grad)
-    for parameter_name, parameter in twin.named_parameters():
+    found = tensors_by_name(model, of=lambda parameter: parameter.grad)
+    for parameter_name, parameter in other.named_parameters():
         torch.testing.assert_close(found[parameter_name], parameter.grad, **CLOSE)
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 3])
 def test_auxiliary_loss_of_one_layer_is_k_times_ours(top_k):
     model = small_model(n_layers=1, top_k=top_k, balance_coef=0.5 * top_k, z_coef=0.0)
-    twin = hf_twin(model, output_router_logits=True, router_aux_loss_coef=0.5)
+    other = twin(model, output_router_logits=True, router_aux_loss_coef=0.5)
     ids = random_ids(3, 20)
     targets = torch.cat([ids[:, 1:], torch.full((3, 1), -100)], dim=1)
-    output, expected = model(ids, targets), twin(ids, labels=ids)
+    output, expected = model(ids, targets), other(ids, labels=ids)
     torch.testing.assert_close(top_k * output.balance_loss, expected.aux_loss, **CLOSE)
     torch.testing.assert_close(output.loss, expected.loss, **CLOSE)  # coefficient c there is K · c here
 
@@ -122,12 +75,39 @@ def test_router_logits_and_auxiliary_losses_agree_layer_by_layer_with_padding():
     model, ids = small_model().eval(), random_ids(2, 20)
     mask = torch.arange(20) < torch.tensor([[20], [11]])
     output = model(ids, token_mask=mask)
-    expected = hf_twin(model)(ids, attention_mask=mask.long(), output_router_logits=True)
+    expected = twin(model)(ids, attention_mask=mask.long(), output_router_logits=True)
     for routing, logits in zip(output.routing, expected.router_logits, strict=True):
         real = mask.flatten()
         torch.testing.assert_close(routing.logits[real], logits[real], **CLOSE)
         theirs = mixtral.load_balancing_loss_func((logits,), 5, 2, mask.long())
         torch.testing.assert_close(2 * auxiliary_losses(routing)[0], theirs, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"score": "sigmoid"}, {"renorm": False}, {"routed_scale": 2.5}, {"n_groups": 5}, {"selection_bias": True}]
+    + [{"gate_on": "input"}, {"n_shared_experts": 1}, {"capacity_factor": 1.0}, {"jitter": 0.1}],
+    ids=lambda change: next(iter(change)),
+)
+def test_model_that_mixtral_cannot_be_has_no_twin(change):
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=f"{name} is {value!r}, but Mixtral's is"):
+        twin(small_model(top_k=1, **change))
+
+
+@torch.no_grad()
+def test_choosing_before_scoring_is_mixtral_too():
+    model, ids = small_model(order="topk_first").eval(), random_ids(3, 30)
+    torch.testing.assert_close(model(ids).logits, twin(model)(ids).logits, **CLOSE)
+
+
+@torch.no_grad()
+def test_twin_has_weights_of_its_own():
+    model, ids = small_model().eval(), random_ids(1, 5)
+    other = twin(model)
+    before = other(ids).logits
+    model.head.weight.zero_()
+    torch.testing.assert_close(other(ids).logits, before, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize(("n_experts", "k"), [(4, 1), (8, 2), (64, 8)])
