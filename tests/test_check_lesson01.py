@@ -81,13 +81,14 @@ def test_shares_of_right_samplers_lie_well_within_the_limit():
     """A share of n draws is further than t off with a chance of at most 2·exp(−2nt²) (Hoeffding)."""
     drawn = [trial for trial in trials(exercises()["1.4"]) if trial.draws]
     limit = exercises()["1.4"].draws.within
-    cells = sum(lesson01_sample.ROWS.numel() for _ in drawn)
+    cells = sum(trial.args[0][:3].numel() for trial in drawn)
     chance = cells * max(2 * math.exp(-2 * trial.draws * limit(trial) ** 2) for trial in drawn)
     assert 0 < chance < 1e-6
     for trial in drawn:
         if trial.calls == 1:
             ids = transformer.sample_token(*trial.args[:2], torch.Generator().manual_seed(1234))  # (3n,)
-            got = torch.stack([F.one_hot(row, 5).double().mean(dim=0) for row in ids.reshape(-1, 3).T])
+            n = trial.args[0].shape[1]
+            got = torch.stack([F.one_hot(row, n).double().mean(dim=0) for row in ids.reshape(-1, 3).T])
             right = (trial.args[0][:3].double() / trial.args[1]).softmax(dim=-1)
             assert 0 < (got - right).abs().max() < limit(trial) / 2
 
@@ -141,7 +142,7 @@ def test_a_wrong_share_is_drawn_beside_the_right_one_with_its_own_tolerance():
     result = grade(exercises()["1.4"], sample_token)
     evidence = result.evidence
     assert result.mistake.title == "The temperature changes nothing"
-    assert evidence.where == "case 4 of 8, 9,000 rows, temperature 0.5"
+    assert evidence.where == "case 4 of 8, 9,000 rows of 5 tokens, temperature 0.5"
     assert evidence.label == "shares (row, V)" and evidence.expected.shape == (3, 5)
     far = (evidence.got - evidence.expected).abs() > evidence.within
     assert evidence.n_wrong == int(far.sum()) and 0 < evidence.n_wrong < 15

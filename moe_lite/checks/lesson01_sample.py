@@ -28,6 +28,7 @@ F32, F64 = torch.float32, torch.float64
 ROWS = torch.tensor(  # (3, V): three texts, far from each other
     [[1.2, -0.8, 0.3, 0.0, -1.5], [-0.6, 0.9, -1.2, 1.6, 0.2], [0.1, -1.0, 1.4, -0.4, 0.8]]
 )
+WIDE = torch.stack([torch.linspace(0.3, -0.3, 12).roll(5 * row) for row in range(3)])  # (3, V) all nearly as likely
 N_ROWS = 3000  # of each kind
 N_CALLS = 400
 
@@ -51,12 +52,12 @@ def probabilities(logits: Tensor, temperature: float) -> Tensor:
 def cases() -> tuple[Case, ...]:
     plain = (_random(1, 7, 5), _random(2, 4, 11), _random(3, 1, 6))
     same = (_random(4, 40, 9),)
-    greedy = (_random(5, 9, 6, temperature=0), _random(6, 5, 8, temperature=0.0))
+    greedy = (_random(5, 9, 6, temperature=0), _random(6, 5, 8, temperature=0.0), _close_race(14, 60, 7))
     calls = (Trial((ROWS, 1.0, inputs.generator(9)), f"{N_CALLS} calls", calls=N_CALLS, random=True, draws=N_CALLS),)
     return (
         Case("shapes and types", plain, (FORM,)),
         Case("input unchanged", plain[:1], (INPUT,)),
-        Case("shares at temperature 1", (_many(7, 1.0),), ("shares",)),
+        Case("shares at temperature 1", (_many(7, 1.0), _many(12, 1.0, rows=WIDE)), ("shares",)),
         Case("shares at 0.5 and 2", (_many(8, 0.5), _many(9, 2.0)), ("shares",)),
         Case("only the given generator", same, (REPEAT, QUIET)),
         Case("one call after another", calls, ("shares",)),
@@ -70,10 +71,20 @@ def _random(seed: int, n_rows: int, n_classes: int, temperature: float = 1.3) ->
     return Trial((logits, temperature, inputs.generator(seed)), note, random=temperature > 0)
 
 
-def _many(seed: int, temperature: float, shift: float = 0.0) -> Trial:
-    """The three rows again and again: row i of the batch is row i mod 3 of `ROWS`."""
-    logits = (ROWS + shift).repeat(N_ROWS, 1)  # (3 · N_ROWS, V)
-    note = f"{len(logits):,} rows, temperature {temperature}" + (f", logits near {shift:,.0f}" if shift else "")
+def _close_race(seed: int, n_rows: int, n_classes: int) -> Trial:
+    """Temperature 0, where the second best is only a thousandth below the best: a draw at any temperature would err."""
+    logits = inputs.logits(seed, n_rows, n_classes, F32).clamp(max=1)  # (B, V)
+    first, second = inputs.logits(seed + 1, n_rows, n_classes, F32).topk(2, dim=1).indices.unbind(1)  # (B,), (B,)
+    rows = torch.arange(n_rows)
+    logits[rows, first], logits[rows, second] = 1.7, 1.699
+    return Trial((logits, 0, inputs.generator(seed)), f"seed {seed}, temperature 0, close races")
+
+
+def _many(seed: int, temperature: float, shift: float = 0.0, rows: Tensor = ROWS) -> Trial:
+    """The three rows again and again: row i of the batch is row i mod 3 of `rows`."""
+    logits = (rows + shift).repeat(N_ROWS, 1)  # (3 · N_ROWS, V)
+    note = f"{len(logits):,} rows of {rows.shape[1]} tokens, temperature {temperature}"
+    note += f", logits near {shift:,.0f}" if shift else ""
     return Trial((logits, temperature, inputs.generator(seed)), note, random=True, draws=N_ROWS)
 
 
@@ -129,6 +140,14 @@ def _best_always(logits: Tensor, temperature: float) -> Tensor:
 def _again(change: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
     """The probabilities of a change of the logits, without any further temperature."""
     return lambda z, t: probabilities(change(z, t), 1.0)
+
+
+def _some_never(attempt: Attempt) -> bool:
+    """In the trial with many tokens, all nearly as likely, the same number of them never comes, in every row."""
+    if "shares" not in attempt.got or attempt.args[0].shape[1] != WIDE.shape[1]:
+        return False
+    came = (attempt.got["shares"] > 0).sum(dim=1)  # (3,)
+    return bool((came == came[0]).all()) and 1 < int(came[0]) < WIDE.shape[1]
 
 
 def _one_token_a_row(attempt: Attempt) -> bool:
@@ -286,6 +305,10 @@ MISTAKES = (
            f"{_most_off(a)}: that is the share of token n − 1. Counting begins at 0."),
     _drawn("Every id is one too low", lambda z, t: probabilities(z, t).roll(-1, dims=1), lambda a:
            f"{_most_off(a)}: that is the share of token n + 1."),
+    seen("Some tokens can never come", _some_never, lambda a:
+         f"{WIDE.shape[1]} tokens are nearly as likely, and in {a.trial.draws:,} draws a row only "
+         f"{int((a.got['shares'][0] > 0).sum())} of them ever came. Every token keeps its probability, however small: "
+         "no top-k is asked here."),
     seen("One draw for all rows", _one_draw_for_all, lambda a:
          f"{a.trial.draws:,} rows with the same logits all got {_first_shares(a)}. Each row needs a draw of its own."),
     seen("Every call draws the same", _same_in_every_call, lambda a:
