@@ -207,8 +207,8 @@ caption = "loss, nats a token, mean over the domains, without a part of the trai
 plots.table(torch.tensor(losses), caption, rows=["no attention in", "no feed-forward in"], columns=which)
 
 # %% [markdown]
-# Without attention the model falls back to guessing from one token. Without feed-forward networks it is worse than knowing nothing: the head
-# then reads vectors that it was not made for, and is sure of the wrong things. Most of that is the work of the first layer. So the half that
+# Without attention the model guesses from a single token. Without feed-forward networks it is worse than knowing nothing: the head reads
+# vectors that it was not made for, and gives the right token less than an even share. Most of that is the work of the first layer. So the half that
 # works on each token alone is no decoration. What does it do?
 #
 # In Llama, Mixtral and here it is a **SwiGLU** ([Shazeer 2020, arXiv 2002.05202](https://arxiv.org/abs/2002.05202)), with three matrices. The first makes F
@@ -285,7 +285,7 @@ print(f"loss before {before:.6f}, with your function {after:.6f} nats a token")
 # %% [markdown]
 # ## 1.3 Count before you build
 #
-# How large is this model, and what does a token cost? Both follow from six sizes, and both can be worked out on paper, for this model and
+# How large is this model, and what does a token cost? Both follow from a handful of sizes, and both can be worked out on paper, for this model and
 # for one that no laptop could hold.
 #
 # **Parameters** are the entries of all matrices. **FLOPs** are counted in additions and multiplications: a matrix of size a × b,
@@ -402,7 +402,7 @@ columns = ["parameters, millions", "FLOPs a token, millions", "milliseconds for 
 plots.table(torch.cat([counts, milliseconds], 1), "one dense model, three widths", rows=[*models], columns=columns)
 
 # %% [markdown]
-# Time follows the FLOPs. Whatever the model learns to know, every token pays for all of it, also for the parts that have nothing to
+# From the narrowest to the widest: four times the FLOPs, and about four times the time. Whatever the model learns to know, every token pays for all of it, also for the parts that have nothing to
 # say about it. Could a model hold much and pay for little? That is the question of this course.
 #
 # ## 1.4 Train it, then let it speak
