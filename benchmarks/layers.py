@@ -50,7 +50,8 @@ def growth(rounds: int, threads: int, device: torch.device, shape: Shape = SHAPE
         ratio, median = many.over(few), 1e3 * many.median
         low, high = ratio.quartiles
         case, over = f"{FEW} → {MANY} experts, K = {shape.K}", f"itself with {FEW} experts"
-        rows.append(Row("growth", case, name, median, "ms", threads, over, ratio.median, low, high, note=str(shape)))
+        note = f"N {shape.N:,}, D {shape.D}, F {shape.F}"
+        rows.append(Row("growth", case, name, median, "ms", threads, over, ratio.median, low, high, note=note))
     return rows
 
 
