@@ -73,6 +73,8 @@ class Experts(nn.Module):
             token_ids, expert_ids, weights = (t[routing.kept] for t in (token_ids, expert_ids, weights))
         if len(token_ids) == 0:
             return torch.zeros_like(x)
+        if len(x) == 1 and not torch.is_grad_enabled():
+            return self._one_token(x, expert_ids.tolist(), weights, gate_on)
         weights = weights.unsqueeze(-1).to(x.dtype)  # (A, 1)
         rows = x.index_select(0, token_ids)  # (A, D) several times faster than x[token_ids]
         if gate_on == "input":
@@ -84,3 +86,15 @@ class Experts(nn.Module):
         if gate_on == "output":
             out = out * weights.to(out.dtype)
         return out.new_zeros(x.shape).index_add(0, token_ids, out)  # in out's dtype: autocast changes it
+
+    def _one_token(self, x: Tensor, expert_ids: list[int], weights: Tensor, gate_on: str) -> Tensor:
+        """Decoding: A small products, nothing to sort or to send. x (1, D), weights (A,) -> (1, D)."""
+        weights = weights.unsqueeze(-1).to(x.dtype)  # (A, 1)
+        rows = (x * weights).split(1) if gate_on == "input" else [x] * len(expert_ids)  # A of (1, D)
+        gate_up = [F.linear(row, self.gate_up[e]) for row, e in zip(rows, expert_ids, strict=True)]
+        gate, up = torch.cat(gate_up).chunk(2, dim=-1)  # (A, F), (A, F)
+        h = F.silu(gate) * up  # (A, F)
+        if gate_on == "output":
+            h = h * weights  # here already: what follows is linear
+        first, *others = (F.linear(row, self.down[e]) for row, e in zip(h.split(1), expert_ids, strict=True))
+        return sum(others, start=first)

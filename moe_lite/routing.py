@@ -4,7 +4,6 @@ Every family of routers is a setting of `route`; `Router` only adds the learned 
 float32 whatever the rest of the model computes in (Switch Transformers, arXiv 2101.03961, section 2.4).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from moe_lite.config import ORDERS, SCORES
+from moe_lite.top_k import TopK, best_of, checked, top_k_route, top_k_stable
 
-TopK = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+__all__ = ["Router", "Routing", "TopK", "route", "top_k_route", "top_k_stable"]
+
+GROUPS = ("max", "top2sum")
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,6 @@ class Routing:
         return torch.bincount(self.expert_ids[chosen], minlength=self.n_experts)
 
 
-def top_k_route(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best experts of each token and their weights, renormalised to sum to 1 (Mixtral, arXiv 2401.04088).
-
-    scores (N, E), non-negative -> weights (N, k), expert_ids (N, k) int64; best first, among equals the lower number.
-    """
-    values, expert_ids = top_k_stable(scores, k)
-    return values / values.sum(dim=-1, keepdim=True), expert_ids
-
-
-def top_k_stable(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Like `topk`, but among equal values the lower index comes first, on every machine."""
-    n_experts = values.shape[-1]
-    if not 1 <= k <= n_experts:
-        raise ValueError(f"top-k with k={k} among {n_experts} experts: k must be from 1 to {n_experts}.")
-    values, order = values.sort(dim=-1, descending=True, stable=True)  # (N, E), (N, E)
-    return values[:, :k], order[:, :k]
-
-
 def route(
     logits: Tensor,
     k: int,
@@ -123,25 +107,28 @@ def route(
     scores = function(logits)  # (N, E)
     if top_k_fn is not None:
         # a copy: what the function does to its argument stays its own affair
-        weights, expert_ids = _checked(top_k_fn(scores.clone(), k), scores, k)  # (N, K), (N, K)
+        weights, expert_ids = checked(top_k_fn(scores.clone(), k), scores, k)  # (N, K), (N, K)
     elif order == "topk_first":
-        best, expert_ids = top_k_stable(logits, k)  # (N, K), (N, K)
-        weights = function(best)  # (N, K)
+        expert_ids = best_of(logits.detach(), k)  # (N, K)
+        weights = function(logits.gather(1, expert_ids))  # (N, K)
     else:
         selection = scores if bias is None else scores + bias  # (N, E)
         if n_groups > 1:
             selection = _mask_groups(selection, k, n_groups, topk_groups, group_score)
-        _, expert_ids = top_k_stable(selection, k)  # (N, K)
+        expert_ids = best_of(selection.detach(), k)  # (N, K)
         weights = scores.gather(1, expert_ids)  # (N, K) from the unbiased scores
     if renorm and top_k_fn is None:
-        # all-zero sigmoids would give 0/0; softmax over the kept already sums to 1
-        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-20)
-    return _assignments(weights * scale, expert_ids, logits, scores, layer, batch_shape, token_mask)
+        total = weights.sum(dim=-1, keepdim=True)  # (N, 1)
+        weights = weights / (
+            total.clamp(min=1e-20) if score == "sigmoid" else total
+        )  # all-zero sigmoids would give 0/0
+    if scale != 1:
+        weights = weights * scale
+    return _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_mask)
 
 
 def _check_options(score: str, order: str, group_score: str, *, chooses_scores: bool) -> None:
-    options = (("score", score, SCORES), ("order", order, ORDERS), ("group_score", group_score, ("max", "top2sum")))
-    for name, value, known in options:
+    for name, value, known in ("score", score, SCORES), ("order", order, ORDERS), ("group_score", group_score, GROUPS):
         if value not in known:
             raise ValueError(f"{name} is {value!r}, expected one of {known}.")
     if order == "topk_first" and not chooses_scores:
@@ -167,11 +154,12 @@ def _mask_groups(selection: Tensor, k: int, n_groups: int, topk_groups: int, gro
 
 def _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_mask) -> Routing:
     n_tokens, k = expert_ids.shape
-    by_expert = expert_ids.flatten().argsort(stable=True)  # (A,) stable: within an expert the tokens stay in order
+    # stable: within an expert the tokens stay in order
+    expert_ids, by_expert = expert_ids.flatten().sort(stable=True)  # (A,), (A,)
     return Routing(
         token_ids=by_expert // k,
-        expert_ids=expert_ids.flatten()[by_expert],
-        weights=weights.flatten()[by_expert],
+        expert_ids=expert_ids,
+        weights=weights.flatten().index_select(0, by_expert),
         kept=torch.ones_like(by_expert, dtype=torch.bool),
         logits=logits,
         scores=scores,
@@ -181,33 +169,6 @@ def _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_
         batch_shape=batch_shape or (1, n_tokens),
         token_mask=token_mask,
     )
-
-
-def _checked(result: object, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """What a function passed in returned, or a TypeError/ValueError that says what is wrong with it."""
-    if not (isinstance(result, tuple) and len(result) == 2 and all(isinstance(t, Tensor) for t in result)):
-        raise TypeError(
-            f"top_k_fn must return two tensors, weights and expert_ids; it returned {type(result).__name__}."
-        )
-    weights, expert_ids = result
-    n_tokens, n_experts = scores.shape
-    for name, tensor in (("weights", weights), ("expert_ids", expert_ids)):
-        if tensor.shape != (n_tokens, k):
-            raise ValueError(f"top_k_fn: {name} have shape {tuple(tensor.shape)}, expected (N, k) = {(n_tokens, k)}.")
-    if not weights.is_floating_point():
-        raise TypeError(f"top_k_fn: weights are {weights.dtype}, expected floating-point numbers.")
-    if expert_ids.is_floating_point() or expert_ids.dtype == torch.bool:
-        raise TypeError(f"top_k_fn: expert_ids are {expert_ids.dtype}, expected torch.int64.")
-    if len(expert_ids) and not 0 <= int(expert_ids.min()) <= int(expert_ids.max()) < n_experts:
-        low, high = int(expert_ids.min()), int(expert_ids.max())
-        raise ValueError(f"top_k_fn: expert_ids run from {low} to {high}, but experts are 0 to {n_experts - 1}.")
-    ordered = expert_ids.sort(dim=-1).values  # (N, K)
-    twice = ordered[:, 1:] == ordered[:, :-1]  # (N, K-1)
-    if twice.any():
-        token, place = twice.nonzero()[0].tolist()
-        expert = int(ordered[token, place])
-        raise ValueError(f"top_k_fn: token {token} got expert {expert} twice; the k experts must differ.")
-    return weights, expert_ids.long()
 
 
 class Router(nn.Module):

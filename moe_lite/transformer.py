@@ -1,15 +1,17 @@
-"""The language model around the sparse layer: embeddings, attention, blocks, losses, generation.
+"""The language model around the sparse layer: embeddings, blocks, losses, generation.
 
 A Llama-style decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU); with experts it is Mixtral's.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from moe_lite.attention import Attention, KVCache, RMSNorm, turns
 from moe_lite.balance import auxiliary_losses
 from moe_lite.config import ModelConfig
 from moe_lite.experts import Experts, SwiGLU
@@ -44,75 +46,17 @@ def sample_token(logits: Tensor, temperature: float = 1.0, generator: torch.Gene
 Sample = Callable[[Tensor, float, torch.Generator | None], Tensor]
 
 
-class KVCache:
-    """Keys and values of the tokens seen so far, one pair a layer."""
-
-    def __init__(self, n_layers: int):
-        self.layers: list[tuple[Tensor, Tensor] | None] = [None] * n_layers
-
-    def __len__(self) -> int:
-        return 0 if self.layers[0] is None else self.layers[0][0].shape[2]
-
-    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """k, v (B, H_kv, T_new, S) -> all keys and values of this layer so far (B, H_kv, T, S)."""
-        if self.layers[layer] is not None:
-            past_k, past_v = self.layers[layer]
-            k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
-        self.layers[layer] = (k, v)
-        return k, v
-
-
-class RMSNorm(nn.Module):
-    """x / sqrt(mean(x²) + eps) · weight, in float32 (Zhang & Sennrich 2019). (..., D) -> (..., D)."""
-
-    def __init__(self, d_model: int, eps: float):
-        super().__init__()
-        self.weight, self.eps = nn.Parameter(torch.ones(d_model)), eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        return self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
-
-
-def rotate(x: Tensor, start: int, theta: float) -> Tensor:
-    """Rotary positions (RoFormer, arXiv 2104.09864): pair i of a head turns by position · theta^(-2i/S).
-
-    x (B, H, T, S) whose first token stands at position `start`; pairs are (i, i + S/2), as in Llama -> same shape.
-    """
-    T, S = x.shape[-2:]
-    speed = theta ** (-torch.arange(0, S, 2, device=x.device).float() / S)  # (S/2,)
-    angle = torch.arange(start, start + T, device=x.device).float()[:, None] * speed  # (T, S/2)
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    a, b = x.chunk(2, dim=-1)  # (B, H, T, S/2) each
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
-
-
-class Attention(nn.Module):
-    """Causal self-attention; groups of query heads share a key and value head (arXiv 2305.13245)."""
-
-    def __init__(self, config: ModelConfig, layer: int):
-        super().__init__()
-        d, s = config.d_model, config.d_head
-        self.config, self.layer = config, layer
-        self.query = nn.Linear(d, config.n_heads * s, bias=False)
-        self.key = nn.Linear(d, config.n_kv_heads * s, bias=False)
-        self.value = nn.Linear(d, config.n_kv_heads * s, bias=False)
-        self.out = nn.Linear(config.n_heads * s, d, bias=False)
-
-    def forward(self, x: Tensor, cache: KVCache | None, start: int) -> Tensor:
-        """x (B, T, D) at positions start, start + 1, … -> (B, T, D)."""
-        q, k, v = (
-            part(x).unflatten(-1, (-1, self.config.d_head)).transpose(1, 2)  # (B, H or H_kv, T, S)
-            for part in (self.query, self.key, self.value)
-        )
-        q, k = rotate(q, start, self.config.rope_theta), rotate(k, start, self.config.rope_theta)
-        if cache is not None:
-            k, v = cache.append(self.layer, k, v)  # (B, H_kv, T_past + T, S)
-        mask = None
-        if start and x.shape[1] > 1:  # several new tokens after cached ones: token i sees start + i + 1 keys
-            mask = torch.ones(x.shape[1], k.shape[2], dtype=torch.bool, device=x.device).tril(start)  # (T, T_past + T)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=start == 0, enable_gqa=True)
-        return self.out(y.transpose(1, 2).flatten(2))  # (B, T, D)
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards in the mode it had. Walks through all modules only where it must."""
+    if not model.training:
+        yield
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
 
 
 class Block(nn.Module):
@@ -128,8 +72,9 @@ class Block(nn.Module):
         else:
             self.feed_forward = build_moe_layer(config, layer, top_k_fn)
 
-    def forward(self, x: Tensor, cache, start: int, **router_options) -> tuple[Tensor, Routing | None]:
-        x = x + self.attention(self.attention_norm(x), cache, start)  # (B, T, D)
+    def forward(self, x: Tensor, cache, start: int, turn: Tensor, **router_options) -> tuple[Tensor, Routing | None]:
+        """x (B, T, D); cache, start and turn as for `Attention`, options for the router."""
+        x = x + self.attention(self.attention_norm(x), cache, start, turn)  # (B, T, D)
         h = self.feed_forward_norm(x)  # (B, T, D)
         if isinstance(self.feed_forward, SwiGLU):
             return x + self.feed_forward(h), None
@@ -160,6 +105,8 @@ class MoELanguageModel(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer, top_k_fn) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        table = turns(config.context_length, config.d_head, config.rope_theta)
+        self.register_buffer("turns", table, persistent=False)  # (2, context_length, S)
         self._initialise(torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
@@ -192,9 +139,12 @@ class MoELanguageModel(nn.Module):
         start = 0 if cache is None else len(cache)
         self._check(ids, start, top_k)
         x = self.embed(ids)  # (B, T, D)
+        turn = self.turns[:, start : start + ids.shape[1]]  # (2, T, S)
         routings = []
         for block in self.blocks:
-            x, routing = block(x, cache, start, token_ids=ids, top_k=top_k, token_mask=token_mask, generator=generator)
+            x, routing = block(
+                x, cache, start, turn, token_ids=ids, top_k=top_k, token_mask=token_mask, generator=generator
+            )
             if routing is not None:
                 routings.append(routing)
         logits = self.head(self.norm(x))  # (B, T, V)
@@ -237,12 +187,8 @@ class MoELanguageModel(nn.Module):
             )
         cache = KVCache(self.config.n_layers)
         for _ in range(n_tokens):
-            was_training = self.training
-            self.eval()
-            try:
+            with evaluating(self):  # not around the yield: who draws a token may do with the model what they like
                 output = self(ids, cache=cache)
-            finally:
-                self.train(was_training)  # before the yield: who draws a token may do with the model what they like
             token = sample(output.logits[:, -1].float(), temperature, generator)  # (B,)
             yield token, output
             ids = token[:, None]  # (B, 1)

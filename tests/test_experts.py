@@ -165,3 +165,27 @@ def test_weights_of_one_are_the_plain_sum_of_the_experts():
     both = F.silu(x @ experts.gate_up[0, :FF].T) * (x @ experts.gate_up[0, FF:].T) @ experts.down[0].T
     both = both + F.silu(x @ experts.gate_up[1, :FF].T) * (x @ experts.gate_up[1, FF:].T) @ experts.down[1].T
     torch.testing.assert_close(experts(x, routing), both, atol=1e-12, rtol=0)
+
+
+# ---- one token -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gate_on", ["output", "input"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kept", [[True, True, True], [True, False, True], [False, False, False]])
+def test_one_token_without_gradient_equals_the_loop(gate_on, dtype, kept):
+    experts, loop = (small_experts(5, D, FF, way).to(dtype) for way in ("sorted", "loop"))
+    x, routing = randn(1, D).to(dtype), replace(route(randn(1, 5, seed=1), 3), kept=torch.tensor(kept))
+    with torch.no_grad():
+        y, expected = (each(x, routing, gate_on=gate_on) for each in (experts, loop))
+    assert y.dtype == dtype
+    torch.testing.assert_close(y, expected, **({"atol": 0.1, "rtol": 0.02} if dtype == torch.bfloat16 else {}))
+
+
+def test_one_token_under_autocast_has_the_type_of_many():
+    experts, routing = small_experts(5, D, FF, "sorted").float(), route(randn(1, 5, seed=1), 2)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        y = experts(randn(1, D), routing)
+    many = experts(randn(1, D), routing)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), many, atol=0.1, rtol=0.02)

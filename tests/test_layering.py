@@ -14,7 +14,8 @@ PACKAGE = Path(moe_lite.__file__).parent
 # A module may import those of earlier lines, and its own line's.
 ORDER = """
     config palette corpora picture timing course
-    routing
+    top_k
+    routing attention
     balance data
     experts
     moe
@@ -29,7 +30,7 @@ ORDER = """
     checks
 """
 RANK = {name: rank for rank, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
-CORE = ("config", "routing", "balance", "experts", "moe", "transformer")  # what lessons read
+CORE = ("config", "top_k", "routing", "balance", "experts", "moe", "attention", "transformer")  # what lessons read
 ONLY_IN = {
     "matplotlib": {"plots", "widgets"},
     "plotly": {"plots", "widgets"},
@@ -100,7 +101,7 @@ def test_imports_point_one_way():
 
 def test_the_order_is_in_use():
     """The rule above would hold in a package that imports nothing."""
-    assert parts_imported(PACKAGE / "transformer.py") == {"balance", "config", "experts", "moe", "routing"}
+    assert parts_imported(PACKAGE / "transformer.py") == {"attention", "balance", "config", "experts", "moe", "routing"}
     assert {"checkpoint", "evaluate", "data"} <= parts_imported(PACKAGE / "train.py")
 
 

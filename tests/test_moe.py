@@ -74,10 +74,11 @@ def test_shared_expert_still_serves_a_dropped_token():
 
 
 def test_residual_alone_carries_a_dropped_token_through_the_block():
-    block = small_model(capacity_factor=1e-9).blocks[0].train()  # room for none
+    model = small_model(capacity_factor=1e-9)
+    block, turn = model.blocks[0].train(), model.turns[:, : X.shape[1]]  # room for none
     with torch.no_grad():
-        x = X + block.attention(block.attention_norm(X), None, 0)
-        y, routing = block(X, None, 0)
+        x = X + block.attention(block.attention_norm(X), None, 0, turn)
+        y, routing = block(X, None, 0, turn)
     assert not routing.kept.any()
     assert torch.equal(y, x)
 

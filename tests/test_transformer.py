@@ -5,9 +5,9 @@ import torch
 from small import generator, randn, random_ids, small_model
 
 from moe_lite import ModelConfig, MoELanguageModel
+from moe_lite.attention import KVCache, RMSNorm, rotate, turns
 from moe_lite.balance import load_balancing_loss, router_z_loss
 from moe_lite.routing import top_k_route
-from moe_lite.transformer import KVCache, RMSNorm, rotate
 
 KINDS = {
     "sparse": {},
@@ -32,14 +32,14 @@ def test_rotation_by_hand():
     # one pair: at position p it turns by p; (1, 0) at 0, 1, 2 becomes (cos p, sin p)
     x = torch.tensor([1.0, 0.0]).expand(1, 1, 3, 2)
     p = torch.arange(3.0)
-    torch.testing.assert_close(rotate(x, 0, 10_000.0)[0, 0], torch.stack([p.cos(), p.sin()], dim=1))
+    torch.testing.assert_close(rotate(x, turns(3, 2, 10_000.0))[0, 0], torch.stack([p.cos(), p.sin()], dim=1))
 
 
 def test_rotation_continues_where_the_cache_ends_and_sees_only_distances():
-    q, k = randn(1, 2, 9, 6), randn(1, 2, 9, 6, seed=1)
-    torch.testing.assert_close(rotate(q[:, :, 4:], 4, 100.0), rotate(q, 0, 100.0)[:, :, 4:])
-    near = rotate(q, 0, 100.0) @ rotate(k, 0, 100.0).mT
-    far = rotate(q, 50, 100.0) @ rotate(k, 50, 100.0).mT
+    q, k, table = randn(1, 2, 9, 6), randn(1, 2, 9, 6, seed=1), turns(60, 6, 100.0)
+    torch.testing.assert_close(rotate(q[:, :, 4:], table[:, 4:9]), rotate(q, table[:, :9])[:, :, 4:])
+    near = rotate(q, table[:, :9]) @ rotate(k, table[:, :9]).mT
+    far = rotate(q, table[:, 50:59]) @ rotate(k, table[:, 50:59]).mT
     torch.testing.assert_close(near, far, atol=1e-4, rtol=1e-4)
 
 
