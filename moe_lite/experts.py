@@ -32,6 +32,44 @@ class SwiGLU(nn.Module):
         return swiglu(x, self.gate_up, self.down)
 
 
+class _EachOnItsOwn(torch.autograd.Function):
+    """Each expert's `swiglu` on its own rows: rows (A, D) expert by expert, sizes of the E parts -> (A, D).
+
+    Plain calls of `swiglu` give the same, but autograd then computes every gradient apart and copies them together
+    afterwards. Here each matrix product writes to its place. Has no second derivative.
+    """
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, gate_up: Tensor, down: Tensor, sizes: list[int]) -> Tensor:
+        out, hidden = torch.empty_like(rows), []
+        parts = zip(rows.split(sizes), out.split(sizes), gate_up.mT.unbind(0), down.mT.unbind(0), strict=True)
+        for x, y, to_hidden, to_out in parts:
+            h = x.mm(to_hidden)  # (n, 2F)
+            gate, up = h.chunk(2, dim=-1)  # (n, F), (n, F)
+            torch.mm(F.silu(gate).mul_(up), to_out, out=y)  # (n, D)
+            hidden.append(h)
+        ctx.save_for_backward(rows, gate_up, down, *hidden)
+        ctx.sizes = sizes
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """d_… is the loss's gradient for …"""
+        rows, gate_up, down, *hidden = ctx.saved_tensors
+        d_rows, d_gate_up, d_down = torch.empty_like(rows), torch.empty_like(gate_up), torch.empty_like(down)
+        slices = (t.split(ctx.sizes) for t in (rows, d_rows, d_out))
+        weights = (t.unbind(0) for t in (gate_up, d_gate_up, down, d_down))
+        for x, dx, dy, w, dw, v, dv, h in zip(*slices, *weights, hidden, strict=True):
+            gate, up = h.chunk(2, dim=-1)  # (n, F), (n, F)
+            s, da = F.silu(gate), dy.mm(v)  # (n, F), (n, F): a = s · up, y = a vᵀ
+            dh = torch.cat([torch.ops.aten.silu_backward(da * up, gate), da * s], dim=-1)  # (n, 2F)
+            torch.mm(dy.t(), s.mul_(up), out=dv)  # (D, F)
+            torch.mm(dh.t(), x, out=dw)  # (2F, D), zeros where n is 0
+            torch.mm(dh, w, out=dx)  # (n, D)
+        return d_rows, d_gate_up, d_down, None
+
+
 class Experts(nn.Module):
     """E SwiGLU networks of equal width, their weights stacked."""
 
@@ -80,9 +118,10 @@ class Experts(nn.Module):
         if gate_on == "input":
             rows = rows * weights
         sizes = torch.bincount(expert_ids, minlength=len(self.gate_up)).tolist()  # E integers
-        # unbind, not self.gate_up[e]: the backward of indexing would fill a (E, 2F, D) gradient once an expert
-        slices = zip(rows.split(sizes), self.gate_up.unbind(0), self.down.unbind(0), strict=True)
-        out = torch.cat([swiglu(*slice_) for slice_ in slices if len(slice_[0])])  # (A, D)
+        matrices = rows, self.gate_up, self.down
+        if torch.is_autocast_enabled(x.device.type):  # as autocast does for the loop's `linear`
+            matrices = (t.to(torch.get_autocast_dtype(x.device.type)) for t in matrices)
+        out = _EachOnItsOwn.apply(*matrices, sizes)  # (A, D)
         if gate_on == "output":
             out = out * weights.to(out.dtype)
         return out.new_zeros(x.shape).index_add(0, token_ids, out)  # in out's dtype: autocast changes it

@@ -140,16 +140,23 @@ def test_both_ways_repeat_bit_by_bit():
         assert torch.equal(experts(x, routing), experts(x, routing))
 
 
-def test_both_ways_agree_under_autocast():
-    x, routing = randn(50, D), route(randn(50, 5), 2)
-    outputs = []
+@pytest.mark.parametrize("gate_on", ["output", "input"])
+@pytest.mark.parametrize("low", [True, False])
+def test_both_ways_agree_in_value_and_gradient_in_float32_and_under_autocast(low, gate_on):
+    def results(implementation: str, autocast: bool) -> list[Tensor]:
+        experts, x = small_experts(5, D, FF, implementation).float(), randn(50, D).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            y = experts(x, route(randn(50, 5), 2), gate_on=gate_on)
+        y.float().square().sum().backward()
+        tensors = [y.detach().float(), x.grad, experts.gate_up.grad, experts.down.grad]
+        assert all(t.dtype == torch.float32 for t in tensors)
+        return tensors
+
+    exact = results("loop", autocast=False)
     for implementation in ("sorted", "loop"):
-        experts = small_experts(5, D, FF, implementation).float()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            outputs.append(experts(x, routing).float())
-    reference = small_experts(5, D, FF).float()(x, routing)
-    torch.testing.assert_close(outputs[0], outputs[1], atol=0.3, rtol=0.03)
-    torch.testing.assert_close(outputs[0], reference, atol=0.3, rtol=0.03)
+        for found, expected in zip(results(implementation, autocast=low), exact, strict=True):
+            error = (found - expected).norm() / expected.norm()
+            assert error < (0.03 if low else 1e-6)
 
 
 def test_unknown_options_are_refused():
