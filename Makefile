@@ -20,7 +20,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) 
 LAB_FLAGS = --notebook-dir=. --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
 LAB_FLAGS += $(if $(NO_BROWSER),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test lint format notebooks bench budget data clean
+.PHONY: help lab test lint format notebooks bench budget runs data clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -50,6 +50,9 @@ bench: $(VENV)/test.stamp data/corpus/.complete ## measure speed against other l
 
 budget: $(VENV)/test.stamp data/corpus/.complete ## measure time and memory of every lesson's notebooks
 	$(BIN)/python -m benchmarks.budget $(ARGS)
+
+runs: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/runs/ that are not there yet
+	OMP_NUM_THREADS=1 $(BIN)/python tools/record_runs.py $(ARGS)
 
 data: $(VENV)/lab.stamp ## download and build the corpora, or check that they are whole
 	$(BIN)/python -m moe_lite.corpora

@@ -23,7 +23,7 @@ ORDER = """
     metrics hf
     checkpoint
     evaluate
-    train
+    train runs
     plots doctor diagram ledger
     claims
     widgets

@@ -5,9 +5,13 @@ import xml.etree.ElementTree as ET
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from moe_lite import plots
+from moe_lite import ModelConfig, TrainConfig, plots
 from moe_lite.palette import HUES
+from moe_lite.plots.figure import label, spread_labels
+from moe_lite.runs import Recording, Run
+from moe_lite.timing import Timing
 
 LOSSES = {4: {"1": 3.3, "2": 3.1, "3": 3.2}, 8: {"1": 3.2, "2": 3.0, "4": 2.9}}
 
@@ -63,3 +67,33 @@ def test_loss_curves_say_where_each_run_began_and_ended_and_smooth_only_over_the
     )  # the last two are 4 and 3
     assert "knows nothing: 7.62" in picture.html and "12,000" in picture.html
     ET.fromstring(picture.html[picture.html.index("<svg") : picture.html.index("</svg>") + 6])
+
+
+def test_times_stand_beside_flops_with_their_quartiles():
+    ratios = {2: Timing((1.0, 1.2, 1.4)), 8: Timing((1.5, 2.0, 2.5))}
+    picture = plots.times({"loop": ratios}, {"loop": {2: 1.0, 8: 1.25}}, x="experts E")
+    alt = "Time and FLOPs against experts E. loop: time 1.20 at 2, 2.00 at 8; loop: FLOPs 1.00 at 2, 1.25 at 8."
+    assert repr(picture) == alt
+    for text in ("measured time, dense layer = 1", "counted FLOPs, dense layer = 1", ">experts E<"):
+        assert text in picture.html
+
+
+def test_recorded_runs_show_their_mean_and_range():
+    def run(seed: int, *validation: float) -> Run:
+        return Run(seed, 1e-3, 1.0, [], [], [1024, 2048], [*validation], {"a": validation[-1]}, [])
+
+    counts = {"total": 1, "active": 1, "experts": 0, "router": 0}
+    settings = ModelConfig(), TrainConfig(steps=1, batch_size=16, length=128), counts, 1, "2.13.0", 1, "CPU"
+    recording = Recording("a", "8 experts", *settings, (run(0, 5.0, 3.0), run(1, 4.0, 4.0)))
+    assert "8 experts: 4.50 to 3.50, 2 seeds." in repr(plots.recorded([recording]))
+    assert "8 experts: 3.50 to 3.50, 2 seeds." in repr(plots.recorded([recording], last=0.4))
+
+
+def test_labels_that_would_cover_each_other_are_moved_apart():
+    axes = Figure(figsize=(4, 3)).add_subplot()
+    axes.set_ylim(0, 1)
+    for y in (0.5, 0.501, 0.502, 0.9):
+        label(axes, "x", (1, y))
+    spread_labels(axes, height=11)
+    places = sorted(axes.transData.transform(t.xy)[1] * 72 / axes.figure.dpi + t.xyann[1] for t in axes.texts)
+    assert min(b - a for a, b in zip(places, places[1:], strict=False)) > 10.9

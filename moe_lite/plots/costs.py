@@ -1,0 +1,49 @@
+"""What a layer costs: measured time beside counted FLOPs."""
+
+from collections.abc import Mapping
+from itertools import cycle
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from moe_lite.picture import Picture
+from moe_lite.plots.figure import FG, label, picture, spread_labels
+from moe_lite.timing import Timing
+
+_STYLES = ("-", "--", ":", "-.")
+
+
+def times(timings: Mapping[str, Mapping[int, Timing]], flops: Mapping[str, Mapping[int, float]], x: str) -> Picture:
+    """Time and FLOPs as multiples of a dense layer's, side by side, against what was varied; all axes logarithmic.
+
+    timings: {name: {value of x: ratios to the dense layer, round by round}}, drawn as median and quartiles
+    flops:   {name: {value of x: ratio}}; x: what was varied, in words
+    """
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    read = []
+    for (name, by_x), style in zip(timings.items(), cycle(_STYLES), strict=False):
+        values, medians = [*by_x], [timing.median for timing in by_x.values()]
+        spread = [[abs(t.median - t.quartiles[end]) for t in by_x.values()] for end in (0, 1)]
+        left.errorbar(values, medians, spread, linestyle=style, color=FG, linewidth=1.2, marker="o", markersize=3)
+        label(left, name, (values[-1], medians[-1]))
+        read.append(f"{name}: time {medians[0]:.2f} at {values[0]}, {medians[-1]:.2f} at {values[-1]}")
+    for (name, by_x), style in zip(flops.items(), cycle(_STYLES), strict=False):
+        values, ratios = [*by_x], [*by_x.values()]
+        right.plot(values, ratios, style, color=FG, linewidth=1.2, marker="o", markersize=3)
+        label(right, name, (values[-1], ratios[-1]))
+        read.append(f"{name}: FLOPs {ratios[0]:.2f} at {values[0]}, {ratios[-1]:.2f} at {values[-1]}")
+    for axes, title in (left, "measured time, dense layer = 1"), (right, "counted FLOPs, dense layer = 1"):
+        _logarithmic(axes, [*next(iter(timings.values()))], x)
+        axes.set_title(title, loc="left", color=FG, fontsize=9)
+    for axes in (left, right):
+        spread_labels(axes)
+    return picture(figure, f"Time and FLOPs against {x}. " + "; ".join(read) + ".")
+
+
+def _logarithmic(axes: Axes, values: list[int], x: str) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set_xticks(values, [str(value) for value in values])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel(x)

@@ -1,0 +1,65 @@
+"""What all figures share: inks that follow the page's theme, labels at the ends of lines, and the step to SVG."""
+
+import io
+import re
+from html import escape
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from moe_lite.palette import css_variables
+from moe_lite.picture import Picture
+
+# what matplotlib draws in these colours becomes a CSS variable, so that one SVG is right in both themes
+_INK = {
+    "#010101": "var(--fg)",
+    "#020202": "var(--fg2)",
+    "#030303": "var(--line)",
+    "#040404": "var(--brand)",
+    "#050505": "var(--bg)",
+}
+FG, FG2, LINE, BRAND, BG = _INK
+HALO = {"facecolor": BG, "edgecolor": "none", "pad": 1}  # behind a label: lines may cross it
+
+
+def label(axes: Axes, text: str, at: tuple[float, float]) -> None:
+    """`text` at the right of a line's end."""
+    axes.annotate(text, at, (6, 0), textcoords="offset points", va="center", color=FG, bbox=HALO, annotation_clip=False)
+
+
+def spread_labels(axes: Axes, height: float = 11) -> None:
+    """Move the labels at the ends of lines apart, up and down, until none covers another; height in points."""
+    texts = sorted((t for t in axes.texts), key=lambda t: axes.transData.transform(t.xy)[1])
+    place = [axes.transData.transform(t.xy)[1] * 72 / axes.figure.dpi for t in texts]  # points
+    for _ in range(100):
+        close = [i for i in range(len(place) - 1) if place[i + 1] - place[i] < height - 0.01]
+        for i in close:
+            half = (height - place[i + 1] + place[i]) / 2
+            place[i], place[i + 1] = place[i] - half, place[i + 1] + half
+    for text, y in zip(texts, place, strict=True):
+        text.xyann = (text.xyann[0], y - axes.transData.transform(text.xy)[1] * 72 / axes.figure.dpi)
+
+
+def picture(figure: Figure, alt: str) -> Picture:
+    """The figure as inline SVG whose inks follow the page's theme."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(FG2)
+        axes.tick_params(colors=FG2)
+        axes.grid(axis="y", color=LINE, linewidth=0.8)
+        axes.xaxis.label.set_color(FG2)
+        axes.yaxis.label.set_color(FG2)
+        axes.minorticks_off()
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "moe-lite", "font.size": 9}):
+        figure.savefig(
+            buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None, "Creator": None}
+        )
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for ink, variable in _INK.items():
+        svg = svg.replace(ink, variable)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 var(--jp-ui-font-family,sans-serif)", svg)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" style="max-width:100%;height:auto" ', 1)
+    return Picture(f'<style>{css_variables()}</style><div class="mx">{svg}</div>', alt)

@@ -1,0 +1,75 @@
+"""A small matrix as an HTML table, its experts in their colours."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from torch import Tensor
+
+from moe_lite.palette import css_variables, expert_class
+from moe_lite.picture import Picture
+
+_TABLE_CSS = """
+.mx.tb{font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);font-variant-numeric:tabular-nums}
+.tb table{border-collapse:separate;border-spacing:2px;margin:4px 0;font-size:12px;color:var(--fg);background:none}
+.tb caption{caption-side:top;white-space:nowrap;text-align:left;color:var(--fg2);font-size:12px;padding:0 0 4px}
+.tb tr,.tb tr:hover{background:none!important}
+.tb td,.tb th{padding:2px 8px;text-align:right;min-width:36px;font-weight:400;border:0;background:none}
+.tb th{color:var(--fg2);font-size:11px}.tb tbody th{text-align:left}
+.tb td{box-shadow:inset 0 0 0 1px var(--line)}
+.tb td.on{background:var(--t);color:var(--onTint);font-weight:600;box-shadow:inset 0 0 0 1px var(--m)}
+.tb td.right{box-shadow:none;padding-left:16px;color:var(--fg2)}
+.tb .n{display:inline-block;min-width:18px;border-radius:3px;background:var(--t);color:var(--onTint);font-weight:700;text-align:center}
+"""  # noqa: E501 - CSS
+
+
+def table(
+    values: Tensor,
+    caption: str,
+    *,
+    chosen: Tensor | None = None,
+    rows: Sequence[str] | None = None,
+    columns: Iterable | None = None,
+    right: tuple[str, Tensor] | None = None,
+) -> Picture:
+    """A small matrix, drawn: one row a token, one column an expert, unless `rows` and `columns` name them otherwise.
+
+    values (R, C); chosen (R, k): columns to fill in the expert's colour; right: a name and a number for each row.
+    """
+    n_rows, n_columns = values.shape
+    names = list(rows) if rows is not None else [f"token {i}" for i in range(n_rows)]
+    if columns is None:
+        heads = [f'<th><span class="n {expert_class(e, n_columns)}">{e}</span></th>' for e in range(n_columns)]
+    else:
+        heads = [f"<th>{escape(str(column))}</th>" for column in columns]
+    if len(names) != n_rows or len(heads) != n_columns:
+        raise ValueError(
+            f"values are {n_rows} × {n_columns}, but there are {len(names)} rows and {len(heads)} columns."
+        )
+    if right is not None:
+        heads.append(f"<th>{escape(right[0])}</th>")
+    body = []
+    for i, name in enumerate(names):
+        picked = set() if chosen is None else set(chosen[i].tolist())
+        cells = [f"<th>{escape(name)}</th>"]
+        for e, value in enumerate(values[i].tolist()):
+            on = f' class="on {expert_class(e, n_columns)}"' if e in picked else ""
+            cells.append(f"<td{on}>{number(value)}</td>")
+        if right is not None:
+            cells.append(f'<td class="right">{number(right[1][i].item())}</td>')
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    html = (
+        f'<style>{css_variables()}{_TABLE_CSS}</style><div class="mx tb"><table><caption>{escape(caption)}</caption>'
+        f"<thead><tr><th></th>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )
+    return Picture(html, f"Table, {n_rows} × {n_columns}: {caption}")
+
+
+def number(value: float) -> str:
+    """Two decimals; whole numbers without any; what two decimals would hide in powers of ten."""
+    if value == round(value) and abs(value) < 1e6:
+        text = f"{value:.0f}"
+    elif abs(value) < 0.005:
+        text = f"{value:.0e}"
+    else:
+        text = f"{value:.2f}"
+    return "0" if text == "-0" else text.replace("-", "−")

@@ -1,0 +1,132 @@
+"""Record trainings that are too long for a lesson: `make runs`.
+
+    python tools/record_runs.py                          # all of them: 20 runs, 1 to 2 hours on one core
+    python tools/record_runs.py --only moe-8-top2        # one model: three learning rates, then two more seeds
+
+Each model gets the same budget of tokens, the learning-rate schedule matched to it; of three learning rates on seed 0
+the best is run on two more seeds. data/runs/<name>.json is written after each run; what it already holds is not run
+again, unless a setting has changed: then the tool says so and stops.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
+from moe_lite.config import dense_twin
+from moe_lite.data import DOMAINS, Corpus, load_corpora
+from moe_lite.evaluate import evaluate
+from moe_lite.metrics import count_parameters, flops_per_token
+from moe_lite.runs import FORMAT, VERSION, Recording, Run, folder, read
+from moe_lite.train import train
+
+SPARSE = ModelConfig()  # 8 experts of width 64, two a token
+MODELS = {
+    "dense-equal-active": ("dense, equal active parameters", dense_twin(SPARSE)),
+    "dense-equal-total": ("dense, equal total parameters", replace(dense_twin(SPARSE), d_expert=8 * SPARSE.d_expert)),
+    "moe-8-top2": ("8 experts, top-2", SPARSE),
+    "moe-32-shared": (
+        "32 finer experts, top-7 and one shared",
+        replace(SPARSE, n_experts=32, top_k=7, d_expert=SPARSE.d_expert // 4, n_shared_experts=1),
+    ),
+}
+TRAIN = TrainConfig(steps=1000, warmup_steps=50, validate_every=50, validation_windows=8)
+LEARNING_RATES = (1e-3, 2e-3, 4e-3)
+SEEDS = (0, 1, 2)
+NOTE_EVERY = 10  # steps
+
+
+def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig) -> None:
+    """All runs of one model that its file does not hold yet."""
+    title, config = MODELS[name]
+    path = folder() / f"{name}.json"
+    recording = begin(path, name, title, config, train_config)
+    for lr in LEARNING_RATES:
+        recording = add(path, recording, SEEDS[0], lr, corpora)
+    for seed in SEEDS[1:]:
+        recording = add(path, recording, seed, recording.lr, corpora)
+    print(f"{name}: {recording.losses} with learning rate {recording.lr}", flush=True)
+
+
+def begin(path: Path, name: str, title: str, config: ModelConfig, train_config: TrainConfig) -> Recording:
+    """The recording in `path` if it was made with these settings, else an empty one."""
+    if path.is_file():
+        found = read(path)
+        if (found.model, found.train) != (config, train_config):
+            raise SystemExit(f"{path} was recorded with other settings; delete it to record {name} anew.")
+        return found
+    model = MoELanguageModel(config)
+    return Recording(
+        name=name, title=title, model=config, train=train_config, parameters=asdict(count_parameters(model)),
+        flops_per_token=flops_per_token(model, train_config.length), torch=torch.__version__.split("+")[0],
+        threads=torch.get_num_threads(), machine=f"CPU, {platform.machine()}", all_runs=(),
+    )  # fmt: skip
+
+
+def add(path: Path, recording: Recording, seed: int, lr: float, corpora: dict[str, Corpus]) -> Recording:
+    """The recording with this run, written to `path`."""
+    if any((run.seed, run.lr) == (seed, lr) for run in recording.all_runs):
+        return recording
+    run = one_run(recording.model, replace(recording.train, seed=seed, lr=lr), corpora)
+    print(f"{recording.name} seed {seed} lr {lr}: {run.loss:.4f} in {run.seconds:.0f} s", flush=True)
+    recording = replace(recording, all_runs=(*recording.all_runs, run))
+    write(path, recording)
+    return recording
+
+
+def one_run(config: ModelConfig, train_config: TrainConfig, corpora: dict[str, Corpus]) -> Run:
+    """Train from scratch; the seed is that of the weights and of the batches."""
+    model = MoELanguageModel(config, seed=train_config.seed)
+    logs = [*train(model, corpora, train_config)]
+    notes = [0, *(log.step for log in logs if log.step % NOTE_EVERY == 0)]
+    validated = [log for log in logs if log.validation]
+    measured = evaluate(model, corpora, length=train_config.length)
+    return Run(
+        seed=train_config.seed,
+        lr=train_config.lr,
+        seconds=round(logs[-1].seconds, 1),
+        tokens=[logs[end - 1].tokens for end in notes[1:]],
+        train_loss=[
+            round(statistics.mean(log.cross_entropy for log in logs[a:b]), 4) for a, b in pairwise(notes)
+        ],
+        validation_tokens=[log.tokens for log in validated],
+        validation=[round(statistics.mean(log.validation.values()), 4) for log in validated],
+        final={domain: round(loss, 4) for domain, loss in measured.loss.items()},
+        load=[] if config.is_dense else measured.load.tolist(),
+    )  # fmt: skip
+
+
+def write(path: Path, recording: Recording) -> None:
+    """One line a field and a run: small in git, and a diff shows what moved."""
+    values = {"format": FORMAT, "version": VERSION, **asdict(recording)}
+    runs = ",\n  ".join(json.dumps(run) for run in values.pop("all_runs"))
+    fields = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
+    text = "{\n" + ",\n".join([*fields, f' "all_runs": [\n  {runs}\n ]']) + "\n}\n"
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=MODELS, default=[*MODELS], metavar="NAME", help=", ".join(MODELS))
+    parser.add_argument("--threads", type=int, default=1)
+    a = parser.parse_args()
+    torch.set_num_threads(a.threads)
+    corpora = load_corpora()
+    if [*corpora] != [*DOMAINS]:
+        sys.exit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
+    for name in a.only:
+        record(name, corpora, TRAIN)
+
+
+if __name__ == "__main__":
+    main()
