@@ -18,7 +18,7 @@ ORDER = """
     routing attention
     balance data
     experts
-    moe
+    moe dispatch
     transformer
     metrics hf
     checkpoint
