@@ -20,6 +20,7 @@ from moe_lite.config import ModelConfig, TrainConfig, from_dict
 from moe_lite.data import data_dir
 
 FORMAT, VERSION = "moe-lite-runs", 1
+SUMMARY = "summary.json"  # numbers for prose, computed from the others
 T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365}  # Student's t by degrees of freedom
 
 
@@ -124,9 +125,35 @@ def differences(a: Recording, b: Recording) -> list[float]:
     return [mine[seed] - other[seed] for seed in sorted(mine)]
 
 
+def summary(recordings: Sequence[Recording], baseline: str) -> dict[str, dict]:
+    """What prose may quote of recordings: losses, and each one's lead over the one called `baseline`.
+
+    Numbers are rounded to four decimals. `reached`: the share of the tokens after which the validation curve is where
+    the baseline's ends, by seed; None where it never is.
+    """
+    base = next(recording for recording in recordings if recording.name == baseline)
+    return {recording.name: _summarised(recording, base) for recording in recordings}
+
+
+def _summarised(recording: Recording, base: Recording) -> dict:
+    loss, row = interval(recording.losses), {"title": recording.title, "lr": recording.lr, "tokens": recording.tokens}
+    row |= {"parameters": recording.parameters, "flops_per_token": recording.flops_per_token}
+    row |= {"loss": _rounded(loss), "losses": [round(value, 4) for value in recording.losses]}
+    if recording.name != base.name:
+        goals = {run.seed: run.validation[-1] for run in base.runs}
+        reached = [run.tokens_to(goals[run.seed]) for run in recording.runs]
+        row["difference"] = _rounded(interval(differences(recording, base)))
+        row["reached"] = [tokens and round(tokens / recording.tokens, 4) for tokens in reached]
+    return row
+
+
+def _rounded(found: Interval) -> dict[str, float]:
+    return {name: round(getattr(found, name), 4) for name in ("mean", "low", "high")}
+
+
 def names() -> list[str]:
     """Of the recordings that the course ships."""
-    return sorted(path.stem for path in folder().glob("*.json"))
+    return sorted(path.stem for path in folder().glob("*.json") if path.name != SUMMARY)
 
 
 def recording(name: str) -> Recording:

@@ -72,6 +72,29 @@ def test_tokens_to_a_loss_are_read_off_the_validation_curve():
     assert run(0, 1e-3, 2.0).tokens_to(1.9) is None
 
 
+def test_summary_quotes_losses_and_the_lead_over_the_baseline_seed_by_seed():
+    base = recording("base", run(0, 1e-3, 3.0), run(1, 1e-3, 3.5))
+    better = recording("better", run(0, 2e-3, 2.5), run(1, 2e-3, 3.25))
+    found = runs.summary([base, better], "base")
+    assert found["base"]["losses"] == [3.0, 3.5] and "difference" not in found["base"]
+    assert found["better"]["difference"]["mean"] == -0.375
+    assert found["better"]["difference"]["low"] == round(-0.375 - 12.706 * 0.125, 4)  # standard error 0.125
+    assert found["better"]["reached"] == [round(200 / better.tokens, 4)] * 2
+    assert found["better"]["loss"]["mean"] == 2.875
+
+
+@pytest.mark.skipif(not (runs.folder() / runs.SUMMARY).is_file(), reason="no recordings are there yet")
+def test_summary_is_what_the_recordings_say():
+    record_runs = tool()
+    written = json.loads((runs.folder() / runs.SUMMARY).read_text())
+    assert written == runs.summary([runs.recording(name) for name in record_runs.MODELS], record_runs.BASELINE)
+    assert sorted(written) == runs.names()
+    for name, (title, config) in record_runs.MODELS.items():
+        found = runs.recording(name)
+        assert (found.title, found.model, found.train) == (title, config, record_runs.TRAIN)
+        assert [one.seed for one in found.runs] == list(record_runs.SEEDS)
+
+
 def test_unknown_and_damaged_recordings_are_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="There is no recording 'moe-3'; there are "):
         runs.recording("moe-3")

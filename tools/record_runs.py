@@ -24,7 +24,7 @@ from moe_lite.config import dense_twin
 from moe_lite.data import DOMAINS, Corpus, load_corpora
 from moe_lite.evaluate import evaluate
 from moe_lite.metrics import count_parameters, flops_per_token
-from moe_lite.runs import FORMAT, VERSION, Recording, Run, folder, read
+from moe_lite.runs import FORMAT, SUMMARY, VERSION, Recording, Run, folder, names, read, recording, summary
 from moe_lite.train import train
 
 SPARSE = ModelConfig()  # 8 experts of width 64, two a token
@@ -37,6 +37,7 @@ MODELS = {
         replace(SPARSE, n_experts=32, top_k=7, d_expert=SPARSE.d_expert // 4, n_shared_experts=1),
     ),
 }
+BASELINE = "dense-equal-active"  # what the others are compared with
 TRAIN = TrainConfig(steps=1000, warmup_steps=50, validate_every=50, validation_windows=8)
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 SEEDS = (0, 1, 2)
@@ -47,12 +48,12 @@ def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig) -> 
     """All runs of one model that its file does not hold yet."""
     title, config = MODELS[name]
     path = folder() / f"{name}.json"
-    recording = begin(path, name, title, config, train_config)
+    found = begin(path, name, title, config, train_config)
     for lr in LEARNING_RATES:
-        recording = add(path, recording, SEEDS[0], lr, corpora)
+        found = add(path, found, SEEDS[0], lr, corpora)
     for seed in SEEDS[1:]:
-        recording = add(path, recording, seed, recording.lr, corpora)
-    print(f"{name}: {recording.losses} with learning rate {recording.lr}", flush=True)
+        found = add(path, found, seed, found.lr, corpora)
+    print(f"{name}: {found.losses} with learning rate {found.lr}", flush=True)
 
 
 def begin(path: Path, name: str, title: str, config: ModelConfig, train_config: TrainConfig) -> Recording:
@@ -115,6 +116,16 @@ def write(path: Path, recording: Recording) -> None:
     partial.replace(path)
 
 
+def summarise() -> None:
+    """Write the numbers that prose quotes, once all recordings are there."""
+    if missing := MODELS.keys() - set(names()):
+        print(f"{SUMMARY} waits for {', '.join(sorted(missing))}.")
+        return
+    values = summary([recording(name) for name in MODELS], BASELINE)
+    (folder() / SUMMARY).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {SUMMARY}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=MODELS, default=[*MODELS], metavar="NAME", help=", ".join(MODELS))
@@ -126,6 +137,7 @@ def main() -> None:
         sys.exit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
     for name in a.only:
         record(name, corpora, TRAIN)
+    summarise()
 
 
 if __name__ == "__main__":
