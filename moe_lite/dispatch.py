@@ -26,6 +26,12 @@ def moe_loop(x: Tensor, weights: Tensor, expert_ids: Tensor, experts: Sequence[C
     return y
 
 
+def swiglu_calls(gate_up: Tensor, down: Tensor) -> list[Callable[[Tensor], Tensor]]:
+    """The experts of a stack of weights as E functions (n, D) -> (n, D). gate_up (E, 2F, D), down (E, D, F)."""
+    pairs = zip(gate_up.unbind(0), down.unbind(0), strict=True)
+    return [lambda rows, pair=pair: swiglu(rows, *pair) for pair in pairs]
+
+
 def dispatch_order(expert_ids: Tensor, n_experts: int) -> tuple[Tensor, Tensor]:
     """The places expert by expert, within an expert in order, and how many each has.
 

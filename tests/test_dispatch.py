@@ -5,8 +5,7 @@ import torch
 from small import randn, small_experts
 from torch import Tensor
 
-from moe_lite.dispatch import combine, dispatch_order, moe_loop, padded_forward, sparse_forward
-from moe_lite.experts import swiglu
+from moe_lite.dispatch import combine, dispatch_order, moe_loop, padded_forward, sparse_forward, swiglu_calls
 from moe_lite.routing import route
 
 
@@ -57,8 +56,7 @@ def test_all_ways_equal_the_experts_in_value_and_gradient(n_experts, k, n_tokens
         return [y.detach(), x.grad, z.grad, experts.gate_up.grad.clone(), experts.down.grad.clone()]
 
     def loop(x, routing):
-        parts = zip(experts.gate_up.unbind(0), experts.down.unbind(0), strict=True)
-        return moe_loop(x, *routing.top_k, [lambda rows, p=p: swiglu(rows, *p) for p in parts])
+        return moe_loop(x, *routing.top_k, swiglu_calls(experts.gate_up, experts.down))
 
     expected = results(experts)
     assert all(tensor.abs().max() > 1e-6 for tensor in expected)

@@ -21,7 +21,7 @@ ORDER = """
     moe dispatch
     transformer
     metrics hf
-    checkpoint
+    checkpoint costs
     evaluate
     train runs
     plots doctor diagram ledger
