@@ -4,8 +4,9 @@
     python tools/record_runs.py --only moe-8-top2        # one model: three learning rates, then two more seeds
 
 Each model gets the same budget of tokens, the learning-rate schedule matched to it; of three learning rates on seed 0
-the best is run on two more seeds. data/runs/<name>.json is written after each run; what it already holds is not run
-again, unless a setting has changed: then the tool says so and stops.
+(more, if the best is the lowest or the highest of them) the best is run on two more seeds. data/runs/<name>.json is
+written after each run; what it already holds is not run again, unless a setting has changed: then the tool says so and
+stops.
 """
 
 import argparse
@@ -51,9 +52,17 @@ def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig) -> 
     found = begin(path, name, title, config, train_config)
     for lr in LEARNING_RATES:
         found = add(path, found, SEEDS[0], lr, corpora)
+    while (lr := beyond(found)) is not None:
+        found = add(path, found, SEEDS[0], lr, corpora)
     for seed in SEEDS[1:]:
         found = add(path, found, seed, found.lr, corpora)
     print(f"{name}: {found.losses} with learning rate {found.lr}", flush=True)
+
+
+def beyond(found: Recording) -> float | None:
+    """The next learning rate to try while the best is the lowest or the highest so far; None if it is neither."""
+    tried = [*found.learning_rates]
+    return {tried[0]: tried[0] / 2, tried[-1]: tried[-1] * 2}.get(found.lr)
 
 
 def begin(path: Path, name: str, title: str, config: ModelConfig, train_config: TrainConfig) -> Recording:
