@@ -13,7 +13,7 @@ PACKAGE = Path(moe_lite.__file__).parent
 
 # A module may import those of earlier lines, and its own line's.
 ORDER = """
-    config palette corpora picture timing course
+    config palette corpora picture timing course live
     top_k
     routing attention
     balance data
@@ -23,7 +23,7 @@ ORDER = """
     metrics hf
     checkpoint costs
     evaluate
-    train runs
+    train runs live
     plots doctor diagram ledger
     claims
     widgets
