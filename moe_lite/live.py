@@ -30,6 +30,7 @@ class LiveRun(Generic[T]):
         self._state = "ready"
         self._paused = self._stopped = False  # what was asked for
         self._turn = threading.Condition()
+        self._told = threading.Event()  # it is over, and all who listen know
         self._listeners: list[Callable[[LiveRun[T]], None]] = []
         task = weakref.ref(self), self._turn, steps, on_step
         self._thread = threading.Thread(target=_consume, args=task, daemon=True)
@@ -65,7 +66,11 @@ class LiveRun(Generic[T]):
     def stop(self) -> None:
         """End after the step that is being taken."""
         self._ask(stopped=True)
-        self._become("stopped" if self._state == "ready" else "stopping")
+        if self._thread.ident is None:
+            self._become("stopped")
+            self._told.set()
+        else:
+            self._become("stopping")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the run is over, or `timeout` seconds; whether it is over. Does not raise what a step raised."""
@@ -76,7 +81,7 @@ class LiveRun(Generic[T]):
     async def done(self) -> "LiveRun[T]":
         """Wait without blocking the kernel; raises what a step raised. An interrupt meanwhile stops the run."""
         try:
-            while not self.over:
+            while not self._told.is_set():
                 await asyncio.sleep(LOOK_EVERY)
         except BaseException:  # Jupyter's interrupt arrives as KeyboardInterrupt or as a cancelled task
             self.stop()
@@ -139,4 +144,7 @@ def _consume(ref: weakref.ref, turn: threading.Condition, steps: Iterable[T], on
         close()
     if (run := ref()) is not None:
         run.error = error
-        run._become(state)
+        try:
+            run._become(state)
+        finally:
+            run._told.set()

@@ -153,14 +153,26 @@ def train(
     return Training(model, corpora, config or TrainConfig(), device=device)
 
 
-def resume(path: str | Path, corpora: dict[str, Corpus], *, device: str | torch.device = "cpu") -> Training:
-    """Go on where `Training.save` stopped, to the same numbers. Raises CheckpointError for any other file."""
+def resume(
+    path: str | Path,
+    corpora: dict[str, Corpus],
+    *,
+    model: MoELanguageModel | None = None,
+    device: str | torch.device = "cpu",
+) -> Training:
+    """Go on where `Training.save` stopped, to the same numbers. Raises CheckpointError for any other file.
+
+    model: one of the same settings, with parts of your own, to load the weights into; the package's if None.
+    """
     header, tensors = checkpoint.load_extra(path)
     if "train" not in header:
         raise CheckpointError(f"{path}: holds a model but no training to resume (no optimizer, no step).")
     if header["domains"] != [*corpora]:
         raise CheckpointError(f"{path}: was trained on {header['domains']}, these corpora are {[*corpora]}.")
-    model = load(path)
+    if model is None:
+        model = load(path)
+    else:
+        checkpoint.restore(model, tensors, path)
     try:
         config = from_dict(TrainConfig, header["train"])
     except (TypeError, ValueError) as error:

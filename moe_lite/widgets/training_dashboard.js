@@ -1,0 +1,111 @@
+// Training dashboard. Python trains, counts and draws (moe_lite/widgets/training_dashboard*.py); this file has the controls.
+
+function render({ model, el: host }) {
+  const fixed = model.get("fixed");
+  const now = () => model.get("view");
+  const { root, tag } = openRoot(host, "Is it learning, and is every expert working?", model.get("source"));
+  root.classList.add("dash");
+  const problem = errorBox();
+  const status = el("span", { class: "dim", role: "status" });
+  const reading = readingLine(() => Math.max(1, model.get("n_experts")));
+  const asking = asker(model, root, (text) => { status.textContent = text; });
+  const ask = byPresses(model, root, asking.ask);
+
+  // ---- controls
+
+  const press = button("", () => ask({ presses: model.get("presses") + 1 }), { class: "pri" });
+  const halt = button("■ Stop", () => { halt.disabled = true; ask({ halts: model.get("halts") + 1 }); });
+  const upTo = (n) => Array.from({ length: Math.max(1, Math.min(fixed.most, n)) }, (_, i) => i + 1);
+  const experts = slider({ label: "experts E", values: fixed.experts, value: model.get("n_experts"), width: 90,
+    show: (n) => (n === 1 ? "dense" : String(n)), onmove: (n) => { follow(n); ask({ n_experts: n, top_k: topK.value }); } });
+  const topK = slider({ label: "top-k", values: upTo(model.get("n_experts")), value: model.get("top_k"), width: 90,
+    onmove: (k) => ask({ top_k: k }) });
+  const follow = (n) => topK.set(Math.min(topK.value, upTo(n).length), upTo(n));
+  const next = el("span", { class: "dim" }, "next training:");
+  const line = el("div", { class: "hair" }, el("i"));
+  const keys = el("div", { class: "keys" });
+
+  // ---- the step that is looked at
+
+  const scrub = el("input", { type: "range", min: 1, max: 1, step: 1, "aria-label": "step", "--w": "100%" });
+  const where = el("span", { class: "where" });
+  const live = button("follow", () => look(0), { class: "link" });
+  const look = (step) => ask({ at: step >= now().newest ? 0 : step });
+  scrub.addEventListener("input", () => look(Number(scrub.value)));
+  scrub.addEventListener("keydown", (event) => {
+    const far = { ArrowLeft: -10, ArrowRight: 10 }[event.key];
+    if (event.key === "End") { event.preventDefault(); look(0); }
+    if (far && event.shiftKey) { event.preventDefault(); look(Math.max(1, Number(scrub.value) + far)); }
+  });
+  const back = el("div", { class: "back", hidden: true }, scrub, where, live);
+
+  const stage = el("div", { class: "stage fig" });
+  const validation = el("p", { class: "note" });
+  root.append(
+    el("div", { class: "ctl" }, press, halt, status, el("span", { class: "sp" }), next, experts.node, topK.node),
+    line, problem.node, keys, stage, back, validation, reading.node, reading.voice);
+
+  // ---- cells of the load table: one Tab stop, arrow keys inside, Enter or a click shows the expert over all steps
+
+  let cells = [], at = "0,0";
+  const pick = (key) => ask({ picked: model.get("picked") === key ? "" : key });
+  const go = (key) => { const to = cells.find((c) => c.dataset.cell === key); if (to) { at = key; useCells(); to.focus(); } };
+  function useCells() {
+    cells = [...stage.querySelectorAll("[data-cell]")];
+    if (!cells.some((c) => c.dataset.cell === at)) at = cells[0]?.dataset.cell ?? "0,0";
+    for (const cell of cells) cell.setAttribute("tabindex", cell.dataset.cell === at ? "0" : "-1");
+  }
+  stage.addEventListener("click", (event) => {
+    const cell = event.target.closest("[data-cell]");
+    if (cell) { at = cell.dataset.cell; pick(at); }
+  });
+  stage.addEventListener("keydown", (event) => {
+    const cell = event.target.closest("[data-cell]");
+    if (!cell) return;
+    const [layer, expert] = cell.dataset.cell.split(",").map(Number);
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (move) { event.preventDefault(); go(`${layer + move[0]},${expert + move[1]}`); }
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(cell.dataset.cell); }
+  });
+
+  // ---- drawing
+
+  function paint() {
+    problem.set(model.get("error"));
+    tag.textContent = model.get("source");
+    tag.hidden = !tag.textContent;
+    tag.classList.toggle("live", now().state === "running");
+    press.textContent = now().button;
+    press.disabled = now().state === "stopping";
+    halt.hidden = !now().live;
+    halt.disabled = now().state === "stopping";
+    status.textContent = now().status;
+    next.hidden = !now().live;
+    line.firstChild.style.width = `${100 * now().progress}%`;
+    keys.replaceChildren(...now().facts.map(([value, name]) => el("div", { title: name.startsWith("dead") ? fixed.dead : null }, el("b", {}, value), el("span", {}, name))));
+    if (!asking.waiting()) {
+      experts.set(model.get("n_experts"));
+      topK.set(model.get("top_k"), upTo(model.get("n_experts")));
+    }
+    const held = document.activeElement?.dataset?.cell;
+    const figure = new DOMParser().parseFromString(model.get("figure"), "image/svg+xml").documentElement;
+    stage.replaceChildren(document.importNode(figure, true));
+    useCells();
+    if (held) go(held);
+    back.hidden = now().newest < 2;
+    scrub.max = now().newest;
+    if (document.activeElement !== scrub || model.get("at") === 0) scrub.value = now().shown;
+    where.textContent = `step ${now().shown.toLocaleString("en-US")}`;
+    live.hidden = model.get("at") === 0;
+    validation.textContent = now().validation;
+    reading.voice.setAttribute("aria-live", now().state === "running" ? "off" : "polite");
+    reading.set(now().parts);
+    redrawn(root);
+  }
+
+  const names = ["figure", "view", "error", "source", "answered", "n_experts", "top_k"];
+  const ended = whenChanged(model, names, paint);
+  paint();
+  const unwatched = followWidth(model, root, 460, 812, ask);
+  return () => { ended(); unwatched(); };
+}
