@@ -16,9 +16,10 @@ from benchmarks.memory import memory
 from benchmarks.report import Report, Row, table
 from benchmarks.start import start
 from benchmarks.training import training
+from benchmarks.watching import watching
 
-SECTIONS = ("layers", "growth", "train", "decode", "memory", "start")
-ONCE = ("memory", "start")  # for the first number of threads only
+SECTIONS = ("layers", "growth", "train", "decode", "memory", "start", "watch")
+ONCE = ("memory", "start", "watch")  # for the first number of threads only
 ROUNDS, QUICK = 15, 3
 PROCESSES = 5  # rounds of what needs a process each
 
@@ -58,6 +59,7 @@ def sections(rounds: int, threads: int, machine: Machine, device: torch.device) 
         "decode": lambda: decoding(rounds, threads, device),
         "memory": lambda: memory(processes, threads),
         "start": lambda: start(processes, threads),
+        "watch": lambda: watching(processes, threads),
     }
 
 

@@ -45,6 +45,7 @@ GOALS = (
     Goal("memory", "peak of a training step", "sparse", 1.2),
     Goal("start", "import after torch", "moe_lite and its model", 0.1, of="value"),
     Goal("start", "second load", "corpora and tokenizer", 0.5, of="value"),
+    Goal("watch", "20 training steps", "dashboard", 1.05),
 )
 
 

@@ -11,21 +11,23 @@ from moe_lite.routing import route
 from moe_lite.timing import Timing, interleaved
 
 Way = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]  # the signature of dispatch.sparse_forward
-N_TOKENS, WIDTH = 1024, 128  # D and F are equal
 
 Ratios = dict[str, dict[int, Timing]]
 Shares = dict[str, dict[int, float]]
 
 
-def compare(ways: Mapping[str, Way], settings: Mapping[int, tuple[int, int]], rounds: int = 7) -> tuple[Ratios, Shares]:
+def compare(
+    ways: Mapping[str, Way], settings: Mapping[int, tuple[int, int]], *, n_tokens: int, width: int, rounds: int = 7
+) -> tuple[Ratios, Shares]:
     """Forward and backward of each way, interleaved with the dense network, and its forward FLOPs; both as ratios.
 
     settings: {value on the axis: (n_experts, top_k)} -> {way: {value: Timing of ratios}}, {way: {value: ratio}}
+    width: of the tokens, D, and of an expert, F.
     """
     ratios: Ratios = {name: {} for name in ways}
     flops: Shares = {name: {} for name in ways}
     for value, (n_experts, k) in settings.items():
-        layer, dense = random_layer(n_experts, k)
+        layer, dense = random_layer(n_experts, k, n_tokens, width)
         works = {name: lambda way=way, layer=layer: way(*layer) for name, way in ways.items()}
         works["dense"] = lambda dense=dense: swiglu(*dense)
         measured = interleaved(
@@ -38,9 +40,7 @@ def compare(ways: Mapping[str, Way], settings: Mapping[int, tuple[int, int]], ro
     return ratios, flops
 
 
-def random_layer(
-    n_experts: int, k: int, n_tokens: int = N_TOKENS, width: int = WIDTH
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def random_layer(n_experts: int, k: int, n_tokens: int, width: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Arguments for a way to compute the layer, and for `swiglu` of the dense network; the same at every call.
 
     x (N, D), weights and expert_ids (N, K), gate_up (E, 2F, D), down (E, D, F); x, gate_up (2KF, D), down (D, KF).

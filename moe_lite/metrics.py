@@ -116,6 +116,24 @@ def budget(config: ModelConfig, context: int) -> Budget:
     return Budget(parameters, flops)
 
 
+def count(config: ModelConfig, context: int) -> tuple[int, int, int]:
+    """Total and active parameters, and forward FLOPs for one token, from the config alone."""
+    found, idle = budget(config, context), 0
+    if not config.is_dense:
+        idle = config.n_layers * (config.n_experts - config.top_k) * 3 * config.d_model * config.d_expert
+    return found.total_parameters, found.total_parameters - idle, found.total_flops
+
+
+def expert_width(d_model: int, d_dense: int, n_experts: int, top_k: int, n_shared: int) -> tuple[int, float]:
+    """The widest SwiGLU experts whose active ones cost no more FLOPs a token than a dense SwiGLU of width d_dense.
+
+    Also what the layer then costs over the dense one, its router included (a dense layer, n_experts=1, has none).
+    """
+    active = top_k + n_shared
+    d_expert, router = d_dense // active, n_experts * d_model if n_experts > 1 else 0
+    return d_expert, (3 * active * d_expert * d_model + router) / (3 * d_dense * d_model)
+
+
 def counted_flops(work: Callable[[], object]) -> int:
     """FLOPs of the matrix products in one call of `work`, as PyTorch's own counter sees them.
 

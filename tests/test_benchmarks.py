@@ -19,6 +19,7 @@ from benchmarks import (
     memory,
     start,
     training,
+    watching,
 )
 from benchmarks.apart import peak_bytes, run_apart
 from benchmarks.contenders import Shape
@@ -102,6 +103,7 @@ def every_row() -> list[Row]:
         *decoding.decoding(1, 1, CPU, SMALL),
         *memory.compared({"dense": [half], "sparse": [half]}, threads=1),
         *cases,
+        *watching.compared([(2.0, 2.1)], threads=1),
     ]
 
 

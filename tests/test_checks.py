@@ -7,6 +7,7 @@ import torch
 from answers import answer_files, exercise_of, expected_titles, function_in, name_of, stub_cells
 from lesson_source import learner_notebook
 
+import moe_lite
 from moe_lite.checks.as_code import input_code
 from moe_lite.checks.attempt import try_once
 from moe_lite.checks.exercise import GRADIENT
@@ -15,6 +16,8 @@ from moe_lite.checks.registry import exercises
 from moe_lite.config import ModelConfig
 
 IDS = ["0.1", "1.1", "1.2", "1.3", "1.4", "1.5", "3.1", "3.2", "3.3", "3.4", "3.5"]
+IDS += ["4.1", "4.2", "4.3", "4.4", "4.5", "5.1", "5.2", "5.3"]
+WITHOUT_GRADIENT = ("0.1", "1.3", "1.4", "4.2", "5.2", "5.3")  # counts and draws
 ANY = "*"  # any truthful message: every title if alone, only general ones beside named titles
 
 
@@ -24,15 +27,15 @@ def short_limit(monkeypatch):
 
 
 def compiled(text: str, name: str):
-    namespace = {"torch": torch, "ModelConfig": ModelConfig}
+    namespace = {"torch": torch, "F": torch.nn.functional, "ml": moe_lite, "ModelConfig": ModelConfig}
     exec(compile(text, name, "exec"), namespace)
     return namespace[name]
 
 
 def test_the_registry_has_the_exercises_of_all_lessons_in_order():
     assert list(exercises()) == IDS
-    assert [e.lesson for e in exercises().values()] == [0, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3]
-    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "3.5"]
+    assert [e.lesson for e in exercises().values()] == [int(id[0]) for id in IDS]
+    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "3.5", "4.5"]
 
 
 @pytest.mark.parametrize("kind, least", [("wrong_answers", 4), ("right_answers", 1)])
@@ -85,18 +88,25 @@ def test_the_stub_of_the_lesson_is_open_and_the_draft_is_not_right(id):
 LETTERS = {
     "0.1": "NKE", "1.1": "NV", "1.2": "NDF", "1.3": "VDLHKSFT", "1.4": "BV", "1.5": "BHTS",
     "3.1": "NDE", "3.2": "NEk", "3.3": "NEk", "3.4": "NkE", "3.5": "NEk",
+    "4.1": "NDKE", "4.2": "NKE", "4.3": "ADNK", "4.4": "NDKEfF", "4.5": "NDKEfF",  # A = N·K; f is two F
+    "5.1": "BTDEfFgG", "5.2": "DFEKS", "5.3": "VDLHKSFTEkG",  # g and G: the shared expert's
 }  # fmt: skip
 CONFIG = ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_expert")
+SPARSE = ("n_experts", "top_k", "n_shared_experts")
 
 
 def sizes(trial) -> list[int]:
-    """All sizes among a trial's arguments: of tensors, of a config, and whole numbers."""
+    """All sizes among a trial's arguments: of tensors and modules, of lists, of a config, and whole numbers."""
     found = []
     for argument in trial.args:
         if isinstance(argument, torch.Tensor):
             found += argument.shape
         elif isinstance(argument, ModelConfig):
-            found += [getattr(argument, name) for name in CONFIG]
+            found += [getattr(argument, name) for name in (CONFIG if argument.is_dense else CONFIG + SPARSE)]
+        elif isinstance(argument, torch.nn.Module):
+            found += [size for parameter in argument.parameters() for size in parameter.shape]
+        elif isinstance(argument, list):
+            found.append(len(argument))
         elif type(argument) is int:
             found.append(argument)
     return found
@@ -120,7 +130,7 @@ def test_cases_are_the_same_every_time_and_look_at_everything(exercise):
             assert input_code(exercise, one) == input_code(exercise, other)
     looked_at = {part for case in first for part in case.parts}
     assert looked_at >= {"form", "input", "repeat", *(o.name for o in exercise.outputs)}
-    assert GRADIENT in looked_at or exercise.id in ("0.1", "1.3", "1.4")  # counts and draws have no gradient
+    assert GRADIENT in looked_at or exercise.id in WITHOUT_GRADIENT
 
 
 @pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
@@ -161,7 +171,8 @@ ODD_NUMBERS = {
 
 @pytest.mark.parametrize(
     "exercise, odd",
-    [(e, odd) for e in exercises().values() for odd in ODD] + [(exercises()["1.3"], odd) for odd in ODD_NUMBERS],
+    [(e, odd) for e in exercises().values() for odd in ODD]
+    + [(exercises()[id], odd) for id in ("1.3", "5.2", "5.3") for odd in ODD_NUMBERS],
     ids=lambda value: getattr(value, "id", value),
 )
 def test_odd_answers_are_told_apart_without_an_error(exercise, odd):

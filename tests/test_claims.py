@@ -346,7 +346,7 @@ def test_lessons_that_are_not_written_say_so_and_are_no_links():
     assert "Lessons: 03, 09 (to come), 10 (to come)" in about
     assert "Lesson 10 will measure it; it is not written yet." in evidence
     notebooks = {link for link in shown.links if not link.startswith("https://")}
-    assert notebooks == {"00_start_here.ipynb", "03_router.ipynb"}
+    assert {"00_start_here.ipynb", "03_router.ipynb"} <= notebooks
     assert all((ROOT / "notebooks" / link).is_file() for link in notebooks)
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(moe_lite.__file__).parent
 
 # A module may import those of earlier lines, and its own line's.
 ORDER = """
-    config palette corpora picture timing course live
+    config palette corpora picture timing course
     top_k
     routing attention
     balance data
@@ -24,6 +24,8 @@ ORDER = """
     checkpoint costs
     evaluate
     train runs live
+    toy_problems
+    mixture
     plots doctor diagram ledger
     claims
     widgets

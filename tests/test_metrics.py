@@ -10,9 +10,11 @@ from moe_lite import ModelConfig
 from moe_lite.config import dense_twin
 from moe_lite.metrics import (
     budget,
+    count,
     count_parameters,
     counted_flops,
     dead_experts,
+    expert_width,
     flops_per_token,
     load_cv,
     load_entropy,
@@ -133,3 +135,17 @@ def test_budget_needs_no_model():
     assert round(twin.total_parameters / 1e9, 1) == 12.9
     router = budget(mixtral, 1).flops["router"]
     assert budget(mixtral, 1).total_flops == twin.total_flops + router
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_shared_experts": 2}, {"n_experts": 1, "top_k": 1}, {"top_k": 5}])
+def test_counts_from_the_config_are_those_of_the_model(changes):
+    model = small_model(**changes)
+    found = count_parameters(model)
+    assert count(model.config, 12) == (found.total, found.active, flops_per_token(model, 12))
+
+
+def test_expert_width_by_hand():
+    # 120 // (3 + 1) = 30; (3 · 4 · 30 + 8) / (3 · 120)
+    assert expert_width(16, 120, 8, 3, 1) == (30, pytest.approx(368 / 360))
+    assert expert_width(16, 130, 8, 4, 0)[0] == 32  # rounded down
+    assert expert_width(16, 120, 1, 1, 0) == (120, 1.0)  # dense: no router

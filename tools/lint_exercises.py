@@ -15,7 +15,7 @@ from moe_lite.checks.exercise import Exercise
 ANSWER_WORDS = 10
 HINTS = 2
 KEY = {word for word in moe_lite.__doc__.split() if re.fullmatch(r"[A-Z]", word)}  # the dimension key
-SHAPE = r"\((?:\w+(?:, ?\w+)*,?)?\)"
+SHAPE = r"\((?:[\w·]+(?:, ?[\w·]+)*,?)?\)"
 LETTERS = re.compile(
     r"\(((?:[A-Za-z]|\d+)(?:_\w+)?(?:, ?(?:[A-Za-z]|\d+)(?:_\w+)?)*,|(?:[A-Za-z]|\d+)(?:, ?(?:[A-Za-z]|\d+))+)\)"
 )

@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from moe_lite.checks.exercise import Exercise, Trial
 
@@ -12,8 +12,9 @@ LONG = 64  # rows; a longer tensor that repeats a few rows is written as these r
 
 
 def input_code(exercise: Exercise, trial: Trial) -> str:
-    """The arguments, one assignment each, and the call."""
-    lines = [assignment(name, value) for name, value in zip(exercise.parameters, trial.args, strict=True)]
+    """The arguments, one assignment each, and the call; before them the imports that modules among them need."""
+    needs = {value.code_needs: None for value in trial.args if isinstance(value, nn.Module)}
+    lines = [*needs, *(assignment(name, value) for name, value in zip(exercise.parameters, trial.args, strict=True))]
     call = f"{exercise.name}({', '.join(exercise.parameters)})"
     return "\n".join([*lines, f"[{call} for _ in range({trial.calls})]" if trial.calls > 1 else call])
 
@@ -24,6 +25,11 @@ def assignment(name: str, value: Any) -> str:
         return f"{name} = torch.Generator().manual_seed({value.initial_seed()})"
     if is_dataclass(value):
         return f"{name} = {type(value).__name__}({_changed_fields(value)})"
+    if isinstance(value, list):
+        between = ",\n" + " " * len(f"{name} = [")
+        return f"{name} = [{between.join(map(repr, value))}]"
+    if isinstance(value, nn.Module):
+        return f"{name} = {value.as_code}"  # a check that gives a module says how it made it
     if not isinstance(value, Tensor):
         return f"{name} = {value!r}"
     if period := _period(value):

@@ -1,11 +1,14 @@
 """Try a learner's function on one input: clone what goes in, read what comes out, and take the gradient."""
 
+import contextlib
+import copy
 import inspect
 import operator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from moe_lite.checks.compare import close
 from moe_lite.checks.exercise import GRADIENT, REPEAT, Attempt, Case, Exercise, Note, Output, Trial
@@ -16,18 +19,17 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     """What `fn` made of one trial. If it raised or ran out of time, `Ended` says so and the attempt is empty."""
     gradient_of = trial.gradient if GRADIENT in case.parts else ()
     reference_args = _copies(trial.args, gradient_of)
-    expected = _joined([exercise.named(exercise.reference(*reference_args)) for _ in range(trial.calls)])
-    attempt = {"trial": trial, "expected": {name: value.detach() for name, value in expected.items()}}
+    with _watching(exercise, reference_args) as watched:
+        expected = _joined([exercise.named(exercise.reference(*reference_args)) for _ in range(trial.calls)])
+    attempt = {"trial": trial, "expected": {name: value.detach() for name, value in expected.items()} | watched}
     attempt["expected_gradients"] = _gradients(exercise, expected, expected, reference_args, gradient_of)
 
     args = _copies(trial.args, gradient_of)
     ended = run_limited(lambda: _call(exercise, fn, args, expected, trial.calls, gradient_of), time_limit())
     if ended.error is None and not ended.timed_out:
         attempt.update(ended.value)
-        attempt["changed"] = tuple(
-            name for name, before, after in zip(exercise.parameters, trial.args, args, strict=True)
-            if isinstance(before, Tensor) and not _identical(before, after.detach())
-        )  # fmt: skip
+        before, after = (_tensors(exercise, given, range(len(args))) for given in (trial.args, args))
+        attempt["changed"] = tuple(name for name in before if not _identical(before[name], after[name].detach()))
         if REPEAT in case.parts and attempt.get("got"):
             ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
     if trial.random:
@@ -43,15 +45,21 @@ def _call(
     """Runs inside the time limit: the learner's function, then its gradient, for that runs the learner's code too."""
     torch.rand(1)  # a state that no plain seed gives
     answers, state = [], torch.get_rng_state()
-    for _ in range(calls):
-        got, fault = read(exercise, fn(*args))
-        if fault:
-            return {"fault": fault}
-        answers.append(got)
+    with _watching(exercise, args) as watched:
+        for _ in range(calls):
+            got, fault = read(exercise, fn(*args))
+            if fault:
+                return {"fault": fault}
+            answers.append(got)
     moved = not torch.equal(torch.get_rng_state(), state)
     got = _joined(answers)
     gradients = _gradients(exercise, got, expected, args, gradient_of)
-    return {"got": {k: v.detach().clone() for k, v in got.items()}, "gradients": gradients, "drew_globally": moved}
+    values = {name: value.detach().clone() for name, value in got.items()} | watched
+    return {"got": values, "gradients": gradients, "drew_globally": moved}
+
+
+def _watching(exercise: Exercise, args: tuple) -> contextlib.AbstractContextManager[dict[str, Tensor]]:
+    return exercise.watch.on(args) if exercise.watch else contextlib.nullcontext({})
 
 
 def _joined(answers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -83,7 +91,7 @@ def _repeat(exercise: Exercise, fn: Any, trial: Trial, expected: dict[str, Tenso
 
 
 def _copies(args: tuple, gradient_of: tuple[int, ...]) -> tuple:
-    """Tensors and generators are cloned, so that nothing the function does to them reaches the next trial."""
+    """What can be written to is copied, so that nothing the function does to it reaches the next trial."""
     copies = [_copy(a) for a in args]
     for position in gradient_of:
         copies[position].requires_grad_()
@@ -93,13 +101,27 @@ def _copies(args: tuple, gradient_of: tuple[int, ...]) -> tuple:
 def _copy(value: Any) -> Any:
     if isinstance(value, torch.Generator):
         return torch.Generator().set_state(value.get_state())
+    if isinstance(value, list | nn.Module):
+        return copy.deepcopy(value)
     return value.clone() if isinstance(value, Tensor) else value
+
+
+def _tensors(exercise: Exercise, args: tuple, positions: Iterable[int]) -> dict[str, Tensor]:
+    """The tensors among some of the arguments, by name: `x`, and `router.weight` for the parameters of a module."""
+    found = {}
+    for name, value in ((exercise.parameters[position], args[position]) for position in positions):
+        if isinstance(value, Tensor):
+            found[name] = value
+        elif isinstance(value, nn.Module):
+            found |= {f"{name}.{own}": parameter for own, parameter in value.named_parameters()}
+    return found
 
 
 def _gradients(
     exercise: Exercise, got: dict[str, Tensor], expected: dict[str, Tensor], args: tuple, gradient_of: tuple[int, ...]
 ) -> dict[str, Tensor | None]:
-    """For each argument in `gradient_of`: the gradient of a fixed weighted sum of all floating outputs, or None."""
+    """For each tensor of `gradient_of`'s arguments: the gradient of a fixed weighted sum of all floating outputs, or
+    None."""
     if not gradient_of:
         return {}
     with torch.enable_grad():
@@ -108,9 +130,11 @@ def _gradients(
             for name, value in got.items()
             if value.shape == expected[name].shape and value.requires_grad
         )
-    wanted = [args[position] for position in gradient_of]
-    found = torch.autograd.grad(total, wanted, allow_unused=True) if isinstance(total, Tensor) else [None] * len(wanted)
-    return {exercise.parameters[position]: g for position, g in zip(gradient_of, found, strict=True)}
+    wanted = _tensors(exercise, args, gradient_of)
+    found = [None] * len(wanted)
+    if isinstance(total, Tensor):
+        found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+    return dict(zip(wanted, found, strict=True))
 
 
 def _probe(value: Tensor) -> Tensor:
@@ -125,7 +149,7 @@ def _identical(before: Tensor, after: Tensor) -> bool:
 def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | None]:
     """The returned tensors by name, or a note that says why they cannot be read."""
     names = [output.name for output in exercise.outputs]
-    wanted = " and ".join(f"`{o.name}`" if o.whole else f"`{o.name}` ({o.shape})" for o in exercise.outputs)
+    wanted = " and ".join(f"`{o.name}` ({o.shape})" if o.shape else f"`{o.name}`" for o in exercise.outputs)
     if returned is None:
         return {}, Note(
             "Nothing is returned", f"Your function gave back None, expected {wanted}: is there a `return` at its end?"
@@ -144,11 +168,35 @@ def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | N
         return {}, Note("Wrong number of results", f"Your function returned {came}, expected {len(names)}: {wanted}.")
     got = {}
     for output, value in zip(exercise.outputs, values, strict=True):
-        read_one = _read_number if output.whole else _read_tensor
-        got[output.name], fault = read_one(output, value)
+        got[output.name], fault = _reader(output)(output, value)
         if fault:
             return {}, fault
     return got, None
+
+
+def _reader(output: Output) -> Callable[[Output, Any], tuple[Tensor | None, Note | None]]:
+    if output.whole:
+        return _read_number
+    if output.real:
+        return _read_float
+    return _read_thing if output.kind else _read_tensor
+
+
+def _read_thing(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    if not isinstance(value, output.kind):
+        wanted, kind = _article(output.kind.__name__), _article(type(value).__name__)
+        return None, Note(f"Not {wanted}", f"`{output.name}` should be {wanted}, got {kind}.")
+    return output.tensor_of(value), None
+
+
+def _read_float(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        kind = _article(type(value).__name__)
+        return None, Note("Not a number", f"`{output.name}` should be a plain float, got {kind}.")
+    try:
+        return torch.tensor(float(value), dtype=torch.float64), None
+    except OverflowError:
+        return None, Note("A number far too large", f"`{output.name}` does not fit into a float.")
 
 
 def _read_tensor(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:

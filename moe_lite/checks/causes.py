@@ -90,7 +90,7 @@ def _dtypes_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
 
 
 def _cast_hint(line: str) -> str:
-    if "scatter" in line or "index_put" in line:
+    if any(name in line for name in ("scatter", "index_put", "index_add")):
         return "Zeros are float32 unless you say otherwise; `weights.new_zeros(...)` takes the type of the weights."
     return "Cast before the product, not after."
 
@@ -100,7 +100,7 @@ CAUSES = [
     (RuntimeError, r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", _sizes_differ),
     (RuntimeError, r"mat1 and mat2 shapes cannot be multiplied \((\d+x\d+) and (\d+x\d+)\)", _matrices_differ),
     (RuntimeError, r"of batch2 tensor to be: \[\d+, (\d+)\] but got: \[\d+, (\d+)\]", _batches_differ),
-    (RuntimeError, r"the same dtype|expected scalar type|self.dtype to be equal", _dtypes_differ),
+    (RuntimeError, r"the same dtype|same scalar type|expected scalar type|self.dtype to be equal", _dtypes_differ),
     (RuntimeError, r"leaf Variable that requires grad", _said(
         "A change in place", "You write to the input itself while its gradient is recorded. Make a new tensor: "
         "`x = x / s`, not `x /= s`; `x.clone()` before `x[...] = `.")),
@@ -143,11 +143,19 @@ CAUSES = [
     (UnboundLocalError, r"", _said(
         "A variable is used before it has a value", "It gets its value in a branch or loop that was not run.")),
     (RecursionError, r"", _said("The function calls itself", "Is the function that you write called by its own name?")),
+    (TypeError, r"'NoneType' object is not callable", _said(
+        "None was called", "Something that may be None is called in that line, and here it is: ask with `is not None` "
+        "first.")),
     (TypeError, r"'NoneType' object", _said(
         "Something is None", "A call in that line gave nothing back: functions that end in `_` aside, did you forget "
         "a `return`, or assign the result of `list.sort()`?")),
     ((TypeError, AttributeError), r"'(?:torch\.return_types\.)(topk|sort|max|min)'|unsupported operand.*'tuple'", _said(
         "Two results in one name", "`topk`, `sort` and `max(dim=…)` return values and indices: take them apart.")),
+    (ValueError, r"zip\(\) argument", _said(
+        "Lists of different length", "`zip(…, strict=True)` wants lists of one length. Is there an entry for every "
+        "expert, also for those without tokens?")),
+    (RuntimeError, r"split_sizes to sum exactly", _said(
+        "The slices do not add up", "The sizes that `split` is given have to sum to the number of rows.")),
     (ValueError, r"too many values to unpack|not enough values to unpack", _said(
         "Unpacking does not fit", "The names on the left are not as many as the results on the right.")),
     (TypeError, r"only integer tensors of a single element|cannot be interpreted as an integer", _said(

@@ -42,11 +42,11 @@ def _named(exercise: Exercise, failing: list[Tried], passing: list[Tried]) -> tu
     for mistake in _mistakes(exercise):
         try:
             hits = [tried for tried in failing if mistake.recognise(tried.attempt)]
-            fits = all(mistake.fits(tried.attempt) for tried in passing)
+            better = len(hits) > len(most) and _explains(hits, failing)
+            if better and all(mistake.fits(tried.attempt) for tried in passing):
+                best, most = mistake, hits
         except Exception:  # an answer so odd that the recogniser cannot read it: then it is another mistake
             continue
-        if fits and len(hits) > len(most) and _explains(hits, failing):
-            best, most = mistake, hits
     return (best.recognise(most[0].attempt), most[0]) if best else None
 
 
@@ -106,7 +106,8 @@ def _drawn(exercise: Exercise, note: Note, shown: Tried) -> tuple[str, Tensor, T
         name, label = exercise.draws.name, f"{exercise.draws.name} ({exercise.draws.shape})"
         expected, got, within = attempt.expected[name], attempt.got[name], attempt.within[name]
         return (label, expected, got, {"within": within}) if _comparable(got, expected, within) else None
-    for output in sorted(exercise.outputs, key=lambda o: o.name not in parts):  # what the case looks at comes first
+    compared = (*exercise.outputs, *(exercise.watch.outputs if exercise.watch else ()))
+    for output in sorted(compared, key=lambda o: o.name not in parts):  # what the case looks at comes first
         expected, got = attempt.expected[output.name], attempt.got.get(output.name)
         if got is not None and _comparable(got, expected):
             n_experts = attempt.args[0].shape[-1] if output.expert_values else 0

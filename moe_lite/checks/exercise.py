@@ -1,6 +1,7 @@
 """What an exercise is: its text, the inputs it is tried on, the right answer, and the mistakes it knows by name."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +16,14 @@ FORM, INPUT, REPEAT, GRADIENT, QUIET = "form", "input", "repeat", "gradient", "q
 
 @dataclass(frozen=True)
 class Output:
-    """One thing that the learner's function returns: a tensor, or a whole number."""
+    """One thing that the learner's function returns: a tensor, a number, or what `tensor_of` makes a tensor of."""
 
     name: str
     shape: str = ""  # in the letters of the dimension key: "N, k"; empty for a scalar
     whole: bool = False  # a Python int, kept here as an int64 tensor ()
+    real: bool = False  # a Python float, kept here as a float64 tensor ()
+    kind: type | None = None  # neither a tensor nor a number, but one of these
+    tensor_of: Callable[[Any], Tensor] | None = None  # what is compared of such a thing
     strict_dtype: bool = True  # False: any floating type will do
     expert_columns: bool = False  # drawn with one column an expert
     expert_values: bool = False  # its values are expert numbers, of as many experts as the first argument has columns
@@ -127,6 +131,17 @@ class Draws:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """What is measured while the function runs, and compared like an output: what it asked of its arguments, and how.
+
+    `on(args)` is entered before the call; the dict that it gives is filled when it is left.
+    """
+
+    outputs: tuple[Output, ...]
+    on: Callable[[tuple], AbstractContextManager[dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
 class Exercise:
     """A graded exercise. `reference` and mistakes get the arguments of a trial, never the learner's copies."""
 
@@ -144,6 +159,7 @@ class Exercise:
     stretch: bool = False
     picture: tuple[str, Picture] | None = None  # label; what to draw in place of the outputs
     draws: Draws | None = None
+    watch: Watch | None = None
 
     @property
     def lesson(self) -> int:
@@ -156,5 +172,11 @@ class Exercise:
     def named(self, answer: Any) -> dict[str, Tensor]:
         """The reference's answer, by the names of the outputs."""
         values = answer if isinstance(answer, tuple) else (answer,)
-        tensors = [value if isinstance(value, Tensor) else torch.tensor(value) for value in values]
-        return dict(zip((output.name for output in self.outputs), tensors, strict=True))
+        return {output.name: _as_tensor(output, value) for output, value in zip(self.outputs, values, strict=True)}
+
+
+def _as_tensor(output: Output, value: Any) -> Tensor:
+    if output.tensor_of:
+        return output.tensor_of(value)
+    dtype = torch.float64 if output.real else None
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype)

@@ -111,14 +111,18 @@ def drew_globally(exercise: Exercise, attempt: Attempt) -> Note | None:
 
 
 def wrong_gradient(attempt: Attempt) -> Note | None:
-    for name, expected in attempt.expected_gradients.items():
-        got = attempt.gradients.get(name)
-        if got is None:
-            sentence = (
-                f"The values are right, but no gradient flows back to `{name}`: nothing before your function could "
-                f"learn. `detach`, `no_grad`, `.data`, `item`, `tolist` and `torch.tensor(...)` cut it."
-            )
-            return Note(f"No gradient reaches `{name}`", sentence)
+    """A tensor that no gradient reaches comes before one whose gradient is another."""
+    found = attempt.expected_gradients
+    for name in (name for name in found if attempt.gradients.get(name) is None):
+        learner = "what it belongs to" if "." in name else "nothing before your function"
+        verb = "could not learn" if "." in name else "could learn"
+        sentence = (
+            f"The values are right, but no gradient flows back to `{name}`: {learner} {verb}. `detach`, `no_grad`, "
+            "`.data`, `item`, `tolist` and `torch.tensor(...)` cut it."
+        )
+        return Note(f"No gradient reaches `{name}`", sentence)
+    for name, expected in found.items():
+        got = attempt.gradients[name]
         if not close(got, expected):
             index = first_difference(got, expected)
             sentence = (

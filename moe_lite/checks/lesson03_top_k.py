@@ -15,6 +15,7 @@ from moe_lite.checks.mistakes import (
     runs_backwards,
     runs_by_number,
     same_experts,
+    same_for_all,
     seen,
     spread,
     tie_sentence,
@@ -164,6 +165,8 @@ MISTAKES = (
     seen("Places, not experts", ids_are_places, lambda a:
          f"`expert_ids` counts 0 to {a.args[1] - 1} for every token: places in the sorted row. The numbers of the "
          "experts are the indices that sorting the scores gives."),
+    seen("Every token gets the same experts", same_for_all, lambda a:
+         f"All tokens list {a.got['expert_ids'][0].tolist()}, whatever their scores. Each token keeps its own best."),
     seen("Weights and experts do not belong together", _pairs_broken, lambda a:
          "The right experts and the right weights, but not side by side: both need the same order, best first."),
     seen("The order is by expert number", runs_by_number, lambda a:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moe_lite.checks.compare import listed
+from moe_lite.checks.compare import close, listed
 from moe_lite.checks.exercise import Attempt, Mistake, Note
 
 
@@ -38,6 +38,24 @@ def seen(
         return Note(title, sentence if isinstance(sentence, str) else sentence(attempt), show=show)
 
     return Mistake(recognise, fits)
+
+
+def one_of(
+    output: str, title: str, rule: Callable[..., Tensor], sentence: Callable[[Attempt], str] | str,
+    other_shape: bool = False,
+) -> Mistake:  # fmt: skip
+    """A mistake recognised by the numbers of one output, whatever the others are: `rule` gives the same for it.
+
+    other_shape: what the rule gives may have another shape than the right answer.
+    """
+
+    def fits(attempt: Attempt) -> bool:
+        got = attempt.got.get(output)
+        if got is None or not other_shape and got.shape != attempt.expected[output].shape:
+            return False
+        return close(got, rule(*attempt.args), attempt.within.get(output))
+
+    return seen(title, lambda a: not a.right(output) and fits(a), sentence, fits, show=output)
 
 
 def row_sums(attempt: Attempt, name: str) -> str:
@@ -119,6 +137,14 @@ def ids_are_places(attempt: Attempt) -> bool:
     """expert_ids that only count 0, 1, …, k−1 in every row."""
     got = attempt.got["expert_ids"]
     return ids_wrong(attempt) and got.shape[1] > 1 and bool((got == torch.arange(got.shape[1])).all())
+
+
+def same_for_all(attempt: Attempt) -> bool:
+    """One row of experts for every token, whatever its scores."""
+    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
+    if got.shape != expected.shape or not len(got):
+        return False
+    return bool((got == got[:1]).all()) and not bool((expected == expected[:1]).all())
 
 
 def spread(attempt: Attempt, outputs: dict[str, Tensor]) -> Tensor | None:

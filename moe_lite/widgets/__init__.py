@@ -1,8 +1,21 @@
 """Interactive figures for the lessons. Each shows one question's answer and ends with a sentence that states it."""
 
 from moe_lite.widgets.budget_explorer import BudgetExplorer
+from moe_lite.widgets.dispatch_view import DispatchView
+from moe_lite.widgets.generation_viewer import GenerationViewer
 from moe_lite.widgets.next_tokens import NextTokens
 from moe_lite.widgets.router_stepper import RouterStepper
 from moe_lite.widgets.token_viewer import TokenViewer
+from moe_lite.widgets.training_dashboard import TrainingDashboard
+from moe_lite.widgets.training_dashboard_data import Curve
 
-__all__ = ["BudgetExplorer", "NextTokens", "RouterStepper", "TokenViewer"]
+__all__ = [
+    "BudgetExplorer",
+    "Curve",
+    "DispatchView",
+    "GenerationViewer",
+    "NextTokens",
+    "RouterStepper",
+    "TokenViewer",
+    "TrainingDashboard",
+]

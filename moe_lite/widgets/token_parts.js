@@ -1,5 +1,10 @@
 // The parts of the token viewer: the controls above, the text at the left, the rail of experts at the right.
 
+const NONE = 255; // no expert
+const count = (n) => n.toLocaleString("en-US");
+const plainToken = ([text]) => text.replaceAll("\n", "");
+const named = (experts, one = "expert ", many = "experts ") => [experts.length === 1 ? one : many, ...listed(experts.map((expert) => ({ expert })))];
+
 // Sample buttons, text box, sliders. follow(routed) brings them to what the model says, unless they are ahead of it.
 function viewerControls(model, put, { ask, waiting }) {
   const fixed = model.get("fixed");
@@ -31,7 +36,7 @@ function viewerControls(model, put, { ask, waiting }) {
   const loss = el("span", { class: "loss" });
   experts.node.hidden = fixed.counts.length < 2;
 
-  const follow = (routed) => {
+  const follow = (routed, lossText) => {
     const some = Boolean(routed.choice), domains = model.get("domains");
     samples.forEach((node, i) => node.setAttribute("aria-pressed", String(domains.includes(fixed.samples[i]))));
     if (model.get("text") !== shown && typing === null && !waiting()) {
@@ -44,7 +49,7 @@ function viewerControls(model, put, { ask, waiting }) {
     choice.set(model.get("choice"));
     choice.buttons.forEach((node, c) => { node.disabled = c >= routed.k; node.hidden = c > 1 && c >= routed.k; });
     weight.set(model.get("by_weight"));
-    loss.textContent = routed.loss;
+    loss.textContent = lossText;
     if (waiting()) return;
     if (fixed.counts.includes(model.get("n_experts"))) experts.set(model.get("n_experts"));
     topK.set(Math.min(model.get("top_k"), model.get("n_experts")), range(model.get("n_experts")));
@@ -55,33 +60,48 @@ function viewerControls(model, put, { ask, waiting }) {
   return { nodes: [first, el("div", { class: "type" }, box), third, second], follow };
 }
 
-// The text: one span a token. build(page) makes them, paint(…) colours them, mark(i, pinned) frames one.
-function tokenText(model, put, onPointed) {
-  const node = el("div", { role: "listbox", "aria-label": "Tokens. Arrow keys move, Enter pins, digits change the layer.", "aria-orientation": "horizontal" });
+// The text: one span a token. build(page) makes them, extend(first, tokens) replaces those from `first` on,
+// paint(…) colours them, mark(i, pinned) frames one.
+function tokenText(model, put, onPointed, side = "") {
+  const node = el("div", { role: "listbox", "aria-label": `Tokens${side && `, ${side}`}. Arrow keys move, Enter pins, digits change the layer.`, "aria-orientation": "horizontal" });
   const tabs = roving();
   let spans = [], numerals = [], looks = [], marked = null;
 
+  function make([text, gap, blank, partOf], i) {
+    const lines = text.split("\n"), ends = text.endsWith("\n");
+    if (ends) lines.pop();
+    const face = lines.flatMap((line, l) => (l ? [el("br"), line] : [line]));
+    return el("span", { "data-i": i, role: "option", "aria-selected": "false", title: partOf && `a part of ${partOf}` || null,
+      "data-base": `tk${gap ? " gap" : ""}${lines.length > 1 ? " brk" : ""}` },
+    ...(blank ? [el("em", {}, ...face)] : face), el("b"));
+  }
+  const after = ([text]) => (text.endsWith("\n") ? el("br") : el("wbr"));
   function build(page) {
     const { tokens = [], sections = [] } = page;
-    spans = tokens.map(([text, gap, blank, partOf], i) => {
-      const lines = text.split("\n"), ends = text.endsWith("\n");
-      if (ends) lines.pop();
-      const face = lines.flatMap((line, l) => (l ? [el("br"), line] : [line]));
-      return el("span", { "data-i": i, role: "option", "aria-selected": "false", title: partOf && `a part of ${partOf}` || null,
-        "data-base": `tk${gap ? " gap" : ""}${lines.length > 1 ? " brk" : ""}` },
-      ...(blank ? [el("em", {}, ...face)] : face), el("b"));
-    });
-    numerals = spans.map((span) => span.lastChild);
-    looks = spans.map(() => "");
+    spans = tokens.map(make);
     marked = null;
     node.replaceChildren(...sections.map(([name, start, stop]) => {
       const line = el("div", { class: "tx" });
-      for (let i = start; i < stop; i++) line.append(spans[i], tokens[i][0].endsWith("\n") ? el("br") : el("wbr"));
+      for (let i = start; i < stop; i++) line.append(spans[i], after(tokens[i]));
       return el("div", { class: "dom" }, el("span", {}, name), line);
     }));
-    node.classList.toggle("many", spans.length > 150);
     node.classList.toggle("plain", !sections.some(([name]) => name));
+    settle(0);
+  }
+  function settle(kept) { // spans from `kept` on are new, and not yet painted
+    numerals = spans.map((span) => span.lastChild);
+    looks = spans.map((_, i) => (i < kept ? looks[i] : ""));
+    node.classList.toggle("many", spans.length > 150);
     tabs.use(spans);
+  }
+
+  function extend(first, tokens) {
+    const line = node.querySelector(".tx");
+    for (const span of spans.slice(first)) { span.nextSibling.remove(); span.remove(); }
+    if (marked && spans.indexOf(marked.span) >= first) marked = null;
+    spans = [...spans.slice(0, first), ...tokens.map((token, j) => make(token, first + j))];
+    tokens.forEach((token, j) => line.append(spans[first + j], after(token)));
+    settle(first);
   }
 
   function paint(data, { layer, choice }, picked, byWeight) {
@@ -143,7 +163,7 @@ function tokenText(model, put, onPointed) {
     else return;
     event.preventDefault();
   });
-  return { node, build, paint, mark };
+  return { node, build, extend, paint, mark };
 }
 
 // The rail: one row an expert is legend, filter, load chart and score panel at once.

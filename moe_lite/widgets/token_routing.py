@@ -78,6 +78,16 @@ def route_tokens(
     )
 
 
+def route_moved(
+    model: MoELanguageModel, text: TokenText, *, muted: Sequence[int] = (), **options: int
+) -> tuple[TokenRouting, np.ndarray]:
+    """`route_tokens`, and (L, N, K) bool: which tokens have another expert because `muted` are."""
+    routing = route_tokens(model, text, muted=muted, **options)
+    if not muted:
+        return routing, np.zeros(routing.experts.shape, dtype=bool)
+    return routing, routing.experts != route_tokens(model, text, **options).experts
+
+
 def assignment_table(routing: Routing) -> tuple[np.ndarray, np.ndarray]:
     """experts (N, K) int16 and weights (N, K) float32, largest weight first, among equals the lower number."""
     tokens, experts = routing.token_ids.cpu().numpy(), routing.expert_ids.cpu().numpy()  # (A,), (A,)

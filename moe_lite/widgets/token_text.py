@@ -46,11 +46,15 @@ def token_text(sections: tuple[tuple[str, str], ...]) -> TokenText:
     for name, text in sections:
         piece_ids = data.encode(text)
         spans.append((name, len(ids), len(ids) + len(piece_ids)))
-        owners = _split_characters(data.token_bytes(piece_ids))
-        for piece, owner in zip(data.token_pieces(piece_ids), owners, strict=True):
-            faces.append(face(piece, owner))
+        faces.extend(faces_of(piece_ids))
         ids.extend(piece_ids)
     return TokenText(tuple(ids), tuple(faces), tuple(span for span in spans if span[1] < span[2]))
+
+
+def faces_of(ids: Sequence[int]) -> list[Face]:
+    """The faces of token ids. Ids that a model drew may hold bytes that are no whole character: these stay bytes."""
+    owners = _split_characters(data.token_bytes(ids))
+    return [face(piece, owner) for piece, owner in zip(data.token_pieces(ids), owners, strict=True)]
 
 
 def face(piece: str, part_of: str = "") -> Face:
@@ -87,8 +91,8 @@ def _split_characters(pieces: Sequence[bytes]) -> list[str]:
         position += len(piece)
         ends.append(position)
     position = token = 0
-    for character in b"".join(pieces).decode():
-        stop = position + len(character.encode())
+    for character in b"".join(pieces).decode(errors="surrogateescape"):  # a byte that is no character stands alone
+        stop = position + len(character.encode(errors="surrogateescape"))
         while ends[token] <= position:
             token += 1
         last = token

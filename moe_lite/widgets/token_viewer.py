@@ -2,28 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from traitlets import Bool, Dict, Int, List, Unicode, validate
 
 from moe_lite import data
 from moe_lite.transformer import MoELanguageModel
 from moe_lite.widgets.base import FROM_PAGE, MoEWidget, script, style
-from moe_lite.widgets.token_data import MOST_EXPERTS, loss_text, page_data, routed_data
-from moe_lite.widgets.token_routing import TokenRouting, route_tokens
+from moe_lite.widgets.token_data import loss_text, page_data, routed_data
+from moe_lite.widgets.token_models import AFTER, BEFORE, BOTH, SHOWN, Names, check_before, checked_models
+from moe_lite.widgets.token_pair import failures_of, pair_data, pair_reading, sides_html
+from moe_lite.widgets.token_routing import TokenRouting, route_moved
 from moe_lite.widgets.token_text import PAGE, TokenText, token_text
-from moe_lite.widgets.token_twin import token_view_html
-from moe_lite.widgets.token_words import (
-    EMPTY,
-    ORDINALS,
-    SENTENCES,
-    UNROUTED,
-    Parts,
-    layer_sentence,
-    picked_sentence,
-    plain,
-    rich,
-    token_sentence,
-)
+from moe_lite.widgets.token_words import EMPTY, ORDINALS, SENTENCES, UNROUTED, Parts, plain, reading_of, rich
 
 
 class TokenViewer(MoEWidget):
@@ -35,7 +24,10 @@ class TokenViewer(MoEWidget):
     records  {n_experts: pretrained_record(n_experts)}: shows the measured validation loss beside top-k
     layer    the sparse layer shown, counted from 1
     top_k    experts a token, the model's own number if None
-    source   the badge beside the question, e.g. "recorded · step 400"; taken from the records if None
+    source   the badge beside the question, e.g. "your model · step 400"; taken from the records if None
+    before   the model at an earlier step: a control shows the text before, after, or both. `models` is then one
+             model, with as many layers and experts. Expert 5 of a model trained apart is not the same expert 5
+    names    what the model before and the one after are called, e.g. ("step 0", "step 400")
 
     Layer, choice, opacity, filter and pointing work in the page; text, expert count, top-k, muting and paging run the
     model. Muting an expert routes again with a model whose layers cannot choose it (`without_experts`); a bar marks
@@ -45,7 +37,8 @@ class TokenViewer(MoEWidget):
     """
 
     question = "Which expert takes each token?"
-    inputs = ("text", "domains", "n_experts", "top_k", "muted", "first", "layer", "choice", "pinned", "picked")
+    inputs = ("text", "domains", "n_experts", "top_k", "muted", "first", "layer", "choice", "pinned", "picked",
+              "shown")  # fmt: skip
     _esm = script("token_parts", "token_viewer")
     _css = style("token_viewer")
 
@@ -60,8 +53,10 @@ class TokenViewer(MoEWidget):
     pinned = Int(-1, help="The token of the page whose scores stay, −1 for none.").tag(**FROM_PAGE)
     picked = List(Int(), help="Experts whose tokens keep their tint; empty for all.").tag(**FROM_PAGE)
     by_weight = Bool(False, help="Weight as opacity.").tag(**FROM_PAGE)
+    shown = Unicode(AFTER, help="Which model's routing is seen: before, after, or both.").tag(**FROM_PAGE)
     page = Dict(help="Tokens and sections of the page.").tag(sync=True)
     routed = Dict(help="Routing of the page, all layers, as bytes.").tag(sync=True)
+    routed_before = Dict(help="The same of the model before; empty if there is none.").tag(sync=True)
     note = Unicode(help="What was corrected, in one sentence.").tag(sync=True)
     fixed = Dict(help="What does not change: expert counts, samples, sentences.").tag(sync=True)
 
@@ -80,10 +75,16 @@ class TokenViewer(MoEWidget):
         layer: int = 1,
         top_k: int | None = None,
         source: str | None = None,
+        before: MoELanguageModel | None = None,
+        names: Sequence[str] = (BEFORE, AFTER),
     ):
-        self.models = _checked_models(models)
+        self.models = checked_models(models)
+        check_before(before, self.models)
+        self.before = before
+        self.names = None if before is None else Names.of(names, source)
         self.records = dict(records or {})
         self.routing: TokenRouting | None = None  # what is shown; None while there is no token
+        self.routing_before: TokenRouting | None = None  # of the model before, if there is one
         self.shown_text: TokenText = token_text(())
         self._routed_key: tuple | None = None  # what that routing was computed from
         self._followed: tuple[str, ...] = ()
@@ -100,8 +101,9 @@ class TokenViewer(MoEWidget):
             n_experts=n_experts,
             top_k=self.models[n_experts].config.top_k if top_k is None else top_k,
             layer=layer,
+            shown=AFTER if before is None else BOTH,
             fixed={"counts": list(self.models), "samples": list(self.samples), "say": SENTENCES, "empty": EMPTY,
-                   "ordinals": ORDINALS},
+                   "ordinals": ORDINALS, "names": self.names.said() if self.names else {}},
         )  # fmt: skip
 
     def compute(self) -> None:
@@ -110,7 +112,7 @@ class TokenViewer(MoEWidget):
         changed = self._route_key() != self._routed_key
         if changed:
             self.note = self._correct()
-        self._correct_layer()
+        self._correct_view()
         try:
             if changed:
                 self._route()
@@ -119,6 +121,7 @@ class TokenViewer(MoEWidget):
             _, n, k, _ = self.routing.shape if self.routing else (0, 0, 1, 0)
             self.choice = min(max(0, self.choice), min(k, len(ORDINALS)) - 1)
             self.pinned = self.pinned if 0 <= self.pinned < n else -1
+            self.source = self.names.badge(self.shown) if self.names else self.source
             self.reading = plain(self.reading_parts())
 
     def refresh(self) -> None:
@@ -168,13 +171,17 @@ class TokenViewer(MoEWidget):
             notes.append(f"top-k was {wanted}; with {reason} it is {self.top_k}.")
         return " ".join(notes)
 
-    def _correct_layer(self) -> None:
+    def _correct_view(self) -> None:
         n_layers = self.models[self.n_experts].config.n_layers
         nearest = min(max(1, self.layer), n_layers)
         if nearest != self.layer:
             what = f"This model has no layer {self.layer}."
             self.error = {"what": what, "instead": f"It has layers 1 to {n_layers}. Showing {nearest}."}
             self.layer = nearest
+        if self.shown not in (possible := SHOWN if self.names else (AFTER,)):
+            what = f"shown is {self.shown!r}, expected {', '.join(possible)}."
+            self.error = {"what": what, "instead": f"Showing {possible[-1]}."}
+            self.shown = possible[-1]
 
     # ---- figure ------------------------------------------------------------------------------------------------------
 
@@ -186,60 +193,50 @@ class TokenViewer(MoEWidget):
             self.first, self.pinned = 0, -1
         self.first = min(max(0, self.first), max(0, len(text.ids) - 1)) // PAGE * PAGE
         if not text.ids:
-            self.routing, self.shown_text, self.page, self.routed = None, text, {}, {}
+            self.routing, self.shown_text, self.page, self.routed, self.routed_before = None, text, {}, {}, {}
             return
-        options = {"top_k": self.top_k, "first": self.first}
-        routing = route_tokens(model, text, muted=self.muted, **options)
-        moved = np.zeros(routing.experts.shape, dtype=bool)  # (L, N, K)
-        if self.muted:
-            moved = routing.experts != route_tokens(model, text, **options).experts
+        options = {"top_k": self.top_k, "first": self.first, "muted": self.muted}
+        before, moved_before = None, None
+        if self.names:
+            with failures_of(BEFORE, self.names):
+                before, moved_before = route_moved(self.before, text, **options)
+        with failures_of(AFTER, self.names):
+            routing, moved = route_moved(model, text, **options)
         if self.routing and routing.first != self.routing.first:
             self.pinned = -1
-        self.routing, self.shown_text = routing, text
+        self.routing, self.routing_before, self.shown_text = routing, before, text
         record = self.records.get(self.n_experts, {})
         recorded = f"recorded · step {record['step']:,}" if "step" in record else ""
         self.source = recorded if self._source is None else self._source
         self.page = page_data(text, routing, model.config.context_length)
-        self.routed = routed_data(routing, moved, self.muted) | {
-            "top_k": self.top_k,
-            "muted": self.muted,
-            "loss": loss_text(record.get("val_loss_by_top_k", {}), self.top_k, model.config.top_k),
-        }
+        sent = {"top_k": self.top_k, "muted": self.muted}
+        loss = loss_text(record.get("val_loss_by_top_k", {}), self.top_k, model.config.top_k)
+        self.routed = routed_data(routing, moved, self.muted) | sent | {"loss": loss}
+        if self.names:
+            pair = pair_data((before, routing), (moved_before, moved), self.muted)
+            self.routed |= pair
+            self.routed_before = (
+                routed_data(before, moved_before, self.muted) | sent | {"full": pair["full"], "loss": ""}
+            )
 
     def reading_parts(self) -> Parts:
         """The reading line: about the pinned token, else the picked experts, else the layer; then what muting moved."""
         if self.routing is None:
             return [UNROUTED if self.text else EMPTY]
-        layer, choice = self.layer - 1, self.choice
-        faces = self.shown_text.faces[self.routing.first :]
-        if self.pinned >= 0:
-            parts = token_sentence(self.routing, faces, layer, self.pinned)
-        elif self.picked:
-            parts = picked_sentence(self.routing, self.shown_text.sections, layer, choice, self.picked)
-        else:
-            parts = layer_sentence(self.routing, layer)
-        return parts + self.routed["moves"][layer][choice]
+        at = (self.layer - 1, self.choice, self.pinned, self.picked)
+        if self.shown == BOTH:
+            return pair_reading((self.routing_before, self.routing), self.routed, self.shown_text, *at)
+        early = self.shown == BEFORE
+        seen, sent = (self.routing_before, self.routed_before) if early else (self.routing, self.routed)
+        closing = [self.names.closing(self.shown)] if self.names else []
+        return reading_of(seen, self.shown_text, *at) + sent["moves"][self.layer - 1][self.choice] + closing
 
     def twin(self) -> str:
-        problem, figure = self.error_html(), ""
-        if self.routing is not None:
-            figure = token_view_html(self.routing, self.shown_text, self.layer - 1, self.choice)
-        return problem + figure
+        if self.routing is None:
+            return self.error_html()
+        routings = {AFTER: self.routing} | ({BEFORE: self.routing_before} if self.names else {})
+        seen = {side: routings[side] for side in (SHOWN[:2] if self.shown == BOTH else [self.shown])}
+        return self.error_html() + sides_html(seen, self.names, self.shown_text, self.layer - 1, self.choice)
 
     def reading_html(self) -> str:
         return rich(self.reading_parts(), self.routing.shape[-1] if self.routing else self.n_experts)
-
-
-def _checked_models(models: MoELanguageModel | Mapping[int, MoELanguageModel]) -> dict[int, MoELanguageModel]:
-    """{n_experts: model}, fewest experts first."""
-    if not isinstance(models, Mapping):
-        models = {models.config.n_experts: models}
-    for n_experts, model in models.items():
-        if model.config.n_experts != n_experts:
-            raise ValueError(f"models[{n_experts}] has {model.config.n_experts} experts; the key is the expert count.")
-        if not 2 <= n_experts <= MOST_EXPERTS:
-            raise ValueError(f"A model with {n_experts} experts: the viewer needs 2 to {MOST_EXPERTS} and a router.")
-    layers = {model.config.n_layers for model in models.values()}
-    if len(layers) != 1:
-        raise ValueError(f"models have {sorted(layers)} layers; expected at least one model, all with equally many.")
-    return dict(sorted(models.items()))

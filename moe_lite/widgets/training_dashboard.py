@@ -24,7 +24,7 @@ from moe_lite.widgets.training_dashboard_svg import TWIN, WIDEST, Drawing
 from moe_lite.widgets.training_dashboard_words import DEAD_MEANS, trial_name, view_of
 
 Build = Callable[[int, int], MoELanguageModel]
-EVERY = 0.25  # seconds between two drawings while training
+EVERY = 0.4  # seconds between two drawings while training
 SAVE_EVERY = 30.0  # seconds between two checkpoints
 PATIENCE = 20.0  # seconds to wait for a step to end before another training begins
 

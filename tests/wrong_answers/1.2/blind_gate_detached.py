@@ -1,4 +1,4 @@
-# expects: The gradient for `x` differs | *
+# expects: No gradient reaches `w_gate`
 import torch.nn.functional as F
 
 

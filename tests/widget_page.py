@@ -1,0 +1,69 @@
+"""A widget's script on a bare page, with a model object in the kernel's place: what it draws from which state."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, sync_playwright
+
+PAGE = """<!doctype html><meta charset="utf-8"><body><script type="module">
+const listeners = {};
+const revive = (_, value) => value?.$bytes === undefined ? value
+  : new DataView(Uint8Array.from(atob(value.$bytes), (c) => c.charCodeAt(0)).buffer);
+const state = JSON.parse(STATE, revive);
+const texts = Object.entries(JSON.parse(STATE)).map(([name, value]) => [name, JSON.stringify(value)]);
+const sent = Object.fromEntries(texts);
+const model = {
+  saved: [],
+  get: (name) => state[name], save_changes() {}, off() {},
+  on: (events, call) => events.split(" ").forEach((event) => (listeners[event] ??= []).push(call)),
+  set: (name, value) => {
+    state[name] = value;
+    sent[name] = JSON.stringify(value);
+    model.saved.push([name, value]);
+    model.changed(name);
+  },
+  changed: (name) => (listeners[`change:${name}`] ?? []).forEach((call) => call()),
+  receive: (text) => { // only what is new, as from a kernel
+    const news = Object.entries(JSON.parse(text)).filter(([name, value]) => sent[name] !== JSON.stringify(value));
+    for (const [name, value] of news) sent[name] = JSON.stringify(value);
+    for (const [name] of news) state[name] = JSON.parse(sent[name], revive);
+    news.forEach(([name]) => model.changed(name));
+  },
+};
+window.model = model;
+const widget = await import(URL.createObjectURL(new Blob([SCRIPT], { type: "text/javascript" })));
+widget.default.render({ model, el: document.body });
+</script>"""
+RECEIVE = """async (text) => { window.model.receive(text); await new Promise((done) => setTimeout(done, 0)); }"""
+
+
+@contextmanager
+def script_page(widget, chromium: str, width: int = 900) -> Iterator[Page]:
+    """The widget's script and style, drawn from its present state."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.set_content(PAGE.replace("STATE", as_literal(sent(widget))).replace("SCRIPT", as_literal(widget._esm)))
+        page.add_style_tag(content=widget._css)
+        page.wait_for_selector(".mx[data-version]:not([data-version='0'])")
+        yield page
+        browser.close()
+
+
+def send(page: Page, widget) -> None:
+    """What is new in the widget's state, as one message."""
+    page.evaluate(RECEIVE, sent(widget))
+
+
+def sent(widget) -> str:
+    """All that travels to the page, as JSON; bytes as {"$bytes": base64}."""
+    state = {name: getattr(widget, name) for name in widget.keys if name.islower() and not name.startswith("_")}
+    state = {name: value for name, value in state.items() if isinstance(value, (str, int, float, list, dict))}
+    return json.dumps(state, default=lambda value: {"$bytes": base64.b64encode(value).decode()})
+
+
+def as_literal(value: str) -> str:
+    """A JavaScript string that may stand inside a script element."""
+    return json.dumps(value).replace("<", "\\u003c")

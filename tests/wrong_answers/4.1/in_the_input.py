@@ -1,0 +1,12 @@
+# expects: Your function changed its input
+import torch
+
+
+def moe_loop(x, weights, expert_ids, experts):
+    y = torch.zeros_like(x)
+    for e, expert in enumerate(experts):
+        token, choice = (expert_ids == e).nonzero(as_tuple=True)
+        y = y.index_add(0, token, expert(x[token]) * weights[token, choice, None])
+    with torch.no_grad():
+        x.copy_(y)
+    return y

@@ -1,0 +1,11 @@
+# expects: No gradient reaches `x`
+import torch
+
+
+def moe_loop(x, weights, expert_ids, experts):
+    with torch.no_grad():
+        y = torch.zeros_like(x)
+        for e, expert in enumerate(experts):
+            token, choice = (expert_ids == e).nonzero(as_tuple=True)
+            y = y.index_add(0, token, expert(x[token]) * weights[token, choice, None])
+        return y

@@ -1,0 +1,10 @@
+# expects: The second expert overwrites the first
+import torch
+
+
+def moe_loop(x, weights, expert_ids, experts):
+    y = torch.zeros_like(x)
+    for e, expert in enumerate(experts):
+        token, choice = (expert_ids == e).nonzero(as_tuple=True)
+        y[token] = expert(x[token]) * weights[token, choice, None]
+    return y

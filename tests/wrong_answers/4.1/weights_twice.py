@@ -1,0 +1,10 @@
+# expects: The weights are applied twice
+import torch
+
+
+def moe_loop(x, weights, expert_ids, experts):
+    y = torch.zeros_like(x)
+    for e, expert in enumerate(experts):
+        token, choice = (expert_ids == e).nonzero(as_tuple=True)
+        y = y.index_add(0, token, expert(x[token]) * weights[token, choice, None] ** 2)
+    return y

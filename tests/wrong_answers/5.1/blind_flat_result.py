@@ -1,0 +1,11 @@
+# expects: The answer stays flat | *
+# returns (N, D)
+
+
+def moe_layer(x, router, experts, shared):
+    routing = router(x)
+    flat = x.flatten(0, 1)
+    y = experts(flat, routing)
+    if shared is not None:
+        y = y + shared(flat)
+    return y, routing
