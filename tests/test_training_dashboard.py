@@ -18,8 +18,8 @@ from moe_lite import MoELanguageModel, TrainConfig
 from moe_lite.checkpoint import load, load_extra
 from moe_lite.config import dense_twin
 from moe_lite.train import StepLog, resume, train
-from moe_lite.widgets import Curve, TokenViewer, TrainingDashboard
-from moe_lite.widgets.training_dashboard_data import fair_multiples, load_at, numbers, thinned
+from moe_lite.widgets import TokenViewer, TrainingDashboard
+from moe_lite.widgets.training_dashboard_data import Curve, fair_multiples, load_at, numbers, thinned
 from moe_lite.widgets.training_dashboard_words import clock, facts, reading_parts, validation_text
 
 SETTINGS = TrainConfig(steps=30, batch_size=2, length=8, warmup_steps=2, validate_every=10, validation_windows=1)

@@ -7,11 +7,9 @@ from moe_lite.widgets.next_tokens import NextTokens
 from moe_lite.widgets.router_stepper import RouterStepper
 from moe_lite.widgets.token_viewer import TokenViewer
 from moe_lite.widgets.training_dashboard import TrainingDashboard
-from moe_lite.widgets.training_dashboard_data import Curve
 
 __all__ = [
     "BudgetExplorer",
-    "Curve",
     "DispatchView",
     "GenerationViewer",
     "NextTokens",
