@@ -325,7 +325,8 @@ dashboard
 # %%
 run = dashboard.start()
 await run.done()
-sparse = dashboard.model
+training = dashboard.runs[-1].training  # model, optimizer, and where it is
+sparse = training.model
 dashboard.picture()
 
 # %% [markdown]
@@ -475,11 +476,10 @@ GenerationViewer(sparse, "def area(r):\n    return", n_tokens=40, temperature=0.
 # `train.resume` read it.
 
 # %%
-path = progress.path().with_name("lesson05.safetensors")
-checkpoint.save(path, sparse)
+path = training.save(progress.path().with_name("lesson05.safetensors"))
 again = checkpoint.load(path)
-same = evaluate.evaluate(again, corpora, max_windows=2).loss == evaluate.evaluate(sparse, corpora, max_windows=2).loss
-print(f"{path.stat().st_size / 1e6:.1f} MB, the same losses after loading: {same}")
+before, after = (evaluate.evaluate(model, corpora, max_windows=2).loss for model in (sparse, again))
+print(f"{path.stat().st_size / 1e6:.1f} MB, the same losses after loading: {before == after}")
 
 # %% [markdown]
 # Loaded back, it runs with the package's router, dispatch and layer, and gives the same losses: your parts are those of the field. What do the articles say about models like this one?
