@@ -17,7 +17,7 @@ import torch
 
 import moe_lite as ml
 from moe_lite import checkpoint, data, dispatch, evaluate, experts, metrics, moe, plots, routing, runs, train
-from moe_lite.checks import lesson03, lesson05 as check, mine, progress, recall
+from moe_lite.checks import lesson05 as check, mine, progress, recall, verdict
 from moe_lite.widgets import GenerationViewer, TokenViewer, TrainingDashboard
 
 # %% tags=["diagram"]
@@ -442,7 +442,7 @@ blind.picture()
 # **Predict:** what does the check of exercise 3.2 say to this router?
 
 # %%
-lesson03.top_k_route(always_the_same)
+verdict("3.2", always_the_same)
 
 # %% [markdown]
 # A loss alone does not show whether a mixture is one. That is why the dashboard shows loads, and why a check looks at values and not at shapes.

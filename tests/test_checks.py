@@ -8,6 +8,7 @@ from answers import answer_files, exercise_of, expected_titles, function_in, nam
 from lesson_source import learner_notebook
 
 import moe_lite
+from moe_lite.checks import verdict
 from moe_lite.checks.as_code import input_code
 from moe_lite.checks.attempt import try_once
 from moe_lite.checks.exercise import GRADIENT
@@ -15,9 +16,9 @@ from moe_lite.checks.grade import grade
 from moe_lite.checks.registry import exercises
 from moe_lite.config import ModelConfig
 
-IDS = ["0.1", "1.1", "1.2", "1.3", "1.4", "1.5", "3.1", "3.2", "3.3", "3.4", "3.5"]
+IDS = ["0.1", "1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.5"]
 IDS += ["4.1", "4.2", "4.3", "4.4", "4.5", "5.1", "5.2", "5.3"]
-WITHOUT_GRADIENT = ("0.1", "1.3", "1.4", "4.2", "5.2", "5.3")  # counts and draws
+WITHOUT_GRADIENT = ("0.1", "1.3", "1.4", "2.4", "4.2", "5.2", "5.3")  # counts, draws, and a gradient
 ANY = "*"  # any truthful message: every title if alone, only general ones beside named titles
 
 
@@ -35,7 +36,7 @@ def compiled(text: str, name: str):
 def test_the_registry_has_the_exercises_of_all_lessons_in_order():
     assert list(exercises()) == IDS
     assert [e.lesson for e in exercises().values()] == [int(id[0]) for id in IDS]
-    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "3.5", "4.5"]
+    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "2.4", "3.5", "4.5"]
 
 
 @pytest.mark.parametrize("kind, least", [("wrong_answers", 4), ("right_answers", 1)])
@@ -87,6 +88,7 @@ def test_the_stub_of_the_lesson_is_open_and_the_draft_is_not_right(id):
 # What can differ in size; a tensor's shape is made of these.
 LETTERS = {
     "0.1": "NKE", "1.1": "NV", "1.2": "NDF", "1.3": "VDLHKSFT", "1.4": "BV", "1.5": "BHTS",
+    "2.1": "NDE", "2.2": "NE", "2.3": "NE", "2.4": "NE",
     "3.1": "NDE", "3.2": "NEk", "3.3": "NEk", "3.4": "NkE", "3.5": "NEk",
     "4.1": "NDKE", "4.2": "NKE", "4.3": "ADNK", "4.4": "NDKEfF", "4.5": "NDKEfF",  # A = N·K; f is two F
     "5.1": "BTDEfFgG", "5.2": "DFEKS", "5.3": "VDLHKSFTEkG",  # g and G: the shared expert's
@@ -191,3 +193,10 @@ def test_odd_answers_are_told_apart_without_an_error(exercise, odd):
                 mistake.recognise(attempt), mistake.fits(attempt)
     result = grade(exercise, learner)
     assert result.status == "not yet" and result.mistake.title and result._repr_html_()
+
+
+def test_a_verdict_is_shown_and_never_raised_or_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("MOE_LITE_CHECKS", "raise")
+    monkeypatch.setenv("MOE_LITE_PROGRESS", str(tmp_path / "progress.json"))
+    result = verdict("3.2", lambda scores, k: (scores[:, :k], torch.zeros(len(scores), k).long()))
+    assert result.status == "not yet" and result.id == "3.2" and not (tmp_path / "progress.json").exists()

@@ -4,7 +4,8 @@ from moe_lite.checks import lesson03 as check, mine, recall
 check.top_k_route(top_k_route)
 """
 
+from moe_lite.checks.check import verdict
 from moe_lite.checks.mine import mine, recall
 from moe_lite.checks.result import CheckFailed, CheckResult
 
-__all__ = ["CheckFailed", "CheckResult", "mine", "recall"]
+__all__ = ["CheckFailed", "CheckResult", "mine", "recall", "verdict"]

@@ -6,6 +6,7 @@ from typing import Any
 from moe_lite.checks import progress
 from moe_lite.checks.exercise import Exercise
 from moe_lite.checks.grade import grade
+from moe_lite.checks.registry import exercises
 from moe_lite.checks.result import CheckFailed, CheckResult
 from moe_lite.checks.source import kept_source
 
@@ -23,3 +24,8 @@ def run_check(exercise: Exercise, fn: Any) -> CheckResult:
     if os.environ.get("MOE_LITE_CHECKS") == "raise" and result.status != "pass":
         raise CheckFailed(result) from None
     return result
+
+
+def verdict(id: str, fn: Any) -> CheckResult:
+    """What the check of exercise `id` says to `fn`, to be looked at: not kept, and not raised under pytest either."""
+    return grade(exercises()[id], fn)
