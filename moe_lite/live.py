@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 OVER = ("stopped", "finished", "failed")
+END = object()
 LOOK_EVERY = 0.02  # seconds, while a cell awaits
 
 
@@ -20,7 +21,7 @@ class LiveRun(Generic[T]):
 
     state   "ready", "running", "paused", "stopping", then "stopped", "finished" or "failed"
     logs    what the steps gave, oldest first; kept when the run fails
-    error   what a step, or `on_step`, raised; None if nothing
+    error   what a step, `on_step` or a listener raised; None if nothing
     on_step(log) is called in the run's thread. Whoever needs the run keeps it: a run that nobody holds stops.
     """
 
@@ -79,7 +80,12 @@ class LiveRun(Generic[T]):
         return self.over
 
     async def done(self) -> "LiveRun[T]":
-        """Wait without blocking the kernel; raises what a step raised. An interrupt meanwhile stops the run."""
+        """Wait without blocking the kernel; raises what a step raised. An interrupt meanwhile stops the run.
+
+        RuntimeError if it has not begun: it would never be over.
+        """
+        if self._state == "ready":
+            raise RuntimeError("This run has not begun, so it would never be over: call start() first.")
         try:
             while not self._told.is_set():
                 await asyncio.sleep(LOOK_EVERY)
@@ -106,6 +112,15 @@ class LiveRun(Generic[T]):
         for listener in self._listeners:
             listener(self)
 
+    def _end(self, state: str, error: BaseException | None) -> None:
+        self.error = error
+        try:
+            self._become(state)
+        except BaseException as problem:  # of a listener
+            self.error = error or problem
+        finally:
+            self._told.set()
+
     def _next_turn(self) -> str:
         """What to do now: "step", "rest" or "end"."""
         if self._stopped:
@@ -116,35 +131,29 @@ class LiveRun(Generic[T]):
 
 def _consume(ref: weakref.ref, turn: threading.Condition, steps: Iterable[T], on_step) -> None:
     """The thread. It holds the run only while it takes a step: a run that nobody else holds is collected, and ends."""
-    iterator = iter(steps)
     state, error = "finished", None
-    while (run := ref()) is not None:
-        todo = run._next_turn()
-        if todo == "end":
-            state = "stopped"
-            break
-        if todo == "rest":
-            del run
-            with turn:
-                turn.wait(0.2)  # also wakes to see whether the run is still held
-            continue
-        try:
-            log = next(iterator)
+    try:
+        iterator = iter(steps)
+        while (run := ref()) is not None:
+            todo = run._next_turn()
+            if todo == "end":
+                state = "stopped"
+                break
+            if todo == "rest":
+                del run
+                with turn:
+                    turn.wait(0.2)  # also wakes to see whether the run is still held
+                continue
+            log = next(iterator, END)
+            if log is END:
+                break
             run.logs.append(log)
             if on_step is not None:
                 on_step(log)
-        except StopIteration:
-            break
-        except BaseException as problem:
-            state, error = "failed", problem
-            break
-        del run
-    close = getattr(iterator, "close", None)
-    if close is not None and error is None:
-        close()
+            del run
+        if hasattr(iterator, "close"):
+            iterator.close()
+    except BaseException as problem:  # of a step, of `on_step`, of a listener: done() raises it
+        state, error = "failed", problem
     if (run := ref()) is not None:
-        run.error = error
-        try:
-            run._become(state)
-        finally:
-            run._told.set()
+        run._end(state, error)

@@ -512,8 +512,8 @@ for place, name in enumerate(["cooperative", "competitive"]):
     print(f"{name}: {min(shares):.0%} to {max(shares):.0%} of the pulls lead away from the target")
 
 # %% [markdown]
-# Nearly half of the cooperative pulls lead away from the target: whether an expert's *own* answer is right is not what it is taught. The
-# competitive ones never do; gap and pull have the same sign, because h is positive.
+# Between a third and a half of the cooperative pulls lead away from the target: whether an expert's *own* answer is right is not what it
+# is taught. The competitive ones never do; gap and pull have the same sign, because h is positive.
 #
 # ## 2.9 Broken on purpose: all alike
 #

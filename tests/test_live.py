@@ -151,3 +151,37 @@ def test_a_run_that_nobody_holds_stops():
     until(lambda: gc.collect() is not None and gone() is None)
     thread.join(5)
     assert not thread.is_alive()
+
+
+def failing_listener(run: LiveRun) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        raise KeyError("listener")
+
+
+def fails_to_close():
+    try:
+        yield from slowly()
+    finally:
+        raise KeyError("close")
+
+
+@pytest.mark.parametrize("where", ["listener", "listener at the end", "close", "not an iterable"])
+def test_done_never_waits_for_a_thread_that_has_died(where):
+    steps = {"listener at the end": [1], "close": fails_to_close(), "not an iterable": 5}.get(where, slowly())
+    run = LiveRun(steps)
+    if "listener" in where:
+        run.on_change(failing_listener)
+    run.start()
+    if where == "listener":
+        run.pause()
+    if where == "close":
+        until(lambda: run.logs)
+        run.stop()
+    with pytest.raises(TypeError if where == "not an iterable" else KeyError) as raised:
+        asyncio.run(asyncio.wait_for(run.done(), 5))
+    assert raised.value is run.error and run.over
+
+
+def test_done_of_a_run_that_has_not_begun_says_so():
+    with pytest.raises(RuntimeError, match=r"call start\(\) first"):
+        asyncio.run(asyncio.wait_for(LiveRun(slowly()).done(), 5))

@@ -28,7 +28,7 @@ from moe_lite.widgets.expert_partition_words import facts, reading, status
 from moe_lite.widgets.token_words import plain, rich
 
 MOST = 8  # experts
-FRAMES = 40  # drawings of a training
+FRAMES, LEAST_STEPS = 40, 15  # drawings of a training; steps between two of them, at least
 PATIENCE = 5.0  # seconds to wait for a step to end before another training begins
 
 
@@ -37,7 +37,7 @@ class ExpertPartition(MoEWidget):
 
     task        "1-D" or "2-D", n_experts 1 to 8, loss "competitive" or "cooperative": where the controls begin
     gate, nll, responsible   stand in for `soft_gate`, `mixture_nll` (the competitive loss) and `responsibilities`
-    steps       of each training; pace: seconds to rest after each of its 40 drawings, else it is over too soon to see
+    steps       of each training; pace: seconds to rest after each drawing, else it is over too soon to see
 
         run = partition.start()      # or press Start; a control that is moved later starts anew
         await run.done()             # raises what training raised
@@ -137,7 +137,7 @@ class ExpertPartition(MoEWidget):
 
     def _stepped(self, trial: Trial, log: MixtureLog) -> None:
         """In the training's thread: draw now and then, never wait for the page."""
-        if log.step % max(1, self.steps // FRAMES) == 0:
+        if log.step % max(LEAST_STEPS, self.steps // FRAMES) == 0:
             self._draw(trial, 0.0)
             time.sleep(self.pace)
 

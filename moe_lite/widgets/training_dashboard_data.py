@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -38,7 +38,6 @@ class Trial:
     top_k: int
     training: Training
     live: LiveRun[StepLog] | None = None
-    earlier: list[StepLog] = field(default_factory=list)
 
     @property
     def model(self):
