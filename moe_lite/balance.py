@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from moe_lite.config import PRIORITIES
 from moe_lite.routing import Routing
 
 
@@ -62,19 +63,40 @@ def update_selection_bias_(bias: Tensor, load: Tensor, step: float) -> Tensor:
 
 def expert_capacity(n_tokens: int, k: int, n_experts: int, factor: float) -> int:
     """C: how many assignments an expert takes, `factor` times the fair share, rounded up."""
-    share = factor * n_tokens * k / n_experts
-    return math.ceil(round(share, 6))  # 1.1 · 100 / 10 is 11.000000000000002 in binary; 11 is meant
+    return math.ceil(round(factor * n_tokens * k / n_experts, 6))  # 1.1 · 100 / 10 is 11.000000000000002; 11 is meant
 
 
-def drop_over_capacity(routing: Routing, capacity: int) -> Routing:
-    """The same routing with `kept` False for all but the first `capacity` tokens of each expert, by position.
+def drop_over_capacity(routing: Routing, capacity: int, priority: str = "position") -> Routing:
+    """The same routing with `kept` False for all but the first `capacity` assignments of each expert.
 
-    Earlier tokens come first, so what happens to a token never depends on later ones of its row. Padding takes no
-    room: it is never kept.
+    priority  position: earlier tokens first, so what happens to a token never depends on later ones of its row
+              score: the highest score first (as V-MoE and Megatron do); later tokens can push out earlier ones
+              first_choice: all first choices before any second one, then by position (GShard); looks ahead as well
+    Padding takes no room: it is never kept.
     """
-    real = torch.ones_like(routing.kept)  # (A,)
-    if routing.token_mask is not None:
-        real = routing.token_mask[routing.token_ids]  # (A,)
+    mask = routing.token_mask
+    real = torch.ones_like(routing.kept) if mask is None else mask[routing.token_ids]  # (A,)
+    queue = _queue(routing, priority)  # (A,)
     starts = routing.load.cumsum(0) - routing.load  # (E,) real assignments before each expert's first
-    place = real.cumsum(0) - 1 - starts[routing.expert_ids]  # (A,) in the queue of its expert, from 0
-    return replace(routing, kept=real & (place < capacity))
+    place = real[queue].cumsum(0) - 1 - starts[routing.expert_ids]  # (A,) in the queue of its expert, from 0
+    kept = torch.empty_like(real).index_copy(0, queue, real[queue] & (place < capacity))  # (A,)
+    return replace(routing, kept=kept)
+
+
+def _queue(routing: Routing, priority: str) -> Tensor:
+    """(A,) int64: the assignments expert by expert, in the order in which they find room."""
+    place = torch.arange(len(routing.expert_ids), device=routing.expert_ids.device)  # (A,)
+    if priority == "position":
+        return place
+    if priority == "score":
+        rank = -routing.scores.detach()[routing.token_ids, routing.expert_ids]  # (A,)
+    elif priority == "first_choice":
+        order = routing.weights.detach().argsort(descending=True, stable=True)  # (A,)
+        order = order[routing.token_ids[order].argsort(stable=True)]  # (A,) token by token, largest weight first
+        first = routing.per_token.cumsum(0) - routing.per_token  # (N,)
+        rank = torch.empty_like(order)
+        rank[order] = place - first[routing.token_ids[order]]  # (A,) 0 for a first choice
+    else:
+        raise ValueError(f"priority is {priority!r}, expected one of {PRIORITIES}.")
+    order = rank.argsort(stable=True)  # (A,)
+    return order[routing.expert_ids[order].argsort(stable=True)]

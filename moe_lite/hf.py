@@ -20,6 +20,7 @@ except ModuleNotFoundError as error:
 MIXTRAL = {
     "score": "softmax", "renorm": True, "routed_scale": 1.0, "n_groups": 1, "selection_bias": False,
     "gate_on": "output", "n_shared_experts": 0, "capacity_factor": None, "jitter": 0.0,
+    "router": "top_k",
 }  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def budget(config: ModelConfig, context: int) -> Budget:
     if c.is_dense:
         held, worked = {"feed-forward": expert}, {"feed-forward": 2 * expert}
     else:
-        router = layers * c.n_experts * c.d_model
+        router = layers * c.n_experts * c.d_model * (2 if c.router == "noisy_top_k" else 1)  # scores, noise
         held = {"router": router, "experts": (c.n_experts + c.n_shared_experts) * expert}
         worked = {"router": 2 * router, "experts": 2 * (c.top_k + c.n_shared_experts) * expert}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}

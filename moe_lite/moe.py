@@ -16,13 +16,14 @@ class MoELayer(nn.Module):
         shared: nn.Module | None = None,
         *,
         capacity: float | None = None,
+        priority: str = "position",
         gate_on: str = "output",
     ):
         """capacity is a factor of the fair share (None: no limit) and holds in training only: with a limit at
         inference, a token's output would depend on which other tokens happen to be in the batch."""
         super().__init__()
         self.router, self.experts, self.shared = router, experts, shared
-        self.capacity, self.gate_on = capacity, gate_on
+        self.capacity, self.priority, self.gate_on = capacity, priority, gate_on
 
     def forward(self, x: Tensor, **router_options) -> tuple[Tensor, Routing]:
         """x (B, T, D) -> the layer's output (B, T, D) and its Routing. Options go to `Router.forward`."""
@@ -32,7 +33,8 @@ class MoELayer(nn.Module):
         if self.training and self.capacity is not None:
             n_tokens = routing.n_tokens if routing.token_mask is None else int(routing.token_mask.sum())
             k = len(routing.token_ids) / max(routing.n_tokens, 1)
-            routing = drop_over_capacity(routing, expert_capacity(n_tokens, k, routing.n_experts, self.capacity))
+            room = expert_capacity(n_tokens, k, routing.n_experts, self.capacity)
+            routing = drop_over_capacity(routing, room, self.priority)
         # 3. each expert on its own tokens, weighted and summed
         flat = x.flatten(0, -2)  # (N, D)
         y = self.experts(flat, routing, gate_on=self.gate_on)  # (N, D)

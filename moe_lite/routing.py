@@ -35,6 +35,7 @@ class Routing:
     layer: int = 0
     batch_shape: tuple[int, int] = (1, 0)  # (B, T), N = B·T
     token_mask: Tensor | None = None  # (N,) bool; False: padding, left out of loads and losses
+    smooth_load: Tensor | None = None  # (E,) with graph: the load to be expected under fresh noise (noisy top-k)
 
     @cached_property
     def combine(self) -> Tensor:

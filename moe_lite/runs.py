@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from moe_lite.config import ModelConfig, TrainConfig, from_dict
+from moe_lite.config import ModelConfig, TrainConfig
 from moe_lite.data import data_dir
+from moe_lite.fields import from_dict
 
 FORMAT, VERSION = "moe-lite-runs", 1
 SUMMARY = "summary.json"  # numbers for prose, computed from the others

@@ -22,9 +22,10 @@ from torch import Tensor
 from moe_lite import checkpoint
 from moe_lite.balance import update_selection_bias_
 from moe_lite.checkpoint import CheckpointError, load, save
-from moe_lite.config import ModelConfig, TrainConfig, dense_twin, from_dict
+from moe_lite.config import ModelConfig, TrainConfig, dense_twin
 from moe_lite.data import Corpus, load_corpora, sample_batch
 from moe_lite.evaluate import Evaluation, evaluate, load_table, report
+from moe_lite.fields import from_dict
 from moe_lite.metrics import count_parameters
 from moe_lite.transformer import LMOutput, MoELanguageModel
 
@@ -58,6 +59,8 @@ class Training:
         if config.length > model.config.context_length:
             longest = model.config.context_length
             raise ValueError(f"length is {config.length}, more than the model's context_length of {longest}.")
+        if config.bias_step and not model.config.selection_bias:
+            raise ValueError(f"bias_step is {config.bias_step}, but the model has none: it needs selection_bias=True.")
         self.model, self.corpora, self.config, self.device = model.to(device), corpora, config, torch.device(device)
         self.step, self.seconds = 0, 0.0
         self.generator = torch.Generator().manual_seed(config.seed)  # batches
@@ -109,9 +112,10 @@ class Training:
             )
 
     def _move_biases(self, output: LMOutput) -> None:
+        frozen = self.config.bias_until is not None and self.step >= self.config.bias_until
         for routing in output.routing:
             bias = self.model.blocks[routing.layer].feed_forward.router.bias
-            if bias is not None and self.config.bias_step:
+            if bias is not None and self.config.bias_step and not frozen:
                 update_selection_bias_(bias, routing.load, self.config.bias_step)
 
     def _log(self, output: LMOutput, lr: float) -> StepLog:
@@ -222,7 +226,8 @@ def main(arguments: list[str] | None = None) -> None:
     if a.resume:
         run = resume(a.resume, corpora, device=a.device)
     else:
-        model = MoELanguageModel(_model_config(a.experts, a.top_k), seed=a.seed)
+        config = dense_twin(ModelConfig()) if a.experts == 1 else ModelConfig(n_experts=a.experts, top_k=a.top_k)
+        model = MoELanguageModel(config, seed=a.seed)
         run = train(model, corpora, TrainConfig(steps=a.steps, seed=a.seed), device=a.device)
     count = count_parameters(run.model)
     print(f"{count.total:,} parameters, {count.active:,} active for a token, {torch.get_num_threads()} threads")
@@ -236,12 +241,6 @@ def main(arguments: list[str] | None = None) -> None:
     if a.save:
         print(f"saved {run.save(a.save)}")
     print(report(run.model, evaluate(run.model, corpora)))
-
-
-def _model_config(n_experts: int, top_k: int) -> ModelConfig:
-    if n_experts == 1:
-        return dense_twin(ModelConfig())
-    return ModelConfig(n_experts=n_experts, top_k=top_k)
 
 
 if __name__ == "__main__":

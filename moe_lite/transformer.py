@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from moe_lite.attention import Attention, KVCache, RMSNorm, turns
 from moe_lite.balance import auxiliary_losses
+from moe_lite.balancing import BALANCE_LOSSES
 from moe_lite.config import ModelConfig
 from moe_lite.experts import Experts, SwiGLU
 from moe_lite.moe import MoELayer
-from moe_lite.routing import Router, Routing, TopK
+from moe_lite.routers import ROUTERS
+from moe_lite.routing import Routing, TopK
 
 
 @dataclass
@@ -84,14 +86,18 @@ class Block(nn.Module):
 
 def build_moe_layer(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None) -> MoELayer:
     """The sparse layer that `config` describes, with parameters not yet initialised."""
-    router = Router(
+    if top_k_fn is not None and config.router != "top_k":
+        raise ValueError(f"top_k_fn replaces the choice of router='top_k'; this model has router={config.router!r}.")
+    router = ROUTERS[config.router](
         config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
         layer=layer, score=config.score, order=config.order, renorm=config.renorm, scale=config.routed_scale,
         n_groups=config.n_groups, topk_groups=config.topk_groups, top_k_fn=top_k_fn,
     )  # fmt: skip
     experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation)
     shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
-    return MoELayer(router, experts, shared, capacity=config.capacity_factor, gate_on=config.gate_on)
+    return MoELayer(
+        router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on
+    )
 
 
 class MoELanguageModel(nn.Module):
@@ -158,6 +164,8 @@ class MoELanguageModel(nn.Module):
             zero = cross_entropy.new_zeros(())
             return LMOutput(logits, cross_entropy, cross_entropy, zero, zero, [])
         balance, z = (torch.stack(terms).mean() for terms in zip(*map(auxiliary_losses, routings), strict=True))
+        if self.config.balance != "switch":
+            balance = BALANCE_LOSSES[self.config.balance](routings)
         loss = cross_entropy + self.config.balance_coef * balance + self.config.z_coef * z
         return LMOutput(logits, loss, cross_entropy, balance, z, routings)
 
@@ -179,8 +187,10 @@ class MoELanguageModel(nn.Module):
         """Yield one new token at a time: its id (B,) and the LMOutput that `sample` drew it from.
 
         ids (B, T) is the prompt. Runs in evaluation mode and leaves the mode as it was. The first token raises
-        ValueError when prompt and new tokens do not fit into context_length.
+        ValueError when prompt and new tokens do not fit into context_length, or where experts choose tokens.
         """
+        if self.config.router == "expert_choice":
+            raise ValueError("router='expert_choice' needs the whole text, so it cannot generate token by token.")
         if ids.shape[1] + n_tokens > self.config.context_length:
             raise ValueError(
                 f"{ids.shape[1]} tokens of prompt + {n_tokens} new, but context_length is {self.config.context_length}."

@@ -6,7 +6,8 @@ from dataclasses import FrozenInstanceError, asdict, fields
 import pytest
 
 from moe_lite import ModelConfig, TrainConfig
-from moe_lite.config import dense_twin, from_dict
+from moe_lite.config import dense_twin
+from moe_lite.fields import from_dict
 
 COUNT = "a whole number of at least 1"
 COUNT_OR_NONE = "a whole number of at least 0"
@@ -27,7 +28,14 @@ MODEL_ERRORS = [
     ("order", "first", "one of ('score_first', 'topk_first')"),
     ("gate_on", "both", "one of ('output', 'input')"),
     ("implementation", "fast", "one of ('sorted', 'loop')"),
-    *[(name, value, "True or False") for name in ("renorm", "selection_bias") for value in (1, "no", None)],
+    ("router", "hash", "one of ('top_k', 'noisy_top_k', 'expert_choice')"),
+    ("balance", "fair", "one of ('switch', 'pooled', 'gshard', 'sequence', 'importance', 'importance_and_load')"),
+    ("priority", "random", "one of ('position', 'score', 'first_choice')"),
+    *[
+        (name, value, "True or False")
+        for name in ("renorm", "selection_bias", "allow_lookahead")
+        for value in (1, "no", None)
+    ],
     *[(n, value, NOT_NEGATIVE) for n in ("jitter", "balance_coef", "z_coef") for value in (-0.1, NAN, INF, "1", None)],
     *[(name, 0, POSITIVE) for name in ("routed_scale", "rope_theta", "norm_eps", "init_std")],
     *[("capacity_factor", value, CAPACITY) for value in (0, -1, NAN, INF, "1")],
@@ -40,6 +48,7 @@ TRAIN_ERRORS = [
     *[(name, value, COUNT) for name in ("steps", "batch_size", "length") for value in (0, 1.5, True)],
     *[(name, -1, COUNT_OR_NONE) for name in ("warmup_steps", "validate_every", "validation_windows", "seed")],
     ("seed", 0.5, COUNT_OR_NONE),
+    *[("bias_until", value, f"None or {COUNT_OR_NONE}") for value in (-1, 0.5, "never")],
     *[(name, value, POSITIVE) for name in ("lr", "clip_norm") for value in (0, -1, NAN, INF, "fast")],
     *[(name, value, NOT_NEGATIVE) for name in ("weight_decay", "bias_step") for value in (-1, NAN, INF, None)],
     *[("min_lr_ratio", value, "a number from 0 to 1") for value in (-0.1, 1.1, NAN)],

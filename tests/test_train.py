@@ -138,10 +138,18 @@ def test_selection_bias_moves_by_the_rule_and_only_then():
     assert found.abs().max() > 0.02
 
 
+def test_selection_bias_stands_still_after_the_step_that_was_asked_for():
+    run = start(replace(CONFIG, bias_step=0.01, bias_until=2), **RICH)
+    found = [[block.feed_forward.router.bias.clone() for block in run.model.blocks] for _ in run]
+    assert not torch.equal(found[0][0], found[1][0])
+    assert all(torch.equal(one, other) for later in found[2:] for one, other in zip(found[1], later, strict=True))
+
+
 @pytest.mark.parametrize(
     ("corpora", "config", "message"),
     [
         ({}, CONFIG, "No corpora to train on"),
+        (small_corpora(), TrainConfig(length=8, bias_step=0.1), "bias_step is 0.1, but the model has none"),
         (small_corpora(), TrainConfig(length=33), "length is 33, more than the model's context_length of 32"),
     ],
 )
@@ -178,7 +186,7 @@ def test_other_seed_gives_another_run():
 @pytest.mark.parametrize("steps", [0, 1, 4])
 @pytest.mark.parametrize("changes", [{}, RICH, {"n_experts": 1}], ids=["plain", "rich", "dense"])
 def test_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, changes, steps):
-    config = replace(CONFIG, bias_step=0.01, validate_every=3)
+    config = replace(CONFIG, bias_step=0.01 if changes == RICH else 0.0, validate_every=3)
     whole, half = start(config, **changes), start(config, **changes)
     expected = [numbers(log) for log in whole]
     found = [numbers(next(half)) for _ in range(steps)]
