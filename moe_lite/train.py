@@ -226,8 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
     if a.resume:
         run = resume(a.resume, corpora, device=a.device)
     else:
-        config = dense_twin(ModelConfig()) if a.experts == 1 else ModelConfig(n_experts=a.experts, top_k=a.top_k)
-        model = MoELanguageModel(config, seed=a.seed)
+        model = MoELanguageModel(_model_config(a.experts, a.top_k), seed=a.seed)
         run = train(model, corpora, TrainConfig(steps=a.steps, seed=a.seed), device=a.device)
     count = count_parameters(run.model)
     print(f"{count.total:,} parameters, {count.active:,} active for a token, {torch.get_num_threads()} threads")
@@ -241,6 +240,10 @@ def main(arguments: list[str] | None = None) -> None:
     if a.save:
         print(f"saved {run.save(a.save)}")
     print(report(run.model, evaluate(run.model, corpora)))
+
+
+def _model_config(n_experts: int, top_k: int) -> ModelConfig:
+    return dense_twin(ModelConfig()) if n_experts == 1 else ModelConfig(n_experts=n_experts, top_k=top_k)
 
 
 if __name__ == "__main__":
