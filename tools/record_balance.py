@@ -1,0 +1,140 @@
+"""Record the trainings of lessons 06 and 07: `make balance`.
+
+    python tools/record_balance.py grid       # coefficient × top-k × seeds, 25 M tokens: half an hour on one core
+    python tools/record_balance.py sweep      # what makes experts die: one setting changed at a time, as long again
+
+Both go on where they stopped; what is recorded already is not run again, unless a setting has changed: then the tool
+says so and stops.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
+from moe_lite.balance_runs import FORMAT, VERSION, LabRun, Recorder, read_grid, save_run
+from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora
+from moe_lite.evaluate import evaluate
+from moe_lite.train import train
+
+MODEL = ModelConfig(
+    n_layers=2, d_model=64, n_heads=4, n_kv_heads=2, context_length=128, n_experts=32, top_k=2, d_expert=32,
+    balance_coef=0.0, z_coef=0.0,
+)  # fmt: skip
+TRAIN = TrainConfig(steps=900, batch_size=8, length=64, lr=4e-3, warmup_steps=30)
+COEFFICIENTS = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+TOP_KS = (1, 2, 4)
+SEEDS = (0, 1, 2)
+SWEEP = {  # what is changed, one at a time
+    "as it is": {},
+    "8 experts": {"n_experts": 8},
+    "16 experts": {"n_experts": 16},
+    "top-1": {"top_k": 1},
+    "top-4": {"top_k": 4},
+    "learning rate 0.001": {"lr": 1e-3},
+    "learning rate 0.002": {"lr": 2e-3},
+    "learning rate 0.01": {"lr": 1e-2},
+    "32 rows a step, 900 steps": {"batch_size": 32},
+    "32 rows a step, as many tokens": {"batch_size": 32, "steps": 225},
+    "initial spread 0.005": {"init_std": 0.005},
+    "initial spread 0.1": {"init_std": 0.1},
+}
+
+
+def model_for(**changes) -> ModelConfig:
+    """Equal active width whatever top-k is. Top-1 weighs with its score, as Switch does: divided by itself it would
+    be 1, and the router would get no gradient."""
+    config = replace(MODEL, **changes)
+    width = MODEL.top_k * MODEL.d_expert // config.top_k
+    return replace(config, d_expert=width, renorm=config.top_k > 1)
+
+
+def record(config: ModelConfig, train_config: TrainConfig, corpora: dict[str, Corpus], **settings) -> LabRun:
+    """Train from scratch; the seed is that of the weights and of the batches."""
+    model = MoELanguageModel(config, seed=train_config.seed)
+    recorder = Recorder(model, choices=train_config.seed == SEEDS[0], **settings)
+    for log in train(model, corpora, train_config):
+        recorder.add(log)
+    recorder.finish(evaluate(model, corpora, length=train_config.length))
+    return recorder.run("recorded")
+
+
+def record_grid(corpora: dict[str, Corpus], folder: Path) -> None:
+    head = {"format": FORMAT, "version": VERSION, "model": asdict(MODEL), "train": asdict(TRAIN), **machine()}
+    rows = []
+    if (folder / "grid.json").is_file():
+        found = read_grid(folder)
+        if (found.model, found.train) != (MODEL, TRAIN):
+            raise SystemExit(f"{folder} was recorded with other settings; delete it to record it anew.")
+        rows = [*found.rows]
+    for seed in SEEDS:
+        for coefficient in COEFFICIENTS:
+            for k in TOP_KS:
+                settings = {"balance_coef": coefficient, "top_k": k, "seed": seed}
+                if any(all(row[name] == value for name, value in settings.items()) for row in rows):
+                    continue
+                config = model_for(balance_coef=coefficient, top_k=k)
+                run = record(config, replace(TRAIN, seed=seed), corpora, **settings)
+                rows.append(save_run(folder, run))
+                write(folder / "grid.json", head, "rows", rows)
+                print(f"{run.name}: {run.final_loss:.4f}", flush=True)
+
+
+def record_sweep(corpora: dict[str, Corpus], folder: Path) -> None:
+    path, rows = folder / "sweep.json", []
+    head = {"format": FORMAT, "version": VERSION, "model": asdict(MODEL), "train": asdict(TRAIN), **machine()}
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if any(found[key] != json.loads(json.dumps(head[key])) for key in ("model", "train")):
+            raise SystemExit(f"{path} was recorded with other settings; delete it to record it anew.")
+        rows = found["rows"]
+    for seed in SEEDS:
+        for name, changes in SWEEP.items():
+            if any((row["name"], row["seed"]) == (name, seed) for row in rows):
+                continue
+            of_model = {key: value for key, value in changes.items() if hasattr(MODEL, key)}
+            of_training = {key: value for key, value in changes.items() if key not in of_model}
+            config, train_config = model_for(**of_model), replace(TRAIN, seed=seed, **of_training)
+            run = record(config, train_config, corpora, seed=seed)
+            tokens = train_config.steps * train_config.batch_size * train_config.length
+            rows.append({
+                "name": name, "changes": changes, "seed": seed, "tokens": tokens,
+                "final_loss": round(run.final_loss, 4), "final_load": run.final_load.tolist(),
+            })  # fmt: skip
+            write(path, head, "rows", rows)
+            print(f"{name}, seed {seed}: {run.final_loss:.4f}", flush=True)
+
+
+def machine() -> dict[str, str]:
+    return {"torch": torch.__version__.split("+")[0], "machine": f"CPU, {platform.machine()}"}
+
+
+def write(path: Path, head: dict, name: str, rows: list[dict]) -> None:
+    """One line a row: a diff shows what moved."""
+    fields = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    text = ",\n  ".join(json.dumps(row) for row in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text("{\n" + ",\n".join([*fields, f' "{name}": [\n  {text}\n ]']) + "\n}\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", choices=("grid", "sweep"), default=["grid", "sweep"])
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    corpora = load_corpora()
+    if [*corpora] != [*DOMAINS]:
+        sys.exit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
+    for what in a.what:
+        {"grid": record_grid, "sweep": record_sweep}[what](corpora, data_dir() / "balance")
+
+
+if __name__ == "__main__":
+    main()
