@@ -2,6 +2,7 @@
 #
 #   make lab PORT=9000          another port          make lab NO_BROWSER=1     only print the address
 #   make lab PYTHON=python3.12  another Python        make test ARGS="-k data"  arguments for pytest
+#   make test JOBS=1            one test at a time, for a machine that is busy or has one core
 #   make lab PIP_FLAGS="..."    arguments for pip, such as an index with a smaller build of PyTorch
 #   make bench ARGS="--only train,decode --threads 1 --json rows.json"     python -m benchmarks --help says more
 
@@ -11,6 +12,7 @@ PORT ?= 8888
 NO_BROWSER ?=
 PIP_FLAGS ?=
 ARGS ?=
+JOBS ?= 2
 FIRST_LESSON := notebooks/00_start_here.ipynb
 
 # the first of these that is new enough; empty if none is
@@ -20,7 +22,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) 
 LAB_FLAGS = --notebook-dir=. --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
 LAB_FLAGS += $(if $(NO_BROWSER),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test lint format notebooks bench budget runs data clean
+.PHONY: help lab test lint format notebooks bench budget runs balance data clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -32,7 +34,7 @@ lab: $(VENV)/lab.stamp data/corpus/.complete ## set up what is missing and open 
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 
 test: $(VENV)/test.stamp data/corpus/.complete lint ## set up what is missing, then lint and run every test
-	OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/test.stamp ## check the code's style
 	$(BIN)/ruff check .
@@ -53,6 +55,9 @@ budget: $(VENV)/test.stamp data/corpus/.complete ## measure time and memory of e
 
 runs: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/runs/ that are not there yet
 	OMP_NUM_THREADS=1 $(BIN)/python tools/record_runs.py $(ARGS)
+
+balance: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/balance/ that are not there yet
+	OMP_NUM_THREADS=1 $(BIN)/python tools/record_balance.py $(ARGS)
 
 data: $(VENV)/lab.stamp ## download and build the corpora, or check that they are whole
 	$(BIN)/python -m moe_lite.corpora

@@ -27,6 +27,7 @@ ORDER = """
     checkpoint costs
     evaluate
     train runs live
+    balance_runs
     toy_problems
     mixture
     plots doctor diagram ledger
