@@ -38,17 +38,16 @@ def router_z_loss(logits: Tensor) -> Tensor:
     return logits.logsumexp(dim=-1).square().mean()
 
 
-def auxiliary_losses(routing: Routing) -> tuple[Tensor, Tensor]:
-    """Balancing loss and z-loss of one layer, padding left out -> two scalars.
+def without_padding(routing: Routing) -> tuple[Tensor, Tensor, Tensor]:
+    """What losses are computed of: scores (n, E), logits (n, E) and the chosen experts (n·K,) of the n real tokens.
 
-    Sigmoid scores are divided by their sum first, as DeepSeek-V3 does for its balancing loss.
+    Rows of the scores sum to 1: sigmoid scores are divided by their sum, as DeepSeek-V3 does for its balancing loss.
     """
     scores, logits, expert_ids = routing.scores, routing.logits, routing.expert_ids
     if routing.token_mask is not None:
         scores, logits = scores[routing.token_mask], logits[routing.token_mask]
         expert_ids = expert_ids[routing.token_mask[routing.token_ids]]
-    scores = scores / scores.sum(dim=-1, keepdim=True).clamp(min=1e-20)  # softmax rows already sum to 1
-    return load_balancing_loss(scores, expert_ids), router_z_loss(logits)
+    return scores / scores.sum(dim=-1, keepdim=True).clamp(min=1e-20), logits, expert_ids
 
 
 @torch.no_grad()

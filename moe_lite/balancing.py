@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from moe_lite.balance import auxiliary_losses, load_balancing_loss
+from moe_lite.balance import load_balancing_loss, router_z_loss, without_padding
 from moe_lite.routing import Routing
 
 
@@ -18,7 +18,13 @@ def switch_loss(routings: Sequence[Routing]) -> Tensor:
 
     Switch Transformers (arXiv 2101.03961, eq. 4), f over N·K assignments as in MegaBlocks and Megatron.
     """
-    return torch.stack([auxiliary_losses(routing)[0] for routing in routings]).mean()
+    layers = [without_padding(routing) for routing in routings]
+    return torch.stack([load_balancing_loss(scores, expert_ids) for scores, _, expert_ids in layers]).mean()
+
+
+def z_loss(routings: Sequence[Routing]) -> Tensor:
+    """`router_z_loss` of the tokens that are not padding, the mean over layers."""
+    return torch.stack([router_z_loss(without_padding(routing)[1]) for routing in routings]).mean()
 
 
 def pooled_loss(routings: Sequence[Routing]) -> Tensor:
@@ -27,8 +33,10 @@ def pooled_loss(routings: Sequence[Routing]) -> Tensor:
     `load_balancing_loss_func` of transformers, for Mixtral and most later models. Two layers that overload opposite
     experts score as even: pooling hides it.
     """
-    scores, expert_ids = zip(*(_real(routing) for routing in routings), strict=True)
-    return load_balancing_loss(torch.cat(scores), torch.cat(expert_ids), count="per_token")
+    scores, _, expert_ids = zip(*(without_padding(routing) for routing in routings), strict=True)
+    n_tokens = sum(map(len, scores))
+    counted = load_balancing_loss(torch.cat(scores), torch.cat(expert_ids))
+    return counted * sum(map(len, expert_ids)) / n_tokens  # over N·K -> over N
 
 
 def gshard_loss(routings: Sequence[Routing]) -> Tensor:
@@ -74,7 +82,8 @@ def importance_and_load_loss(routings: Sequence[Routing]) -> Tensor:
     return torch.stack(terms).mean()
 
 
-BALANCE_LOSSES: dict[str, Callable[[Sequence[Routing]], Tensor]] = {
+BalanceLoss = Callable[[Sequence[Routing]], Tensor]
+BALANCE_LOSSES: dict[str, BalanceLoss] = {
     "switch": switch_loss,
     "pooled": pooled_loss,
     "gshard": gshard_loss,
@@ -97,21 +106,15 @@ def _importance(routing: Routing) -> Tensor:
     return weights.new_zeros(routing.n_experts).index_add(0, routing.expert_ids, weights)
 
 
-def _real(routing: Routing) -> tuple[Tensor, Tensor]:
-    """Scores (n, E) whose rows sum to 1 and chosen experts (n, K), of the n tokens that are not padding."""
-    scores, expert_ids = routing.scores, routing.top_k[1]  # (N, E), (N, K)
-    if routing.token_mask is not None:
-        scores, expert_ids = scores[routing.token_mask], expert_ids[routing.token_mask]
-    return scores / scores.sum(dim=-1, keepdim=True).clamp(min=1e-20), expert_ids
-
-
 def _rows(routings: Sequence[Routing]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scores and chosen experts, for every row of every layer, without its padding; rows of padding alone left out."""
+    """Scores (n, E) whose rows sum to 1 and chosen experts (n, K), best first, for every row of every layer.
+
+    Padding is left out, and so are rows of nothing else.
+    """
     for routing in routings:
         rows, length = routing.batch_shape
-        mask = routing.token_mask
-        whole = replace(routing, token_mask=None)
-        for row, (scores, ids) in enumerate(zip(*(t.split(length) for t in _real(whole)), strict=True)):
-            here = slice(None) if mask is None else mask[row * length : (row + 1) * length]
-            if len(scores[here]):
-                yield scores[here], ids[here]
+        scores = without_padding(replace(routing, token_mask=None))[0]  # (N, E)
+        mask = torch.ones(rows * length, dtype=torch.bool) if routing.token_mask is None else routing.token_mask
+        for s, ids, real in zip(*(t.split(length) for t in (scores, routing.top_k[1], mask)), strict=True):
+            if real.any():
+                yield s[real], ids[real]

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from moe_lite.attention import Attention, KVCache, RMSNorm, turns
-from moe_lite.balance import auxiliary_losses
-from moe_lite.balancing import BALANCE_LOSSES
+from moe_lite.balancing import BALANCE_LOSSES, BalanceLoss, z_loss
 from moe_lite.config import ModelConfig
 from moe_lite.experts import Experts, SwiGLU
 from moe_lite.moe import MoELayer
@@ -103,10 +102,14 @@ def build_moe_layer(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None =
 class MoELanguageModel(nn.Module):
     """Token ids in, logits of the next token out, and a Routing for each sparse layer on the way."""
 
-    def __init__(self, config: ModelConfig, *, top_k_fn: TopK | None = None, seed: int = 0):
-        """top_k_fn (the signature of `routing.top_k_route`) takes the place of the package's choice in every router."""
+    def __init__(
+        self, config: ModelConfig, *, top_k_fn: TopK | None = None, balance_loss: BalanceLoss | None = None,
+        seed: int = 0,
+    ):  # fmt: skip
+        """top_k_fn (as `routing.top_k_route`) and balance_loss (Routing of each layer -> scalar) replace our own."""
         super().__init__()
         self.config = config
+        self.balance_loss = balance_loss or BALANCE_LOSSES[config.balance]
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config, layer, top_k_fn) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
@@ -163,9 +166,7 @@ class MoELanguageModel(nn.Module):
         if not routings:
             zero = cross_entropy.new_zeros(())
             return LMOutput(logits, cross_entropy, cross_entropy, zero, zero, [])
-        balance, z = (torch.stack(terms).mean() for terms in zip(*map(auxiliary_losses, routings), strict=True))
-        if self.config.balance != "switch":
-            balance = BALANCE_LOSSES[self.config.balance](routings)
+        balance, z = self.balance_loss(routings), z_loss(routings)
         loss = cross_entropy + self.config.balance_coef * balance + self.config.z_coef * z
         return LMOutput(logits, loss, cross_entropy, balance, z, routings)
 

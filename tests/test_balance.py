@@ -7,13 +7,13 @@ import torch
 from small import randn
 
 from moe_lite.balance import (
-    auxiliary_losses,
     drop_over_capacity,
     expert_capacity,
     load_balancing_loss,
     router_z_loss,
     update_selection_bias_,
 )
+from moe_lite.balancing import switch_loss, z_loss
 from moe_lite.routing import route
 
 # ---- the Switch loss -------------------------------------------------------------------------------------------------
@@ -83,9 +83,9 @@ def test_z_loss_of_huge_logits_is_finite():
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])
 def test_padding_counts_as_if_its_rows_were_not_there(score):
     logits, mask = randn(12, 5), torch.arange(12) % 3 != 1
-    padded = auxiliary_losses(route(logits, 2, score=score, token_mask=mask))
-    dropped = auxiliary_losses(route(logits[mask], 2, score=score))
-    everything = auxiliary_losses(route(logits, 2, score=score))
+    padded, short, whole = route(logits, 2, score=score, token_mask=mask), logits[mask], route(logits, 2, score=score)
+    rows = (padded, route(short, 2, score=score), whole)
+    padded, dropped, everything = ((switch_loss([routing]), z_loss([routing])) for routing in rows)
     torch.testing.assert_close(padded, dropped)
     assert all((a - b).abs() > 1e-3 for a, b in zip(padded, everything, strict=True))
 
@@ -95,12 +95,12 @@ def test_sigmoid_scores_are_divided_by_their_sum_before_balancing():
     scores = logits.sigmoid()
     routing = route(logits, 2, score="sigmoid")
     expected = load_balancing_loss(scores / scores.sum(dim=1, keepdim=True), routing.top_k[1])
-    torch.testing.assert_close(auxiliary_losses(routing)[0], expected)
+    torch.testing.assert_close(switch_loss([routing]), expected)
 
 
 def test_dropped_assignments_still_count_for_balancing():
     routing = route(randn(12, 5), 2)
-    torch.testing.assert_close(auxiliary_losses(drop_over_capacity(routing, 1)), auxiliary_losses(routing))
+    torch.testing.assert_close(switch_loss([drop_over_capacity(routing, 1)]), switch_loss([routing]))
 
 
 # ---- selection bias --------------------------------------------------------------------------------------------------

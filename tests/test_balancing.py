@@ -333,5 +333,13 @@ def test_capacity_is_rounded_up_and_not_by_a_binary_fraction():
     assert expert_capacity(100, 1, 10, 1.1) == 11 and expert_capacity(10, 1, 4, 1.0) == math.ceil(2.5)
 
 
+def test_own_balancing_loss_takes_the_place_of_the_packages():
+    ids = torch.arange(24).view(2, 12) % 29
+    model = MoELanguageModel(PLAIN, balance_loss=lambda routings: 100.0 + sum(r.scores.sum() for r in routings))
+    output = model(ids, ids)
+    torch.testing.assert_close(output.balance_loss, torch.tensor(100.0 + 2 * 24))
+    torch.testing.assert_close(output.loss, output.cross_entropy + 0.01 * 148 + 0.001 * output.z_loss)
+
+
 def test_usual_router_is_a_plain_one():
     assert REGISTRY["top_k"] is Router
