@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,21 @@ def dead_experts(load: Tensor) -> Tensor:
     """How many experts get less than 1 % of the mean load. (..., E) -> (...) int64."""
     load = load.double()
     return (load < DEAD_BELOW * load.mean(dim=-1, keepdim=True)).sum(dim=-1)
+
+
+class LoadStatistics(NamedTuple):
+    """How evenly one layer's experts are used."""
+
+    entropy: float  # over log E: 1 is even
+    cv: float  # 0 is even
+    max_violation: float  # 0 is even
+    dead: int
+
+
+def load_statistics(load: Tensor) -> LoadStatistics:
+    """All four of one load (E,)."""
+    measures = load_entropy(load), load_cv(load), max_violation(load)
+    return LoadStatistics(*(measure.item() for measure in measures), int(dead_experts(load)))
 
 
 @dataclass(frozen=True)

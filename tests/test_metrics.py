@@ -18,6 +18,7 @@ from moe_lite.metrics import (
     flops_per_token,
     load_cv,
     load_entropy,
+    load_statistics,
     max_violation,
 )
 
@@ -43,6 +44,11 @@ def test_entropy_is_one_for_even_and_zero_for_one_expert():
 def test_expert_is_dead_below_one_percent_of_the_mean():
     # mean 1000: 10 is 1 % and alive, 9 is dead
     assert dead_experts(torch.tensor([[1000, 1000], [1990, 10], [1991, 9], [2000, 0]])).tolist() == [0, 0, 1, 1]
+
+
+def test_all_four_statistics_of_a_load_by_hand():
+    found = load_statistics(torch.tensor([6, 2, 0, 0]))
+    assert found == pytest.approx((0.5623351446 / math.log(4), 6**0.5 / 2, 2.0, 2)) and isinstance(found.dead, int)
 
 
 def test_statistics_keep_leading_dimensions():
@@ -95,7 +101,7 @@ def test_flops_by_formula_are_those_that_pytorch_counts(n_experts):
 
 
 BUDGETS = [{}, {"n_experts": 1}, {"n_experts": 1, "n_shared_experts": 2}, {"n_shared_experts": 2, "top_k": 3},
-           {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True}, {"n_layers": 1, "vocab_size": 7}]  # fmt: skip
+           {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True}, {"n_layers": 1, "vocab_size": 7}, {"router": "noisy_top_k"}]  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", BUDGETS, ids=str)

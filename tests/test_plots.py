@@ -89,6 +89,15 @@ def test_recorded_runs_show_their_mean_and_range():
     assert "8 experts: 3.50 to 3.50, 2 seeds." in repr(plots.recorded([recording], last=0.4))
 
 
+def test_coefficients_have_a_dot_for_every_seed_and_a_zero_that_stands_apart():
+    values = {"dead %": torch.tensor([[30.0, 40.0], [2.0, 4.0], [0.0, 0.0]]), "CV": torch.ones(3, 2)}
+    picture = plots.against_coefficient(values, [0.0, 0.01, 1.0])
+    assert repr(picture) == "Means over seeds. dead %: 35 at 0, 0 at 1; CV: 1 at 0, 1 at 1."
+    assert picture.html.count("<use") >= 12 and ">0.01<" in picture.html
+    with pytest.raises(ValueError, match="CV: 2 rows for 3 coefficients"):
+        plots.against_coefficient({"CV": torch.ones(2, 2)}, [0.0, 0.01, 1.0])
+
+
 def test_labels_that_would_cover_each_other_are_moved_apart():
     axes = Figure(figsize=(4, 3)).add_subplot()
     axes.set_ylim(0, 1)

@@ -2,8 +2,9 @@
 
     python tools/record_balance.py grid       # coefficient × top-k × seeds, 25 M tokens: half an hour on one core
     python tools/record_balance.py sweep      # what makes experts die: one setting changed at a time, as long again
+    python tools/record_balance.py bought     # with and without balancing, where it could pay
 
-Both go on where they stopped; what is recorded already is not run again, unless a setting has changed: then the tool
+All go on where they stopped; what is recorded already is not run again, unless a setting has changed: then the tool
 says so and stops.
 """
 
@@ -43,6 +44,15 @@ SWEEP = {  # what is changed, one at a time
     "32 rows a step, as many tokens": {"batch_size": 32, "steps": 225},
     "initial spread 0.005": {"init_std": 0.005},
     "initial spread 0.1": {"init_std": 0.1},
+}
+BALANCED = {"balance_coef": 0.01}
+BOUGHT = {  # where balancing could pay, each without and with it
+    "capacity 1.25": {"capacity_factor": 1.25},
+    "capacity 1.25, balanced": {"capacity_factor": 1.25} | BALANCED,
+    "128 experts": {"n_experts": 128},
+    "128 experts, balanced": {"n_experts": 128} | BALANCED,
+    "3,600 steps": {"steps": 3600},
+    "3,600 steps, balanced": {"steps": 3600} | BALANCED,
 }
 
 
@@ -85,8 +95,9 @@ def record_grid(corpora: dict[str, Corpus], folder: Path) -> None:
                 print(f"{run.name}: {run.final_loss:.4f}", flush=True)
 
 
-def record_sweep(corpora: dict[str, Corpus], folder: Path) -> None:
-    path, rows = folder / "sweep.json", []
+def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, dict]) -> None:
+    """One training for each of `settings` and each seed; how it ended goes to `path`."""
+    rows: list[dict] = []
     head = {"format": FORMAT, "version": VERSION, "model": asdict(MODEL), "train": asdict(TRAIN), **machine()}
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +105,7 @@ def record_sweep(corpora: dict[str, Corpus], folder: Path) -> None:
             raise SystemExit(f"{path} was recorded with other settings; delete it to record it anew.")
         rows = found["rows"]
     for seed in SEEDS:
-        for name, changes in SWEEP.items():
+        for name, changes in settings.items():
             if any((row["name"], row["seed"]) == (name, seed) for row in rows):
                 continue
             of_model = {key: value for key, value in changes.items() if hasattr(MODEL, key)}
@@ -126,14 +137,18 @@ def write(path: Path, head: dict, name: str, rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=("grid", "sweep"), default=["grid", "sweep"])
+    parser.add_argument("what", nargs="*", choices=("grid", "sweep", "bought"), default=["grid", "sweep", "bought"])
     a = parser.parse_args()
     torch.set_num_threads(1)
     corpora = load_corpora()
     if [*corpora] != [*DOMAINS]:
         sys.exit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
+    folder = data_dir() / "balance"
     for what in a.what:
-        {"grid": record_grid, "sweep": record_sweep}[what](corpora, data_dir() / "balance")
+        if what == "grid":
+            record_grid(corpora, folder)
+        else:
+            record_changes(corpora, folder / f"{what}.json", {"sweep": SWEEP, "bought": BOUGHT}[what])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Data -> figure: pure functions that return a Picture, for light and dark pages, with its reading as alt text."""
 
+from moe_lite.plots.balance import against_coefficient
 from moe_lite.plots.costs import times
 from moe_lite.plots.losses import loss_by_top_k, loss_curves, recorded
 from moe_lite.plots.tables import number, table
 
-__all__ = ["loss_by_top_k", "loss_curves", "number", "recorded", "table", "times"]
+__all__ = ["against_coefficient", "loss_by_top_k", "loss_curves", "number", "recorded", "table", "times"]

@@ -1,0 +1,37 @@
+"""What balancing does and costs, against the coefficient of its loss."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from moe_lite.picture import Picture
+from moe_lite.plots.figure import BRAND, FG, FG2, picture
+from moe_lite.plots.tables import number
+
+
+def against_coefficient(values: Mapping[str, Tensor], coefficients: Sequence[float]) -> Picture:
+    """One small panel for each measure: a dot for every seed, a line through their means.
+
+    values: {measure: (C, S)}, coefficients C, rising; equal steps on the axis, a 0 stands apart at its left.
+    """
+    n_panels = len(values)
+    figure = Figure(figsize=(8.4, 2.6), layout="constrained")
+    read = []
+    for axes, (name, by_seed) in zip(figure.subplots(1, n_panels, squeeze=False)[0], values.items(), strict=True):
+        if by_seed.shape[0] != len(coefficients):
+            raise ValueError(f"{name}: {by_seed.shape[0]} rows for {len(coefficients)} coefficients.")
+        places = range(len(coefficients))
+        means = by_seed.double().mean(dim=1).tolist()
+        for place in places:
+            axes.plot([place] * by_seed.shape[1], by_seed[place].tolist(), "o", color=FG2, markersize=2.5)
+        first = 1 if coefficients[0] == 0 else 0  # no line from a real 0 to the next: the axis breaks there
+        axes.plot([*places][first:], means[first:], "-", color=BRAND, linewidth=1.4)
+        if first:
+            axes.plot([0], means[:1], "_", color=BRAND, markersize=12, markeredgewidth=1.6)
+            axes.axvline(0.5, color=FG2, linewidth=0.8, linestyle=":")
+        axes.set_xticks([*places], [f"{c:g}" for c in coefficients], rotation=45)
+        axes.set_title(name, loc="left", color=FG, fontsize=9)
+        axes.set_xlabel("coefficient")
+        read.append(f"{name}: {number(means[0])} at {coefficients[0]:g}, {number(means[-1])} at {coefficients[-1]:g}")
+    return picture(figure, "Means over seeds. " + "; ".join(read) + ".")
