@@ -7,11 +7,13 @@ import pytest
 import torch
 from small import randn
 from torch.distributions import Normal
+from transformers import SwitchTransformersConfig
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
+from transformers.models.switch_transformers import modeling_switch_transformers as switch
 
 from moe_lite import ModelConfig, MoELanguageModel
 from moe_lite.balance import drop_over_capacity, expert_capacity, load_balancing_loss
-from moe_lite.balancing import BALANCE_LOSSES, cv_squared
+from moe_lite.balancing import BALANCE_LOSSES, cv_squared, z_loss
 from moe_lite.config import BALANCES, ROUTERS
 from moe_lite.routers import ROUTERS as REGISTRY, ExpertChoiceRouter, NoisyTopKRouter
 from moe_lite.routers.expert_choice import choose
@@ -67,6 +69,19 @@ def test_gshard_counts_first_choices_row_by_row():
     mine = [route(scores.log(), 2, batch_shape=(2, 2))]
     # row 1: f = (1, 1, 0)/2, P = (0.4, 0.4, 0.2) -> 3 · 0.4; row 2: f = (0, 0, 1), P_2 = 0.65 -> 3 · 0.65
     torch.testing.assert_close(BALANCE_LOSSES["gshard"](mine), torch.tensor((1.2 + 1.95) / 2))
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_gshard_loss_is_that_of_switch_in_transformers(k):
+    (mine,) = routings(1, k=k)
+    probabilities, first = mine.scores.view(3, 8, 5), mine.top_k[1][:, :1].view(3, 8, 1)
+    other = switch.load_balancing_loss_func(probabilities, first)
+    torch.testing.assert_close(BALANCE_LOSSES["gshard"]([mine]), other)
+
+
+def test_z_loss_is_that_of_switch_in_transformers():
+    (mine,) = routings(1)
+    torch.testing.assert_close(z_loss([mine]), switch.router_z_loss_func(mine.logits.view(3, 8, 5)))
 
 
 def test_sequence_loss_sees_rows_that_cancel_in_the_batch():
@@ -229,6 +244,16 @@ def test_who_finds_room_by_position_by_score_and_by_first_choice():
     three = routing.token_ids[mine & drop_over_capacity(routing, 3, "first_choice").kept].tolist()
     assert three == [0, 1, 2]  # then second choices by position
     assert drop_over_capacity(routing, 3, "score").kept[mine].tolist() == [True, True, True, False]
+
+
+def test_capacity_by_position_is_that_of_switch_in_transformers():
+    settings = SwitchTransformersConfig(d_model=6, num_experts=4, expert_capacity=3, router_jitter_noise=0.0)
+    other, x = switch.SwitchTransformersTop1Router(settings).eval(), randn(1, 20, 6)
+    torch.nn.init.normal_(other.classifier.weight, generator=torch.Generator().manual_seed(0))
+    mine = route(x[0] @ other.classifier.weight.detach().T, 1, renorm=False)
+    kept = drop_over_capacity(mine, 3).combine > 0  # (N, E)
+    theirs = next(t for t in other(x) if t.shape == (1, 20, 4) and set(t.unique().tolist()) <= {0, 1})
+    assert torch.equal(kept, theirs[0].bool()) and 0 < kept.sum() < 20
 
 
 @pytest.mark.parametrize("priority", ["position", "score", "first_choice"])
