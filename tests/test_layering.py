@@ -27,7 +27,7 @@ ORDER = """
     checkpoint costs
     evaluate
     train runs live
-    balance_runs
+    balance_runs symptoms failures
     toy_problems
     mixture
     plots doctor diagram ledger
