@@ -210,11 +210,11 @@ def read_grid(folder: Path) -> Grid:
         raise ValueError(f"{path} is no recording that this version reads: {error}") from error
 
 
-def changed(name: str = "sweep") -> dict[str, list[dict]]:
+def changed(name: str = "sweep", folder: Path | None = None) -> dict[str, list[dict]]:
     """Recorded: what was changed, in words -> one dict a seed: changes, seed, tokens, final_loss, final_load (L, E).
     name: "sweep" (what makes experts die) or "bought" (what balancing buys)."""
-    rows: dict[str, list[dict]] = {}
-    for row in json.loads((data_dir() / "balance" / f"{name}.json").read_text(encoding="utf-8"))["rows"]:
+    rows, path = {}, (folder or data_dir() / "balance") / f"{name}.json"
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         rows.setdefault(row["name"], []).append(row | {"final_load": torch.tensor(row["final_load"])})
     return rows
 

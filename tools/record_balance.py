@@ -18,9 +18,11 @@ from pathlib import Path
 import torch
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
-from moe_lite.balance_runs import FORMAT, VERSION, LabRun, Recorder, read_grid, save_run
+from moe_lite.balance_runs import FORMAT, VERSION, LabRun, Recorder, changed, read_grid, save_run
 from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora
 from moe_lite.evaluate import evaluate
+from moe_lite.metrics import dead_experts, load_cv, max_violation
+from moe_lite.runs import interval
 from moe_lite.train import train
 
 MODEL = ModelConfig(
@@ -31,6 +33,7 @@ TRAIN = TrainConfig(steps=900, batch_size=8, length=64, lr=4e-3, warmup_steps=30
 COEFFICIENTS = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 TOP_KS = (1, 2, 4)
 SEEDS = (0, 1, 2)
+SUMMARY = "summary.json"  # numbers for prose, computed from the others
 SWEEP = {  # what is changed, one at a time
     "as it is": {},
     "8 experts": {"n_experts": 8},
@@ -121,6 +124,51 @@ def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, d
             print(f"{name}, seed {seed}: {run.final_loss:.4f}", flush=True)
 
 
+def summarise(folder: Path) -> None:
+    """Write the numbers that prose and the ledger quote, once all is recorded."""
+    if missing := [name for name in ("grid.json", "sweep.json", "bought.json") if not (folder / name).is_file()]:
+        print(f"{SUMMARY} waits for {', '.join(missing)}.")
+        return
+    shipped = read_grid(folder)
+    values: dict[str, dict] = {"grid": {}, "sweep": {}, "bought": {}}
+    for k in TOP_KS:
+        free = [run.final_loss for run in shipped.runs(0.0, k)]
+        for coefficient in COEFFICIENTS:
+            runs = shipped.runs(coefficient, k)
+            row = ends([(run.final_loss, run.final_load) for run in runs])
+            if coefficient:
+                row["loss_above_0"] = rounded([run.final_loss - loss for run, loss in zip(runs, free, strict=True)])
+            values["grid"].setdefault(f"top-{k}", {})[f"{coefficient:.0e}"] = row
+    for name in ("sweep", "bought"):
+        for changed_to, rows in changed(name).items():
+            values[name][changed_to] = ends([(row["final_loss"], row["final_load"]) for row in rows])
+    for name, row in values["bought"].items():
+        if other := values["bought"].get(name.removesuffix(", balanced") if name.endswith(", balanced") else ""):
+            pairs = zip(row["losses"], other["losses"], strict=True)
+            row["loss_above_unbalanced"] = rounded([mine - theirs for mine, theirs in pairs])
+    (folder / SUMMARY).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {SUMMARY}")
+
+
+def ends(found: list[tuple[float, torch.Tensor]]) -> dict:
+    """Of final losses and loads (L, E), one for each seed."""
+    loads = torch.stack([load for _, load in found])  # (S, L, E)
+    dead = 100 * dead_experts(loads).sum(dim=1) / loads[0].numel()  # (S,)
+    return {
+        "losses": [loss for loss, _ in found],
+        "loss": round(sum(loss for loss, _ in found) / len(found), 4),
+        "dead_percent_least": round(dead.min().item(), 2),
+        "dead_percent_most": round(dead.max().item(), 2),
+        "cv": round(load_cv(loads).mean().item(), 3),
+        "fullest_over_mean": round(1 + max_violation(loads).mean().item(), 3),
+    }
+
+
+def rounded(differences: list[float]) -> dict[str, float]:
+    found = interval(differences)
+    return {name: round(getattr(found, name), 4) for name in ("mean", "low", "high")}
+
+
 def machine() -> dict[str, str]:
     return {"torch": torch.__version__.split("+")[0], "machine": f"CPU, {platform.machine()}"}
 
@@ -149,6 +197,7 @@ def main() -> None:
             record_grid(corpora, folder)
         else:
             record_changes(corpora, folder / f"{what}.json", {"sweep": SWEEP, "bought": BOUGHT}[what])
+    summarise(folder)
 
 
 if __name__ == "__main__":
