@@ -27,7 +27,7 @@ ORDER = """
     checkpoint costs
     evaluate
     train runs live
-    balance_runs symptoms failures
+    balance_runs symptoms failures diagnosis failure_runs
     toy_problems
     mixture
     plots doctor diagram ledger

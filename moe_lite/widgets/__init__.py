@@ -3,6 +3,7 @@
 from moe_lite.widgets.budget_explorer import BudgetExplorer
 from moe_lite.widgets.dispatch_view import DispatchView
 from moe_lite.widgets.expert_partition import ExpertPartition
+from moe_lite.widgets.failure_gallery import FailureGallery
 from moe_lite.widgets.generation_viewer import GenerationViewer
 from moe_lite.widgets.next_tokens import NextTokens
 from moe_lite.widgets.router_stepper import RouterStepper
@@ -13,6 +14,7 @@ __all__ = [
     "BudgetExplorer",
     "DispatchView",
     "ExpertPartition",
+    "FailureGallery",
     "GenerationViewer",
     "NextTokens",
     "RouterStepper",
