@@ -1,7 +1,9 @@
 """Trainings as a balance lab shows them (moe_lite/balance_runs.py)."""
 
+import importlib.util
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +13,10 @@ from moe_lite import MoELanguageModel, TrainConfig
 from moe_lite.balance_runs import FACTORS, TEXT, Recorder, changed, grid, name_of, overflow, read_grid, save_run
 from moe_lite.data import encode
 from moe_lite.evaluate import evaluate
+from moe_lite.metrics import dead_experts
 from moe_lite.train import train
 
+TOOL = Path(__file__).parents[1] / "tools" / "record_balance.py"
 CONFIG = small_config(vocab_size=2048, context_length=128, n_layers=2)
 
 
@@ -99,6 +103,54 @@ def test_unknown_settings_and_dense_models_are_refused():
 
 def test_name_says_what_was_set():
     assert name_of({"seed": 0, "top_k": 2, "balance_coef": 0.0}) == "coefficient 0.0, top-2, seed 0"
+
+
+# ---- the tool that records them --------------------------------------------------------------------------------------
+
+
+def tool():
+    spec = importlib.util.spec_from_file_location("record_balance", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tool_records_goes_on_and_sums_up(tmp_path, monkeypatch, capsys):
+    record = tool()
+    settings = TrainConfig(steps=20, batch_size=2, length=12, warmup_steps=2)
+    small = {"MODEL": CONFIG, "TRAIN": settings, "COEFFICIENTS": (0.0, 0.1), "TOP_KS": (1, 2), "SEEDS": (0, 1)}
+    for name, value in small.items():
+        monkeypatch.setattr(record, name, value)
+    corpora = small_corpora()
+    record.record_grid(corpora, tmp_path)
+    found = read_grid(tmp_path)
+    assert len(found.rows) == 8 and found.run(0.1, 1, 0).choices is not None and found.run(0.1, 1, 1).choices is None
+    assert found.run(0.1, 2, 0).final_loss != found.run(0.0, 2, 0).final_loss
+    before = (tmp_path / "grid.json").read_text()
+    record.record_grid(corpora, tmp_path)  # nothing left to do
+    assert (tmp_path / "grid.json").read_text() == before
+    record.record_changes(corpora, tmp_path / "sweep.json", {"3 experts": {"n_experts": 3}, "slow": {"lr": 1e-4}})
+    pairs = {"top-1": {"top_k": 1}, "top-1, balanced": {"top_k": 1, "balance_coef": 0.1}}
+    record.record_changes(corpora, tmp_path / "bought.json", pairs)
+    monkeypatch.setattr(record, "changed", lambda name: changed(name, tmp_path))
+    record.summarise(tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["grid"]["top-2"]["1e-01"]["losses"] == [found.run(0.1, 2, seed).final_loss for seed in (0, 1)]
+    gap = [b - a for a, b in zip(*(summary["bought"][name]["losses"] for name in pairs), strict=True)]
+    assert summary["bought"]["top-1, balanced"]["loss_above_unbalanced"]["mean"] == pytest.approx(
+        sum(gap) / 2, abs=1e-4
+    )
+    monkeypatch.setattr(record, "TRAIN", replace(settings, steps=40))
+    with pytest.raises(SystemExit, match="recorded with other settings"):
+        record.record_grid(corpora, tmp_path)
+
+
+def test_shipped_recordings_are_those_of_the_tool():
+    record, shipped = tool(), grid()
+    assert (shipped.model, shipped.train) == (record.MODEL, record.TRAIN)
+    assert (shipped.coefficients, shipped.top_ks, shipped.seeds) == (record.COEFFICIENTS, record.TOP_KS, record.SEEDS)
+    for name, settings in {"sweep": record.SWEEP, "bought": record.BOUGHT}.items():
+        assert {key: rows[0]["changes"] for key, rows in changed(name).items()} == settings
 
 
 # ---- what the course ships -------------------------------------------------------------------------------------------

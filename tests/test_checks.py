@@ -17,8 +17,19 @@ from moe_lite.checks.registry import exercises
 from moe_lite.config import ModelConfig
 
 IDS = ["0.1", "1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.5"]
-IDS += ["4.1", "4.2", "4.3", "4.4", "4.5", "5.1", "5.2", "5.3"]
-WITHOUT_GRADIENT = ("0.1", "1.3", "1.4", "2.4", "4.2", "5.2", "5.3")  # counts, draws, and a gradient
+IDS += ["4.1", "4.2", "4.3", "4.4", "4.5", "5.1", "5.2", "5.3", "6.1", "6.2", "6.3", "6.4", "6.5"]
+WITHOUT_GRADIENT = (
+    "0.1",
+    "1.3",
+    "1.4",
+    "2.4",
+    "4.2",
+    "5.2",
+    "5.3",
+    "6.1",
+    "6.3",
+    "6.5",
+)  # counts, draws, and a gradient
 ANY = "*"  # any truthful message: every title if alone, only general ones beside named titles
 
 
@@ -36,7 +47,7 @@ def compiled(text: str, name: str):
 def test_the_registry_has_the_exercises_of_all_lessons_in_order():
     assert list(exercises()) == IDS
     assert [e.lesson for e in exercises().values()] == [int(id[0]) for id in IDS]
-    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "2.4", "3.5", "4.5"]
+    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "2.4", "3.5", "4.5", "6.5"]
 
 
 @pytest.mark.parametrize("kind, least", [("wrong_answers", 4), ("right_answers", 1)])
@@ -92,6 +103,7 @@ LETTERS = {
     "3.1": "NDE", "3.2": "NEk", "3.3": "NEk", "3.4": "NkE", "3.5": "NEk",
     "4.1": "NDKE", "4.2": "NKE", "4.3": "ADNK", "4.4": "NDKEfF", "4.5": "NDKEfF",  # A = N·K; f is two F
     "5.1": "BTDEfFgG", "5.2": "DFEKS", "5.3": "VDLHKSFTEkG",  # g and G: the shared expert's
+    "6.1": "E", "6.2": "NEK", "6.3": "CSLE", "6.4": "NE", "6.5": "L",
 }  # fmt: skip
 CONFIG = ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_expert")
 SPARSE = ("n_experts", "top_k", "n_shared_experts")
@@ -174,7 +186,7 @@ ODD_NUMBERS = {
 @pytest.mark.parametrize(
     "exercise, odd",
     [(e, odd) for e in exercises().values() for odd in ODD]
-    + [(exercises()[id], odd) for id in ("1.3", "5.2", "5.3") for odd in ODD_NUMBERS],
+    + [(exercises()[id], odd) for id in ("1.3", "5.2", "5.3", "6.1", "6.3", "6.5") for odd in ODD_NUMBERS],
     ids=lambda value: getattr(value, "id", value),
 )
 def test_odd_answers_are_told_apart_without_an_error(exercise, odd):

@@ -1,0 +1,14 @@
+# expects: Mean absolute deviation
+import math
+
+import torch
+
+
+def load_statistics(load):
+    x = load.double()
+    p = x / x.sum()
+    entropy = torch.special.entr(p).sum() / math.log(len(x))
+    cv = (x - x.mean()).abs().mean() / x.mean()
+    violation = x.max() / x.mean() - 1
+    dead = (x < 0.01 * x.mean()).sum()
+    return float(entropy), float(cv), float(violation), int(dead)

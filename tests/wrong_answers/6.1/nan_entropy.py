@@ -1,0 +1,12 @@
+# expects: *
+import math
+
+
+def load_statistics(load):
+    x = load.double()
+    p = x / x.sum()
+    entropy = -(p * p.log()).sum() / math.log(len(x))
+    cv = x.std(correction=0) / x.mean()
+    violation = x.max() / x.mean() - 1
+    dead = (x < 0.01 * x.mean()).sum()
+    return float(entropy), float(cv), float(violation), int(dead)

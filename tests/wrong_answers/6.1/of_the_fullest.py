@@ -1,0 +1,14 @@
+# expects: A hundredth of the fullest
+import math
+
+import torch
+
+
+def load_statistics(load):
+    x = load.double()
+    p = x / x.sum()
+    entropy = torch.special.entr(p).sum() / math.log(len(x))
+    cv = x.std(correction=0) / x.mean()
+    violation = x.max() / x.mean() - 1
+    dead = (x < 0.01 * x.max()).sum()
+    return float(entropy), float(cv), float(violation), int(dead)

@@ -1,0 +1,14 @@
+# expects: Upside down
+import math
+
+import torch
+
+
+def load_statistics(load):
+    x = load.double()
+    p = x / x.sum()
+    entropy = torch.special.entr(p).sum() / math.log(len(x))
+    cv = x.mean() / x.std(correction=0)
+    violation = x.max() / x.mean() - 1
+    dead = (x < 0.01 * x.mean()).sum()
+    return float(entropy), float(cv), float(violation), int(dead)

@@ -1,0 +1,11 @@
+# expects: Layer by layer, f over the assignments
+import torch
+
+
+def mixtral_loss(scores, expert_ids):
+    total = 0
+    for s, i in zip(scores, expert_ids, strict=False):
+        E = s.shape[1]
+        f = torch.bincount(i.flatten(), minlength=E).to(s.dtype) / i.numel()
+        total = total + E * (f * s.mean(0)).sum()
+    return total / len(scores)
