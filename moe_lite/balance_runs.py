@@ -173,7 +173,6 @@ class Grid:
 
     @property
     def tokens(self) -> list[str]:
-        """The N tokens of TEXT."""
         return token_pieces(encode(TEXT))
 
     def run(self, coefficient: float, top_k: int, seed: int) -> LabRun:
@@ -188,8 +187,11 @@ class Grid:
         return _read_run(self.folder, row)
 
     def runs(self, coefficient: float, top_k: int) -> list[LabRun]:
-        """Those of all seeds."""
         return [self.run(coefficient, top_k, seed) for seed in self.seeds]
+
+    def losses(self, coefficient: float, top_k: int) -> tuple[float, ...]:
+        """Final validation losses of all seeds."""
+        return tuple(run.final_loss for run in self.runs(coefficient, top_k))
 
 
 @cache
@@ -211,8 +213,7 @@ def read_grid(folder: Path) -> Grid:
 
 
 def changed(name: str = "sweep", folder: Path | None = None) -> dict[str, list[dict]]:
-    """Recorded: what was changed, in words -> one dict a seed: changes, seed, tokens, final_loss, final_load (L, E).
-    name: "sweep" (what makes experts die) or "bought" (what balancing buys)."""
+    """Recorded: what was changed, in words -> a dict for each seed. name: "sweep" or "bought" (what balancing buys)."""
     rows, path = {}, (folder or data_dir() / "balance") / f"{name}.json"
     for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         rows.setdefault(row["name"], []).append(row | {"final_load": torch.tensor(row["final_load"])})

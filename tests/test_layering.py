@@ -23,7 +23,7 @@ ORDER = """
     experts
     moe dispatch
     transformer
-    metrics hf
+    metrics hf lab_model
     checkpoint costs
     evaluate
     train runs live

@@ -21,6 +21,7 @@ from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.balance_runs import FORMAT, VERSION, LabRun, Recorder, changed, read_grid, save_run
 from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora
 from moe_lite.evaluate import evaluate
+from moe_lite.lab_model import lab_model
 from moe_lite.metrics import dead_experts, load_cv, max_violation
 from moe_lite.runs import interval
 from moe_lite.train import train
@@ -59,14 +60,6 @@ BOUGHT = {  # where balancing could pay, each without and with it
 }
 
 
-def model_for(**changes) -> ModelConfig:
-    """Equal active width whatever top-k is. Top-1 weighs with its score, as Switch does: divided by itself it would
-    be 1, and the router would get no gradient."""
-    config = replace(MODEL, **changes)
-    width = MODEL.top_k * MODEL.d_expert // config.top_k
-    return replace(config, d_expert=width, renorm=config.top_k > 1)
-
-
 def record(config: ModelConfig, train_config: TrainConfig, corpora: dict[str, Corpus], **settings) -> LabRun:
     """Train from scratch; the seed is that of the weights and of the batches."""
     model = MoELanguageModel(config, seed=train_config.seed)
@@ -91,7 +84,7 @@ def record_grid(corpora: dict[str, Corpus], folder: Path) -> None:
                 settings = {"balance_coef": coefficient, "top_k": k, "seed": seed}
                 if any(all(row[name] == value for name, value in settings.items()) for row in rows):
                     continue
-                config = model_for(balance_coef=coefficient, top_k=k)
+                config = lab_model(MODEL, balance_coef=coefficient, top_k=k)
                 run = record(config, replace(TRAIN, seed=seed), corpora, **settings)
                 rows.append(save_run(folder, run))
                 write(folder / "grid.json", head, "rows", rows)
@@ -113,7 +106,7 @@ def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, d
                 continue
             of_model = {key: value for key, value in changes.items() if hasattr(MODEL, key)}
             of_training = {key: value for key, value in changes.items() if key not in of_model}
-            config, train_config = model_for(**of_model), replace(TRAIN, seed=seed, **of_training)
+            config, train_config = lab_model(MODEL, **of_model), replace(TRAIN, seed=seed, **of_training)
             run = record(config, train_config, corpora, seed=seed)
             tokens = train_config.steps * train_config.batch_size * train_config.length
             rows.append({

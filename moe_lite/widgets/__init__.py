@@ -1,5 +1,6 @@
 """Interactive figures for the lessons. Each shows one question's answer and ends with a sentence that states it."""
 
+from moe_lite.widgets.balance_lab import BalanceLab
 from moe_lite.widgets.budget_explorer import BudgetExplorer
 from moe_lite.widgets.dispatch_view import DispatchView
 from moe_lite.widgets.expert_partition import ExpertPartition
@@ -11,6 +12,7 @@ from moe_lite.widgets.token_viewer import TokenViewer
 from moe_lite.widgets.training_dashboard import TrainingDashboard
 
 __all__ = [
+    "BalanceLab",
     "BudgetExplorer",
     "DispatchView",
     "ExpertPartition",
