@@ -5,8 +5,8 @@
 # **How does a sparse layer save work?**
 #
 # A router's choice says which few experts each token needs. It does not say how to compute them together: a processor wants large
-# products of neighbouring rows, and tokens that chose the same expert stand anywhere. You write the two ways of bringing
-# them together, see the permutation that one of them makes, and measure what each costs beside what it should cost.
+# products of neighbouring rows, and tokens that chose the same expert stand anywhere. You write the two ways of bringing them
+# together, see the permutation that one of them makes, and measure what each costs beside what it should cost.
 #
 # **Builds on** [lesson 03](03_router.ipynb): weights and expert numbers of each token. Nothing from another notebook has to be in
 # memory. In shape comments, N is tokens, D the model's width, F an expert's, E experts, K experts a token.
@@ -51,7 +51,8 @@ def all_on_all(x, weights, expert_ids, gate_up, down):
 
 
 # %% [markdown]
-# **Predict:** two of sixteen experts work for a token. The sparse layer should need about an eighth of the arithmetic. And of the time?
+# **Predict:** two of sixteen experts work for a token. The sparse layer should need about an eighth of the arithmetic. And of the
+# time?
 
 # %%
 chosen = [tensor.detach() for tensor in layer.router(x).top_k]  # weights (N, K), expert_ids (N, K)
@@ -64,8 +65,8 @@ for name, work in works.items():
     print(f"{name}: {millions:.2f} million FLOPs a token, {1e3 * times[name].median:.1f} ms for {len(x):,} tokens")
 
 # %% [markdown]
-# The arithmetic falls as it should (the router adds a little). The time falls too, but not as far. What stands between the two is this
-# lesson: rows have to be found, copied together, computed in small pieces, and put back.
+# The arithmetic falls as it should (the router adds a little). The time falls too, on most machines not quite as far. What stands
+# between the two is this lesson: rows have to be found, copied together, computed in small pieces, and put back.
 
 # %% [markdown]
 # ## 4.1 One expert after the other
@@ -89,9 +90,9 @@ one_by_one = [[weights[n, j] * toy_experts[expert_ids[n, j]](toy_x[n]) for j in 
 print("token by token, choice by choice:", [sum(answers).item() for answers in one_by_one])
 
 # %% [markdown]
-# `nonzero` answers two questions at once: *which token* asks for this expert, and *as which of its choices*. The second is needed to
-# find the weight: token 1 takes expert 1 as its first choice (0.75), token 2 as its second (0). The last line goes token by token instead: token 0
-# receives 0.5 · 10 + 0.5 · 1,000 = 505. It is right and slow: an expert is asked for one row at a time.
+# `nonzero` answers two questions at once: *which token* asks for this expert, and *as which of its choices*. The second is needed
+# to find the weight: token 1 takes expert 1 as its first choice (0.75), token 2 as its second (0). The last line goes token by
+# token instead: token 0 receives 0.5 · 10 + 0.5 · 1,000 = 505. It is right and slow: an expert is asked for one row at a time.
 #
 # One trap before you write it. Two experts answer for the same token, and both answers have to be *added* to its row.
 #
@@ -104,16 +105,16 @@ second.index_add_(0, torch.tensor([0, 0]), torch.ones(2))
 print("y[index] += 1:", first.tolist(), "  index_add_:", second.tolist())
 
 # %% [markdown]
-# `y[index] += …` reads, adds and writes back: where a row occurs twice, one of the two is lost without a word. Within *one* expert no token
-# occurs twice, so the loop may use either. Sorted dispatch, later, may not.
+# `y[index] += …` reads, adds and writes back: where a row occurs twice, one of the two is lost without a word. Within *one* expert
+# no token occurs twice, so the loop may use either. Sorted dispatch, later, may not.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 4.1 — the loop
 # *12 minutes · core · about 6 lines*
 #
 # **Given** `x` (N, D), `weights` (N, K), `expert_ids` (N, K), and `experts`, a list of E functions that turn (n, D) into (n, D).
-# **Return** `y` (N, D): for each token the sum of its K experts' answers, each times its weight. Call an expert at most once, with its
-# own tokens and no others. The gradient must reach `x` and `weights`.
+# **Return** `y` (N, D): for each token the sum of its K experts' answers, each times its weight. Call an expert at most once, with
+# its own tokens and no others. The gradient must reach `x` and `weights`.
 # **Allowed:** a loop over experts, comparisons, `nonzero`, indexing, `index_add`.
 #
 # <!-- hints 4.1 -->
@@ -140,10 +141,12 @@ def moe_loop(x: torch.Tensor, weights: torch.Tensor, expert_ids: torch.Tensor, e
 check.moe_loop(moe_loop)
 
 # %% [markdown]
-# On to real experts. `mine` hands out your loop if its check passes, and the package's if not. The layer's own routing of the tokens from
+# On to real experts. `mine` hands out your loop if its check passes, and the package's if not. The layer's own routing of the
+# tokens from
 # 4.0 goes in. What comes out has to be what the cheat of 4.0 gives, and what the layer itself gives.
 #
-# **Predict:** how large are the differences, exactly 0 or a little more? And how far is the loop from itself, done with twice as many digits?
+# **Predict:** how large are the differences, exactly 0 or a little more? And how far is the loop from itself, done with twice as
+# many digits?
 
 # %%
 my_loop = mine("4.1", moe_loop, default=dispatch.moe_loop)
@@ -154,43 +157,44 @@ for name, other in others.items():
     print(f"{name}: largest difference {(y - other).abs().max():.0e}, of values up to {y.abs().max():.1f}")
 
 # %% [markdown]
-# The first two may well be exactly 0: the same products, added expert by expert, and zeros in between change no sum. The third shows how far all of them
-# are from the exact result: rounding, in the seventh digit. Code that adds in another order lands somewhere else within that. So
-# when you compare ways to compute one thing, ask for *close*, and know how close.
+# The first two may well be exactly 0: the same products, added expert by expert, and zeros in between change no sum. The third
+# shows how far all of them are from the exact result: rounding, in the seventh digit. Code that adds in another order lands
+# somewhere else within that. So when you compare ways to compute one thing, ask for *close*, and know how close.
 
 # %% [markdown]
 # ## 4.2 Sort once
 #
-# The loop looks at all N · K choices once for each expert, gathers that expert's rows, and scatters its answers. With sixteen experts
-# that is sixteen searches, sixteen gathers and sixteen scatters. The other way looks once: **sort** the choices by expert. Then each
-# expert's rows stand side by side, one contiguous slice an expert, and one gather and one scatter do for all.
+# The loop looks at all N · K choices once for each expert, gathers that expert's rows, and scatters its answers. With sixteen
+# experts that is sixteen searches, sixteen gathers and sixteen scatters. The other way looks once: **sort** the choices by expert.
+# Then each expert's rows stand side by side, one contiguous slice an expert, and one gather and one scatter do for all.
 #
 # Sorting needs an address for every choice. Count them token by token: choice j of token n has **place** n · K + j, its index in
 # `expert_ids.flatten()`.
 #
-# **By hand:** three tokens with two choices each have places 0 to 5. In which order do the places come when they are sorted by expert,
-# and how many belong to each of five experts? How do you get from a place back to its token?
+# **By hand:** three tokens with two choices each have places 0 to 5. In which order do the places come when they are sorted by
+# expert, and how many belong to each of five experts? How do you get from a place back to its token?
 
 # %%
 expert_ids = torch.tensor([[2, 0], [0, 3], [2, 3]])  # (N, K)
-order = torch.tensor([1, 2, 0, 4, 3, 5])  # (N·K,) by hand
-by_place = torch.stack([expert_ids.flatten(), torch.arange(6) // 2])  # (2, N·K)
-plots.table(by_place[:, order], "sorted by expert", rows=["expert", "token"], columns=[f"place {i}" for i in order])
+by_place = sorted((expert, place, place // 2) for place, expert in enumerate(expert_ids.flatten().tolist()))
+table = torch.tensor(by_place).T  # (3, N·K)
+plots.table(table, "sorted by expert", rows=["expert", "place", "token"], columns=[f"row {i}" for i in range(6)])
+print("places of each expert:", [expert_ids.flatten().tolist().count(e) for e in range(5)])
 
 # %% [markdown]
-# Places 1 and 2 chose expert 0, places 0 and 4 expert 2, places 3 and 5 expert 3. Counts: 2, 0, 2, 2 and 0. An expert that nobody chose
-# has a slice of length 0, and it must keep its 0 in the counts, or every later expert gets its neighbour's rows.
-# And `place // K` is the token: that is all the bookkeeping there is.
+# Places 1 and 2 chose expert 0, places 0 and 4 expert 2, places 3 and 5 expert 3. Counts: 2, 0, 2, 2 and 0. An expert that nobody
+# chose has a slice of length 0, and it must keep its 0 in the counts, or every later expert gets its neighbour's rows. And `place
+# // K` is the token: that is all the bookkeeping there is.
 #
-# Within an expert the places rise. Sorting that keeps equals in their order is called **stable**; with it the same tokens give the same
-# order on every machine, and sums are added in the same sequence.
+# Within an expert the places rise. Sorting that keeps equals in their order is called **stable**; with it the same tokens give the
+# same order on every machine, and sums are added in the same sequence.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 4.2 — order and counts
 # *10 minutes · core · about 4 lines*
 #
-# **Given** `expert_ids` (N, K) int64 and `n_experts`. **Return** `order` (N·K,) int64, the places (token n's choice j is place n·K + j)
-# expert by expert and rising within an expert; and `counts` (E,) int64, how many places each expert has, zeros included.
+# **Given** `expert_ids` (N, K) int64 and `n_experts`. **Return** `order` (N·K,) int64, the places (token n's choice j is place n·K
+# + j) expert by expert and rising within an expert; and `counts` (E,) int64, how many places each expert has, zeros included.
 # **Allowed:** `flatten`, sorting, `bincount`.
 #
 # <!-- hints 4.2 -->
@@ -217,8 +221,8 @@ check.dispatch_order(dispatch_order)
 # Here is the permutation that your function makes, for a short text and the trained models' own routing. Tokens stand above, sorted
 # rows in the middle, and below them the tokens again. Focus a token and its paths stand out.
 #
-# **Predict, then move:** at top-k = 1, how many of the eight slices are empty? When you raise top-k, what happens to the rows in the
-# middle, and to their order? And when you go from 8 experts to 16, does the number of rows change?
+# **Predict, then move:** at top-k = 1, how many of the eight slices are empty? When you raise top-k, what happens to the rows in
+# the middle, and to their order? And when you go from 8 experts to 16, does the number of rows change?
 
 # %% tags=["widget"]
 my_order = mine("4.2", dispatch_order, default=dispatch.dispatch_order)
@@ -226,37 +230,39 @@ shipped = {n: checkpoint.pretrained(n) for n in (4, 8, 16)}
 DispatchView("def area(r): return 3.14 * r", models=shipped, n_experts=8, layer=1, top_k=2, order=my_order)
 
 # %% [markdown]
-# Rows are N · K, whatever E is: more experts cut the same rows into more and shorter slices. That is the saving in one picture. It is also
-# the trouble: short slices make small products, and empty ones are experts that this text never uses.
+# At top-k = 1 one slice stays empty, expert 3's. Each further choice adds N rows, and they go *between* the others, into the slices
+# of their experts: the order is by expert first, not by choice. Rows are N · K, whatever E is: more experts cut the same rows into
+# more and shorter slices. That is the saving in one picture. It is also the trouble: short slices make small products, and empty
+# ones are experts that this text never uses.
 
 # %% [markdown]
 # ## 4.3 Put it back
 #
-# After the experts have worked, row i of their output answers place `order[i]`. The token is `order[i] // K`, the weight is the one at that
-# place. Every token has K rows somewhere in the output, and gets their weighted sum.
+# After the experts have worked, row i of their output answers place `order[i]`. The token is `order[i] // K`, the weight is the one
+# at that place. Every token has K rows somewhere in the output, and gets their weighted sum.
 #
-# **By hand:** two tokens, K = 2, order 1, 2, 0, 3. The sorted rows came back as 10, 20, 30 and 40. Token 0 has weights 0.5 and 2, token 1
-# has weights 1 and 0.25. What does each receive?
+# **By hand:** two tokens, K = 2, order 1, 2, 0, 3. The sorted rows came back as 10, 20, 30 and 40. Token 0 has weights 0.5 and 2,
+# token 1 has weights 1 and 0.25. What does each receive?
 
 # %%
 out = torch.tensor([[10.0], [20.0], [30.0], [40.0]])  # (N·K, D)
 order = torch.tensor([1, 2, 0, 3])  # (N·K,)
 weights = torch.tensor([[0.5, 2.0], [1.0, 0.25]])  # (N, K)
 rows = torch.stack([order, order // 2, weights.flatten()[order], out[:, 0]])  # (4, N·K)
-plots.table(
-    rows, "each sorted row", rows=["place", "token", "weight", "answer"], columns=[f"row {i}" for i in range(4)]
-)
+names = ["place", "token", "weight", "answer"]
+plots.table(rows, "each sorted row", rows=names, columns=[f"row {i}" for i in range(4)])
+print("token 0:", 2.0 * 10 + 0.5 * 30, "  token 1:", 1.0 * 20 + 0.25 * 40)
 
 # %% [markdown]
-# Token 0 has the rows with answers 10 (weight 2) and 30 (weight 0.5): 35. Token 1 has 20 (weight 1) and 40 (weight 0.25): 30. The easiest
-# slip is to multiply `out` by `weights.flatten()` as it stands: the rows are sorted, the weights are not.
+# Token 0 has the rows with answers 10 (weight 2) and 30 (weight 0.5): 35. Token 1 has 20 (weight 1) and 40 (weight 0.25): 30. Read
+# the table's first line again: `order` tells for each sorted row where it came from, and everything else follows from the place.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 4.3 — combine
 # *10 minutes · core · about 4 lines*
 #
-# **Given** `out` (N·K, D), whose row i answers place `order[i]`; `order` (N·K,) int64; `weights` (N, K). **Return** `y` (N, D): for each
-# token the sum of its K rows, each times its weight. The gradient must reach `out` and `weights`.
+# **Given** `out` (N·K, D), whose row i answers place `order[i]`; `order` (N·K,) int64; `weights` (N, K). **Return** `y` (N, D): for
+# each token the sum of its K rows, each times its weight. The gradient must reach `out` and `weights`.
 # **Allowed:** indexing, `//`, `index_add`, sorting, `view`, sums.
 #
 # <!-- hints 4.3 -->
@@ -292,11 +298,12 @@ check.combine(combine)
 # ### Exercise 4.4 — sorted dispatch
 # *15 minutes · core · about 9 lines*
 #
-# **Given** `x` (N, D), `weights` (N, K), `expert_ids` (N, K), `gate_up` (E, 2F, D) whose first F rows are the gate, `down` (E, D, F).
-# **Return** `y` (N, D), equal to the loop's in value and in all four gradients. Expert e computes down · (silu(gate · x) ⊙ (up · x)) for its own
-# rows only: N · K rows in all.
-# **Allowed:** the steps of 4.2 and 4.3 written out (lesson 05 takes this function alone into its model), `index_select`, `split`, `unbind`,
-# `F.linear`, `F.silu`, `chunk`, `torch.cat`.
+# **Given** `x` (N, D), `weights` (N, K), `expert_ids` (N, K), `gate_up` (E, 2F, D) whose first F rows are the gate, `down`
+# (E, D, F).
+# **Return** `y` (N, D), equal to the loop's in value and in all four gradients. Expert e computes down · (silu(gate · x) ⊙ (up · x))
+# for its own rows only: N · K rows in all.
+# **Allowed:** the steps of 4.2 and 4.3 written out (lesson 05 takes this function alone into its model), `index_select`, `split`,
+# `unbind`, `F.linear`, `F.silu`, `chunk`, `torch.cat`.
 #
 # <!-- hints 4.4 -->
 
@@ -327,10 +334,11 @@ def sparse_forward(
 check.sparse_forward(sparse_forward)
 
 # %% [markdown]
-# Values can agree while gradients do not, and training only ever sees gradients. The next cell sends a short text's routing through the layer's
-# real experts both ways, and compares what comes back to the experts' matrices.
+# Values can agree while gradients do not, and training only ever sees gradients. The next cell sends a short text's routing through
+# the layer's real experts both ways, and compares what comes back to the experts' matrices.
 #
-# **Predict:** the text has eleven or so tokens and sixteen experts to choose from. What gradient does an expert get that nobody chose?
+# **Predict:** the text has eleven or so tokens and sixteen experts to choose from. What gradient does an expert get that nobody
+# chose?
 
 # %%
 my_sparse = mine("4.4", sparse_forward, default=dispatch.sparse_forward)
@@ -343,15 +351,17 @@ counts = torch.bincount(expert_ids.flatten(), minlength=16)  # (E,)
 plots.table(torch.stack([counts, *norms]), "size of each expert's gradient", rows=["tokens", "loop", "sorted"])
 
 # %% [markdown]
-# The two rows of gradients agree. An expert without tokens gets exactly 0: nothing that it computes took part, so nothing tells it how to
-# change. Keep this in mind for lesson 06, where experts die of it.
+# The two rows of gradients agree. An expert without tokens gets exactly 0: nothing that it computes took part, so nothing tells it
+# how to change. Keep this in mind for lesson 06, where experts die of it.
 
 # %% [markdown]
 # ## 4.5 What it costs
 #
 # Now measure. One layer with random weights, 1,024 tokens, width 128, experts of width 128; forward and backward together, as in
-# training. The yardstick is a dense network of width K · 128, which does the same arithmetic for a token. Four ways take turns, seven
-# rounds, and each is divided by the dense one *of the same round*: a slow moment of your machine then slows both.
+# training. The yardstick is a dense network of width K · 128, which does the same arithmetic for a token. Three ways and the
+# yardstick take turns, seven rounds, and each way is divided by the yardstick *of the same round*: a slow moment of your machine
+# then slows both. The sorted way is the package's, so that you and the text below see the same code; put `my_sparse` in its place
+# when you have read on to 4.6.
 
 
 # %%
@@ -360,24 +370,24 @@ def loop_over_matrices(x, weights, expert_ids, gate_up, down):
     return my_loop(x, weights, expert_ids, dispatch.swiglu_calls(gate_up, down))
 
 
-ways = {"all on all": all_on_all, "loop": loop_over_matrices, "sorted": my_sparse}
+ways = {"all on all": all_on_all, "loop": loop_over_matrices, "sorted": dispatch.sparse_forward}
 size = {"n_tokens": 1024, "width": 128}
 
 # %% [markdown]
-# **Predict:** two experts a token, and the number of experts doubles from 2 to 64. The FLOPs on the right: which curve rises, which stay
-# flat? Then the time on the left: by what factor does each way slow down from 2 experts to 64?
+# **Predict:** two experts a token, and the number of experts doubles from 2 to 64. The FLOPs on the right: which curve rises, which
+# stay flat? Then the time on the left: by what factor does each way slow down from 2 experts to 64?
 
 # %% tags=["figure"]
 by_experts = costs.compare(ways, {e: (e, 2) for e in (2, 4, 8, 16, 32, 64)}, **size)
 plots.times(*by_experts, x="experts E, two a token")
 
 # %% [markdown]
-# Bars are quartiles over the rounds. Computing all on all grows with E, in arithmetic and in time. The two sparse ways do
-# the same arithmetic at every E. In time the sorted way begins close to the dense network and rises as the same rows are cut into more
-# and smaller products. The loop rises faster: it searches, gathers and scatters once for every expert.
+# Bars are quartiles over the rounds. Computing all on all grows with E, in arithmetic and in time. The two sparse ways do the same
+# arithmetic at every E. In time the sorted way begins close to the dense network and rises as the same rows are cut into more and
+# smaller products. The loop rises faster: it searches, gathers and scatters once for every expert.
 #
-# **Predict** the other direction: sixteen experts, and top-k from 1 to 16. The yardstick grows along: dense of width K · 128. Where do
-# "all on all" and the sparse ways meet?
+# **Predict** the other direction: sixteen experts, and top-k from 1 to 16. The yardstick grows along: dense of width K · 128. Where
+# do "all on all" and the sparse ways meet?
 
 # %% tags=["figure"]
 by_top_k = costs.compare(ways, {k: (16, k) for k in (1, 2, 4, 8, 16)}, **size)
@@ -385,14 +395,14 @@ plots.times(*by_top_k, x="experts a token K, of sixteen")
 
 # %% [markdown]
 # At K = E everything is chosen, and all three compute the same. From right to left the saving grows, in FLOPs exactly as E / K, in
-# time less. So "two of sixteen experts" says what is *computed*. What it saves in seconds depends on how many
-# tokens share an expert: on the batch. Lesson 12 comes back to that with a batch of one.
+# time less. So "two of sixteen experts" says what is *computed*. What it saves in seconds depends on how many tokens share an
+# expert: on the batch. Lesson 12 comes back to that with a batch of one.
 
 # %% [markdown]
 # ## 4.6 Broken on purpose: the wrong slice, and the slow index
 #
-# Two mistakes that no shape reveals. The first: the choices are flattened the other way round, all first choices, then all second ones. It is
-# a permutation, every row is computed once, and nothing crashes.
+# Two mistakes that no shape reveals. The first: the choices are flattened the other way round, all first choices, then all second
+# ones. It is a permutation, every row is computed once, and nothing crashes.
 #
 # **Predict:** what does the picture show, and what does it do to the loss when all layers of the model work this way?
 
@@ -407,8 +417,8 @@ def choices_first(expert_ids, n_experts):
 DispatchView("def area(r): return 3.14 * r", models=shipped, n_experts=8, layer=1, top_k=2, order=choices_first)
 
 # %% [markdown]
-# Framed rows stand in a slice of an expert that their token never chose. In the next cell every layer of the model with eight experts
-# dispatches this way, through a small class that puts a function where the package's experts were.
+# Framed rows stand in a slice of an expert that their token never chose. In the next cell every layer of the model with eight
+# experts dispatches this way, through a small class that puts a function where the package's experts were.
 
 
 # %%
@@ -437,15 +447,18 @@ def wrong_slices(x, weights, expert_ids, gate_up, down):
 
 sent_wrong = with_dispatch(checkpoint.pretrained(8), wrong_slices)
 losses = [evaluate.evaluate(m, corpora, max_windows=4).mean_loss for m in (checkpoint.pretrained(8), sent_wrong)]
-print(f"validation loss {losses[0]:.2f} as it should be, {losses[1]:.2f} with rows in wrong slices")
+guess = torch.tensor(2_048.0).log()
+print(f"validation loss {losses[0]:.2f}, with rows in wrong slices {losses[1]:.2f}; all 2,048 tokens alike {guess:.2f}")
 
 # %% [markdown]
-# The loss says that something is wrong. The picture says what. Had the model been *trained* with this order, even the loss would be silent: a
-# token would go to some experts, always, and they would learn to live with it, as with the rule of taking turns in lesson 03.
+# The loss says that something is wrong. The picture says what. How bad is it, by the way? A model that gives all 2,048 tokens of
+# its vocabulary the same probability has a loss of log 2,048, about 7.62. Do not hope that training would mend it, either. Which
+# slice a row lands in now depends on the choices of all *other* tokens of the batch, later ones too: the model could read in them
+# what it is about to predict. Lesson 07 meets this again.
 #
-# The second mistake gives right numbers. In a loop over experts it is natural to write `gate_up[e]` for expert e's matrices. PyTorch then
-# has to undo an indexing on the way back, and the gradient of `gate_up[e]` is a tensor as large as *all* experts' weights, zero but for one expert.
-# With E experts, E such tensors are made and added.
+# The second mistake gives right numbers. In a loop over experts it is natural to write `gate_up[e]` for expert e's matrices.
+# PyTorch then has to undo an indexing on the way back, and the gradient of `gate_up[e]` is a tensor as large as *all* experts'
+# weights, zero but for one expert. With E experts, E such tensors are made and added.
 #
 # **Predict:** from 8 to 64 experts at the same work, by what factor does forward and backward slow down with `gate_up[e]`, and with
 # `gate_up.unbind(0)`, which splits once?
@@ -467,24 +480,27 @@ table = torch.tensor([[1e3 * measured[name, e].median for e in (8, 64)] for name
 plots.table(table, "milliseconds, median of 5", rows=[*picks], columns=["8 experts", "64 experts"])
 
 # %% [markdown]
-# Same rows, same arithmetic, same results, and the indexed way is many times slower with 64 experts. No test of values finds this; only a clock
-# does, or a look at what the backward pass has to build. It is found in published code, too.
+# Both rise: the same rows in 64 small products cost more than in 8. The indexed way rises further, and with 64 experts it takes two
+# to three times as long as the other, for the same rows, the same arithmetic and the same results. No test of values finds this;
+# only a clock does, or a look at what the backward pass has to build. It is found in published code, too. Is it in your answer to
+# 4.4?
 
 # %% [markdown]
 # ## 4.7 One product for all (stretch)
 #
-# A graphics processor would rather do one large product than E small ones. For that all slices need the same length: as long as
-# the fullest, and shorter ones are filled with zeros.
+# A graphics processor would rather do one large product than E small ones. For that all slices need the same length: as long as the
+# fullest, and shorter ones are filled with zeros.
 #
-# **By hand:** sixteen rows for four experts, in slices of 7, 4, 3 and 2. How many rows are computed with padding, and how many of them are
-# wasted? The answer is 4 · 7 = 28, so 12 rows are computed for nothing.
+# **By hand:** sixteen rows for four experts, in slices of 7, 4, 3 and 2. How many rows are computed with padding, and how many of
+# them are wasted? The answer is 4 · 7 = 28, so 12 rows are computed for nothing.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 4.5 — padded dispatch
 # *15 minutes · stretch · about 10 lines*
 #
-# **Given** `x` (N, D), `weights` (N, K), `expert_ids` (N, K), `gate_up` (E, 2F, D), `down` (E, D, F), as in 4.4. **Return** `y` (N, D), the same
-# as in 4.4, and `n_rows`, an int: the rows computed, E times the largest count. Use one batched product for all gates and ups, and one for all downs.
+# **Given** `x` (N, D), `weights` (N, K), `expert_ids` (N, K), `gate_up` (E, 2F, D), `down` (E, D, F), as in 4.4. **Return**
+# `y` (N, D), the same as in 4.4, and `n_rows`, an int: the rows computed, E times the largest count. Use one batched product for all gates
+# and ups, and one for all downs.
 # **Allowed:** everything from 4.4, `new_zeros`, `index_put` or indexed assignment, `@` on (E, n, D) tensors, `cumsum`.
 #
 # <!-- hints 4.5 -->
@@ -516,8 +532,8 @@ def padded_forward(
 check.padded_forward(padded_forward)
 
 # %% [markdown]
-# How much is wasted on real tokens? **Predict:** in which of the four layers of the model with sixteen experts is the fullest expert furthest
-# above the average?
+# How much is wasted on real tokens? **Predict:** in which of the four layers of the model with sixteen experts is the fullest
+# expert furthest above the average?
 
 # %%
 with torch.no_grad():
@@ -528,15 +544,19 @@ names = ["rows needed, thousands", "rows with padding, thousands", "padded over 
 plots.table(waste, "sixteen experts, two a token", rows=names, columns=[f"layer {i}" for i in (1, 2, 3, 4)])
 
 # %% [markdown]
-# Padding to the fullest expert computes well above what is needed, in every layer, although these models were trained to spread their tokens.
-# The first large sparse models drew a line instead: an expert takes a fixed number of tokens, its **capacity**, and what comes after that is
-# dropped. What it does to the dropped ones is the subject of lesson 07.
+# Padding to the fullest expert computes well above what is needed, in every layer, although these models were trained to spread
+# their tokens. The first large sparse models drew a line instead: an expert takes a fixed number of tokens, its **capacity**, and
+# what comes after that is dropped. What it does to the dropped ones is the subject of lesson 07.
 
 # %% [markdown]
 # ## 4.8 Your dispatch in the real model
 #
-# Every layer of the shipped model with eight experts, computed by `my_sparse`: yours, if it passed. **Predict** its loss. Below it stand three sentences
-# of popular articles that touch on this lesson. **Predict** their verdicts: which one is false?
+# Every layer of the shipped model with eight experts, computed by `my_sparse`: yours, if it passed. **Predict** its loss. Then
+# three sentences of popular articles that touch on this lesson. **Predict** their verdicts (true, true with conditions, false):
+#
+# 1. The chosen experts' answers are added, each times the router's weight.
+# 2. With two of eight experts at work, three quarters of the computing is saved.
+# 3. A mixture runs as fast as a dense model with as many parameters as it activates.
 
 # %%
 yours = with_dispatch(checkpoint.pretrained(8), my_sparse)
@@ -547,7 +567,7 @@ print(f"validation loss {loss[0]:.4f} with my_sparse, {loss[1]:.4f} as shipped")
 claims(lesson=4)
 
 # %% [markdown]
-# The same loss: what you wrote is a sparse layer. And the false sentence is the one that forgets how rows get to their experts.
+# The same loss: what you wrote is a sparse layer.
 #
 # ## Now you know
 #
@@ -557,5 +577,5 @@ claims(lesson=4)
 # - FLOPs fall as K / E; time falls less, because slices get short, and rows must be moved.
 # - A wrong permutation has right shapes, and a slow index has right numbers: look at pictures, gradients and clocks, too.
 #
-# **Next question:** the parts are there: attention, router, dispatch, experts. Does a model made of them *learn*, and does it beat a dense one
-# that does the same work? That is lesson 05, *The MoE language model*.
+# **Next question:** the parts are there: attention, router, dispatch, experts. Does a model made of them *learn*, and does it beat
+# a dense one that does the same work? That is lesson 05, *The MoE language model*.

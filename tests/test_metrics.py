@@ -100,8 +100,15 @@ def test_flops_by_formula_are_those_that_pytorch_counts(n_experts):
     assert counted_flops(lambda: model(ids)) == 24 * flops_per_token(model, 12)
 
 
-BUDGETS = [{}, {"n_experts": 1}, {"n_experts": 1, "n_shared_experts": 2}, {"n_shared_experts": 2, "top_k": 3},
-           {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True}, {"n_layers": 1, "vocab_size": 7}, {"router": "noisy_top_k"}]  # fmt: skip
+BUDGETS = [
+    {},
+    {"n_experts": 1},
+    {"n_experts": 1, "n_shared_experts": 2},
+    {"n_shared_experts": 2, "top_k": 3},
+    {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True},
+    {"n_layers": 1, "vocab_size": 7},
+    {"router": "noisy_top_k"},
+]
 
 
 @pytest.mark.parametrize("changes", BUDGETS, ids=str)

@@ -31,7 +31,7 @@ def cases() -> tuple[Case, ...]:
         Case("input unchanged, no memory", plain[:1], (INPUT, REPEAT)),
         Case("weighted sums", (*plain, other), ("y",)),
         Case("any order at all", (_shuffled(4, 8, 5, 3), _shuffled(5, 10, 3, 2)), ("y",)),
-        Case("K = 1, all to the same", edges, ("y",)),
+        Case("K = 1; all tokens alike", edges, ("y",)),
         Case("gradient", gradient, (GRADIENT,)),
     )
 

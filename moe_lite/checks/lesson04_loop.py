@@ -47,7 +47,7 @@ def cases() -> tuple[Case, ...]:
         Case("input unchanged, no memory", plain[:1], (INPUT, REPEAT)),
         Case("weighted sums", (*plain, other), ("y",)),
         Case("experts without tokens", silent, ("y",)),
-        Case("K = 1, all to the same", single, ("y",)),
+        Case("K = 1; all tokens alike", single, ("y",)),
         Case("own rows only, in one call", (*plain, *silent, *single), ("rows", "calls")),
         Case("gradient", gradient, (GRADIENT,)),
     )

@@ -31,7 +31,7 @@ def cases() -> tuple[Case, ...]:
         Case("order", (*plain, *many), ("order",)),
         Case("counts", (*plain, *many), ("counts",)),
         Case("experts without tokens", silent, both),
-        Case("K = 1, all to the same", edges, both),
+        Case("K = 1; all tokens alike", edges, both),
     )
 
 

@@ -34,7 +34,7 @@ def cases() -> tuple[Case, ...]:
         Case("equal to the loop", t["plain"] + t["other"], ("y",)),
         Case("rows computed", t["plain"] + t["other"], ("n_rows",)),
         Case("experts without tokens", t["silent"], both),
-        Case("K = 1, all to the same", t["edges"], both),
+        Case("K = 1; all tokens alike", t["edges"], both),
         Case("E times the fullest, all at once", t["plain"] + t["many"], ("rows", "products")),
         Case("gradients", plain_sorted.gradient_of(t["plain"][:2] + t["silent"][:1]), (GRADIENT,)),
     )

@@ -54,7 +54,7 @@ def cases() -> tuple[Case, ...]:
         Case("input unchanged, no memory", t["plain"][:1], (INPUT, REPEAT)),
         Case("equal to the loop", t["plain"] + t["other"], ("y",)),
         Case("experts without tokens", t["silent"], ("y",)),
-        Case("K = 1, all to the same", t["edges"], ("y",)),
+        Case("K = 1; all tokens alike", t["edges"], ("y",)),
         Case("N · K rows, a slice an expert", t["plain"] + t["many"], ("rows", "products")),
         Case("gradients", gradient_of(t["plain"][:2] + t["silent"][:1]), (GRADIENT,)),
     )
@@ -282,9 +282,8 @@ SPARSE_FORWARD = Exercise(
     hints=(
         "Order and counts as in 4.2, then three steps: gather the rows of `x` in that order, cut them into one slice "
         "for each expert, and bring back what comes out as in 4.3.",
-        "`x.index_select(0, order // k)` has N·K rows; `.split(counts.tolist())` cuts them; `zip` slices with "
-        "`gate_up.unbind(0)` and `down.unbind(0)`; two products an expert; `torch.cat` the answers, then the sum of "
-        "4.3.",
+        "`split` takes a list of lengths, the counts; `zip` goes through slices and matrices together. The first "
+        "product gives gate and up side by side, `chunk` parts them; `torch.cat` makes one tensor of all answers.",
     ),
     minutes=15,
     lines="about 9 lines",
