@@ -109,11 +109,12 @@ def mark(expert: int, n_experts: int = N_HUES, theme: str = "light") -> str:
 
 def mix(colour: str, other: str, share: float) -> str:
     """`share` of `colour` and the rest of `other`, both "#rrggbb", mixed in sRGB as CSS color-mix does."""
-    pairs = zip(_channels(colour), _channels(other), strict=True)
+    pairs = zip(channels(colour), channels(other), strict=True)
     return "#" + "".join(f"{round(a * share + b * (1 - share)):02x}" for a, b in pairs)
 
 
-def _channels(colour: str) -> list[int]:
+def channels(colour: str) -> list[int]:
+    """Red, green and blue of "#rrggbb", 0 to 255."""
     return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
 
 

@@ -18,6 +18,7 @@ from moe_lite.config import ModelConfig
 
 IDS = ["0.1", "1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.5"]
 IDS += ["4.1", "4.2", "4.3", "4.4", "4.5", "5.1", "5.2", "5.3", "6.1", "6.2", "6.3", "6.4", "6.5"]
+IDS += ["7.1", "7.2", "7.3", "7.4", "7.5"]
 WITHOUT_GRADIENT = (
     "0.1",
     "1.3",
@@ -29,6 +30,8 @@ WITHOUT_GRADIENT = (
     "6.1",
     "6.3",
     "6.5",
+    "7.1",
+    "7.5",
 )  # counts, draws, and a gradient
 ANY = "*"  # any truthful message: every title if alone, only general ones beside named titles
 
@@ -47,7 +50,7 @@ def compiled(text: str, name: str):
 def test_the_registry_has_the_exercises_of_all_lessons_in_order():
     assert list(exercises()) == IDS
     assert [e.lesson for e in exercises().values()] == [int(id[0]) for id in IDS]
-    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "2.4", "3.5", "4.5", "6.5"]
+    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "2.4", "3.5", "4.5", "6.5", "7.5"]
 
 
 @pytest.mark.parametrize("kind, least", [("wrong_answers", 4), ("right_answers", 1)])
@@ -104,6 +107,7 @@ LETTERS = {
     "4.1": "NDKE", "4.2": "NKE", "4.3": "ADNK", "4.4": "NDKEfF", "4.5": "NDKEfF",  # A = N·K; f is two F
     "5.1": "BTDEfFgG", "5.2": "DFEKS", "5.3": "VDLHKSFTEkG",  # g and G: the shared expert's
     "6.1": "E", "6.2": "NEK", "6.3": "CSLE", "6.4": "NE", "6.5": "L",
+    "7.1": "NKE", "7.2": "NKC", "7.3": "NEk", "7.4": "NEC", "7.5": "NEP",  # P: n_past
 }  # fmt: skip
 CONFIG = ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_expert")
 SPARSE = ("n_experts", "top_k", "n_shared_experts")
@@ -171,6 +175,7 @@ ODD = {
     "no columns": lambda shape: torch.zeros(*shape[:1], 0),
     "wide": lambda shape: torch.zeros(*shape[:1], 5 + sum(shape[1:2])),
 }
+NUMBERS = ("1.3", "5.2", "5.3", "6.1", "6.3", "6.5", "7.1", "7.5")  # what returns a number or a yes
 ODD_NUMBERS = {
     "a whole number": lambda shape: 10**9,
     "a negative number": lambda shape: -7,
@@ -186,7 +191,9 @@ ODD_NUMBERS = {
 @pytest.mark.parametrize(
     "exercise, odd",
     [(e, odd) for e in exercises().values() for odd in ODD]
-    + [(exercises()[id], odd) for id in ("1.3", "5.2", "5.3", "6.1", "6.3", "6.5") for odd in ODD_NUMBERS],
+    + [
+        (exercises()[id], odd) for id in ("1.3", "5.2", "5.3", "6.1", "6.3", "6.5", "7.1", "7.5") for odd in ODD_NUMBERS
+    ],
     ids=lambda value: getattr(value, "id", value),
 )
 def test_odd_answers_are_told_apart_without_an_error(exercise, odd):

@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-TARGETS = ("help", "lab", "test", "lint", "format", "notebooks", "bench", "budget", "runs", "data", "clean")
+TARGETS = ("help", "lab", "test", "lint", "format", "notebooks", "bench", "budget", "runs", "balance", "data", "clean")
 
 
 @pytest.fixture(scope="module")

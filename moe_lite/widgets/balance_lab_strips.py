@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.image import imsave
 from torch import Tensor
 
-from moe_lite.palette import ROLES, mark, mix, tint
+from moe_lite.palette import ROLES, channels, mark, mix, tint
 
 HIGHEST = 4.0  # times the fair share: the darkest
 LEVELS = 33  # colours a row
@@ -23,7 +23,7 @@ def ramp(expert: int, n_experts: int, theme: str) -> list[str]:
     """Colours from 0 to HIGHEST times the fair share: the page, the expert's tint at 1, its mark."""
     page = ROLES[theme]["bg"]
     if row_height(n_experts) < INK_BELOW:
-        ink = "#404040" if theme == "light" else "#d0d0d0"
+        ink = mix(ROLES[theme]["onTint"], page, 0.84)
         fair = mix(ink, page, 0.35)
     else:
         fair, ink = tint(expert, n_experts, theme), mark(expert, n_experts, theme)
@@ -40,14 +40,10 @@ def png(shares: Tensor, theme: str) -> str:
     """A data URI; shares (S, E) in multiples of the fair share -> E rows of S pixels."""
     n_experts = shares.shape[1]
     table = np.array(
-        [[_rgb(c) for c in ramp(e, n_experts, theme)] for e in range(n_experts)], dtype=np.uint8
+        [[channels(c) for c in ramp(e, n_experts, theme)] for e in range(n_experts)], dtype=np.uint8
     )  # (E, 33, 3)
     levels = (shares.clamp(0, HIGHEST) * (LEVELS - 1) / HIGHEST).round().long().T.numpy()  # (E, S)
     pixels = table[np.arange(n_experts)[:, None], levels]  # (E, S, 3)
     buffer = io.BytesIO()
     imsave(buffer, pixels, format="png", pil_kwargs={"optimize": True})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _rgb(colour: str) -> list[int]:
-    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]

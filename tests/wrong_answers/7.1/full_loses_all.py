@@ -1,0 +1,13 @@
+# expects: A full expert loses everybody
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def keep_within_capacity(expert_ids, n_experts, factor):
+    capacity = math.ceil(round(factor * expert_ids.numel() / n_experts, 6))
+    flat = expert_ids.flatten()
+    place = F.one_hot(flat, n_experts).cumsum(dim=0).gather(1, flat[:, None])
+    kept = torch.bincount(flat)[expert_ids] <= capacity
+    return capacity, kept

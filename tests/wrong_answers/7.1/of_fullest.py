@@ -1,0 +1,13 @@
+# expects: Of the fullest expert, not of the fair share
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def keep_within_capacity(expert_ids, n_experts, factor):
+    capacity = math.ceil(round(factor * int(torch.bincount(expert_ids.flatten()).max()), 6))
+    flat = expert_ids.flatten()
+    place = F.one_hot(flat, n_experts).cumsum(dim=0).gather(1, flat[:, None])
+    kept = (place <= capacity).view_as(expert_ids)
+    return capacity, kept

@@ -1,0 +1,3 @@
+# expects: Always True
+def looks_ahead(choose, scores, n_past):
+    return True

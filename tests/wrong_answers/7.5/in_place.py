@@ -1,0 +1,13 @@
+# expects: Your function changed its input
+import torch
+
+
+def looks_ahead(choose, scores, n_past):
+    g = torch.Generator().manual_seed(0)
+    before = choose(scores.clone())[:n_past]
+    for _ in range(100):
+        other = scores
+        other[n_past:] = torch.rand(other[n_past:].shape, generator=g, dtype=scores.dtype)
+        if not torch.allclose(choose(other)[:n_past], before):
+            return True
+    return False

@@ -1,0 +1,13 @@
+# expects: Who works, but not how loudly
+import torch
+
+
+def looks_ahead(choose, scores, n_past):
+    g = torch.Generator().manual_seed(0)
+    before = (choose(scores)[:n_past] != 0).double()
+    for _ in range(100):
+        other = scores.clone()
+        other[n_past:] = torch.rand(other[n_past:].shape, generator=g, dtype=scores.dtype)
+        if not torch.allclose((choose(other)[:n_past] != 0).double(), before):
+            return True
+    return False
