@@ -75,14 +75,14 @@ def drop_over_capacity(routing: Routing, capacity: int, priority: str = "positio
     """
     mask = routing.token_mask
     real = torch.ones_like(routing.kept) if mask is None else mask[routing.token_ids]  # (A,)
-    queue = _queue(routing, priority)  # (A,)
+    order = queue(routing, priority)  # (A,)
     starts = routing.load.cumsum(0) - routing.load  # (E,) real assignments before each expert's first
-    place = real[queue].cumsum(0) - 1 - starts[routing.expert_ids]  # (A,) in the queue of its expert, from 0
-    kept = torch.empty_like(real).index_copy(0, queue, real[queue] & (place < capacity))  # (A,)
+    place = real[order].cumsum(0) - 1 - starts[routing.expert_ids]  # (A,) in the queue of its expert, from 0
+    kept = torch.empty_like(real).index_copy(0, order, real[order] & (place < capacity))  # (A,)
     return replace(routing, kept=kept)
 
 
-def _queue(routing: Routing, priority: str) -> Tensor:
+def queue(routing: Routing, priority: str) -> Tensor:
     """(A,) int64: the assignments expert by expert, in the order in which they find room."""
     place = torch.arange(len(routing.expert_ids), device=routing.expert_ids.device)  # (A,)
     if priority == "position":

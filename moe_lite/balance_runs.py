@@ -80,12 +80,13 @@ class Recorder:
     """Makes a LabRun of the StepLogs of one training, while it goes on. Reads TEXT with the model after every bin."""
 
     def __init__(self, model: MoELanguageModel, *, bin_steps: int = BIN, choices: bool = True, **settings):
-        """settings: some of LABELS; they name the run. Raises ValueError for others, and for a dense model."""
+        """settings: some of LABELS; they name the run. ValueError for others, and for a dense model."""
         if model.config.is_dense:
             raise ValueError("A dense model has no router, so there is no load to record.")
         if unknown := sorted(settings.keys() - LABELS.keys()):
             raise ValueError(f"Unknown settings {', '.join(unknown)}; expected some of {', '.join(LABELS)}.")
         self.model, self.settings, self.bin_steps = model, settings, bin_steps
+        choices = choices and model.config.router != "expert_choice"  # there each token has its own number of them
         self.ids = torch.tensor([encode(TEXT)]) if choices else None  # (1, N)
         self._logs: list[StepLog] = []  # of the bin that is open
         self._bins: list[dict] = []
@@ -213,7 +214,7 @@ def read_grid(folder: Path) -> Grid:
 
 
 def changed(name: str = "sweep", folder: Path | None = None) -> dict[str, list[dict]]:
-    """Recorded: what was changed, in words -> a dict for each seed. name: "sweep" or "bought" (what balancing buys)."""
+    """Recorded: what was changed, in words -> a dict for each seed. name: a key of the tool's CHANGES."""
     rows, path = {}, (folder or data_dir() / "balance") / f"{name}.json"
     for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         rows.setdefault(row["name"], []).append(row | {"final_load": torch.tensor(row["final_load"])})
@@ -229,8 +230,7 @@ def save_run(folder: Path, run: LabRun) -> dict:
     """Write the run's tensors to `folder`; what is small is returned, for `Grid.rows`."""
     settings = {name: run.settings[name] for name in ("balance_coef", "top_k", "seed")}
     tensors = {"load": run.load.to(torch.int32), "overflow": run.overflow.half(), "dropped": run.dropped.half()}
-    if run.choices is not None:
-        tensors["choices"] = run.choices.to(torch.uint8)
+    tensors |= {} if run.choices is None else {"choices": run.choices.to(torch.uint8)}
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / file_of(settings), **{name: tensor.numpy() for name, tensor in tensors.items()})
     losses = [round(value, 4) for value in run.cross_entropy]

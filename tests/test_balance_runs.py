@@ -132,10 +132,14 @@ def test_tool_records_goes_on_and_sums_up(tmp_path, monkeypatch, capsys):
     record.record_changes(corpora, tmp_path / "sweep.json", {"3 experts": {"n_experts": 3}, "slow": {"lr": 1e-4}})
     pairs = {"top-1": {"top_k": 1}, "top-1, balanced": {"top_k": 1, "balance_coef": 0.1}}
     record.record_changes(corpora, tmp_path / "bought.json", pairs)
+    ahead = {"expert choice": {"router": "expert_choice", "allow_lookahead": True}}
+    record.record_changes(corpora, tmp_path / "steered.json", ahead)
     monkeypatch.setattr(record, "changed", lambda name: changed(name, tmp_path))
     record.summarise(tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["grid"]["top-2"]["1e-01"]["losses"] == [found.run(0.1, 2, seed).final_loss for seed in (0, 1)]
+    ahead = summary["steered"]["expert choice"]
+    assert ahead["cv"] == ahead["dropped_percent"] == 0 and ahead["loss_at_once"] != ahead["loss_by_prefix"]
     gap = [b - a for a, b in zip(*(summary["bought"][name]["losses"] for name in pairs), strict=True)]
     assert summary["bought"]["top-1, balanced"]["loss_above_unbalanced"]["mean"] == pytest.approx(
         sum(gap) / 2, abs=1e-4

@@ -3,6 +3,7 @@
     python tools/record_balance.py grid       # coefficient × top-k × seeds, 25 M tokens: half an hour on one core
     python tools/record_balance.py sweep      # what makes experts die: one setting changed at a time, as long again
     python tools/record_balance.py bought     # with and without balancing, where it could pay
+    python tools/record_balance.py steered    # capacity, noise, a moved bias, experts that choose
 
 All go on where they stopped; what is recorded already is not run again, unless a setting has changed: then the tool
 says so and stops.
@@ -16,10 +17,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.balance_runs import FORMAT, VERSION, LabRun, Recorder, changed, read_grid, save_run
-from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora
+from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora, validation_batches
 from moe_lite.evaluate import evaluate
 from moe_lite.lab_model import lab_model
 from moe_lite.metrics import dead_experts, load_cv, max_violation
@@ -58,16 +60,34 @@ BOUGHT = {  # where balancing could pay, each without and with it
     "3,600 steps": {"steps": 3600},
     "3,600 steps, balanced": {"steps": 3600} | BALANCED,
 }
+BIASED = {"score": "sigmoid", "selection_bias": True}
+STEERED = {  # lesson 07: full experts, noise, and balancing without a loss
+    "sigmoid": {"score": "sigmoid"},
+    "sigmoid, coefficient 0.01": {"score": "sigmoid"} | BALANCED,
+    **{f"bias step {step:g}": BIASED | {"bias_step": step} for step in (3e-4, 1e-3, 3e-3, 1e-2, 1e-1)},
+    **{f"capacity {factor:g}": {"capacity_factor": factor} for factor in (0.5, 1.0, 2.0)},
+    "capacity 1, by score": {"capacity_factor": 1.0, "priority": "score"},
+    "capacity 1, first choices first": {"capacity_factor": 1.0, "priority": "first_choice"},
+    "jitter 0.01": {"jitter": 0.01},
+    "jitter 0.3": {"jitter": 0.3},
+    "noisy top-k": {"router": "noisy_top_k"},
+    "noisy top-k, both losses 0.1": {"router": "noisy_top_k", "balance": "importance_and_load", "balance_coef": 0.1},
+    "expert choice": {"router": "expert_choice", "allow_lookahead": True},
+}
+CHANGES = {"sweep": SWEEP, "bought": BOUGHT, "steered": STEERED}
+WHAT = ("grid", *CHANGES)
 
 
-def record(config: ModelConfig, train_config: TrainConfig, corpora: dict[str, Corpus], **settings) -> LabRun:
+def record(
+    config: ModelConfig, train_config: TrainConfig, corpora: dict[str, Corpus], **settings
+) -> tuple[LabRun, MoELanguageModel]:
     """Train from scratch; the seed is that of the weights and of the batches."""
     model = MoELanguageModel(config, seed=train_config.seed)
     recorder = Recorder(model, choices=train_config.seed == SEEDS[0], **settings)
     for log in train(model, corpora, train_config):
         recorder.add(log)
     recorder.finish(evaluate(model, corpora, length=train_config.length))
-    return recorder.run("recorded")
+    return recorder.run("recorded"), model
 
 
 def record_grid(corpora: dict[str, Corpus], folder: Path) -> None:
@@ -85,7 +105,7 @@ def record_grid(corpora: dict[str, Corpus], folder: Path) -> None:
                 if any(all(row[name] == value for name, value in settings.items()) for row in rows):
                     continue
                 config = lab_model(MODEL, balance_coef=coefficient, top_k=k)
-                run = record(config, replace(TRAIN, seed=seed), corpora, **settings)
+                run, _ = record(config, replace(TRAIN, seed=seed), corpora, **settings)
                 rows.append(save_run(folder, run))
                 write(folder / "grid.json", head, "rows", rows)
                 print(f"{run.name}: {run.final_loss:.4f}", flush=True)
@@ -107,23 +127,43 @@ def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, d
             of_model = {key: value for key, value in changes.items() if hasattr(MODEL, key)}
             of_training = {key: value for key, value in changes.items() if key not in of_model}
             config, train_config = lab_model(MODEL, **of_model), replace(TRAIN, seed=seed, **of_training)
-            run = record(config, train_config, corpora, seed=seed)
+            run, model = record(config, train_config, corpora, seed=seed)
             tokens = train_config.steps * train_config.batch_size * train_config.length
             rows.append({
                 "name": name, "changes": changes, "seed": seed, "tokens": tokens,
                 "final_loss": round(run.final_loss, 4), "final_load": run.final_load.tolist(),
-            })  # fmt: skip
+                "dropped_percent": round(100 * run.dropped[-5:].mean().item(), 2),  # in the last 100 steps of training
+            } | foreseen(model, corpora))  # fmt: skip
             write(path, head, "rows", rows)
             print(f"{name}, seed {seed}: {run.final_loss:.4f}", flush=True)
 
 
+@torch.no_grad()
+def foreseen(model: MoELanguageModel, corpora: dict[str, Corpus]) -> dict[str, float]:
+    """For a model whose routing looks ahead: the loss of a few texts at once, and word for word from what came before.
+
+    The second is what the model is worth when it writes, where the future is not there to be looked at.
+    """
+    if not model.config.allow_lookahead:
+        return {}
+    batches = validation_batches(corpora, TRAIN.length, max_windows=2).values()
+    ids, targets = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("ids", "targets"))  # (B, T)
+    model.eval()
+    at_once = model(ids).logits  # (B, T, V)
+    by_prefix = torch.stack([model(ids[:, : t + 1]).logits[:, -1] for t in range(ids.shape[1])], dim=1)
+    model.train()
+    losses = {"loss_at_once": at_once, "loss_by_prefix": by_prefix}
+    return {name: round(F.cross_entropy(logits.flatten(0, 1), targets.flatten()).item(), 4)
+            for name, logits in losses.items()}  # fmt: skip
+
+
 def summarise(folder: Path) -> None:
     """Write the numbers that prose and the ledger quote, once all is recorded."""
-    if missing := [name for name in ("grid.json", "sweep.json", "bought.json") if not (folder / name).is_file()]:
+    if missing := [name for name in WHAT if not (folder / f"{name}.json").is_file()]:
         print(f"{SUMMARY} waits for {', '.join(missing)}.")
         return
     shipped = read_grid(folder)
-    values: dict[str, dict] = {"grid": {}, "sweep": {}, "bought": {}}
+    values: dict[str, dict] = {"grid": {}, "sweep": {}, "bought": {}, "steered": {}}
     for k in TOP_KS:
         free = [run.final_loss for run in shipped.runs(0.0, k)]
         for coefficient in COEFFICIENTS:
@@ -132,9 +172,12 @@ def summarise(folder: Path) -> None:
             if coefficient:
                 row["loss_above_0"] = rounded([run.final_loss - loss for run, loss in zip(runs, free, strict=True)])
             values["grid"].setdefault(f"top-{k}", {})[f"{coefficient:.0e}"] = row
-    for name in ("sweep", "bought"):
+    for name in ("sweep", "bought", "steered"):
         for changed_to, rows in changed(name).items():
             values[name][changed_to] = ends([(row["final_loss"], row["final_load"]) for row in rows])
+            for key in ("dropped_percent", "loss_at_once", "loss_by_prefix"):
+                if all(key in row for row in rows):
+                    values[name][changed_to][key] = round(sum(row[key] for row in rows) / len(rows), 3)
     for name, row in values["bought"].items():
         if other := values["bought"].get(name.removesuffix(", balanced") if name.endswith(", balanced") else ""):
             pairs = zip(row["losses"], other["losses"], strict=True)
@@ -178,7 +221,7 @@ def write(path: Path, head: dict, name: str, rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=("grid", "sweep", "bought"), default=["grid", "sweep", "bought"])
+    parser.add_argument("what", nargs="*", choices=WHAT, default=WHAT)
     a = parser.parse_args()
     torch.set_num_threads(1)
     corpora = load_corpora()
@@ -189,7 +232,7 @@ def main() -> None:
         if what == "grid":
             record_grid(corpora, folder)
         else:
-            record_changes(corpora, folder / f"{what}.json", {"sweep": SWEEP, "bought": BOUGHT}[what])
+            record_changes(corpora, folder / f"{what}.json", CHANGES[what])
     summarise(folder)
 
 

@@ -1,7 +1,9 @@
 """Interactive figures for the lessons. Each shows one question's answer and ends with a sentence that states it."""
 
 from moe_lite.widgets.balance_lab import BalanceLab
+from moe_lite.widgets.bias_controller import BiasController
 from moe_lite.widgets.budget_explorer import BudgetExplorer
+from moe_lite.widgets.capacity_view import CapacityView
 from moe_lite.widgets.dispatch_view import DispatchView
 from moe_lite.widgets.expert_partition import ExpertPartition
 from moe_lite.widgets.failure_gallery import FailureGallery
@@ -13,7 +15,9 @@ from moe_lite.widgets.training_dashboard import TrainingDashboard
 
 __all__ = [
     "BalanceLab",
+    "BiasController",
     "BudgetExplorer",
+    "CapacityView",
     "DispatchView",
     "ExpertPartition",
     "FailureGallery",
