@@ -58,24 +58,39 @@ def test_words_follow_from_the_run():
     assert shown.view["facts"][0][0] == f"{shown.now.cv[:5].mean().item():.2f}"
 
 
-def test_a_learners_rule_is_used_and_what_it_does_wrong_is_shown():
-    def upside_down(bias, load, step):
-        return bias - step * (load.float().mean() - load).sign()
+def test_a_learners_rule_is_used():
+    def upside_down(scores, bias, k, step):
+        weights, expert_ids, moved = by_sign(scores, bias, k, step)
+        return weights, expert_ids, 2 * bias - moved
 
-    shown = BiasController(move=upside_down)
-    assert shown.rule == "upside_down" and "the load is not even" in shown.reading
+    shown = BiasController(choose=upside_down)
+    assert shown.rule == "upside_down" and shown.reading.startswith(
+        "By upside_down with step 0.01, the load is not even"
+    )
     assert shown.now.cv[-1] > shown.now.cv[0]
 
-    def broken(bias, load, step):
-        raise KeyError("oh")
 
-    shown = BiasController(move=broken)
-    assert "broken raised KeyError" in shown.error["what"] and "KeyError" in shown.error["details"]
+def broken(scores, bias, k, step):
+    raise KeyError("oh")
+
+
+WRONG = {
+    "broken raised KeyError": broken,
+    "returned Tensor, expected weights": lambda scores, bias, k, step: bias,
+    "expert_ids are (256, 3) torch.int64, expected int64 (256, 2)": lambda s, b, k, step: by_sign(s, b, 3, step),
+    "go from 5 to 12, experts from 0 to 7": lambda s, b, k, step: (b, torch.tensor([[5, 12]]).expand(256, 2), b),
+    "the new bias is (3,) torch.float32, expected a float tensor (8,)": lambda s, b, k, step: (
+        *by_sign(s, b, k, step)[:2], b[:3]),
+    "not finite": lambda s, b, k, step: (*by_sign(s, b, k, step)[:2], b / 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_what_a_learners_rule_does_wrong_is_shown(said):
+    shown = BiasController(choose=WRONG[said])
+    assert said in shown.error["what"] and shown.error["details"] and "err" in shown.twin()
     shown.rule = "sign"
     assert shown.error == {} and shown.figure
-    assert "returned (3,) torch.float32, expected a float tensor (8,)" in BiasController(
-        move=lambda bias, load, step: bias[:3]).error["what"]  # fmt: skip
-    assert "not finite" in BiasController(move=lambda bias, load, step: bias / 0 * 0).error["what"]
 
 
 @pytest.mark.parametrize("settings", [{"n_experts": 17}, {"top_k": 8}, {"step": -0.1}, {"n_tokens": 0}])

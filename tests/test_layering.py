@@ -19,6 +19,7 @@ ORDER = """
     top_k
     routing attention
     balance data
+    choices
     balancing routers
     experts
     moe dispatch

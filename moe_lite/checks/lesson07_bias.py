@@ -177,6 +177,8 @@ MISTAKES = (
     _ids("The bias is subtracted", lambda s, b, k: best(s - b, k)[1], "a bias above 0 makes its expert *more* likely."),
     one_of("expert_ids", "The moved bias chooses", lambda *args: chosen(args[0], reference(*args)[2], args[2])[1],
            "This batch is chosen with the bias as it came; the moved one is for the next batch."),
+    _ids("Divided before the bias came", lambda s, b, k: best(s / s.sum(1, True) + b, k)[1], "the rows were made to "
+         "sum to 1 first, and then the bias weighs more. Add it to the scores as they are."),
     _ids("Ordered by score", _by_score, "the right experts; best first means by score + bias, as they were chosen."),
     _weights(LEAK, lambda s, b, k: _leaked(s, b, k) / _leaked(s, b, k).sum(1, True), "yours are made of score + bias. "
              "The bias decides who is chosen; how loud an expert speaks is its score alone."),
@@ -217,6 +219,8 @@ MISTAKES = (
            "nobody chose."),
     _moved("The median, not the mean", lambda s, b, k: (load(s, b, k).median() - load(s, b, k)).sign(), "the loads are "
            "compared with their mean, N · k / E."),
+    _moved("The mean is rounded down", lambda s, b, k: (len(s) * k // s.shape[1] - load(s, b, k)).sign(), "`//` rounds "
+           "the mean load down, and an expert just below the mean is taken for one above it."),
     _moved("The fair share of one choice", lambda s, b, k: (len(s) / s.shape[1] - load(s, b, k)).sign(), "with k "
            "choices a token the mean load is N · k / E."),
     _moved("Only the fullest moves", lambda s, b, k: _one(load(s, b, k), True), "every expert above or below the mean "
@@ -235,6 +239,8 @@ MISTAKES = (
            "batch."),
     one_of("new_bias", "The move alone", lambda s, b, k, step: (step * _gap(s, b, k).sign()).to(b.dtype), "What comes "
            "back is the step alone. Add it to the bias that came in: the rule works by adding up."),
+    one_of("new_bias", "Multiplied, not added", lambda s, b, k, step: b * (1 + step * _gap(s, b, k).sign()).to(b.dtype),
+           "The step is added to the bias or taken off. Multiplied, a bias of 0 would never move."),
     one_of("new_bias", "The step is forgotten", lambda s, b, k, step: b + _gap(s, b, k).sign().to(b.dtype), "The bias "
            "moves by 1. Multiply the sign by `step`."),
     seen("An expert is chosen twice", twice_the_same, "A token has the same expert in two places."),

@@ -144,6 +144,9 @@ CAPACITY_MISTAKES = (
           "second one, as GShard does. Asked is place n · K + j: token by token."),
     _kept("Each column has a count of its own", _column_by_column, "the K columns share the experts' places. Count "
           "over `expert_ids.flatten()`, not down each column."),
+    _kept("In the order of the experts, not of the places", lambda i, c: room(i, c).flatten()[i.flatten().argsort(
+          stable=True)].view_as(i), "sorted by expert the counting is right, but True and False have to go back to the "
+          "places where the choices came from."),
     _kept("A token loses all its choices at once", lambda i, c: whole_tokens(room(i, c)), "one of its choices found no "
           "room, and the others are dropped with it. Each choice stands for itself."),
     _kept("A token with one place keeps all", lambda i, c: room(i, c).any(dim=1, keepdim=True).expand_as(i), "one of "

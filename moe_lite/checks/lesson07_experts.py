@@ -93,7 +93,7 @@ def _one_expert_each(scores: Tensor, capacity: int) -> Tensor:
 
 def _greedy_tokens(scores: Tensor, capacity: int) -> Tensor:
     """Tokens choose their best expert; an expert keeps the best of those."""
-    mine = torch.where(scores == scores.amax(dim=1, keepdim=True), scores, scores - 2)
+    mine = torch.where(scores == scores.amax(dim=1, keepdim=True), scores, -1.0)
     return best(mine.t(), capacity)[1]
 
 
@@ -113,6 +113,8 @@ TAKEN_MISTAKES = (
             "its column, over all tokens: `scores.t()` lays its scores in a row.", True),
     _tokens(ALONG, lambda s, c: best(s, c)[1].t(), "you took the best experts of every token. Here an expert looks "
             "down its column, over all tokens.", True),
+    _tokens("Reshaped, not transposed", lambda s, c: best(s.reshape(s.shape[1], len(s)), c)[1], "`reshape` and `view` "
+            "cut the same values into other rows, and mix tokens and experts. `.t()` turns the table over."),
     _tokens("Rows are places, not experts", lambda s, c: taken(s, c)[1].t(), "the first dimension is the expert, the "
             "second its places: (E, C). Yours is turned over.", True),
     _tokens("All N tokens come back", lambda s, c: best(s.t(), len(s))[1], "only the C best of each expert are taken.",

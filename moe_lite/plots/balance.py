@@ -10,10 +10,11 @@ from moe_lite.plots.figure import BRAND, FG, FG2, picture
 from moe_lite.plots.tables import number
 
 
-def against_coefficient(values: Mapping[str, Tensor], coefficients: Sequence[float]) -> Picture:
+def against_coefficient(values: Mapping[str, Tensor], coefficients: Sequence[float], x: str = "coefficient") -> Picture:
     """One small panel for each measure: a dot for every seed, a line through their means.
 
     values: {measure: (C, S)}, coefficients C, rising; equal steps on the axis, a 0 stands apart at its left.
+    x: what the coefficients are, in words.
     """
     n_panels = len(values)
     figure = Figure(figsize=(8.4, 2.6), layout="constrained")
@@ -32,6 +33,6 @@ def against_coefficient(values: Mapping[str, Tensor], coefficients: Sequence[flo
             axes.axvline(0.5, color=FG2, linewidth=0.8, linestyle=":")
         axes.set_xticks([*places], [f"{c:g}" for c in coefficients], rotation=45)
         axes.set_title(name, loc="left", color=FG, fontsize=9)
-        axes.set_xlabel("coefficient")
+        axes.set_xlabel(x)
         read.append(f"{name}: {number(means[0])} at {coefficients[0]:g}, {number(means[-1])} at {coefficients[-1]:g}")
     return picture(figure, "Means over seeds. " + "; ".join(read) + ".")

@@ -5,7 +5,7 @@ import html
 from traitlets import Dict, Float, Int, Unicode
 
 from moe_lite.widgets.base import FROM_PAGE, MoEWidget, name_of, script, style
-from moe_lite.widgets.bias_controller_run import RULES, STEPS, Controlled, Move, Settings, control
+from moe_lite.widgets.bias_controller_run import RULES, STEPS, Controlled, Rule, Settings, control
 from moe_lite.widgets.bias_controller_svg import NARROWEST, WIDEST, drawing
 from moe_lite.widgets.bias_controller_words import facts, reading
 from moe_lite.widgets.token_words import plain
@@ -22,11 +22,12 @@ class BiasController(MoEWidget):
 
     n_experts, top_k   of the layer, 2 to 16 experts
     step, drift, n_tokens, frozen_from   where the sliders begin
-    move      a function (bias (E,), load (E,), step) -> new bias (E,) in place of the two rules
+    choose    a function (scores (N, E), bias (E,), k, step) -> weights, expert_ids (N, k), new bias (E,), to be had
+              beside the two rules
     seed      of scores and batches
 
     Not a training: scores are random numbers with a fixed liking for some experts, so that the rule alone is seen.
-    What `move` raises or returns wrongly is shown and kept in `error`.
+    What `choose` raises or returns wrongly is shown and kept in `error`.
     """
 
     question = "Can a rule even out the loads, without a loss?"
@@ -46,7 +47,7 @@ class BiasController(MoEWidget):
 
     def __init__(
         self, *, n_experts: int = 8, top_k: int = 2, step: float = 0.01, n_tokens: int = 256, drift: float = 0.0,
-        frozen_from: int = STEPS, move: Move | None = None, seed: int = 0,
+        frozen_from: int = STEPS, choose: Rule | None = None, seed: int = 0,
     ):  # fmt: skip
         if not 2 <= n_experts <= MOST or not 1 <= top_k < n_experts:
             raise ValueError(
@@ -57,9 +58,9 @@ class BiasController(MoEWidget):
                 f"step is {step}, drift {drift}, n_tokens {n_tokens}; none may be negative, and a batch has a token."
             )
         self.n_experts, self.top_k, self.seed = n_experts, top_k, seed
-        self.rules: dict[str, Move] = dict(RULES)
-        if move is not None:
-            self.rules = {name_of(move): move} | self.rules
+        self.rules: dict[str, Rule] = dict(RULES)
+        if choose is not None:
+            self.rules = {name_of(choose): choose} | self.rules
         self.now: Controlled | None = None  # the last run without an error
         fixed = {
             "sizes": sorted({*SIZES, float(step)}), "batches": sorted({*BATCHES, n_tokens}),

@@ -15,21 +15,33 @@ STEPS = 200
 EVEN, LAST = 0.2, 50  # CV below which the load counts as even here; steps at the end that are looked at
 LIKED = 0.8  # standard deviation of how much the experts are liked, in logits
 
-Move = Callable[[Tensor, Tensor, float], Tensor]  # bias (E,), load (E,), step -> new bias (E,)
+# scores (N, E), bias (E,), k, step -> weights (N, k), expert_ids (N, k), the bias for the next batch (E,)
+Rule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
 
 
-def by_sign(bias: Tensor, load: Tensor, step: float) -> Tensor:
-    """DeepSeek-V3's rule."""
-    return update_selection_bias_(bias.clone(), load, step)
+def by_sign(scores: Tensor, bias: Tensor, k: int, step: float) -> tuple[Tensor, Tensor, Tensor]:
+    """DeepSeek-V3's rule: one step up or down, whatever the distance."""
+    weights, expert_ids = _chosen(scores, bias, k)
+    return weights, expert_ids, update_selection_bias_(bias.clone(), _load(expert_ids, bias), step)
 
 
-def by_difference(bias: Tensor, load: Tensor, step: float) -> Tensor:
+def by_difference(scores: Tensor, bias: Tensor, k: int, step: float) -> tuple[Tensor, Tensor, Tensor]:
     """A proportional controller: the further from the mean, the larger the move."""
-    load = load.to(bias.dtype)
-    return bias + step * (1 - load / load.mean())
+    weights, expert_ids = _chosen(scores, bias, k)
+    load = _load(expert_ids, bias)
+    return weights, expert_ids, bias + step * (1 - load / load.mean())
 
 
-RULES: dict[str, Move] = {"sign": by_sign, "difference": by_difference}
+def _chosen(scores: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    expert_ids = (scores + bias).topk(k, dim=1).indices  # (N, k)
+    return scores.gather(1, expert_ids), expert_ids
+
+
+def _load(expert_ids: Tensor, bias: Tensor) -> Tensor:
+    return torch.bincount(expert_ids.flatten(), minlength=len(bias)).to(bias.dtype)
+
+
+RULES: dict[str, Rule] = {"sign": by_sign, "difference": by_difference}
 
 
 @dataclass(frozen=True)
@@ -92,25 +104,35 @@ def opinions(n_experts: int, n_tokens: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def control(settings: Settings, move: Move) -> Controlled:
-    """Let `move` change the bias after each batch. CallbackError for what it raises or returns wrongly."""
+def control(settings: Settings, rule: Rule) -> Controlled:
+    """Let `rule` choose experts and move the bias, batch after batch. CallbackError for what it does wrong."""
     s, bias, loads, biases = settings, torch.zeros(settings.n_experts), [], []
     logits = opinions(s.n_experts, s.n_tokens, s.seed) + liking(s.n_experts, s.drift, s.seed)[:, None]
     scores = logits.sigmoid()  # (STEPS, N, E)
     for step in range(STEPS):
-        expert_ids = (scores[step] + bias).topk(s.top_k, dim=1).indices  # (N, K)
+        expert_ids, moved = _asked(rule, scores[step], bias, s)
         loads.append(torch.bincount(expert_ids.flatten(), minlength=s.n_experts))
         biases.append(bias)
         if step < s.frozen_from:
-            bias = _moved(move, bias, loads[-1], s.step)
+            bias = moved
     return Controlled(settings, torch.stack(loads), torch.stack(biases))
 
 
-def _moved(move: Move, bias: Tensor, load: Tensor, step: float) -> Tensor:
-    new = called(move, bias.clone(), load.clone(), step)
-    if not isinstance(new, Tensor) or new.shape != bias.shape or not new.is_floating_point():
-        came = f"{tuple(new.shape)} {new.dtype}" if isinstance(new, Tensor) else type(new).__name__
-        raise CallbackError(f"{name_of(move)} returned {came}, expected a float tensor {tuple(bias.shape)}.")
+def _asked(rule: Rule, scores: Tensor, bias: Tensor, s: Settings) -> tuple[Tensor, Tensor]:
+    """The experts that `rule` chooses, and the bias that it gives back."""
+    answer, name = called(rule, scores.clone(), bias.clone(), s.top_k, s.step), name_of(rule)
+    if not isinstance(answer, tuple) or len(answer) != 3 or not all(isinstance(part, Tensor) for part in answer):
+        raise CallbackError(f"{name} returned {type(answer).__name__}, expected weights, expert_ids and a new bias.")
+    _, expert_ids, new = answer
+    if expert_ids.shape != (len(scores), s.top_k) or expert_ids.dtype != torch.int64:
+        raise CallbackError(f"{name}: expert_ids are {tuple(expert_ids.shape)} {expert_ids.dtype}, expected int64 "
+                            f"{(len(scores), s.top_k)}.")  # fmt: skip
+    if not ((expert_ids >= 0) & (expert_ids < s.n_experts)).all():
+        raise CallbackError(f"{name}: expert_ids go from {expert_ids.min()} to {expert_ids.max()}, experts from 0 to "
+                            f"{s.n_experts - 1}.")  # fmt: skip
+    if new.shape != bias.shape or not new.is_floating_point():
+        raise CallbackError(f"{name}: the new bias is {tuple(new.shape)} {new.dtype}, expected a float tensor "
+                            f"{tuple(bias.shape)}.")  # fmt: skip
     if not torch.isfinite(new).all():
-        raise CallbackError(f"{name_of(move)} returned a bias that is not finite: {new.tolist()}.")
-    return new.detach().to(bias.dtype)
+        raise CallbackError(f"{name}: the new bias is not finite: {new.tolist()}.")
+    return expert_ids, new.to(bias.dtype)

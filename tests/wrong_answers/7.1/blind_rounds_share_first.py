@@ -1,0 +1,14 @@
+# expects: The fair share is rounded first
+import math
+
+import torch.nn.functional as F
+
+
+def keep_within_capacity(expert_ids, n_experts, factor):
+    n, k = expert_ids.shape
+    share = math.ceil(n * k / n_experts)
+    capacity = math.ceil(factor * share * (1 - 1e-9))
+    flat = F.one_hot(expert_ids.flatten(), n_experts)
+    rank = ((flat.cumsum(0) - 1) * flat).sum(1)
+    kept = (rank < capacity).view(n, k)
+    return capacity, kept

@@ -1,0 +1,18 @@
+# expects: Ordered by score
+import torch
+
+
+def choose_and_move(scores, bias, k, step):
+    def choose(scores, bias, k):
+        order = (scores + bias).argsort(dim=-1, descending=True, stable=True)
+        expert_ids = order[:, :k]
+        weights = scores.gather(1, expert_ids)
+        weights, again = weights.sort(dim=-1, descending=True, stable=True)
+        expert_ids = expert_ids.gather(1, again)
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+        return weights, expert_ids
+
+    weights, expert_ids = choose(scores, bias, k)
+    right = (scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    load = torch.bincount(right.flatten(), minlength=len(bias)).to(bias.dtype)
+    return weights, expert_ids, bias + step * (load.mean() - load).sign()

@@ -1,0 +1,15 @@
+# expects: The mean of the chosen ones
+import torch
+
+
+def choose_and_move(scores, bias, k, step):
+    def move(bias, load, step):
+        used = load > 0
+        mean = load[used].double().mean()
+        direction = torch.sign(mean - load).to(bias.dtype)
+        return bias + step * direction
+
+    expert_ids = (scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    kept = scores.gather(1, expert_ids)
+    load = torch.bincount(expert_ids.flatten(), minlength=len(bias))
+    return kept / kept.sum(dim=1, keepdim=True), expert_ids, move(bias, load, step)

@@ -1,0 +1,13 @@
+# expects: The median, not the mean
+import torch
+
+
+def choose_and_move(scores, bias, k, step):
+    def move(bias, load, step):
+        direction = torch.sign(load.median() - load).to(bias.dtype)
+        return bias + step * direction
+
+    expert_ids = (scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    kept = scores.gather(1, expert_ids)
+    load = torch.bincount(expert_ids.flatten(), minlength=len(bias))
+    return kept / kept.sum(dim=1, keepdim=True), expert_ids, move(bias, load, step)

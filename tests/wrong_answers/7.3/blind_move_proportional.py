@@ -1,0 +1,14 @@
+# expects: The difference, not its sign
+import torch
+
+
+def choose_and_move(scores, bias, k, step):
+    def move(bias, load, step):
+        mean = load.double().mean()
+        error = (mean - load) / mean
+        return bias + (step * error).to(bias.dtype)
+
+    expert_ids = (scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    kept = scores.gather(1, expert_ids)
+    load = torch.bincount(expert_ids.flatten(), minlength=len(bias))
+    return kept / kept.sum(dim=1, keepdim=True), expert_ids, move(bias, load, step)

@@ -1,0 +1,14 @@
+# expects: `new_bias` has the wrong type
+import torch
+
+
+def choose_and_move(scores, bias, k, step):
+    def move(bias, load, step):
+        load = load.double()
+        direction = torch.sign(load.mean() - load)
+        return bias + step * direction
+
+    expert_ids = (scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    kept = scores.gather(1, expert_ids)
+    load = torch.bincount(expert_ids.flatten(), minlength=len(bias))
+    return kept / kept.sum(dim=1, keepdim=True), expert_ids, move(bias, load, step)
