@@ -56,8 +56,9 @@ budget: $(VENV)/test.stamp data/corpus/.complete ## measure time and memory of e
 runs: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/runs/ that are not there yet
 	OMP_NUM_THREADS=1 $(BIN)/python tools/record_runs.py $(ARGS)
 
-balance: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/balance/ that are not there yet
+balance: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/balance/ and the planted failures not there yet
 	OMP_NUM_THREADS=1 $(BIN)/python tools/record_balance.py $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/record_failures.py
 
 data: $(VENV)/lab.stamp ## download and build the corpora, or check that they are whole
 	$(BIN)/python -m moe_lite.corpora

@@ -17,9 +17,8 @@ from dataclasses import replace
 
 import torch
 
-from moe_lite import (
-    MoELanguageModel, balance_runs, balancing, claims, data, evaluate, metrics, model_diagram, plots, runs, train
-)  # fmt: skip
+from moe_lite import MoELanguageModel, balance_runs, balancing, claims, data, evaluate, metrics
+from moe_lite import model_diagram, plots, runs, train
 from moe_lite.checks import lesson06 as check, mine
 from moe_lite.widgets import BalanceLab
 

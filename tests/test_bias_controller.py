@@ -30,6 +30,11 @@ def test_step_decides_between_too_slow_and_restless():
     assert wild.swing > 10 * right.swing
 
 
+def test_small_batches_are_measured_by_their_chance():
+    small = control(with_(n_tokens=32), by_sign)
+    assert small.chance > 0.3 and small.line == 1.25 * small.chance and small.even_after is not None
+
+
 def test_frozen_bias_stands_still_and_a_drift_undoes_it():
     frozen = control(with_(frozen_from=50, drift=0.03), by_sign)
     assert (frozen.bias[51:] == frozen.bias[50]).all() and not torch.equal(frozen.bias[49], frozen.bias[50])

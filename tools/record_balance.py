@@ -66,6 +66,7 @@ STEERED = {  # lesson 07: full experts, noise, and balancing without a loss
     "sigmoid, coefficient 0.01": {"score": "sigmoid"} | BALANCED,
     **{f"bias step {step:g}": BIASED | {"bias_step": step} for step in (3e-4, 1e-3, 3e-3, 1e-2, 1e-1)},
     **{f"capacity {factor:g}": {"capacity_factor": factor} for factor in (0.5, 1.0, 2.0)},
+    "capacity 1, coefficient 0.01": {"capacity_factor": 1.0} | BALANCED,
     "capacity 1, by score": {"capacity_factor": 1.0, "priority": "score"},
     "capacity 1, first choices first": {"capacity_factor": 1.0, "priority": "first_choice"},
     "jitter 0.01": {"jitter": 0.01},

@@ -256,7 +256,7 @@ CHOOSE_AND_MOVE = Exercise(
     name="choose_and_move",
     parameters=("scores", "bias", "k", "step"),
     outputs=(
-        Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values=True), Output("new_bias", "E"),
+        Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values=True), Output("new_bias", "E,"),
     ),
     reference=reference,
     cases=cases,

@@ -173,8 +173,8 @@ KEEP_WITHIN_CAPACITY = Exercise(
     hints=(
         "Lay the choices out as one row, place by place. For each of them you need one number: how many earlier "
         "places chose the same expert.",
-        "`F.one_hot(expert_ids.flatten(), n_experts)` has a 1 where a place chose an expert; its `cumsum` over the "
-        "places counts along. `math.ceil(round(value, 6))` rounds up what is meant.",
+        "Compared with `torch.arange(n_experts)`, every place has a row with one True; `cumsum` down the rows counts "
+        "along. `math.ceil(round(value, 6))` rounds up what is meant.",
     ),
     minutes=12,
     lines="about 7 lines",
@@ -320,8 +320,8 @@ KEEP_BEST = Exercise(
     hints=(
         "The counting is that of 7.1; only the order in which the choices are counted is another. Sort, count along, "
         "and bring the answer back to its place.",
-        "`order = weights.flatten().argsort(descending=True, stable=True)`; `F.one_hot(expert_ids.flatten()[order])` "
-        "and its `cumsum` count along. `kept[order] = ...` puts True and False back to their places.",
+        "`argsort(descending=True, stable=True)` of the flattened weights gives the order; count along in "
+        "`expert_ids.flatten()[order]` as before. `kept[order] = ...` puts True and False back to their places.",
     ),
     minutes=10,
     lines="about 6 lines",

@@ -12,7 +12,7 @@ from moe_lite.balance import update_selection_bias_
 from moe_lite.widgets.base import CallbackError, called, name_of
 
 STEPS = 200
-EVEN, LAST = 0.2, 50  # CV below which the load counts as even here; steps at the end that are looked at
+EVEN, LAST = 0.2, 50  # CV below which a load counts as even, if chance allows it; steps at the end that are looked at
 LIKED = 0.8  # standard deviation of how much the experts are liked, in logits
 
 # scores (N, E), bias (E,), k, step -> weights (N, k), expert_ids (N, k), the bias for the next batch (E,)
@@ -70,9 +70,14 @@ class Controlled:
         return metrics.load_cv(self.load)  # (STEPS,)
 
     @property
+    def line(self) -> float:
+        """The CV below which the load counts as even: in small batches chance alone is above EVEN."""
+        return max(EVEN, 1.25 * self.chance)
+
+    @property
     def even_after(self) -> int | None:
-        """The first step from which the mean CV of ten steps is below EVEN."""
-        found = (self.cv.unfold(0, 10, 1).mean(dim=1) < EVEN).nonzero()
+        """The first step from which the mean CV of ten steps is below `line`."""
+        found = (self.cv.unfold(0, 10, 1).mean(dim=1) < self.line).nonzero()
         return int(found[0]) if len(found) else None
 
     @property

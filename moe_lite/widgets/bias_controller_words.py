@@ -1,6 +1,6 @@
 """The bias controller in words: key figures and reading line."""
 
-from moe_lite.widgets.bias_controller_run import EVEN, LAST, STEPS, Controlled
+from moe_lite.widgets.bias_controller_run import LAST, STEPS, Controlled
 from moe_lite.widgets.token_words import Parts
 
 
@@ -11,7 +11,7 @@ def facts(now: Controlled) -> list[list[str]]:
         [f"{now.cv[:5].mean().item():.2f}", "CV at the start (five steps)"],
         [f"{now.cv[-LAST:].mean().item():.2f}", f"CV in the last {LAST} steps"],
         [f"{now.chance:.2f}", "CV by chance alone, all equal"],
-        [after, f"CV below {EVEN:g} from here, over ten steps"],
+        [after, f"CV below {now.line:.2g} from here, over ten steps"],
         [f"{now.swing:.2g}", f"largest swing of a bias in the last {LAST}"],
     ]
 
