@@ -41,17 +41,14 @@ model_diagram(today=7)
 # %%
 model, corpora = checkpoint.pretrained(8), data.load_corpora()
 batches = data.validation_batches(corpora, 256, max_windows=1)
-ids, targets = (
-    torch.cat([getattr(batch, name) for batch in batches.values()]) for name in ("ids", "targets")
-)  # (B, T)
+ids = torch.cat([batch.ids for batch in batches.values()])  # (B, T)
+targets = torch.cat([batch.targets for batch in batches.values()])  # (B, T)
 with torch.no_grad():
     routings = model(ids).routing
 load = torch.stack([routing.load for routing in routings]) / routings[0].load.float().mean()  # (L, E) in fair shares
 over = (load - 1.25).clamp(min=0).sum(dim=1, keepdim=True) / 8  # (L, 1) of all choices
-columns = [*(f"expert {e}" for e in range(8)), "no row at 1.25"]
-plots.table(
-    torch.cat([load, over], dim=1), "load, in fair shares", rows=[f"layer {i}" for i in (1, 2, 3, 4)], columns=columns
-)
+names, columns = [f"layer {i}" for i in (1, 2, 3, 4)], [*(f"expert {e}" for e in range(8)), "no row at 1.25"]
+plots.table(torch.cat([load, over], dim=1), "load, in fair shares", rows=names, columns=columns)
 
 # %% [markdown]
 # The model is balanced over all of its training text. One batch is less even: in the last layer the fullest expert gets twice its
@@ -69,9 +66,7 @@ plots.table(
 # %%
 expert_ids = torch.tensor([0, 0, 1, 0, 0, 1])  # (N,)
 capacity = math.ceil(1.0 * len(expert_ids) / 2)
-before = [
-    int((expert_ids[:n] == e).sum()) for n, e in enumerate(expert_ids.tolist())
-]  # earlier ones at the same expert
+before = [int((expert_ids[:n] == e).sum()) for n, e in enumerate(expert_ids.tolist())]  # N
 print("capacity", capacity, "  earlier at the same expert", before, "  kept", [count < capacity for count in before])
 print("1.1 · 100 / 10 is", 1.1 * 100 / 10, "  rounded up:", math.ceil(1.1 * 100 / 10))
 
@@ -288,11 +283,8 @@ for epsilon in (0.0, 0.01, 0.1, 0.3):
     with torch.no_grad():
         noisy, same = (with_capacity(model, None)(ids).routing[0].combine > 0 for _ in range(2))  # (N, E) each
         quiet = model.eval()(ids).routing[0].combine > 0  # (N, E)
-    print(
-        f"jitter {epsilon}: {100 * (noisy != quiet).any(dim=1).float().mean():.1f} % of the tokens have other experts",
-        end="; ",
-    )
-    print(f"between two passes {100 * (noisy != same).any(dim=1).float().mean():.1f} %")
+    moved, again = (100 * (noisy != other).any(dim=1).float().mean() for other in (quiet, same))
+    print(f"jitter {epsilon}: {moved:.1f} % of the tokens have other experts, {again:.1f} % between two noisy passes")
 router.jitter = 0.0
 
 # %% [markdown]
@@ -459,12 +451,8 @@ for rule in (None, my_rule, leaking):
     found = symptoms.symptoms(small, logs, corpora, length=grid.train.length)
     rows.append([found.load_cv, found.dead, found.weight_sum, found.weight_gap, found.loss])
 columns = ["CV", "dead of 64", "sum of weights", "weights against scores", "loss"]
-plots.table(
-    torch.tensor(rows).round(decimals=3),
-    "three short trainings",
-    rows=["no bias", "your rule", "bias leaks"],
-    columns=columns,
-)
+names = ["no bias", "your rule", "bias leaks"]
+plots.table(torch.tensor(rows).round(decimals=3), "three short trainings", rows=names, columns=columns)
 
 # %% [markdown]
 # Both rules keep everyone alive. Loss, loads and sums of weights do not show which one leaks. What shows it is a number that
@@ -526,9 +514,7 @@ print("tokens with 0, 1, 2, … experts:", torch.bincount(per_token).tolist(), f
 # %%
 for run in steered["expert choice"]:
     at_once, alone = run["loss_at_once"], run["loss_by_prefix"]
-    print(
-        f"seed {run['seed']}: loss at once {at_once:.3f}, from what stands before {alone:.3f}: {alone - at_once:+.3f}"
-    )
+    print(f"loss at once {at_once:.3f}, from what stands before {alone:.3f}, {alone - at_once:.3f} more")
 
 # %% [markdown]
 # Every model predicts worse when it cannot see ahead, by 0.06 to 0.1 nats. What it reports in training is a little too good to be
