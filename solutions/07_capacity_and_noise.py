@@ -71,7 +71,7 @@ print("capacity", capacity, "  earlier at the same expert", before, "  kept", [c
 print("1.1 · 100 / 10 is", 1.1 * 100 / 10, "  rounded up:", math.ceil(1.1 * 100 / 10))
 
 # %% [markdown]
-# Capacity 3; token 4 is the fourth at expert 0 and finds no room. And floating point makes 12 of an 11: a place more than anyone
+# Capacity 3; token 4 is the fourth at expert 0 and finds no room. And floating point makes 12 of an 11: a row more than anyone
 # asked for. It is harmless here, and a table of another shape than another program expects elsewhere.
 
 # %% [markdown] tags=["exercise"]
@@ -80,7 +80,7 @@ print("1.1 · 100 / 10 is", 1.1 * 100 / 10, "  rounded up:", math.ceil(1.1 * 100
 #
 # **Given** `expert_ids` (N, K) int64, `n_experts`, and `factor`, a number above 0.
 # **Return** `capacity`, an int: `factor` times the fair share N · K / E, rounded up, where a rounding error of floating point must
-# not add a place; and `kept` (N, K) bool: whether a choice finds room. Every expert takes the first `capacity` of its choices, in
+# not add a row; and `kept` (N, K) bool: whether a choice finds room. Every expert takes the first `capacity` of its choices, in
 # the order of their places n · K + j.
 # **Allowed:** `math.ceil`, `round`, comparisons, `cumsum`, `gather`, sorting, or a loop.
 #
