@@ -218,12 +218,12 @@ def test_buttons_pause_go_on_and_stop(lab):
     live = lab.columns[-1].live
     until(lambda: live.logs)
     lab.command = "pause 2"
-    until(lambda: live.state == "paused")
-    assert lab.view["running"] == "paused"
+    until(lambda: live.state == "paused" and lab.view["running"] == "paused")  # the page is told a moment later
     lab.command = "pause 3"
     until(lambda: live.state == "running")
     lab.command = "stop 4"
-    assert live.wait(20) and live.state == "stopped" and lab.view["running"] == 0
+    assert live.wait(20) and live.state == "stopped"
+    until(lambda: lab.view["running"] == 0)
 
 
 def until(condition, seconds: float = 20.0) -> None:

@@ -141,21 +141,29 @@ def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, d
 
 @torch.no_grad()
 def foreseen(model: MoELanguageModel, corpora: dict[str, Corpus]) -> dict[str, float]:
-    """For a model whose routing looks ahead: the loss of a few texts at once, and word for word from what came before.
+    """For a model whose routing looks ahead: the loss of a few texts at once, with another future, and with none.
 
-    The second is what the model is worth when it writes, where the future is not there to be looked at.
+    Another future: each token is predicted with the rest of the row taken from another text of the same domain, so
+    lengths and capacities are the same, and only what could be known is not. None: from the tokens so far, as the model
+    would write; there an expert's tables are shorter as well.
     """
     if not model.config.allow_lookahead:
         return {}
     batches = validation_batches(corpora, TRAIN.length, max_windows=2).values()
     ids, targets = (torch.cat([getattr(batch, name) for batch in batches]) for name in ("ids", "targets"))  # (B, T)
+    others = ids.view(len(corpora), 2, -1).flip(1).flatten(0, 1)  # (B, T) the other text of the domain
     model.eval()
-    at_once = model(ids).logits  # (B, T, V)
-    by_prefix = torch.stack([model(ids[:, : t + 1]).logits[:, -1] for t in range(ids.shape[1])], dim=1)
+    logits = {"at_once": model(ids).logits, "other_future": [], "by_prefix": []}  # (B, T, V)
+    for t in range(ids.shape[1]):
+        changed_after = torch.cat([ids[:, : t + 1], others[:, t + 1 :]], dim=1)  # (B, T)
+        logits["other_future"].append(model(changed_after).logits[:, t])
+        logits["by_prefix"].append(model(ids[:, : t + 1]).logits[:, t])
     model.train()
-    losses = {"loss_at_once": at_once, "loss_by_prefix": by_prefix}
-    return {name: round(F.cross_entropy(logits.flatten(0, 1), targets.flatten()).item(), 4)
-            for name, logits in losses.items()}  # fmt: skip
+    found = {name: value if name == "at_once" else torch.stack(value, dim=1) for name, value in logits.items()}
+    return {
+        f"loss_{name}": round(F.cross_entropy(value.flatten(0, 1), targets.flatten()).item(), 4)
+        for name, value in found.items()
+    }
 
 
 def summarise(folder: Path) -> None:
@@ -176,7 +184,7 @@ def summarise(folder: Path) -> None:
     for name in ("sweep", "bought", "steered"):
         for changed_to, rows in changed(name).items():
             values[name][changed_to] = ends([(row["final_loss"], row["final_load"]) for row in rows])
-            for key in ("dropped_percent", "loss_at_once", "loss_by_prefix"):
+            for key in ("dropped_percent", "loss_at_once", "loss_other_future", "loss_by_prefix"):
                 if all(key in row for row in rows):
                     values[name][changed_to][key] = round(sum(row[key] for row in rows) / len(rows), 3)
     for name, row in values["bought"].items():
