@@ -436,7 +436,7 @@ await run.done()
 blind.picture()
 
 # %% [markdown]
-# It learns. The loss falls as it does for everybody in the first hundred steps, because two experts that always work are a dense network. The load tells: six of eight
+# It learns. Nothing in the loss curve looks wrong: two experts that always work are a dense network, and a dense network learns. The load tells: six of eight
 # experts are dead in every layer. You would have paid for eight and trained two.
 #
 # **Predict:** what does the check of exercise 3.2 say to this router?
