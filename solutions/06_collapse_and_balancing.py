@@ -584,6 +584,7 @@ print("layer by layer:", by_layer, " pooled:", my_loss(torch.cat([first, second]
 #
 # **Given** `scores`, a list with the scores (N, E) of each layer, and `expert_ids`, a list with (N, K) each.
 # **Return** a scalar: one f and one P over the tokens of all layers, f divided by the number of tokens, E times the sum of f · P.
+# The gradient must reach `scores`.
 # **Allowed:** `torch.cat`, and what 6.2 allowed.
 #
 # <!-- hints 6.5 -->

@@ -30,7 +30,6 @@ WITHOUT_GRADIENT = (
     "5.3",
     "6.1",
     "6.3",
-    "6.5",
     "7.1",
     "7.5",
 )  # counts, draws, and a gradient

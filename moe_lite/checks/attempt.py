@@ -94,7 +94,8 @@ def _copies(args: tuple, gradient_of: tuple[int, ...]) -> tuple:
     """What can be written to is copied, so that nothing the function does to it reaches the next trial."""
     copies = [_copy(a) for a in args]
     for position in gradient_of:
-        copies[position].requires_grad_()
+        for part in copies[position] if isinstance(copies[position], list) else [copies[position]]:
+            part.requires_grad_()
     return tuple(copies)
 
 
@@ -107,11 +108,13 @@ def _copy(value: Any) -> Any:
 
 
 def _tensors(exercise: Exercise, args: tuple, positions: Iterable[int]) -> dict[str, Tensor]:
-    """The tensors among some of the arguments, by name: `x`, and `router.weight` for the parameters of a module."""
+    """The tensors among some of the arguments, by name: `x`, `scores[0]` of a list, `router.weight` of a module."""
     found = {}
     for name, value in ((exercise.parameters[position], args[position]) for position in positions):
         if isinstance(value, Tensor):
             found[name] = value
+        elif isinstance(value, list):
+            found |= {f"{name}[{i}]": part for i, part in enumerate(value) if isinstance(part, Tensor)}
         elif isinstance(value, nn.Module):
             found |= {f"{name}.{own}": parameter for own, parameter in value.named_parameters()}
     return found

@@ -9,7 +9,7 @@ from torch import Tensor
 from moe_lite.checks import inputs
 from moe_lite.checks.compare import decimals_that_differ, number
 from moe_lite.checks.exercise import FORM, INPUT, REPEAT, Attempt, Case, Exercise, Mistake, Output, Trial
-from moe_lite.checks.mistakes import one_of
+from moe_lite.checks.mistakes import one_of, seen
 
 DEAD_BELOW = 0.01  # of the mean load
 
@@ -93,11 +93,15 @@ LOAD_MISTAKES = (
           "experts is log E."),
     _rule("entropy", "The mean, not the sum", lambda x: _entropy(x) / len(x) / math.log(len(x)), "entropy sums over "
           "the experts."),
+    _rule("entropy", "The entropy of counts, not of shares", lambda x: torch.special.entr(x).sum().item() /
+          math.log(len(x)), "entropy is of shares that sum to 1: divide the load by its sum first."),
+    _rule("entropy", "Divided by the log of the experts in use", lambda x: _entropy(x) / math.log(max(2, int((x > 0)
+          .sum()))), "E counts all experts, also those without a token: two that share everything are not "
+          "an even layer."),
     _rule("entropy", "1 is even, not 0", lambda x: 1 - _entropy(x) / math.log(len(x)), "yours is 0 for an even load. "
           "The entropy over log E is 1 there."),
-    _rule("entropy", "Experts without a token give nan", lambda x: ((x / x.sum()) * (x / x.sum()).log()).sum().item(),
-          "0 · log 0 is not a number to a computer; its limit is 0, and an idle expert adds nothing. "
-          "`torch.special.entr` knows that."),
+    seen("Experts without a token give nan", lambda a: bool(a.got["entropy"].isnan()), "0 · log 0 is not a number to a "
+         "computer; its limit is 0, and an idle expert adds nothing. `torch.special.entr` knows that."),
     _rule("cv", "Divided by E − 1", lambda x: (x.std() / x.mean()).item(), "`std` divides by E − 1 unless told "
           "`correction=0`. These are all the experts, not a sample of them."),
     _rule("cv", "The deviation is not divided by the mean", lambda x: x.std(correction=0).item(), "CV is the deviation "
@@ -123,6 +127,8 @@ LOAD_MISTAKES = (
           "expert over the mean, minus 1."),
     _rule("max_violation", "The emptiest, not the fullest", lambda x: (1 - x.min() / x.mean()).item(), "the *fullest* "
           "expert over the mean, minus 1."),
+    _rule("max_violation", "Fullest minus emptiest", lambda x: ((x.max() - x.min()) / x.mean()).item(), "the "
+          "distance is taken from the *mean*."),
     _rule("max_violation", "The largest share", lambda x: (x.max() / x.sum()).item(), "this is a share of all "
           "assignments. Compare the fullest with the mean."),
     _rule("max_violation", "Fullest over emptiest", lambda x: (x.max() / x.min()).item(), "compare the fullest with "
@@ -191,6 +197,8 @@ def pick_cases() -> tuple[Case, ...]:
     uneven = (_one_bad(4, steps, (2, 1, 0)), _one_bad(5, steps, (3, 2, 1)), _one_bad(6, steps, (2, 0, 1)))
     loads = torch.tensor([[[[9, 3, 3, 1]]], [[[6, 4, 4, 2]]], [[[5, 4, 4, 3]]]])  # mean 4: 1.25, 0.5 and 0.25 above
     exact = (Trial(([0.0, 0.1, 0.2], loads, 0.5), "a violation of exactly the limit"),)
+    idle = torch.tensor([[[[9, 3, 3, 1]]], [[[5, 5, 5, 1]]], [[[5, 4, 4, 3]]]])  # mean 4; the second: 3 below it
+    below = (Trial(([0.0, 0.1, 0.2], idle, 0.5), "an expert far below the mean, none far above"),)
     none = (Trial(([0.0, 0.1, 0.2], loads, 0.1), "no coefficient is enough"),)
     back = (
         Trial(([0.0, 0.1, 0.2, 0.3], torch.cat([loads, loads[:1]]), 0.6), "the largest coefficient is worse again"),
@@ -200,7 +208,7 @@ def pick_cases() -> tuple[Case, ...]:
         Case("input unchanged, no memory", plain[:1], (INPUT, REPEAT)),
         Case("the smallest that keeps the limit", plain, ("coefficient",)),
         Case("every seed and every layer", (*uneven, _opposite("seeds"), _opposite("layers")), ("coefficient",)),
-        Case("exactly the limit", exact, ("coefficient",)),
+        Case("exactly the limit", exact + below, ("coefficient",)),
         Case("none keeps it", none, ("coefficient",)),
         Case("the last is not always best", back, ("coefficient",)),
     )
@@ -274,6 +282,11 @@ def _index(coefficients: list[float], loads: Tensor, limit: float) -> float:
     return coefficients.index(found) if found in coefficients else -1
 
 
+def _most_even(coefficients: list[float], loads: Tensor, limit: float) -> float:
+    worst = _violation(loads).flatten(1).amax(dim=1)  # (C,)
+    return coefficients[int(worst.argmin())] if worst.min() <= limit else math.inf
+
+
 PICK_MISTAKES = (
     _pick("The mean over the seeds", _by_mean((1,)), "averaged over seeds the limit is kept, in one seed it is not. "
           "Every seed has to keep it."),
@@ -291,8 +304,11 @@ PICK_MISTAKES = (
           "layer of one seed keeps the limit here. All of them have to."),
     _pick("The largest, not the smallest", _last, "this is the largest coefficient that keeps the limit. The smallest "
           "disturbs the model least."),
-    _pick("The most even, not the smallest", lambda c, x, m: c[int(_violation(x).flatten(1).amax(dim=1).argmin())],
-          "this coefficient has the lowest violation of all. A smaller one keeps the limit as well."),
+    _pick("The most even, not the smallest", _most_even, "this coefficient has the lowest violation of all. A smaller "
+          "one keeps the limit as well."),
+    _pick("Too far below counts as well", lambda c, x, m: _first(c, (x.double() / x.double().mean(dim=-1, keepdim=True)
+          - 1).abs().flatten(1).amax(dim=1) <= m), "an expert far *below* the mean is no violation: asked is "
+          "how far the fullest is above it."),
     _pick("Exactly the limit is allowed", lambda c, x, m: _first(c, _violation(x).flatten(1).amax(dim=1) < m), "*at "
           "most* the limit: a violation of just that is kept."),
     _pick("A place, not a coefficient", _index, "this is where it stands in the list. Return the coefficient."),

@@ -71,6 +71,11 @@ def _column_means(scores: Tensor, expert_ids: Tensor) -> Tensor:
     return sum(switch(scores, column) for column in expert_ids.t())
 
 
+def _seen(scores: Tensor, expert_ids: Tensor) -> Tensor:
+    """With as many experts as the highest number in expert_ids says."""
+    return switch(scores[:, : int(expert_ids.max()) + 1], expert_ids)
+
+
 SWITCH_MISTAKES = (
     _named("f is divided by the tokens, not by the assignments", lambda s, i: i.shape[1] * switch(s, i), "yours is K "
            "times as large. With K experts a token there are N · K assignments; f over them sums to 1."),
@@ -93,6 +98,8 @@ SWITCH_MISTAKES = (
     _named("Only the first choice is counted", lambda s, i: switch(s, i[:, :1]), "f counts all K choices of a token. "
            "GShard counts first choices only; here all of them."),
     _named("Only the last choice is counted", lambda s, i: switch(s, i[:, -1:]), "f counts all K choices of a token."),
+    _named("E is the highest number seen", _seen, "you took E from the highest expert number in `expert_ids`. The last "
+           "experts may not be chosen at all; E is the number of columns of `scores`."),
     _named("Softmax twice", lambda s, i: switch(s.softmax(dim=1), i), "`scores` are probabilities already: their rows "
            "sum to 1. Another softmax makes them nearly equal."),
     _named("P of the chosen scores alone", lambda s, i: s.shape[1] * (f_of(i, s.shape[1], s.dtype) * torch.zeros_like(s)
@@ -179,6 +186,10 @@ Z_MISTAKES = (
            "the logits."),
     _named("The largest logit alone", lambda z: z.amax(dim=1).square().mean(), "log Σ exp is near the largest logit, "
            "but the others count as well."),
+    _named("The largest logit is not put back", lambda z: (z - z.amax(dim=1, keepdim=True)).logsumexp(dim=1).square()
+           .mean(), "taking the largest logit out before `exp` is right; after the log it has to be added again."),
+    _named("Squared too early", lambda z: z.square().logsumexp(dim=1).mean(), "the logits were squared. Squared "
+           "is log Σ exp of the logits as they are."),
     _named("Softmax first", lambda z: z.softmax(dim=1).logsumexp(dim=1).square().mean(), "the loss is of the logits. "
            "After a softmax their size is gone."),
     _named("Softmax first", lambda z: z.log_softmax(dim=1).logsumexp(dim=1).square().mean(), "after `log_softmax` "
@@ -227,6 +238,7 @@ def mixtral_cases() -> tuple[Case, ...]:
         Case("one layer: K times the papers' loss", one, ("loss",)),
         Case("opposite layers", opposite, ("loss",)),
         Case("equal scores give K", uniform, ("loss",)),
+        Case("gradient", tuple(Trial(t.args, t.note, gradient=(0,)) for t in plain[:1]), (GRADIENT,)),
     )
 
 
@@ -238,6 +250,12 @@ def _layers(seed: int, n_layers: int, n_tokens: int, n_experts: int, k: int, dty
 
 def _by_layer(scores: list[Tensor], expert_ids: list[Tensor]) -> Tensor:
     return torch.stack([switch(s, i) for s, i in zip(scores, expert_ids, strict=True)])
+
+
+def _side_by_side(scores: list[Tensor], expert_ids: list[Tensor]) -> Tensor:
+    wide = torch.cat(scores, dim=1)  # (N, L·E)
+    f = torch.bincount(torch.cat(expert_ids, dim=1).flatten(), minlength=wide.shape[1]).to(wide.dtype) / len(wide)
+    return wide.shape[1] * (f * wide.mean(dim=0)).sum()
 
 
 MIXTRAL_MISTAKES = (
@@ -257,6 +275,12 @@ MIXTRAL_MISTAKES = (
            "of L layers: divide by all of them, in f and in P."),
     _named("Only the first layer", lambda s, i: mixtral(s[:1], i[:1]), "the tokens of all layers stand in the pool."),
     _named("Only the last layer", lambda s, i: mixtral(s[-1:], i[-1:]), "the tokens of all layers stand in the pool."),
+    _named("Only the first choice is counted", lambda s, i: switch(torch.cat(s), torch.cat(i)[:, :1]), "f counts all K "
+           "choices of every token."),
+    _named("The number of layers in place of E", lambda s, i: mixtral(s, i) / s[0].shape[1] * len(s), "the factor in "
+           "front is the number of experts, not of layers."),
+    _named("Layers side by side, not one below the other", _side_by_side, "joined along the experts, the tables "
+           "are wider, not longer: `torch.cat` along the tokens, dimension 0."),
     _named("The factor E is missing", lambda s, i: mixtral(s, i) / s[0].shape[1], "E stands in front of the sum."),
     _named("Multiplied by K twice", lambda s, i: i[0].shape[1] * mixtral(s, i), "f over the tokens brings one factor "
            "K, not two."),

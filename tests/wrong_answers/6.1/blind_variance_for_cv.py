@@ -1,0 +1,15 @@
+# expects: The variance, not the deviation
+import math
+
+import torch
+
+
+def load_statistics(load):
+    x = load.double()
+    mean = x.mean()
+    p = x / x.sum()
+    entropy = (torch.special.entr(p).sum() / math.log(x.numel())).item()
+    cv = (x.var(correction=0) / mean).item()
+    violation = (x.max() / mean - 1).item()
+    dead = int((x < 0.01 * mean).sum())
+    return entropy, cv, violation, dead
