@@ -604,7 +604,7 @@ FailureGallery()
 # %% [markdown]
 # None of the eight can be told from its loss alone: that is why all the other numbers are on the dashboard.
 #
-# What do the articles say? **Predict** the verdict.
+# Four sentences of popular articles. Cover the left column and **predict** each verdict.
 
 # %%
 claims(lesson=7)
@@ -612,7 +612,7 @@ claims(lesson=7)
 # %% [markdown]
 # ## Now you know
 #
-# - A capacity is factor · N · K / E places, rounded up; what finds no room is dropped, and the residual alone carries it on.
+# - A capacity is factor · N · K / E rows, rounded up; what finds no room is dropped, and the residual alone carries it on.
 # - By place, a token depends on earlier ones only. Largest weight first, first choices first and expert choice look into the future.
 # - A limit alone does not even out the load, and noise alone kept no expert alive here: something has to ask for evenness.
 # - A selection bias is moved by a sign and used for choosing only: too small a step does not arrive, too large a one swings.
