@@ -264,8 +264,8 @@ CHOOSE_AND_MOVE = Exercise(
     hints=(
         "Two tables of one shape, as in exercise 3.5: scores + bias to choose from, the scores to weigh with. Then "
         "count who was chosen, and compare each count with the mean of all of them.",
-        "`(scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]` chooses, `scores.gather` fetches. "
-        "`torch.sign` of (mean − load) is +1, 0 or −1; count with `torch.bincount(..., minlength=E)`.",
+        "A stable sort chooses, `gather` fetches the scores of the chosen. `bincount` counts them (`minlength`: some "
+        "may have nobody), and `torch.sign` of how far a count is below the mean is +1, 0 or −1.",
     ),
     minutes=12,
     lines="about 6 lines",

@@ -169,8 +169,8 @@ EXPERT_CHOICE = Exercise(
     hints=(
         "Exercise 3.2 with rows and columns exchanged: what was a token is an expert now. And the weights stay as they "
         "are.",
-        "`scores.t()` (E, N) has one row an expert. Sort it descending with `stable=True`; sorted values and indices "
-        "come together; keep the first `capacity` columns of both.",
+        "With one row an expert (the table turned over) it is a single sort: values and indices come together, and the "
+        "first columns of both are what is asked. Mind the order among equals.",
     ),
     minutes=6,
     lines="about 2 lines",
