@@ -1,4 +1,4 @@
-# expects: `weights` is not right yet
+# expects: *
 import torch
 import torch.nn.functional as F
 
