@@ -10,9 +10,9 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
 from moe_lite import ModelConfig
-from moe_lite.experts import SwiGLU
-from moe_lite.moe import MoELayer
-from moe_lite.transformer import build_moe_layer
+from moe_lite.model.experts import SwiGLU
+from moe_lite.model.moe import MoELayer
+from moe_lite.model.transformer import build_moe_layer
 
 TOLERANCE = 1e-4  # of the largest number compared; float32 summed in another order
 

@@ -10,9 +10,9 @@ from benchmarks.machine import waiting
 from benchmarks.model import CONFIG, SIZES, random_ids
 from benchmarks.report import Row
 from moe_lite import ModelConfig, MoELanguageModel
-from moe_lite.config import dense_twin
 from moe_lite.hf import twin
-from moe_lite.timing import Timing, interleaved
+from moe_lite.lab.timing import Timing, interleaved
+from moe_lite.model.config import dense_twin
 
 PROMPT, NEW = 32, 64  # tokens
 NOTE = f"{SIZES}, B 1, {NEW} tokens after {PROMPT}"

@@ -8,7 +8,7 @@ import torch
 from benchmarks.contenders import SHAPES, Contender, Shape, dense, require_equal, sparse
 from benchmarks.machine import waiting
 from benchmarks.report import Row, rows_of
-from moe_lite.timing import Timing, interleaved
+from moe_lite.lab.timing import Timing, interleaved
 
 FEW, MANY = 8, 64
 

@@ -5,7 +5,7 @@ import sys
 
 from benchmarks.apart import peak_bytes, run_apart
 from benchmarks.report import Row
-from moe_lite.timing import Timing
+from moe_lite.lab.timing import Timing
 
 STEPS = 3  # the first allocates the optimizer's state
 BYTES = 4 * 4  # float32: a parameter, its gradient, AdamW's two averages
@@ -43,7 +43,7 @@ def compared(found: dict[str, list[dict]], threads: int) -> list[Row]:
 def main(kind: str) -> None:
     from benchmarks.model import BATCH, CONFIG, LENGTH, NOTE, learner_of, random_ids, step
     from moe_lite import MoELanguageModel
-    from moe_lite.config import dense_twin
+    from moe_lite.model.config import dense_twin
 
     ids = random_ids(BATCH, LENGTH)
     before = peak_bytes()

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.machine import Machine
-from moe_lite.timing import Timing
+from moe_lite.lab.timing import Timing
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from benchmarks.apart import run_apart
 from benchmarks.report import Row
-from moe_lite.timing import Timing
+from moe_lite.lab.timing import Timing
 
 # case -> what runs before the clock starts, then one thing after the other by name
 CASES = {

@@ -10,10 +10,10 @@ from benchmarks.machine import waiting
 from benchmarks.model import BATCH, CONFIG, LENGTH, NOTE, Learner, learner_of, random_ids, step
 from benchmarks.report import Row, rows_of
 from moe_lite import ModelConfig, MoELanguageModel
-from moe_lite.config import dense_twin
 from moe_lite.hf import twin
+from moe_lite.lab.timing import interleaved
 from moe_lite.metrics import flops_per_token
-from moe_lite.timing import interleaved
+from moe_lite.model.config import dense_twin
 
 Learners = dict[str, Learner]
 

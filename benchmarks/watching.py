@@ -6,7 +6,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from benchmarks.report import Row
-from moe_lite.timing import Timing
+from moe_lite.lab.timing import Timing
 
 STEPS = 20  # of 2,048 tokens, a round
 CELL = """

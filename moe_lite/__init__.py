@@ -8,26 +8,43 @@ Dimension key, used in every shape comment:
     A assignments of a token to an expert (N·K where K is fixed)
 """
 
-import importlib
+import pkgutil
 
-# Loaded when first asked for: importing the package stays light, and `python -m moe_lite.doctor` starts without torch.
-_LATER = {
-    "ModelConfig": "moe_lite.config",
-    "MoELanguageModel": "moe_lite.transformer",
-    "TrainConfig": "moe_lite.config",
-    "claims": "moe_lite.claims",
-    "model_diagram": "moe_lite.diagram",
-    "progress": "moe_lite.checks.course_map",
-    "reset": "moe_lite.checks.unstuck",
-    "skip": "moe_lite.checks.unstuck",
-    "start_again": "moe_lite.checks.unstuck",
+# Short names, and where they live. Loaded when first asked for: importing the package stays light, and
+# `python -m moe_lite.doctor` starts without torch.
+PLACES = {
+    # the model
+    "ModelConfig": "moe_lite.model.config.ModelConfig",
+    "MoELanguageModel": "moe_lite.model.transformer.MoELanguageModel",
+    "TrainConfig": "moe_lite.train.TrainConfig",
+    "balance": "moe_lite.model.balance",
+    "experts": "moe_lite.model.experts",
+    "moe": "moe_lite.model.moe",
+    "routing": "moe_lite.model.routing",
+    "transformer": "moe_lite.model.transformer",
+    # what single lessons build
+    "admission": "moe_lite.lessons.admission",
+    "dispatch": "moe_lite.lessons.dispatch",
+    "mixture": "moe_lite.lessons.mixture",
+    # trainings recorded and measured
+    "costs": "moe_lite.lab.costs",
+    "runs": "moe_lite.lab.runs",
+    "sweeps": "moe_lite.lab.sweeps",
+    "symptoms": "moe_lite.lab.symptoms",
+    "timing": "moe_lite.lab.timing",
+    # the course
+    "claims": "moe_lite.course.claims.claims",
+    "model_diagram": "moe_lite.course.diagram.model_diagram",
+    "progress": "moe_lite.checks.course_map.progress",
+    "reset": "moe_lite.checks.unstuck.reset",
+    "skip": "moe_lite.checks.unstuck.skip",
+    "start_again": "moe_lite.checks.unstuck.start_again",
 }
-__all__ = [*_LATER]
+__all__ = [*PLACES]
 
 
 def __getattr__(name: str):
-    if name in _LATER:
-        found = getattr(importlib.import_module(_LATER[name]), name)
-        globals()[name] = found  # importing a submodule of the same name would otherwise leave that here
+    if name in PLACES:
+        found = globals()[name] = pkgutil.resolve_name(PLACES[name])
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

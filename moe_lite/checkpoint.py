@@ -13,11 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from moe_lite.config import ModelConfig
 from moe_lite.data import data_dir
-from moe_lite.fields import from_dict
-from moe_lite.routing import TopK
-from moe_lite.transformer import MoELanguageModel
+from moe_lite.model.config import ModelConfig, from_dict
+from moe_lite.model.routing import TopK
+from moe_lite.model.transformer import MoELanguageModel
 
 FORMAT, VERSION = "moe-lite", 1
 _MODEL = "model."

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from moe_lite.corpora import BUILD, DOMAINS, SPLITS
+from moe_lite.corpora import BUILD, DOMAINS, SAMPLES_FILE, SPLITS
 
 __all__ = [
     "DOMAINS",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 # domain -> a short text from its held-out split; needs no corpus
-SAMPLES: dict[str, str] = tomllib.loads(Path(__file__).with_name("samples.toml").read_text(encoding="utf-8"))
+SAMPLES: dict[str, str] = tomllib.loads(SAMPLES_FILE.read_text(encoding="utf-8"))
 
 
 def data_dir() -> Path:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moe_lite.data import Corpus, validation_batches
 from moe_lite.metrics import dead_experts, load_cv
-from moe_lite.transformer import LMOutput, MoELanguageModel
+from moe_lite.model.transformer import LMOutput, MoELanguageModel
 
 
 @dataclass(frozen=True)

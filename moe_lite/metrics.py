@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from moe_lite.config import ModelConfig
-from moe_lite.experts import SwiGLU
-from moe_lite.transformer import MoELanguageModel
+from moe_lite.model.config import ModelConfig
+from moe_lite.model.experts import SwiGLU
+from moe_lite.model.transformer import MoELanguageModel
 
 DEAD_BELOW = 0.01  # of the mean load
 

@@ -20,16 +20,57 @@ import torch
 from torch import Tensor
 
 from moe_lite import checkpoint
-from moe_lite.balance import update_selection_bias_
 from moe_lite.checkpoint import CheckpointError, load, save
-from moe_lite.config import ModelConfig, TrainConfig, dense_twin
 from moe_lite.data import Corpus, load_corpora, sample_batch
 from moe_lite.evaluate import Evaluation, evaluate, load_table, report
-from moe_lite.fields import from_dict
 from moe_lite.metrics import count_parameters
-from moe_lite.transformer import LMOutput, MoELanguageModel
+from moe_lite.model.balance import update_selection_bias_
+from moe_lite.model.config import (
+    ModelConfig,
+    dense_twin,
+    from_dict,
+    is_not_negative,
+    is_positive,
+    is_positive_int,
+    is_whole,
+    require,
+)  # fmt: skip
+from moe_lite.model.transformer import LMOutput, MoELanguageModel
 
-__all__ = ["Evaluation", "StepLog", "Training", "evaluate", "load", "resume", "save", "steps_for", "train"]
+__all__ = [
+    "Evaluation", "StepLog", "TrainConfig", "Training", "evaluate", "load", "resume", "save", "steps_for", "train"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Learning rate: linear warm-up, then cosine that would reach `min_lr_ratio · lr` at `steps`."""
+
+    steps: int = 400
+    batch_size: int = 16
+    length: int = 128  # tokens a row
+    lr: float = 2e-3
+    warmup_steps: int = 40
+    min_lr_ratio: float = 0.1
+    weight_decay: float = 0.1  # matrices only
+    clip_norm: float = 1.0
+    bias_step: float = 0.0  # for models with a selection bias; DeepSeek-V3 uses 0.001
+    bias_until: int | None = None  # the step after which the bias stands still; None: it never does
+    seed: int = 0
+    validate_every: int = 0  # 0: never during training
+    validation_windows: int = 4  # a domain, while training
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "length"):
+            require(self, name, is_positive_int, "a whole number of at least 1")
+        for name in ("warmup_steps", "validate_every", "validation_windows", "seed"):
+            require(self, name, is_whole, "a whole number of at least 0")
+        require(self, "bias_until", lambda n: n is None or is_whole(n), "None or a whole number of at least 0")
+        for name in ("lr", "clip_norm"):
+            require(self, name, is_positive, "a number above 0")
+        for name in ("weight_decay", "bias_step"):
+            require(self, name, is_not_negative, "a number of at least 0")
+        require(self, "min_lr_ratio", lambda r: 0 <= r <= 1, "a number from 0 to 1")
 
 
 @dataclass(frozen=True)

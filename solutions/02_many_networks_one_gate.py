@@ -17,7 +17,7 @@ from functools import cache
 
 import torch
 
-from moe_lite import claims, metrics, mixture, model_diagram, plots, toy_problems, train
+from moe_lite import claims, metrics, mixture, model_diagram, plots, train
 from moe_lite.checks import lesson02 as check, mine
 from moe_lite.widgets import ExpertPartition
 
@@ -48,8 +48,8 @@ single.picture()
 # forget less?
 
 # %%
-problem = toy_problems.line_and_wave(noise=0.05)
-(left, right), (unseen_left, _) = problem.halves(), toy_problems.line_and_wave(1024, seed=1).halves()
+problem = mixture.line_and_wave(noise=0.05)
+(left, right), (unseen_left, _) = problem.halves(), mixture.line_and_wave(1024, seed=1).halves()
 
 
 def left_errors(hidden, seed, n_experts=1):
@@ -289,8 +289,8 @@ partition.picture()
 # **Predict:** which loss gives the better blend? By how much does the error rise when the best expert is alone?
 
 # %%
-data = {task: make() for task, make in toy_problems.PROBLEMS.items()}
-unseen = {task: make(1024, seed=1) for task, make in toy_problems.PROBLEMS.items()}
+data = {task: make() for task, make in mixture.PROBLEMS.items()}
+unseen = {task: make(1024, seed=1) for task, make in mixture.PROBLEMS.items()}
 losses = {"competitive": my_nll, "cooperative": mixture.cooperative_loss}
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import torch
 
-from moe_lite import MoELanguageModel, balance_runs, balancing, claims, data, evaluate, metrics
+from moe_lite import MoELanguageModel, balance, claims, data, evaluate, metrics, sweeps
 from moe_lite import model_diagram, plots, runs, train
 from moe_lite.checks import lesson06 as check, mine
 from moe_lite.widgets import BalanceLab
@@ -33,7 +33,7 @@ model_diagram(today=6)
 # cross-entropy moves the router.
 
 # %%
-recorded = balance_runs.grid()
+recorded = sweeps.grid()
 corpora = data.load_corpora()
 short = replace(recorded.train, steps=train.steps_for(ci=20, normal=300, long=900))
 
@@ -206,7 +206,7 @@ plots.table(torch.tensor(rows), "dead experts of 64, no balancing", rows=names, 
 # **Predict:** which changes kill more experts: fewer experts or more? A higher or a lower learning rate? More tokens in each step?
 
 # %%
-tried = balance_runs.changed("sweep")
+tried = sweeps.changed("sweep")
 rows = []
 for found in tried.values():
     share = torch.tensor([metrics.dead_experts(run["final_load"]).sum() / run["final_load"].numel() for run in found])
@@ -242,7 +242,7 @@ def costs(coefficient, k=2):
     """Loss, dropped % at 1.25 times the fair share, fullest over mean, dead %; for each seed -> (S, 4)"""
     rows = []
     for run in recorded.runs(coefficient, k):
-        over = run.overflow[-5:, :, balance_runs.FACTORS.index(1.25)].mean()  # of the last 100 steps
+        over = run.overflow[-5:, :, sweeps.FACTORS.index(1.25)].mean()  # of the last 100 steps
         fullest = 1 + metrics.max_violation(run.final_load).mean()
         dead = metrics.dead_experts(run.final_load).sum() / run.final_load.numel()
         rows.append([run.final_loss, 100 * over, fullest, 100 * dead])
@@ -322,7 +322,7 @@ check.load_balancing_loss(load_balancing_loss)
 # **Predict** the first two. Then guess the third from your CV above.
 
 # %%
-my_loss = mine("6.2", load_balancing_loss, default=balancing.load_balancing_loss)
+my_loss = mine("6.2", load_balancing_loss, default=balance.load_balancing_loss)
 uniform = torch.full((8, 32), 1 / 32)
 sure = torch.zeros(8, 32).index_fill(1, torch.tensor([0, 1]), 0.5)
 print("no opinion:", my_loss(uniform, torch.tensor([[0, 1]]).expand(8, 2)).item())
@@ -419,7 +419,7 @@ plots.table(torch.tensor(rows), title, rows=names, columns=["mean", "95 % from",
 # **Predict:** in which of the three does the balanced model end lower?
 
 # %%
-bought = balance_runs.changed("bought")
+bought = sweeps.changed("bought")
 rows, names = [], [name for name in bought if not name.endswith(", balanced")]
 for name in names:
     without, balanced = ([run["final_loss"] for run in bought[key]] for key in (name, f"{name}, balanced"))
@@ -544,7 +544,7 @@ check.router_z_loss(router_z_loss)
 # **Predict:** how large is the largest logit without it, and what does 0.001 do to it? Does it change who is dead?
 
 # %%
-my_z = mine("6.4", router_z_loss, default=balancing.router_z_loss)
+my_z = mine("6.4", router_z_loss, default=balance.router_z_loss)
 calm_model, calm = learn(z_coef=0.001)
 for name, model, measured in (("without", free_model, free), ("with 0.001", calm_model, calm)):
     logits = torch.cat([routing.logits for routing in model(batch.ids).routing]).detach()

@@ -17,7 +17,7 @@ import math
 
 import torch
 
-from moe_lite import MoELanguageModel, balance_runs, checkpoint, choices, claims, data, lab_model, metrics
+from moe_lite import MoELanguageModel, admission, checkpoint, claims, data, metrics, sweeps
 from moe_lite import model_diagram, plots, runs, symptoms, train
 from moe_lite.checks import lesson07 as check, mine
 from moe_lite.widgets import BiasController, CapacityView, FailureGallery
@@ -203,8 +203,8 @@ check.keep_best(keep_best)
 # first choices of all tokens, then all second ones.
 
 # %%
-my_places = mine("7.1", keep_within_capacity, default=choices.keep_within_capacity)
-my_best = mine("7.2", keep_best, default=choices.keep_best)
+my_places = mine("7.1", keep_within_capacity, default=admission.keep_within_capacity)
+my_best = mine("7.2", keep_best, default=admission.keep_best)
 rules = {
     "by place": lambda weights, expert_ids: my_places(expert_ids, 8, 1.0)[1],
     "largest weight first": lambda weights, expert_ids: my_best(weights, expert_ids, len(expert_ids) // 4) > 0,
@@ -240,8 +240,8 @@ for name, by_ending in kept.items():
 
 
 # %%
-steered, free = balance_runs.changed("steered"), balance_runs.changed("sweep")["as it is"]
-balanced = [{"final_loss": r.final_loss, "final_load": r.final_load} for r in balance_runs.grid().runs(0.01, top_k=2)]
+steered, free = sweeps.changed("steered"), sweeps.changed("sweep")["as it is"]
+balanced = [{"final_loss": r.final_loss, "final_load": r.final_load} for r in sweeps.grid().runs(0.01, top_k=2)]
 
 
 def ends(found, base):
@@ -373,7 +373,7 @@ check.choose_and_move(choose_and_move)
 # batches, which for a liking that drifts? And what becomes of a bias that is frozen while the liking drifts on?
 
 # %% tags=["widget"]
-my_rule = mine("7.3", choose_and_move, default=choices.choose_and_move)
+my_rule = mine("7.3", choose_and_move, default=admission.choose_and_move)
 BiasController(choose=my_rule, step=0.01)
 
 # %% [markdown]
@@ -448,9 +448,9 @@ def leaking(scores, bias, k, step):
 
 
 # %% tags=["broken"]
-grid, steps, rows = balance_runs.grid(), train.steps_for(ci=20, normal=300, long=900), []
+grid, steps, rows = sweeps.grid(), train.steps_for(ci=20, normal=300, long=900), []
 for rule in (None, my_rule, leaking):
-    small = MoELanguageModel(lab_model.lab_model(grid.model, score="sigmoid"), seed=0)
+    small = MoELanguageModel(sweeps.lab_model(grid.model, score="sigmoid"), seed=0)
     for block in small.blocks if rule else ():
         block.feed_forward.router.options["top_k_fn"] = Steered(rule)
     logs = [log for _, log in zip(range(steps), train.train(small, corpora, grid.train), strict=False)]
@@ -503,7 +503,7 @@ check.expert_choice(expert_choice)
 # **Predict:** the loads are even now. What is uneven instead? Below, your function on the scores of the shipped model's last layer.
 
 # %%
-my_experts = mine("7.4", expert_choice, default=choices.expert_choice)
+my_experts = mine("7.4", expert_choice, default=admission.expert_choice)
 scores = routings[3].scores  # (N, E)
 _, token_ids = my_experts(scores, len(scores) // 4)  # (E, C) two experts a token on average
 per_token = torch.bincount(token_ids.flatten(), minlength=len(scores))  # (N,)
@@ -597,7 +597,7 @@ def limited(rule):
 
 
 # %%
-my_test = mine("7.5", looks_ahead, default=choices.looks_ahead)
+my_test = mine("7.5", looks_ahead, default=admission.looks_ahead)
 for name, choose in [*((name, limited(rule)) for name, rule in rules.items()), ("experts choose", chosen_by_experts)]:
     print(f"{name}: looks ahead: {my_test(choose, routings[3].scores[:72], 40)}")
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from moe_lite.checks.exercise import Exercise
+from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.registry import exercises
 
 ROOT = Path(__file__).resolve().parents[1]

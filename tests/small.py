@@ -5,7 +5,7 @@ from torch import Tensor
 
 from moe_lite import ModelConfig, MoELanguageModel
 from moe_lite.data import Corpus
-from moe_lite.experts import Experts
+from moe_lite.model.experts import Experts
 
 
 def generator(seed: int = 0) -> torch.Generator:

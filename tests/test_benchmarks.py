@@ -28,7 +28,7 @@ from benchmarks.machine import Machine
 from benchmarks.model import random_ids
 from benchmarks.report import Report, Row, rows_of, table
 from moe_lite import ModelConfig
-from moe_lite.timing import Timing
+from moe_lite.lab.timing import Timing
 
 CPU = torch.device("cpu")
 TINY = Shape(N=12, D=8, F=4, E=8, K=2)

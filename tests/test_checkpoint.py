@@ -12,9 +12,9 @@ from small import random_ids, small_model
 
 from moe_lite import checkpoint
 from moe_lite.checkpoint import CheckpointError, load, load_extra, pretrained, pretrained_record, save
-from moe_lite.config import dense_twin
 from moe_lite.metrics import flops_per_token
-from moe_lite.routing import top_k_route
+from moe_lite.model.config import dense_twin
+from moe_lite.model.routing import top_k_route
 
 
 def header_of(path) -> dict:

@@ -156,7 +156,7 @@ def other_packages_and_jupyter(course: Course) -> dict[str, str]:
 
 
 def crowded_and_locked(course: Course) -> dict[str, str]:
-    course.remove("moe_lite/widgets/token_viewer.js")
+    course.remove("moe_lite/widgets/token_viewer/script.js")
     (course.root / "kept").touch()  # a file where a folder is expected
     return {"OMP_NUM_THREADS": "64", "MOE_LITE_PROGRESS": str(course.root / "kept/progress.json")}
 
@@ -289,7 +289,7 @@ def test_too_many_threads_a_locked_progress_file_and_a_lost_script_are_named(run
     assert f"OMP_NUM_THREADS={environment.processors()} make lab" in problems["threads"][0]
     assert problems["progress"][0].startswith("kept/progress.json cannot be written: ")
     assert "export MOE_LITE_PROGRESS=" in problems["progress"][0]
-    assert "FileNotFoundError" in problems["widgets"][0] and "token_viewer.js" in problems["widgets"][0]
+    assert "FileNotFoundError" in problems["widgets"][0] and "token_viewer/script.js" in problems["widgets"][0]
 
 
 def test_python_without_the_packages_is_sent_to_the_courses_own(runs):
@@ -425,7 +425,7 @@ def test_speed_says_what_the_default_training_takes(measured, value, monkeypatch
 
 
 def test_speed_is_measured_on_whole_training_steps_and_not_for_long(monkeypatch):
-    from moe_lite.config import TrainConfig
+    from moe_lite.train import TrainConfig
 
     monkeypatch.setattr(speed, "SECONDS", 0.0)
     monkeypatch.setattr(speed, "PATIENCE", 60.0)

@@ -1,4 +1,4 @@
-"""The shape of the package: imports point one way, importing it is light, files stay small enough to read."""
+"""The shape of the package: every room imports only what its line allows, and the model can be read in one sitting."""
 
 import ast
 import subprocess
@@ -11,33 +11,28 @@ import moe_lite
 
 PACKAGE = Path(moe_lite.__file__).parent
 
-# A module may import those of earlier lines, and its own line's.
-ORDER = """
-    fields
-    conflicts
-    config palette corpora picture timing course
-    top_k
-    routing attention
-    balance data
-    choices
-    balancing routers
-    experts
-    moe dispatch
-    transformer
-    metrics hf lab_model
-    checkpoint costs
-    evaluate
-    train runs live
-    balance_runs symptoms failures diagnosis failure_runs
-    toy_problems
-    mixture
-    plots doctor diagram ledger
-    claims
-    widgets
-    checks
-"""
-RANK = {name: rank for rank, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
-CORE = ("config", "top_k", "routing", "balance", "experts", "moe", "attention", "transformer")  # what lessons read
+# Room (a folder or a file of moe_lite/): the rooms that it may import.
+AROUND = [
+    "metrics",
+    "evaluate",
+    "checkpoint",
+    "train",
+    "hf",
+]  # around the model; which of them first, AROUND_ORDER says
+MAY = {
+    "model": [],
+    "corpora": [],
+    "look": [],
+    "data": ["corpora"],
+    **{name: ["model", "data", *AROUND] for name in AROUND},
+    "lessons": ["model"],
+    "lab": ["model", "data", *AROUND, "lessons"],
+    "course": ["look"],
+    "plots": ["lab", "look"],
+    "checks": ["model", "lessons", "course", "look"],
+    "widgets": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora"],
+    "doctor": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora", "checks", "widgets"],
+}
 ONLY_IN = {
     "matplotlib": {"plots", "widgets"},
     "plotly": {"plots", "widgets"},
@@ -45,15 +40,20 @@ ONLY_IN = {
     "anywidget": {"widgets"},
     "transformers": {"hf"},
 }
+MODEL_LINES, FUNCTION_LINES, FILE_LINES = 1200, 60, 400
 
 
-def files() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+def files(folder: Path = PACKAGE) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
 
 
-def part_of(path: Path) -> str:
-    """The module or subpackage of moe_lite that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module(path: Path, package: Path = PACKAGE) -> str:
+    """moe_lite.model.routing; a folder's __init__ has the folder's name."""
+    parts = [package.name, *path.relative_to(package).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(path) for path in files()}
 
 
 def imports(path: Path, package: Path = PACKAGE) -> set[str]:
@@ -69,10 +69,42 @@ def imports(path: Path, package: Path = PACKAGE) -> set[str]:
     return found
 
 
-def parts_imported(path: Path) -> set[str]:
-    """The parts of moe_lite that a file imports; `from moe_lite import ModelConfig` counts as the transformer."""
-    names = [name.split(".")[1] for name in imports(path) if name.startswith("moe_lite.")]
-    return {name if name in RANK else "transformer" for name in names} - {part_of(path)}
+def modules_imported(path: Path) -> set[str]:
+    """The modules of moe_lite that a file imports; a short name counts as the place that it stands for."""
+    found = set()
+    for name in imports(path):
+        if name.startswith("moe_lite."):
+            name = moe_lite.PLACES.get(name.removeprefix("moe_lite."), name)
+            found.add(name if name in MODULES else name.rpartition(".")[0])
+    return found - {module(path)}
+
+
+def room(name: str) -> str:
+    """moe_lite.widgets.kit.text -> widgets"""
+    return name.split(".")[1] if "." in name else ""
+
+
+def rooms_imported(path: Path) -> set[str]:
+    return {room(name) for name in modules_imported(path)} - {room(module(path))}
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Names that import each other in a circle; [] if none do."""
+    done, way = set(), []
+
+    def walk(name: str) -> list[str]:
+        if name in way:
+            return way[way.index(name) :]
+        if name not in done:
+            way.append(name)
+            for other in sorted(arrows.get(name, ())):
+                if found := walk(other):
+                    return found
+            way.pop()
+            done.add(name)
+        return []
+
+    return next(filter(None, map(walk, sorted(arrows))), [])
 
 
 def test_imports_are_read_from_every_form_of_import(tmp_path):
@@ -90,44 +122,57 @@ def test_imports_are_read_from_every_form_of_import(tmp_path):
     assert imports(path, tmp_path) == expected
 
 
-def test_every_part_of_the_package_has_its_place():
-    parts = {part_of(path) for path in files()} - {"__init__"}
-    assert parts == set(RANK)
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
-def test_imports_point_one_way():
+def test_every_room_has_its_line():
+    assert {room(name) for name in MODULES} - {""} == set(MAY)
+
+
+@pytest.mark.parametrize("name", MAY)
+def test_a_room_imports_what_its_line_allows(name):
     against = [
-        f"{path.relative_to(PACKAGE)} imports {part}"
+        f"{path.relative_to(PACKAGE)} imports {other}"
         for path in files()
-        if part_of(path) != "__init__"
-        for part in parts_imported(path)
-        if RANK[part] > RANK[part_of(path)]
+        if room(module(path)) == name
+        for other in sorted(rooms_imported(path) - set(MAY[name]))
     ]
     assert against == []
 
 
-def test_the_order_is_in_use():
+def test_the_lines_are_in_use():
     """The rule above would hold in a package that imports nothing."""
-    core = {"attention", "config", "experts", "moe", "routing"}
-    assert parts_imported(PACKAGE / "transformer.py") == core | {"balancing", "routers"}
-    assert {"checkpoint", "evaluate", "data"} <= parts_imported(PACKAGE / "train.py")
+    core = {
+        f"moe_lite.model.{name}" for name in ("attention", "balance", "config", "experts", "moe", "routing", "routers")
+    }
+    assert modules_imported(PACKAGE / "model" / "transformer.py") == core
+    assert {"checkpoint", "evaluate", "data"} <= rooms_imported(PACKAGE / "train.py")
 
 
-@pytest.mark.parametrize(
-    ("part", "importers"), [("checks", set()), ("widgets", set()), ("plots", {"widgets"}), ("doctor", set())]
-)
-def test_nothing_imports_what_stands_on_top(part, importers):
-    found = {part_of(path) for path in files() if part in parts_imported(path)}
-    assert found <= importers
+def test_no_module_imports_itself_by_way_of_others():
+    arrows = {module(path): modules_imported(path) for path in files() if path.name != "__init__.py"}
+    assert circle(arrows) == []
 
 
-def test_checks_need_neither_widgets_nor_figures():
-    assert not {"widgets", "plots"} & set().union(*map(parts_imported, (PACKAGE / "checks").glob("*.py")))
+def test_a_widget_meets_another_only_at_its_door():
+    """A widget's file imports its own folder's files, the kit, and another widget only through that one's __init__."""
+    against = []
+    for path in files(PACKAGE / "widgets"):
+        own = path.parent.name
+        for name in modules_imported(path):
+            parts = name.split(".")
+            if parts[1] == "widgets" and len(parts) == 4 and parts[2] not in (own, "kit") and own != "widgets":
+                against.append(f"{own}/{path.name} imports {name}")
+            if own == "kit" and parts[1] == "widgets" and parts[2:3] != ["kit"]:
+                against.append(f"kit/{path.name} imports {name}")
+    assert sorted(against) == []
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_library_is_imported_only_where_it_belongs(library):
-    found = {part_of(p) for p in files() if any(name.split(".")[0] == library for name in imports(p))}
+    found = {room(module(p)) for p in files() if any(name.split(".")[0] == library for name in imports(p))}
     assert found <= ONLY_IN[library]
 
 
@@ -143,17 +188,35 @@ def test_importing_the_package_is_light():
     assert not loaded & {"matplotlib", "plotly", "ipywidgets", "anywidget", "transformers", "IPython", "jupyterlab"}
 
 
+def test_every_short_name_leads_somewhere():
+    for name in moe_lite.PLACES:
+        assert getattr(moe_lite, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'balancing'"):
+        moe_lite.balancing  # noqa: B018
+
+
 def n_lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def test_files_can_be_read_in_one_sitting():
-    long = {str(path.relative_to(PACKAGE)): n_lines(path) for path in files() if part_of(path) != "checks"}
-    assert {name: lines for name, lines in long.items() if lines > 250} == {}
+def test_the_model_can_be_read_in_one_sitting():
+    """All files of the folder count, so that no list has to be kept; routers beside the usual one have their own."""
+    assert sum(map(n_lines, (PACKAGE / "model").glob("*.py"))) <= MODEL_LINES
 
 
-def test_what_lessons_read_stays_tiny():
-    assert sum(n_lines(PACKAGE / f"{name}.py") for name in CORE) <= 1000
+def test_files_and_functions_can_be_taken_in_at_a_glance():
+    long = [f"{path.relative_to(PACKAGE)}: {n_lines(path)} lines" for path in files() if n_lines(path) > FILE_LINES]
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno + 1 > FUNCTION_LINES:
+                long.append(f"{path.relative_to(PACKAGE)}: {node.name} has {node.end_lineno - node.lineno + 1} lines")
+    assert long == []
+
+
+def test_the_model_stands_in_front():
+    """What `ls moe_lite` shows."""
+    shown = [p.name for p in PACKAGE.iterdir() if p.name != "__pycache__"]
+    assert len(shown) <= 18, sorted(shown)
 
 
 def test_no_drawer_for_odds_and_ends():

@@ -7,7 +7,6 @@ import torch
 from small import random_ids, small_config, small_model
 
 from moe_lite import ModelConfig
-from moe_lite.config import dense_twin
 from moe_lite.metrics import (
     budget,
     count,
@@ -21,6 +20,7 @@ from moe_lite.metrics import (
     load_statistics,
     max_violation,
 )
+from moe_lite.model.config import dense_twin
 
 LOADS = torch.tensor([[6, 6, 6, 6], [24, 0, 0, 0], [12, 12, 0, 0], [9, 3, 6, 6]])
 

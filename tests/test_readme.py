@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from moe_lite import course
 from moe_lite.checks.registry import exercises
+from moe_lite.course import outline
 
 BEGIN, END = "<!-- lessons: generated, see tests/test_readme.py -->\n", "<!-- end of lessons -->"
 
@@ -18,7 +18,7 @@ def readme(root) -> str:
 def lessons_table() -> str:
     """One row a lesson; those to come are marked."""
     rows = ["| | lesson | question | minutes | exercises | you will see |", "|---|---|---|---:|---:|---|"]
-    for lesson in course.lessons():
+    for lesson in outline.lessons():
         title = f"[{lesson.title}](notebooks/{lesson.file}.ipynb)" if lesson.written else f"{lesson.title} *(to come)*"
         number = sum(exercise.lesson == lesson.number for exercise in exercises().values()) if lesson.written else ""
         minutes = lesson.minutes if lesson.written else ""

@@ -10,7 +10,7 @@ from lesson_source import Cell
 from lint_lesson import QUESTION, Found, Lesson, blank, place
 
 import moe_lite
-from moe_lite.checks.exercise import Exercise
+from moe_lite.checks.engine.exercise import Exercise
 
 ANSWER_WORDS = 10
 HINTS = 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from lesson_source import Cell, LessonError, read_lesson, solved_notebook
 
-from moe_lite.checks.exercise import Exercise
+from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.lesson_cells import read_cells
 from moe_lite.checks.registry import exercises
 

@@ -20,12 +20,11 @@ import torch
 import torch.nn.functional as F
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
-from moe_lite.balance_runs import FORMAT, VERSION, LabRun, Recorder, changed, read_grid, save_run
 from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora, validation_batches
 from moe_lite.evaluate import evaluate
-from moe_lite.lab_model import lab_model
+from moe_lite.lab.runs import interval
+from moe_lite.lab.sweeps import FORMAT, VERSION, LabRun, Recorder, changed, lab_model, read_grid, save_run
 from moe_lite.metrics import dead_experts, load_cv, max_violation
-from moe_lite.runs import interval
 from moe_lite.train import train
 
 MODEL = ModelConfig(

@@ -17,9 +17,9 @@ import torch
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.data import DOMAINS, Corpus, load_corpora
-from moe_lite.failure_runs import BIN, FORMAT, VERSION, FailureRun, path
-from moe_lite.failures import FAILURES, HEALTHY
-from moe_lite.symptoms import symptoms
+from moe_lite.lab.failure_runs import BIN, FORMAT, VERSION, FailureRun, path
+from moe_lite.lab.failures import FAILURES, HEALTHY
+from moe_lite.lab.symptoms import symptoms
 from moe_lite.train import train
 
 MODEL = ModelConfig(

@@ -21,11 +21,11 @@ from pathlib import Path
 import torch
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
-from moe_lite.config import dense_twin
 from moe_lite.data import DOMAINS, Corpus, load_corpora
 from moe_lite.evaluate import evaluate
+from moe_lite.lab.runs import FORMAT, SUMMARY, VERSION, Recording, Run, folder, names, read, recording, summary
 from moe_lite.metrics import count_parameters, flops_per_token
-from moe_lite.runs import FORMAT, SUMMARY, VERSION, Recording, Run, folder, names, read, recording, summary
+from moe_lite.model.config import dense_twin
 from moe_lite.train import train
 
 SPARSE = ModelConfig()  # 8 experts of width 64, two a token

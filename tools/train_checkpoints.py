@@ -17,10 +17,10 @@ import torch
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.checkpoint import pretrained, save, shipped_name
-from moe_lite.config import dense_twin
 from moe_lite.data import DOMAINS, data_dir, load_corpora
 from moe_lite.evaluate import evaluate, report
 from moe_lite.metrics import count_parameters
+from moe_lite.model.config import dense_twin
 from moe_lite.train import train
 
 TRAIN = TrainConfig(steps=3000, batch_size=8, length=256, lr=2e-3, warmup_steps=100, min_lr_ratio=0.05)

@@ -6,10 +6,10 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from moe_lite import course, palette
-from moe_lite.checks import progress as kept_progress
-from moe_lite.checks.exercise import Exercise
+from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.registry import exercises
+from moe_lite.course import outline, progress as kept_progress
+from moe_lite.look import palette
 
 QUESTION = "Where am I in the course?"
 STATES = {"pass": "passes", "tried": "tried, not yet right", "skipped": "skipped", "open": "open"}
@@ -46,7 +46,7 @@ class Square:
 class Row:
     """One lesson on the map; one that is not written yet has no squares."""
 
-    lesson: course.Lesson
+    lesson: outline.Lesson
     squares: tuple[Square, ...]
 
     @property
@@ -89,11 +89,11 @@ class CourseMap:
     @property
     def minutes_left(self) -> int:
         """Of the short path."""
-        return sum(self.rows[number].minutes_left for number in course.course().short_path)
+        return sum(self.rows[number].minutes_left for number in outline.course().short_path)
 
     @property
     def path_line(self) -> str:
-        numbers = " · ".join(course.lesson(number).label for number in course.course().short_path)
+        numbers = " · ".join(outline.lesson(number).label for number in outline.course().short_path)
         left = f"about {self.minutes_left} minutes to go" if self.minutes_left else "done"
         return f"The short path, {numbers} without stretch exercises: {left}."
 
@@ -128,15 +128,15 @@ def progress(today: int | None = None) -> CourseMap:
     finished. Raises CourseError, a ValueError, if there is no lesson `today`.
     """
     if today is not None:
-        course.lesson(today)
+        outline.lesson(today)
     kept = kept_progress.load()
-    rows = tuple(_row(lesson, kept.entries) for lesson in course.lessons())
+    rows = tuple(_row(lesson, kept.entries) for lesson in outline.lessons())
     here = _here(rows) if today is None else today
     unreadable = bool(kept.problem) and not kept.damaged and not kept.newer
     return CourseMap(rows, here, f"{kept.problem}." if kept.problem else "", unreadable)
 
 
-def _row(lesson: course.Lesson, entries: dict[str, dict]) -> Row:
+def _row(lesson: outline.Lesson, entries: dict[str, dict]) -> Row:
     found = [e for e in exercises().values() if e.lesson == lesson.number] if lesson.written else []
     return Row(lesson, tuple(Square(e, entries.get(e.id, {}).get("status", "open")) for e in found))
 
@@ -153,7 +153,7 @@ def _here(rows: tuple[Row, ...]) -> int | None:
 
 def _part_lines(map: CourseMap) -> list[str]:
     lines = []
-    for part, title in course.PARTS.items():
+    for part, title in outline.PARTS.items():
         lines += ["", f"Part {part} · {title}", *(_line(map, row) for row in map.rows if row.lesson.part == part)]
     return lines
 
@@ -180,7 +180,7 @@ def _foot_lines(map: CourseMap) -> list[str]:
 
 def _part_html(map: CourseMap, part: int) -> str:
     rows = "".join(_row_html(row, row.lesson.number == map.here) for row in map.rows if row.lesson.part == part)
-    return f'<div class="h">Part {part} · {escape(course.PARTS[part])}</div>{rows}'
+    return f'<div class="h">Part {part} · {escape(outline.PARTS[part])}</div>{rows}'
 
 
 def _row_html(row: Row, now: bool) -> str:
@@ -204,7 +204,7 @@ def _squares_html(row: Row) -> str:
     return f'{group}<span class="names" aria-hidden="true">{names}</span>'
 
 
-def _link(lesson: course.Lesson, text: str) -> str:
+def _link(lesson: outline.Lesson, text: str) -> str:
     return f'<a href="{lesson.file}.ipynb">{escape(text)}</a>'
 
 
@@ -216,7 +216,7 @@ def _key_html() -> str:
 def _foot_html(map: CourseMap) -> str:
     if map.unreadable:
         return f'<div class="read"><b>{CANNOT_READ}</b> {WORKS}<div class="dim">{escape(map.problem)}</div></div>'
-    lesson = course.lesson(map.next.exercise.lesson) if map.next else None
+    lesson = outline.lesson(map.next.exercise.lesson) if map.next else None
     reading = map._reading(lambda text: _link(lesson, text) if lesson else text)
     problem = f'<div class="dim">{escape(map.problem)}</div>' if map.problem else ""
     return f'<div class="read">{reading}<div class="dim">{escape(map.path_line)}</div>{problem}</div>'

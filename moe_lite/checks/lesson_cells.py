@@ -26,7 +26,7 @@ from pathlib import Path
 
 import nbformat
 
-from moe_lite.checks.card import hints_html
+from moe_lite.checks.card.card import hints_html
 from moe_lite.checks.registry import exercises
 
 ROLES = ("exercise", "stub", "check")

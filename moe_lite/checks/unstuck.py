@@ -11,11 +11,10 @@ from typing import Any
 
 import nbformat
 
-from moe_lite import course
-from moe_lite.checks import progress
-from moe_lite.checks.exercise import Exercise
+from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.lesson_cells import LessonError, keeps_pictures, learner_notebook, pictures, read_cells, stubbed
 from moe_lite.checks.registry import exercises
+from moe_lite.course import outline, progress
 
 RELOAD = "File → Reload Notebook from Disk"
 
@@ -60,10 +59,10 @@ def start_again(number: int, folder: Path | str | None = None) -> None:
     `folder` is where the notebook lies, by default the course's notebooks/. What has passed stays passed and kept.
     Raises CourseError, a ValueError, if there is no such lesson, or none yet.
     """
-    lesson = course.lesson(number)
-    folder = Path(folder) if folder is not None else course.ROOT / "notebooks"
+    lesson = outline.lesson(number)
+    folder = Path(folder) if folder is not None else outline.ROOT / "notebooks"
     if not folder.is_dir():
-        raise course.CourseError(f"there is no folder {folder}; `folder` is where {lesson.file}.ipynb lies.")
+        raise outline.CourseError(f"there is no folder {folder}; `folder` is where {lesson.file}.ipynb lies.")
     path = folder / f"{lesson.file}.ipynb"
     fresh = fresh_notebook(lesson)
     if path.is_file() and _is_unsaved(path):
@@ -76,7 +75,7 @@ def start_again(number: int, folder: Path | str | None = None) -> None:
         temporary.write_text(nbformat.writes(fresh, version=4) + "\n", encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
-        raise course.CourseError(
+        raise outline.CourseError(
             f"{folder} cannot be written to ({error.strerror}); {path.name} is as it was."
         ) from error
     _trust(path)
@@ -88,20 +87,20 @@ def start_again(number: int, folder: Path | str | None = None) -> None:
 
 def stub_text(id: str) -> str:
     """The stub of an exercise, from the lesson's one source; raises CourseError where that cannot be had."""
-    for cell in _cells(course.lesson(int(id.split(".")[0]))):
+    for cell in _cells(outline.lesson(int(id.split(".")[0]))):
         if cell.exercise == id and "stub" in cell.tags:
             return stubbed(cell)
-    raise course.CourseError(f"exercise {id} has a check, but no cell in its lesson yet.")
+    raise outline.CourseError(f"exercise {id} has a check, but no cell in its lesson yet.")
 
 
-def fresh_notebook(lesson: course.Lesson) -> nbformat.NotebookNode:
+def fresh_notebook(lesson: outline.Lesson) -> nbformat.NotebookNode:
     """What a learner opens first: stubs, no output but pictures of widgets and figures, as far as they are there.
 
     The pictures are those of the solved notebook, from cells with the same id, tag and text.
     """
     made = learner_notebook(_cells(lesson))
     try:
-        solved = nbformat.read(course.ROOT / "solutions" / f"{lesson.file}.ipynb", as_version=4)
+        solved = nbformat.read(outline.ROOT / "solutions" / f"{lesson.file}.ipynb", as_version=4)
     except (OSError, ValueError, nbformat.reader.NotJSONError):
         return made
     drawn = {cell.id: cell for cell in solved.cells if keeps_pictures(cell)}
@@ -112,21 +111,21 @@ def fresh_notebook(lesson: course.Lesson) -> nbformat.NotebookNode:
     return made
 
 
-def _cells(lesson: course.Lesson) -> list:
+def _cells(lesson: outline.Lesson) -> list:
     if not lesson.written:
-        written = ", ".join(other.label for other in course.lessons() if other.written) or "none"
-        raise course.CourseError(f"lesson {lesson.label}, {lesson.title}, is not written yet; there are: {written}.")
+        written = ", ".join(other.label for other in outline.lessons() if other.written) or "none"
+        raise outline.CourseError(f"lesson {lesson.label}, {lesson.title}, is not written yet; there are: {written}.")
     try:
         return read_cells(lesson.source)
     except (LessonError, OSError, UnicodeDecodeError) as error:
-        raise course.CourseError(f"the source of lesson {lesson.label} cannot be read: {error}") from error
+        raise outline.CourseError(f"the source of lesson {lesson.label} cannot be read: {error}") from error
 
 
 def _exercise(id: Any) -> Exercise:
     """The exercise with this id; raises CourseError that names the nearest ones."""
     known = exercises()
     if not isinstance(id, str):
-        raise course.CourseError(f'an exercise is named by text in quotes, such as "3.2"; got {id!r}.')
+        raise outline.CourseError(f'an exercise is named by text in quotes, such as "3.2"; got {id!r}.')
     wanted = id.strip()
     if wanted in known:
         return known[wanted]
@@ -135,7 +134,7 @@ def _exercise(id: Any) -> Exercise:
     near += [number for number in known if number.split(".")[0] == wanted.split(".")[0]]
     named = [f"{number} {known[number].name}" for number in list(dict.fromkeys(near))[:5] or known]
     lead = "near it are" if near else "there are"
-    raise course.CourseError(f"there is no exercise {id!r}; {lead} {', '.join(named)}.")
+    raise outline.CourseError(f"there is no exercise {id!r}; {lead} {', '.join(named)}.")
 
 
 def _set_aside(path: Path) -> Path | None:

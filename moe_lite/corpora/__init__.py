@@ -4,6 +4,9 @@
 sources (wheels and their hashes) -> prose, factbook, code, arithmetic, dialogue (documents) -> domains -> build.
 """
 
+from pathlib import Path
+
 DOMAINS = ("shakespeare", "french", "german", "italian", "facts", "json", "python", "math", "dialogue")
 SPLITS = ("train", "val")
 BUILD = "make data   (or, in the environment: python -m moe_lite.corpora)"  # the command that messages name
+SAMPLES_FILE = Path(__file__).with_name("samples.toml")  # a few lines of each domain's validation split

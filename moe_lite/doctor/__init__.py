@@ -22,7 +22,7 @@ from moe_lite.doctor.finding import Finding, look
 from moe_lite.doctor.page import picture, report, summary
 
 if TYPE_CHECKING:
-    from moe_lite.picture import Picture
+    from moe_lite.look.picture import Picture
 
 __all__ = ["Finding", "checkup", "examinations", "examine", "report", "summary"]
 

@@ -105,7 +105,7 @@ def _cause(error: Exception, path: Path) -> str:
 def progress() -> Finding:
     """Whether the file that keeps what a learner has passed can be read and written."""
     # by name: the doctor looks at what stands above it, and depends on none of it
-    kept = importlib.import_module("moe_lite.checks.progress")
+    kept = importlib.import_module("moe_lite.course.progress")
     file = kept.path()
     elsewhere = f"make it writable, or keep the file elsewhere: `export {kept.FILE_VARIABLE}=…/progress.json`"
     try:

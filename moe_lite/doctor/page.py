@@ -12,7 +12,7 @@ from moe_lite.doctor.finding import Finding
 from moe_lite.doctor.places import ROOT
 
 if TYPE_CHECKING:
-    from moe_lite.picture import Picture
+    from moe_lite.look.picture import Picture
 
 QUESTION = "Is everything there?"
 WIDTH, INDENT = 110, 16
@@ -69,8 +69,8 @@ def summary(findings: Sequence[Finding]) -> str:
 
 def picture(findings: Sequence[Finding]) -> Picture:
     """The same as a table; its text form is the report."""
-    from moe_lite.palette import css_variables
-    from moe_lite.picture import Picture
+    from moe_lite.look.palette import css_variables
+    from moe_lite.look.picture import Picture
 
     rows = "".join(_row(finding) for finding in findings)
     body = f'<div class="q">{QUESTION}</div><table>{rows}</table><p class="read">{escape(summary(findings))}</p>'

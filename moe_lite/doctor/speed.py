@@ -14,7 +14,7 @@ MANY_MINUTES = 5  # the most that all cells of the longest lesson may take toget
 
 def speed() -> Finding:
     """Seconds of a training step, and what that makes of the default training."""
-    from moe_lite.config import TrainConfig
+    from moe_lite.train import TrainConfig
 
     config = TrainConfig()
     first, later = measured(config)
@@ -32,10 +32,10 @@ def measured(config) -> tuple[float, list[float]]:
     """Seconds of the first training step of the default model, which also sets things up, and of some later ones."""
     import torch
 
-    from moe_lite.config import ModelConfig
     from moe_lite.data import Corpus
+    from moe_lite.model.config import ModelConfig
+    from moe_lite.model.transformer import MoELanguageModel
     from moe_lite.train import train
-    from moe_lite.transformer import MoELanguageModel
 
     settings = ModelConfig()
     ids = torch.randint(settings.vocab_size, (4 * config.length,), generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from moe_lite.picture import Picture
+from moe_lite.look.picture import Picture
 from moe_lite.plots.figure import BRAND, FG, FG2, picture
 from moe_lite.plots.tables import number
 

@@ -6,9 +6,9 @@ from itertools import cycle
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moe_lite.picture import Picture
+from moe_lite.lab.timing import Timing
+from moe_lite.look.picture import Picture
 from moe_lite.plots.figure import FG, label, picture, spread_labels
-from moe_lite.timing import Timing
 
 _STYLES = ("-", "--", ":", "-.")
 

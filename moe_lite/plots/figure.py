@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moe_lite.palette import css_variables
-from moe_lite.picture import Picture
+from moe_lite.look.palette import css_variables
+from moe_lite.look.picture import Picture
 
 # what matplotlib draws in these colours becomes a CSS variable, so that one SVG is right in both themes
 _INK = {

@@ -5,9 +5,9 @@ from itertools import cycle
 
 from matplotlib.figure import Figure
 
-from moe_lite.picture import Picture
+from moe_lite.lab.runs import Recording
+from moe_lite.look.picture import Picture
 from moe_lite.plots.figure import BRAND, FG, FG2, HALO, label, picture, spread_labels
-from moe_lite.runs import Recording
 
 
 def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: int) -> Picture:

@@ -5,8 +5,8 @@ from html import escape
 
 from torch import Tensor
 
-from moe_lite.palette import css_variables, expert_class
-from moe_lite.picture import Picture
+from moe_lite.look.palette import css_variables, expert_class
+from moe_lite.look.picture import Picture
 
 _TABLE_CSS = """
 .mx.tb{font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);font-variant-numeric:tabular-nums}

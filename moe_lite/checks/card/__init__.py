@@ -1,0 +1,1 @@
+"""What a check's result looks like in a notebook."""

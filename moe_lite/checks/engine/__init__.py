@@ -1,0 +1,1 @@
+"""How any exercise is checked: run a learner's function, compare, find the mistake, say it."""

@@ -1,0 +1,250 @@
+"""Try a learner's function on one input: clone what goes in, read what comes out, and take the gradient."""
+
+import contextlib
+import copy
+import inspect
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from moe_lite.checks.engine.compare import close
+from moe_lite.checks.engine.exercise import GRADIENT, REPEAT, Attempt, Case, Exercise, Note, Output, Trial
+from moe_lite.checks.engine.run import Ended, run_limited, time_limit
+
+
+def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Attempt, Ended]:
+    """What `fn` made of one trial. If it raised or ran out of time, `Ended` says so and the attempt is empty."""
+    gradient_of = trial.gradient if GRADIENT in case.parts else ()
+    reference_args = _copies(trial.args, gradient_of)
+    with _watching(exercise, reference_args) as watched:
+        expected = _joined([exercise.named(exercise.reference(*reference_args)) for _ in range(trial.calls)])
+    attempt = {"trial": trial, "parameters": exercise.parameters}
+    attempt["expected"] = {name: value.detach() for name, value in expected.items()} | watched
+    attempt["expected_gradients"] = _gradients(exercise, expected, expected, reference_args, gradient_of)
+
+    args = _copies(trial.args, gradient_of)
+    ended = run_limited(lambda: _call(exercise, fn, args, expected, trial.calls, gradient_of), time_limit())
+    if ended.error is None and not ended.timed_out:
+        attempt.update(ended.value)
+        before, after = (_tensors(exercise, given, range(len(args))) for given in (trial.args, args))
+        attempt["changed"] = tuple(name for name in before if not _identical(before[name], after[name].detach()))
+        if REPEAT in case.parts and attempt.get("got"):
+            ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
+    if trial.random:
+        attempt["within"] = {name: float("inf") for name in expected}
+    if trial.draws:
+        _count(exercise, attempt)
+    return Attempt(**attempt), ended
+
+
+def _call(
+    exercise: Exercise, fn: Any, args: tuple, expected: dict[str, Tensor], calls: int, gradient_of: tuple[int, ...]
+) -> dict:
+    """Runs inside the time limit: the learner's function, then its gradient, for that runs the learner's code too."""
+    torch.rand(1)  # a state that no plain seed gives
+    answers, state = [], torch.get_rng_state()
+    with _watching(exercise, args) as watched:
+        for _ in range(calls):
+            got, fault = read(exercise, fn(*args))
+            if fault:
+                return {"fault": fault}
+            answers.append(got)
+    moved = not torch.equal(torch.get_rng_state(), state)
+    got = _joined(answers)
+    gradients = _gradients(exercise, got, expected, args, gradient_of)
+    values = {name: value.detach().clone() for name, value in got.items()} | watched
+    return {"got": values, "gradients": gradients, "drew_globally": moved}
+
+
+def _watching(exercise: Exercise, args: tuple) -> contextlib.AbstractContextManager[dict[str, Tensor]]:
+    return exercise.watch.on(args) if exercise.watch else contextlib.nullcontext({})
+
+
+def _joined(answers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The answers of several calls in one; those of a single call as they are."""
+    if len(answers) == 1:
+        return answers[0]
+    return {name: torch.cat([torch.atleast_1d(answer[name]) for answer in answers]) for name in answers[0]}
+
+
+def _count(exercise: Exercise, attempt: dict) -> None:
+    """Put the shares of a trial with draws beside the draws themselves."""
+    draws, trial = exercise.draws, attempt["trial"]
+    attempt["within"][draws.name] = draws.within(trial)
+    attempt["expected"][draws.name] = draws.probabilities(*trial.args)
+    shares = draws.shares(trial, attempt["got"]) if attempt.get("got") else None
+    if shares is not None:
+        attempt["got"][draws.name] = shares
+
+
+def _repeat(exercise: Exercise, fn: Any, trial: Trial, expected: dict[str, Tensor]) -> tuple[Ended, dict | None]:
+    """A second call with the same input, after drawing from the generators: nothing of it may show in the answer."""
+
+    def work() -> dict:
+        torch.rand(1)
+        return _call(exercise, fn, _copies(trial.args, ()), expected, trial.calls, ())
+
+    ended = run_limited(work, time_limit())
+    return ended, ended.value.get("got") if ended.value else None
+
+
+def _copies(args: tuple, gradient_of: tuple[int, ...]) -> tuple:
+    """What can be written to is copied, so that nothing the function does to it reaches the next trial."""
+    copies = [_copy(a) for a in args]
+    for position in gradient_of:
+        for part in copies[position] if isinstance(copies[position], list) else [copies[position]]:
+            part.requires_grad_()
+    return tuple(copies)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, torch.Generator):
+        return torch.Generator().set_state(value.get_state())
+    if isinstance(value, list | nn.Module):
+        return copy.deepcopy(value)
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _tensors(exercise: Exercise, args: tuple, positions: Iterable[int]) -> dict[str, Tensor]:
+    """The tensors among some of the arguments, by name: `x`, `scores[0]` of a list, `router.weight` of a module."""
+    found = {}
+    for name, value in ((exercise.parameters[position], args[position]) for position in positions):
+        if isinstance(value, Tensor):
+            found[name] = value
+        elif isinstance(value, list):
+            found |= {f"{name}[{i}]": part for i, part in enumerate(value) if isinstance(part, Tensor)}
+        elif isinstance(value, nn.Module):
+            found |= {f"{name}.{own}": parameter for own, parameter in value.named_parameters()}
+    return found
+
+
+def _gradients(
+    exercise: Exercise, got: dict[str, Tensor], expected: dict[str, Tensor], args: tuple, gradient_of: tuple[int, ...]
+) -> dict[str, Tensor | None]:
+    """For each tensor of `gradient_of`'s arguments: the gradient of a fixed weighted sum of all floating outputs, or
+    None."""
+    if not gradient_of:
+        return {}
+    with torch.enable_grad():
+        total = sum(
+            (value * _probe(value)).sum()
+            for name, value in got.items()
+            if value.shape == expected[name].shape and value.requires_grad
+        )
+    wanted = _tensors(exercise, args, gradient_of)
+    found = [None] * len(wanted)
+    if isinstance(total, Tensor):
+        found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+    return dict(zip(wanted, found, strict=True))
+
+
+def _probe(value: Tensor) -> Tensor:
+    """Weights for the sum, all different: with equal ones, rows that sum to 1 would have no gradient at all."""
+    return torch.arange(value.numel(), dtype=torch.float64).cos().reshape(value.shape).to(value.dtype)
+
+
+def _identical(before: Tensor, after: Tensor) -> bool:
+    return before.shape == after.shape and before.dtype == after.dtype and torch.equal(before, after)
+
+
+def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | None]:
+    """The returned tensors by name, or a note that says why they cannot be read."""
+    names = [output.name for output in exercise.outputs]
+    wanted = " and ".join(f"`{o.name}` ({o.shape})" if o.shape else f"`{o.name}`" for o in exercise.outputs)
+    if returned is None:
+        return {}, Note(
+            "Nothing is returned", f"Your function gave back None, expected {wanted}: is there a `return` at its end?"
+        )
+    if inspect.isgenerator(returned):
+        return {}, Note("A generator, not a result", f"`yield` makes a generator. Return {wanted} with `return`.")
+    if inspect.iscoroutine(returned):
+        returned.close()
+        return {}, Note("A coroutine, not a result", f"Write `def`, not `async def`, and return {wanted}.")
+    values = (returned,) if isinstance(returned, Tensor) or len(names) == 1 else returned
+    if not isinstance(values, tuple):
+        kind = _article(type(returned).__name__)
+        return {}, Note("A tuple is expected", f"Return {wanted} as a tuple, `return {', '.join(names)}`; got {kind}.")
+    if len(values) != len(names):
+        came = "one tensor" if isinstance(returned, Tensor) else f"{len(values)} things"
+        return {}, Note("Wrong number of results", f"Your function returned {came}, expected {len(names)}: {wanted}.")
+    got = {}
+    for output, value in zip(exercise.outputs, values, strict=True):
+        got[output.name], fault = _reader(output)(output, value)
+        if fault:
+            return {}, fault
+    return got, None
+
+
+def _reader(output: Output) -> Callable[[Output, Any], tuple[Tensor | None, Note | None]]:
+    if output.whole:
+        return _read_number
+    if output.real:
+        return _read_float
+    return _read_thing if output.kind else _read_tensor
+
+
+def _read_thing(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    if not isinstance(value, output.kind):
+        wanted, kind = _article(output.kind.__name__), _article(type(value).__name__)
+        return None, Note(f"Not {wanted}", f"`{output.name}` should be {wanted}, got {kind}.")
+    return output.tensor_of(value), None
+
+
+def _read_float(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        kind = _article(type(value).__name__)
+        return None, Note("Not a number", f"`{output.name}` should be a plain float, got {kind}.")
+    try:
+        return torch.tensor(float(value), dtype=torch.float64), None
+    except OverflowError:
+        return None, Note("A number far too large", f"`{output.name}` does not fit into a float.")
+
+
+def _read_tensor(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    if not isinstance(value, Tensor):
+        cut = " `.item()` and `float()` cut the gradient: leave them out." if isinstance(value, float) else ""
+        kind = _article(type(value).__name__)
+        if type(value).__module__ == "torch.return_types":  # what max(dim=…), sort and topk give
+            kind = f"both values and indices, as `{type(value).__name__}` gives them: take them apart"
+        return None, Note("Not a tensor", f"`{output.name}` should be a torch.Tensor, got {kind}.{cut}")
+    if value.layout != torch.strided or value.is_complex():
+        kind = "complex numbers" if value.is_complex() else f"the layout {value.layout}"
+        sentence = f"`{output.name}` has {kind}; a dense tensor of real numbers is expected."
+        return None, Note("Not a plain tensor", sentence)
+    return value, None
+
+
+def _read_number(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    """A whole number as int64; a float as float64, so that its value can still be looked at."""
+    if isinstance(value, Tensor) or isinstance(value, bool):
+        return None, _no_number(output, value)
+    try:
+        return torch.tensor(value if isinstance(value, float) else operator.index(value)), None
+    except TypeError:
+        return None, _no_number(output, value)
+    except (OverflowError, RuntimeError, ValueError):  # past int64
+        sentence = f"`{output.name}` has {int(value.bit_length() * 0.30103) + 1} digits: is there a power too many?"
+        return None, Note("A number far too large", sentence)
+
+
+def _no_number(output: Output, value: Any) -> Note:
+    kind = _article(type(value).__name__)
+    return Note("Not a whole number", f"`{output.name}` should be a plain int, got {kind}.")
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def same_again(attempt: Attempt) -> bool:
+    """Whether the second call with the same input gave the same answer."""
+    again = attempt.repeated
+    return again is not None and all(name in again and _alike(again[name], v) for name, v in attempt.got.items())
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Equal up to rounding, where a nan equals a nan: wrong, but the same wrong."""
+    return close(one.nan_to_num(), other.nan_to_num()) and torch.equal(one.isnan(), other.isnan())

@@ -1,0 +1,192 @@
+"""What an exercise is: its text, the inputs it is tried on, the right answer, and the mistakes it knows by name."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine.compare import close
+
+# what a case can look at, besides the outputs by their names
+FORM, INPUT, REPEAT, GRADIENT, QUIET = "form", "input", "repeat", "gradient", "quiet"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One thing that the learner's function returns: a tensor, a number, or what `tensor_of` makes a tensor of."""
+
+    name: str
+    shape: str = ""  # in the letters of the dimension key: "N, k"; empty for a scalar
+    whole: bool = False  # a Python int, kept here as an int64 tensor ()
+    real: bool = False  # a Python float, kept here as a float64 tensor ()
+    kind: type | None = None  # neither a tensor nor a number, but one of these
+    tensor_of: Callable[[Any], Tensor] | None = None  # what is compared of such a thing
+    strict_dtype: bool = True  # False: any floating type will do
+    expert_columns: bool = False  # drawn with one column an expert
+    expert_values: bool = False  # its values are expert numbers, of as many experts as the first argument has columns
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One call of the learner's function."""
+
+    args: tuple[Any, ...]
+    note: str  # "seed 2, float64"
+    gradient: tuple[int, ...] = ()  # positions of the arguments that the gradient is taken for
+    calls: int = 1  # called so often in a row with the same arguments; the answers are joined
+    random: bool = False  # the answer is drawn at random, so its values are not compared
+    draws: int = 0  # with `random`: so many answers for each row of the exercise's `draws`, whose shares are compared
+
+
+@dataclass(frozen=True)
+class Case:
+    """A property with a name, looked at in several trials."""
+
+    name: str
+    trials: tuple[Trial, ...]
+    parts: tuple[str, ...]  # FORM, INPUT, REPEAT, GRADIENT, QUIET or names of outputs
+
+
+@dataclass(frozen=True)
+class Note:
+    """What to tell a learner: a title and a sentence or two. `general` notes name no particular mistake."""
+
+    title: str
+    sentence: str
+    general: bool = False
+    show: str = ""  # the output that the sentence speaks of, to be drawn first
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What one trial gave, beside what it should have given."""
+
+    trial: Trial
+    expected: dict[str, Tensor]
+    parameters: tuple[str, ...] = ()  # names of the arguments
+    expected_gradients: dict[str, Tensor] = field(default_factory=dict)
+    got: dict[str, Tensor] = field(default_factory=dict)  # empty if the answer cannot be read at all
+    gradients: dict[str, Tensor | None] = field(default_factory=dict)
+    fault: Note | None = None  # the answer cannot be read: None, a list, the wrong number of things
+    changed: tuple[str, ...] = ()  # arguments that the function wrote to
+    repeated: dict[str, Tensor] | None = None  # what a second call with the same input gave
+    drew_globally: bool = False  # torch's global generator was moved or seeded
+    within: dict[str, float] = field(default_factory=dict)  # how far an output may be off, where rounding is not it
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        return self.trial.args
+
+    def right(self, name: str) -> bool:
+        """Whether output `name` has the expected shape and values; where any value will do, shape and type."""
+        got, expected, within = self.got.get(name), self.expected[name], self.within.get(name)
+        if got is None or (within == float("inf") and got.dtype != expected.dtype):
+            return False
+        return close(got, expected, within)
+
+    @property
+    def all_right(self) -> bool:
+        return all(self.right(name) for name in self.expected)
+
+    def equals(self, *outputs: Tensor | None) -> bool:
+        """Whether the answer is `outputs`; None stands for the expected one."""
+        wanted = dict(zip(self.expected, outputs, strict=True))
+        return bool(self.got) and all(
+            close(self.got[name], self.expected[name] if value is None else value, self.within.get(name))
+            for name, value in wanted.items()
+        )
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake with a name. `recognise` says what to tell if a trial shows it.
+
+    `fits` says whether a trial that went well goes with it too: a rule that would have gone wrong there is not the one.
+    `answer(names, args)` is the mistake made on purpose, where it can be written down: a value for each output named,
+    None where it is right. Tests run it as a learner's function, and it must be told `title`.
+    """
+
+    recognise: Callable[[Attempt], Note | None]
+    fits: Callable[[Attempt], bool] = lambda attempt: True
+    title: str = ""
+    answer: Callable[[tuple[str, ...], tuple], tuple] | None = None
+
+
+Picture = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # a matrix, or None if these outputs cannot be drawn so
+
+
+@dataclass(frozen=True)
+class Draws:
+    """For answers that are drawn at random: compared is how often each comes, not which one came.
+
+    A trial with `draws` gets one more output of this name. By Hoeffding's inequality a share of n draws is further
+    than 3.5/√n from its probability with a chance below 5e-11, so a right answer does not fail by bad luck.
+    """
+
+    name: str  # "shares"
+    shape: str  # "row, V"
+    probabilities: Callable[..., Tensor]  # of the trial's arguments
+    shares: Callable[[Trial, dict[str, Tensor]], Tensor | None]  # of the answers; None if they cannot be counted
+
+    def within(self, trial: Trial) -> float:
+        return 3.5 / trial.draws**0.5
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is measured while the function runs, and compared like an output: what it asked of its arguments, and how.
+
+    `on(args)` is entered before the call; the dict that it gives is filled when it is left.
+    """
+
+    outputs: tuple[Output, ...]
+    on: Callable[[tuple], AbstractContextManager[dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A graded exercise. `reference` and mistakes get the arguments of a trial, never the learner's copies."""
+
+    id: str
+    name: str
+    parameters: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    reference: Callable[..., Any]
+    cases: Callable[[], tuple[Case, ...]]
+    mistakes: tuple[Mistake, ...]
+    hints: tuple[str, ...]  # code in `backticks`; the lesson shows the same text
+    minutes: int
+    lines: str  # "about 3 lines"
+    done: str  # what the card says on passing
+    stretch: bool = False
+    picture: tuple[str, Picture] | None = None  # label; what to draw in place of the outputs
+    draws: Draws | None = None
+    watch: Watch | None = None
+
+    @property
+    def lesson(self) -> int:
+        return int(self.id.split(".")[0])
+
+    @property
+    def call(self) -> str:
+        """As the check calls the learner's function: `top_k_route(scores, k)`."""
+        return f"{self.name}({', '.join(self.parameters)})"
+
+    @property
+    def kind(self) -> str:
+        return "stretch" if self.stretch else "core"
+
+    def named(self, answer: Any) -> dict[str, Tensor]:
+        """The reference's answer, by the names of the outputs."""
+        values = answer if isinstance(answer, tuple) else (answer,)
+        return {output.name: _as_tensor(output, value) for output, value in zip(self.outputs, values, strict=True)}
+
+
+def _as_tensor(output: Output, value: Any) -> Tensor:
+    if output.tensor_of:
+        return output.tensor_of(value)
+    dtype = torch.float64 if output.real else None
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype)

@@ -1,0 +1,165 @@
+"""Mistakes that any exercise can show, and the words for what no named mistake explains."""
+
+from torch import Tensor
+
+from moe_lite.checks.engine.attempt import same_again
+from moe_lite.checks.engine.compare import (
+    as_float,
+    close,
+    decimals_that_differ,
+    differing,
+    dtype_text,
+    first_difference,
+    number,
+    relation,
+    shape_text,
+)
+from moe_lite.checks.engine.exercise import FORM, GRADIENT, INPUT, QUIET, REPEAT, Attempt, Exercise, Note, Output
+
+
+def part_is_right(exercise: Exercise, attempt: Attempt, part: str) -> bool:
+    """Whether one thing that a case looks at is as it should be."""
+    if attempt.fault:
+        return False
+    if part == FORM:
+        return not (wrong_shape(exercise, attempt) or wrong_dtype(exercise, attempt))
+    if part == INPUT:
+        return not attempt.changed
+    if part == REPEAT:
+        return same_again(attempt)
+    if part == GRADIENT:
+        return not wrong_gradient(attempt)
+    if part == QUIET:
+        return not attempt.drew_globally
+    return attempt.right(part)
+
+
+def wrong_shape(exercise: Exercise, attempt: Attempt) -> Note | None:
+    for output in exercise.outputs:
+        if (got := attempt.got.get(output.name)) is None:
+            continue
+        expected = attempt.expected[output.name]
+        if got.shape != expected.shape:
+            turned = " " + relation(got, expected) if relation(got, expected) else ""
+            sentence = (
+                f"Expected `{output.name}` ({output.shape}) = {shape_text(expected)}, got {shape_text(got)} "
+                f"{dtype_text(got)}.{turned}"
+            )
+            return Note("Wrong shape", sentence, general=True)
+    return None
+
+
+def wrong_dtype(exercise: Exercise, attempt: Attempt) -> Note | None:
+    for output in exercise.outputs:
+        got, expected = attempt.got.get(output.name), attempt.expected[output.name]
+        if got is not None and not _dtype_fits(output, got, expected):
+            if output.whole:
+                sentence = f"`{output.name}` should be a whole number, got the float {got.item():,}: "
+                return Note("A float, where a whole number is asked", sentence + "`//` stays whole, `/` does not.")
+            wanted = dtype_text(expected) if output.strict_dtype else "a floating type"
+            sentence = f"`{output.name}` should be {wanted}, got {dtype_text(got)}."
+            return Note(f"`{output.name}` has the wrong type", sentence)
+    return None
+
+
+def _dtype_fits(output: Output, got: Tensor, expected: Tensor) -> bool:
+    return got.dtype == expected.dtype if output.strict_dtype else got.is_floating_point()
+
+
+def swapped(exercise: Exercise, attempt: Attempt) -> Note | None:
+    """Two results, each right, in each other's place."""
+    if len(exercise.outputs) != 2 or len(attempt.got) != 2:
+        return None
+    first, second = (o.name for o in exercise.outputs)
+    if attempt.all_right or not attempt.equals(attempt.expected[second], attempt.expected[first]):
+        return None
+    return Note(
+        f"`{first}` and `{second}` have changed places",
+        f"Both are right, in the wrong order: `{first}` is returned first, then `{second}`.",
+    )
+
+
+def input_changed(exercise: Exercise, attempt: Attempt) -> Note | None:
+    if not attempt.changed:
+        return None
+    names = " and ".join(f"`{name}`" for name in attempt.changed)
+    sentence = (
+        f"{names} had other values after the call than before. Whoever called you still needs them: work on a copy, "
+        "and mind operations in place (`x[...] = `, `/=`, names that end in `_`)."
+    )
+    return Note("Your function changed its input", sentence)
+
+
+def unstable(exercise: Exercise, attempt: Attempt) -> Note | None:
+    if attempt.repeated is None or same_again(attempt):
+        return None
+    sentence = (
+        "The same input, given twice, got two different answers: something is kept between the calls, "
+        "or drawn at random."
+    )
+    return Note("Two answers to one question", sentence)
+
+
+def drew_globally(exercise: Exercise, attempt: Attempt) -> Note | None:
+    if not attempt.drew_globally or not attempt.all_right:
+        return None
+    sentence = (
+        "torch's global generator was moved or seeded by your function. Whoever else draws from it now gets other "
+        "numbers: draw from the generator that you are given, and from no other."
+    )
+    return Note("The global generator was touched", sentence)
+
+
+def wrong_gradient(attempt: Attempt) -> Note | None:
+    """A tensor that no gradient reaches comes before one whose gradient is another."""
+    found = attempt.expected_gradients
+    for name in (name for name in found if attempt.gradients.get(name) is None):
+        learner = "what it belongs to" if "." in name else "nothing before your function"
+        verb = "could not learn" if "." in name else "could learn"
+        sentence = (
+            f"The values are right, but no gradient flows back to `{name}`: {learner} {verb}. `detach`, `no_grad`, "
+            "`.data`, `item`, `tolist` and `torch.tensor(...)` cut it."
+        )
+        return Note(f"No gradient reaches `{name}`", sentence)
+    for name, expected in found.items():
+        got = attempt.gradients[name]
+        if not close(got, expected):
+            index = first_difference(got, expected)
+            sentence = (
+                f"The values are right, the gradient for `{name}` is not: at {list(index)} it is "
+                f"{number(float(got[index]), 4)}, expected {number(float(expected[index]), 4)}. "
+                "Is a part of the computation cut off by `detach`, `no_grad`, `item` or `torch.tensor(...)`?"
+            )
+            return Note(f"The gradient for `{name}` differs", sentence)
+    return None
+
+
+def gradient_only(exercise: Exercise, attempt: Attempt) -> Note | None:
+    """The gradient's note, but only where the values are right: else those come first."""
+    return wrong_gradient(attempt) if attempt.all_right else None
+
+
+def wrong_values(attempt: Attempt, parts: tuple[str, ...]) -> Note | None:
+    """The truthful general message: how much differs, where first, and any simple relation.
+
+    Outputs named in `parts`, what the case looks at, come before the others.
+    """
+    for name, expected in sorted(attempt.expected.items(), key=lambda item: item[0] not in parts):
+        got = attempt.got.get(name)
+        within = attempt.within.get(name)
+        if got is None or close(got, expected, within) or got.shape != expected.shape:
+            continue
+        wrong, index = differing(got, expected, within), first_difference(got, expected, within)
+        mine, right = got[index].item(), expected[index].item()
+        decimals = decimals_that_differ([(mine, right)], start=4)
+        nans = int(as_float(got).isnan().sum())
+        values = f"expected {number(right, decimals)}, yours {number(mine, decimals)}."
+        facts = [
+            f"{int(wrong.sum())} of {wrong.numel()} values differ, first at {list(index)}: {values}"
+            if index
+            else values.capitalize(),
+            f"{nans} of yours are nan." if nans and index else "",
+            relation(got, expected),
+        ]
+        return Note(f"`{name}` is not right yet", " ".join(f for f in facts if f), general=True)
+    return None

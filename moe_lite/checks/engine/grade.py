@@ -1,0 +1,85 @@
+"""Grade a learner's function: run every case, keep the first thing that stopped it, name one mistake."""
+
+import dis
+import inspect
+from typing import Any
+
+from moe_lite.checks.engine.attempt import try_once
+from moe_lite.checks.engine.diagnose import Tried, diagnose
+from moe_lite.checks.engine.errors import explain
+from moe_lite.checks.engine.exercise import Exercise, Note
+from moe_lite.checks.engine.general import part_is_right
+from moe_lite.checks.engine.result import CheckResult
+
+DOES_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "LOAD_SMALL_INT"}
+
+
+def grade(exercise: Exercise, fn: Any) -> CheckResult:
+    """The result of checking `fn`. Learner's code may do anything; this raises only on Jupyter's own interrupt."""
+    cases = exercise.cases()
+    common = {"id": exercise.id, "name": exercise.name, "total": len(cases), "hints": exercise.hints}
+    if is_stub(fn):
+        return CheckResult(**common, passed=0, status="open", remark=_how_to_begin(exercise))
+    if note := _not_callable_like_this(exercise, fn):
+        return CheckResult(**common, passed=0, status="not yet", mistake=note)
+
+    marks, failing, passing, failure, printed = [], [], [], None, ""
+    for number, case in enumerate(cases, start=1):
+        before = len(failing)
+        for trial in case.trials:
+            attempt, ended = try_once(exercise, fn, trial, case)
+            printed += ended.printed
+            if ended.error is not None or ended.timed_out:
+                failure = explain(exercise, fn, ended)
+                break
+            right = all(part_is_right(exercise, attempt, part) for part in case.parts)
+            (passing if right else failing).append(Tried(number, case, attempt))
+        if len(failing) > before or not failure:
+            marks.append((case.name, len(failing) == before))
+        if failure:
+            break
+
+    passed = sum(ok for _, ok in marks)
+    marks += [(case.name, None) for case in cases[len(marks) :]]
+    common |= {"passed": passed, "cases": tuple(marks), "printed": printed}
+    if failing:
+        note, evidence = diagnose(exercise, failing, passing, len(cases))
+        stop = {"failure": failure, "failed_case": number} if failure else {}
+        return CheckResult(**common, status="not yet", mistake=note, evidence=evidence, **stop)
+    if failure:
+        return CheckResult(**common, status="stopped", mistake=failure.note, failure=failure, failed_case=number)
+    return CheckResult(**common, status="pass", remark=exercise.done)
+
+
+def is_stub(fn: Any) -> bool:
+    """Whether a function is as the course left it: it begins with raising NotImplementedError, or does nothing."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return False
+    steps = [i for i in dis.get_instructions(code) if i.opname not in ("RESUME", "NOP", "PUSH_NULL")]
+    return "NotImplementedError" in steps[0].argrepr or (
+        {i.opname for i in steps} <= DOES_NOTHING and steps[-2:][0].argval is None
+    )
+
+
+def _how_to_begin(exercise: Exercise) -> str:
+    return f"Replace `raise NotImplementedError` in the cell above; {exercise.lines}."
+
+
+def _not_callable_like_this(exercise: Exercise, fn: Any) -> Note | None:
+    """Said before the first call: this is no function, or it takes other arguments than the exercise gives."""
+    if not callable(fn):
+        sentence = (
+            f"The check calls your function itself. Give it the name alone, `check.{exercise.name}({exercise.name})`"
+        )
+        return Note("That is not a function", f"{sentence}; it got a {type(fn).__name__}.")
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return None
+    try:
+        signature.bind(*exercise.parameters)
+    except TypeError:
+        own = ", ".join(signature.parameters)
+        return Note("Other parameters are expected", f"The check calls `{exercise.call}`; yours takes ({own}).")
+    return None

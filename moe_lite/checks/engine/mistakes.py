@@ -1,0 +1,189 @@
+"""How an exercise's mistakes are written down, and those that several exercises of routing share.
+
+    wrong("The weights are not renormalised", best, "Yours sum to {weights.rows}: divide by the sum of the kept ones.")
+
+is both the recogniser of a slip and a wrong answer: tests run `best` as a learner's function and ask for this title.
+Sentences are filled by `say.said`; one that needs more than numbers of the attempt is a function of it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine.compare import close, listed
+from moe_lite.checks.engine.exercise import Attempt, Mistake, Note
+from moe_lite.checks.engine.say import Sentence, words
+
+
+def wrong(title: str, rule: Callable[..., Any] | None = None, say: Sentence = "", **outputs: Callable) -> Mistake:
+    """An answer as `rule` gives it for the same arguments: one tensor for each output, None for the right one.
+
+    With names of outputs in place of `rule`: those as their rules give them, and everything else right.
+    """
+
+    def answer(names: tuple[str, ...], args: tuple) -> tuple:
+        if rule is None:
+            return tuple(outputs[name](*args) if name in outputs else None for name in names)
+        made = rule(*args)
+        return made if isinstance(made, tuple) else (made,)
+
+    def fits(attempt: Attempt) -> bool:
+        return attempt.equals(*answer(tuple(attempt.expected), attempt.args))
+
+    return sign(title, fits, say, fits=fits, answer=answer)
+
+
+def sign(
+    title: str, shows: Callable[[Attempt], bool], say: Sentence, *, show: str = "",
+    fits: Callable[[Attempt], bool] = lambda attempt: True, answer: Callable | None = None,
+) -> Mistake:  # fmt: skip
+    """A mistake recognised by a sign of a wrong answer, which has been read but may have any shape.
+
+    show names the output to draw, where the sentence speaks of a cell of it.
+    """
+
+    def recognise(attempt: Attempt) -> Note | None:
+        if not attempt.got or attempt.all_right or not shows(attempt):
+            return None
+        return Note(title, words(say, attempt), show=show)
+
+    return Mistake(recognise, fits, title, answer)
+
+
+def one_wrong(
+    output: str, title: str, rule: Callable[..., Tensor], say: Sentence, other_shape: bool = False
+) -> Mistake:
+    """A mistake recognised by the numbers of one output, whatever the others are: `rule` gives the same for it.
+
+    other_shape: what the rule gives may have another shape than the right answer.
+    """
+
+    def fits(attempt: Attempt) -> bool:
+        got = attempt.got.get(output)
+        if got is None or not other_shape and got.shape != attempt.expected[output].shape:
+            return False
+        return close(got, rule(*attempt.args), attempt.within.get(output))
+
+    def answer(names: tuple[str, ...], args: tuple) -> tuple:
+        return tuple(rule(*args) if name == output else None for name in names)
+
+    return sign(title, lambda a: not a.right(output) and fits(a), say, show=output, fits=fits, answer=answer)
+
+
+# the older names, until every lesson is written with the ones above
+def ruled(title: str, rule: Callable[..., Any], sentence: Sentence) -> Mistake:
+    return wrong(title, rule, sentence)
+
+
+def seen(title: str, shows, sentence: Sentence, fits=lambda attempt: True, show: str = "") -> Mistake:
+    return sign(title, shows, sentence, show=show, fits=fits)
+
+
+def one_of(output: str, title: str, rule, sentence: Sentence, other_shape: bool = False) -> Mistake:
+    return one_wrong(output, title, rule, sentence, other_shape)
+
+
+def row_sums(attempt: Attempt, name: str) -> str:
+    """The sums of the first rows of an output, `0.73, 0.73 and 0.66`; a fourth digit where two would show 1."""
+    sums = attempt.got[name].sum(dim=-1).tolist()[:3]
+    nearly = any(f"{s:.2f}" == "1.00" and abs(s - 1) > 1e-6 for s in sums)
+    return listed(sums, 4 if nearly else 2)
+
+
+def ids_wrong(attempt: Attempt) -> bool:
+    """Whether the answer's expert_ids are wrong, but can be compared with the expected ones token by token."""
+    same_shape = attempt.got["expert_ids"].shape == attempt.expected["expert_ids"].shape
+    return same_shape and not attempt.right("expert_ids")
+
+
+def same_experts(attempt: Attempt) -> bool:
+    """The right experts for every token, but in another order."""
+    if not ids_wrong(attempt):
+        return False
+    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
+    return torch.equal(got.sort(dim=-1).values.long(), expected.sort(dim=-1).values)
+
+
+def lowest_kept(attempt: Attempt, values: Tensor) -> bool:
+    """The experts kept are those with the smallest of `values` (N, E)."""
+    if not ids_wrong(attempt):
+        return False
+    k = attempt.expected["expert_ids"].shape[1]
+    lowest = values.sort(dim=-1, stable=True).indices[:, :k]  # (N, k)
+    return torch.equal(attempt.got["expert_ids"].long().sort(dim=-1).values, lowest.sort(dim=-1).values)
+
+
+def not_finite(attempt: Attempt) -> bool:
+    """Some result is nan or infinite."""
+    return any(got.is_floating_point() and not torch.isfinite(got).all() for got in attempt.got.values())
+
+
+def runs_backwards(attempt: Attempt) -> bool:
+    return same_experts(attempt) and torch.equal(
+        attempt.got["expert_ids"].flip(-1).long(), attempt.expected["expert_ids"]
+    )
+
+
+def runs_by_number(attempt: Attempt) -> bool:
+    """The right experts, each row in ascending order of their numbers."""
+    got = attempt.got["expert_ids"]
+    return same_experts(attempt) and bool((got.diff(dim=-1) > 0).all())
+
+
+def only_ties_differ(attempt: Attempt, values: Tensor) -> bool:
+    """Another expert stands in some place, but one with the same value."""
+    if not ids_wrong(attempt):
+        return False
+    got, expected = attempt.got["expert_ids"].long(), attempt.expected["expert_ids"]
+    if torch.equal(got, expected) or not ((got >= 0) & (got < values.shape[1])).all():
+        return False
+    distinct = (got.sort(dim=-1).values.diff(dim=-1) > 0).all()
+    return bool(distinct) and torch.equal(values.gather(1, got), values.gather(1, expected))
+
+
+def tie_sentence(attempt: Attempt) -> str:
+    """Names the first place where the wrong one of two equals stands."""
+    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
+    token, place = (got != expected).nonzero()[0].tolist()
+    right, mine = int(expected[token, place]), int(got[token, place])
+    return (
+        f"Right except among equal scores: experts {right} and {mine} have the same score for token {token}, and you "
+        f"put {mine} first. The lower number comes first. `topk` and a plain sort promise nothing about equals; a "
+        "stable sort does."
+    )
+
+
+def twice_the_same(attempt: Attempt) -> bool:
+    """Some token has one expert in two places."""
+    return ids_wrong(attempt) and bool((attempt.got["expert_ids"].sort(dim=-1).values.diff(dim=-1) == 0).any())
+
+
+def ids_are_places(attempt: Attempt) -> bool:
+    """expert_ids that only count 0, 1, …, k−1 in every row."""
+    got = attempt.got["expert_ids"]
+    return ids_wrong(attempt) and got.shape[1] > 1 and bool((got == torch.arange(got.shape[1])).all())
+
+
+def same_for_all(attempt: Attempt) -> bool:
+    """One row of experts for every token, whatever its scores."""
+    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
+    if got.shape != expected.shape or not len(got):
+        return False
+    return bool((got == got[:1]).all()) and not bool((expected == expected[:1]).all())
+
+
+def spread(attempt: Attempt, outputs: dict[str, Tensor]) -> Tensor | None:
+    """weights and expert_ids as one (N, E) matrix, for drawing; None if they do not fit into one."""
+    weights, expert_ids = outputs["weights"], outputs["expert_ids"]
+    n_tokens, n_experts = attempt.args[0].shape
+    fits = weights.shape == expert_ids.shape and weights.dim() == 2 and len(weights) == n_tokens
+    if not fits or not weights.is_floating_point() or expert_ids.dtype != torch.int64:
+        return None
+    if (
+        not ((expert_ids >= 0) & (expert_ids < n_experts)).all()
+        or not (expert_ids.sort(dim=-1).values.diff(dim=-1) > 0).all()
+    ):
+        return None
+    return weights.new_zeros(n_tokens, n_experts).scatter(1, expert_ids, weights)

@@ -1,0 +1,105 @@
+"""Inputs of lesson 04's exercises: tokens, weights and choices of sizes that all differ, and experts that are "
+"watched."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.compare import decimals_that_differ, first_difference, number
+from moe_lite.checks.engine.exercise import Attempt, Output, Watch
+
+F64 = torch.float64
+
+
+class CountedExpert:
+    """A function (n, D) -> (n, D), another one for each number, that counts the rows of each of its calls."""
+
+    def __init__(self, number: int):
+        self.factor, self.offset = round(0.8 + 0.37 * number, 2), round(0.6 - 0.25 * number, 2)
+        self.sizes: list[int] = []
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        self.sizes.append(rows.numel() // rows.shape[-1])
+        return (rows * self.factor + self.offset).tanh().roll(1, -1)
+
+    def __repr__(self) -> str:
+        return f"lambda rows: (rows * {self.factor} + {self.offset}).tanh().roll(1, -1)"
+
+
+@contextmanager
+def _calls_counted(args: tuple) -> Iterator[dict[str, Tensor]]:
+    """Empty calls do not count: an expert without tokens may be called or not."""
+    experts, counted = list(args[3]), {}
+    for expert in experts:
+        expert.sizes.clear()
+    yield counted
+    counted["rows"] = torch.tensor([sum(expert.sizes) for expert in experts])  # (E,)
+    counted["calls"] = torch.tensor([sum(size > 0 for size in expert.sizes) for expert in experts])  # (E,)
+
+
+CALLS = Watch(
+    (Output("rows", "E,", expert_columns=True), Output("calls", "E,", expert_columns=True)),
+    _calls_counted,
+)
+
+
+def expert_list(n_experts: int) -> list[CountedExpert]:
+    return [CountedExpert(number) for number in range(n_experts)]
+
+
+def normal(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
+    """Three decimals: the input can be copied and read."""
+    drawn = torch.randn(*shape, dtype=F64, generator=inputs.generator(seed))
+    return (scale * drawn).round(decimals=3)
+
+
+def weights_like(seed: int, expert_ids: Tensor) -> Tensor:
+    """(N, K) between 0.1 and 0.9; rows need not sum to 1."""
+    drawn = torch.rand(expert_ids.shape, dtype=F64, generator=inputs.generator(seed + 1000))
+    return (0.1 + 0.8 * drawn).round(decimals=3)
+
+
+def busy_choices(seed: int, n_tokens: int, n_experts: int, k: int, silent: tuple[int, ...] = ()) -> Tensor:
+    """(N, K) int64: every expert that is not silent has a token, and they have different numbers of tokens."""
+    awake = torch.tensor([e for e in range(n_experts) if e not in silent])
+    while True:
+        expert_ids = awake[inputs.choices(seed, n_tokens, len(awake), k)]  # (N, K)
+        counts = torch.bincount(expert_ids.flatten(), minlength=n_experts)[awake]
+        if counts.min() > 0 and counts.unique().numel() > 1:
+            return expert_ids
+        seed += 100
+
+
+def all_to(experts: tuple[int, ...], n_tokens: int) -> Tensor:
+    """(N, K): every token chooses the same experts, in the same order."""
+    return torch.tensor([experts]).repeat(n_tokens, 1)
+
+
+def spread(weights: Tensor, expert_ids: Tensor, n_experts: int) -> Tensor:
+    """The weights in their experts' columns: (N, K) twice -> (N, E)."""
+    chosen = expert_ids[:, :, None] == torch.arange(n_experts)  # (N, K, E)
+    return (weights[:, :, None] * chosen).sum(dim=1)
+
+
+def first_off(attempt: Attempt) -> str:
+    """The first number of y that differs: `y[0, 2]` is 0.31, expected −0.20."""
+    got, expected = attempt.got["y"], attempt.expected["y"]
+    n, d = first_difference(got, expected)
+    mine, right = got[n, d].item(), expected[n, d].item()
+    decimals = decimals_that_differ([(mine, right)])
+    return f"`y[{n}, {d}]` is {number(mine, decimals)}, expected {number(right, decimals)}"
+
+
+def row_a_choice(attempt: Attempt, k: int) -> bool:
+    """Nothing is summed: y has N·K rows, or is (N, K, D)."""
+    n_tokens, width = attempt.expected["y"].shape
+    return k > 1 and tuple(attempt.got["y"].shape) in ((n_tokens * k, width), (n_tokens, k, width))
+
+
+def turned(attempt: Attempt) -> bool:
+    """y is (D, N)."""
+    got, expected = attempt.got["y"], attempt.expected["y"]
+    return got.shape == expected.T.shape != expected.shape

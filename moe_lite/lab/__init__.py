@@ -1,0 +1,1 @@
+"""Trainings watched, recorded, compared and broken on purpose; time measured."""

@@ -1,0 +1,1 @@
+"""How anything in the course looks and reads: colours, pictures, numbers in words."""

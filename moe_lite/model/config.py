@@ -1,0 +1,199 @@
+"""Settings of a model: flat, frozen, and checked where they are made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+
+SCORES = ("softmax", "sigmoid")
+ORDERS = ("score_first", "topk_first")
+GROUP_SCORES = ("max", "top2sum")
+GATES = ("output", "input")
+IMPLEMENTATIONS = ("sorted", "loop")
+ROUTERS = ("top_k", "noisy_top_k", "expert_choice")
+BALANCES = ("switch", "pooled", "gshard", "sequence", "importance", "importance_and_load")
+PRIORITIES = ("position", "score", "first_choice")
+CHOICES = {
+    "score": SCORES, "order": ORDERS, "group_score": GROUP_SCORES, "gate_on": GATES, "implementation": IMPLEMENTATIONS,
+    "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES,
+}  # fmt: skip
+
+
+def to_route(default):
+    """A setting that `routing.route` takes under the same name; routers hand it on without a look."""
+    return field(default=default, metadata={"to_route": True})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A mixture-of-experts language model; `n_experts=1` is a plain dense transformer without a router.
+
+    The defaults train in seconds. Raises ValueError that names the field when a value does not fit.
+    """
+
+    vocab_size: int = 2048
+    n_layers: int = 4
+    d_model: int = 128
+    n_heads: int = 4
+    n_kv_heads: int = 2  # fewer than n_heads: grouped-query attention, as in Mixtral
+    context_length: int = 256
+    # experts
+    n_experts: int = 8
+    top_k: int = 2  # not used by a dense model
+    d_expert: int = 64
+    n_shared_experts: int = 0  # run for every token, beside the chosen ones
+    implementation: str = "sorted"
+    # router
+    router: str = "top_k"
+    score: str = to_route("softmax")
+    order: str = to_route("score_first")
+    renorm: bool = to_route(True)
+    routed_scale: float = to_route(1.0)
+    n_groups: int = to_route(1)
+    topk_groups: int = to_route(1)
+    group_score: str = to_route("top2sum")  # what a group is worth; DeepSeek-V2: "max", DeepSeek-V3: "top2sum"
+    jitter: float = 0.0  # training only
+    selection_bias: bool = False
+    gate_on: str = "output"
+    capacity_factor: float | None = None  # training only; None drops nothing
+    priority: str = "position"  # which tokens find room first
+    allow_lookahead: bool = False  # expert choice: a token's experts depend on the tokens that follow it
+    # loss = cross-entropy + balance_coef · balancing loss + z_coef · router z-loss
+    balance: str = "switch"  # which balancing loss (balance.BALANCE_LOSSES)
+    balance_coef: float = 0.01
+    z_coef: float = 0.001
+    # the rest of the transformer
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-5
+    init_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts"):
+            require(self, name, is_positive_int, "a whole number of at least 1")
+        for name in ("top_k", "d_expert", "n_groups", "topk_groups"):
+            require(self, name, is_positive_int, "a whole number of at least 1")
+        require(self, "n_shared_experts", is_whole, "a whole number of at least 0")
+        require(self, "n_heads", lambda n: self.d_model % n == 0, f"a divisor of d_model={self.d_model}")
+        require(self, "n_kv_heads", lambda n: self.n_heads % n == 0, f"a divisor of n_heads={self.n_heads}")
+        require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
+        for name, known in CHOICES.items():
+            require(self, name, known.__contains__, f"one of {known}")
+        for name in ("renorm", "selection_bias", "allow_lookahead"):
+            require(self, name, lambda v: isinstance(v, bool), "True or False")
+        for name in ("jitter", "balance_coef", "z_coef"):
+            require(self, name, is_not_negative, "a number of at least 0")
+        for name in ("routed_scale", "rope_theta", "norm_eps", "init_std"):
+            require(self, name, is_positive, "a number above 0")
+        require(
+            self, "capacity_factor", lambda c: c is None or is_positive(c), "None (drop nothing) or a number above 0"
+        )
+        if self.n_experts > 1:
+            self._check_routing()
+
+    def _check_routing(self) -> None:
+        require(self, "top_k", lambda k: k <= self.n_experts, f"at most n_experts={self.n_experts}")
+        require(self, "n_groups", lambda g: self.n_experts % g == 0, f"a divisor of n_experts={self.n_experts}")
+        require(self, "topk_groups", lambda g: g <= self.n_groups, f"at most n_groups={self.n_groups}")
+        allowed = self.topk_groups * (self.n_experts // self.n_groups)
+        require(self, "top_k", lambda k: k <= allowed, f"at most {allowed}, the experts in {self.topk_groups} group(s)")
+        for conflict in conflicts(self):
+            raise ValueError(f"ModelConfig: {conflict}")
+
+    def routing_options(self) -> dict[str, object]:
+        """The settings that go to `routing.route`, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("to_route")}
+
+    @property
+    def is_dense(self) -> bool:
+        return self.n_experts == 1
+
+    @property
+    def d_head(self) -> int:
+        return self.d_model // self.n_heads
+
+
+def dense_twin(config: ModelConfig) -> ModelConfig:
+    """The dense model that spends as many FLOPs in its feed-forward as `config` activates (router aside)."""
+    active = config.top_k + config.n_shared_experts
+    return replace(config, n_experts=1, top_k=1, n_shared_experts=0, d_expert=active * config.d_expert)
+
+
+def conflicts(c) -> Iterator[str]:
+    """One sentence for each contradiction in the ModelConfig `c`: what is set against what, and the way out."""
+    if c.order == "topk_first" and (c.selection_bias or c.n_groups > 1):
+        yield (
+            "order='topk_first' chooses among logits; selection_bias and n_groups are defined on scores, so they need "
+            "order='score_first'."
+        )
+    if c.priority != "position" and c.capacity_factor is None:
+        yield f"priority={c.priority!r} says who finds room at a full expert; with capacity_factor=None none is full."
+    if c.group_score != "top2sum" and c.n_groups == 1:
+        yield f"group_score={c.group_score!r} says what a group of experts is worth; with n_groups=1 there is only one."
+    if c.balance == "importance_and_load" and c.router != "noisy_top_k":
+        yield "balance='importance_and_load' needs the noise of router='noisy_top_k': the load is smooth through it."
+    if c.router == "noisy_top_k":
+        yield from _noisy(c)
+    if c.router == "expert_choice":
+        yield from _expert_choice(c)
+    elif c.allow_lookahead:
+        yield f"allow_lookahead=True is for router='expert_choice'; router={c.router!r} does not look ahead."
+
+
+def _noisy(c) -> Iterator[str]:
+    if c.score != "softmax" or not c.renorm:
+        yield "router='noisy_top_k' takes a softmax over the chosen logits: score must be 'softmax' and renorm True."
+    if c.selection_bias or c.n_groups > 1:
+        yield "router='noisy_top_k' chooses by noisy logits: selection_bias and n_groups are not defined for it."
+    if c.jitter:
+        yield f"router='noisy_top_k' brings its own noise: jitter={c.jitter} would be a second one."
+
+
+def _expert_choice(c) -> Iterator[str]:
+    if not c.allow_lookahead:
+        yield (
+            "with router='expert_choice' a token's experts depend on the tokens that follow it, so a language model "
+            "learns to look at what it should predict. Set allow_lookahead=True to build it all the same."
+        )
+    if c.renorm:
+        yield "router='expert_choice' weighs an expert's answer with its score alone: renorm must be False."
+    if c.capacity_factor is not None:
+        yield "router='expert_choice' fills every expert to the same number: capacity_factor must be None."
+    if c.selection_bias or c.n_groups > 1 or c.order == "topk_first":
+        yield "router='expert_choice' lets experts choose: selection_bias, n_groups and order do not apply to it."
+    if c.balance != "switch":
+        yield f"router='expert_choice' is balanced by construction: balance={c.balance!r} has nothing to do."
+    if c.jitter:
+        yield f"router='expert_choice' has no jitter, jitter={c.jitter} was asked for."
+
+
+def from_dict(kind: type, values: dict):
+    """`kind(**values)`, refusing names that `kind` does not have (a checkpoint of another version)."""
+    known = {field.name for field in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    return kind(**values)
+
+
+def is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_positive_int(value: object) -> bool:
+    return is_whole(value) and value >= 1
+
+
+def is_positive(value: float) -> bool:
+    return 0 < value < float("inf")
+
+
+def is_not_negative(value: float) -> bool:
+    return 0 <= value < float("inf")
+
+
+def require(config: object, name: str, fits, expected: str) -> None:
+    value = getattr(config, name)
+    try:
+        good = fits(value)
+    except TypeError:
+        good = False
+    if not good:
+        raise ValueError(f"{type(config).__name__}: {name} is {value!r}, expected {expected}.")

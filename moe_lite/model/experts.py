@@ -1,0 +1,87 @@
+"""The experts: E small SwiGLU networks, and two ways to send tokens through them.
+
+`loop` is the obvious way and the reference; `sorted` gives the same values and gradients and costs what it activates.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from moe_lite.model import fast
+from moe_lite.model.config import GATES, IMPLEMENTATIONS
+from moe_lite.model.routing import Routing
+
+
+def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+    """down · (silu(gate · x) ⊙ (up · x)), Shazeer 2020 (arXiv 2002.05202).
+
+    x (N, D), gate_up (2F, D) with the gate in its first half, down (D, F) -> (N, D).
+    """
+    gate, up = F.linear(x, gate_up).chunk(2, dim=-1)  # (N, F), (N, F)
+    return F.linear(F.silu(gate) * up, down)  # (N, D)
+
+
+class SwiGLU(nn.Module):
+    """One feed-forward network: the dense model's, or a shared expert. (..., D) -> (..., D)."""
+
+    def __init__(self, d_model: int, d_ff: int):
+        super().__init__()
+        self.gate_up = nn.Parameter(torch.empty(2 * d_ff, d_model))
+        self.down = nn.Parameter(torch.empty(d_model, d_ff))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return swiglu(x, self.gate_up, self.down)
+
+
+class Experts(nn.Module):
+    """E SwiGLU networks of equal width, their weights stacked."""
+
+    def __init__(self, n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted"):
+        super().__init__()
+        if implementation not in IMPLEMENTATIONS:
+            raise ValueError(f"implementation is {implementation!r}, expected one of {IMPLEMENTATIONS}.")
+        self.implementation = implementation
+        self.gate_up = nn.Parameter(torch.empty(n_experts, 2 * d_expert, d_model))
+        self.down = nn.Parameter(torch.empty(n_experts, d_model, d_expert))
+
+    def forward(self, x: Tensor, routing: Routing, *, gate_on: str = "output") -> Tensor:
+        """x (N, D) -> (N, D): for each token the weighted sum over its kept experts, 0 where it has none.
+
+        gate_on: the weight multiplies the expert's "output" (most models) or its "input" (Llama 4).
+        """
+        if gate_on not in GATES:
+            raise ValueError(f"gate_on is {gate_on!r}, expected one of {GATES}.")
+        compute = self._loop if self.implementation == "loop" else self._sorted
+        return compute(x, routing, gate_on)
+
+    def _loop(self, x: Tensor, routing: Routing, gate_on: str) -> Tensor:
+        y = x.new_zeros(x.shape)  # (N, D)
+        for e, (gate_up, down) in enumerate(zip(self.gate_up.unbind(0), self.down.unbind(0), strict=True)):
+            mine = (routing.expert_ids == e) & routing.kept  # (A,)
+            tokens = routing.token_ids[mine]  # (n,)
+            weights = routing.weights[mine, None].to(x.dtype)  # (n, 1)
+            if gate_on == "input":
+                out = swiglu(x[tokens] * weights, gate_up, down)  # (n, D)
+            else:
+                out = swiglu(x[tokens], gate_up, down) * weights  # (n, D)
+            y = y.index_add(0, tokens, out.to(y.dtype))
+        return y
+
+    def _sorted(self, x: Tensor, routing: Routing, gate_on: str) -> Tensor:
+        token_ids, expert_ids, weights = routing.token_ids, routing.expert_ids, routing.weights
+        if not routing.kept.all():
+            token_ids, expert_ids, weights = (t[routing.kept] for t in (token_ids, expert_ids, weights))
+        if len(token_ids) == 0:
+            return torch.zeros_like(x)
+        if len(x) == 1 and not torch.is_grad_enabled():
+            return fast.one_token(x, self.gate_up, self.down, expert_ids.tolist(), weights, gate_on)
+        # assignments already stand expert by expert, so each expert's rows are one contiguous slice
+        weights = weights.unsqueeze(-1).to(x.dtype)  # (A, 1)
+        rows = x.index_select(0, token_ids)  # (A, D) several times faster than x[token_ids]
+        if gate_on == "input":
+            rows = rows * weights
+        sizes = torch.bincount(expert_ids, minlength=len(self.gate_up)).tolist()  # E integers
+        out = fast.each_expert(rows, self.gate_up, self.down, sizes)  # (A, D) `swiglu` of each slice
+        if gate_on == "output":
+            out = out * weights.to(out.dtype)
+        return out.new_zeros(x.shape).index_add(0, token_ids, out)  # in out's dtype: autocast changes it

@@ -1,0 +1,252 @@
+"""From a token's vector to its experts: scores, choice, weights.
+
+Every family of routers is a setting of `route`; `Router` only adds the learned matrix. Router arithmetic is
+float32 whatever the rest of the model computes in (Switch Transformers, arXiv 2101.03961, section 2.4).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from moe_lite.model.config import GROUP_SCORES, ORDERS, SCORES
+from moe_lite.model.fast import best_of, softmax_rows
+
+TopK = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Which expert takes which token, and with what weight. Assignments are sorted by expert, then by token."""
+
+    token_ids: Tensor  # (A,) int64
+    expert_ids: Tensor  # (A,) int64
+    weights: Tensor  # (A,)
+    kept: Tensor  # (A,) bool; False: dropped, its expert was full
+    logits: Tensor  # (N, E) float32, with graph
+    scores: Tensor  # (N, E) float32, with graph
+    n_tokens: int
+    n_experts: int
+    layer: int = 0
+    batch_shape: tuple[int, int] = (1, 0)  # (B, T), N = B·T
+    token_mask: Tensor | None = None  # (N,) bool; False: padding, left out of loads and losses
+    smooth_load: Tensor | None = None  # (E,) with graph: the load to be expected under fresh noise (noisy top-k)
+
+    @cached_property
+    def combine(self) -> Tensor:
+        """(N, E): the weight of each expert for each token, 0 where not chosen or dropped."""
+        combine = self.weights.new_zeros(self.n_tokens, self.n_experts)  # (N, E)
+        return combine.index_put((self.token_ids, self.expert_ids), self.weights * self.kept)
+
+    @cached_property
+    def load(self) -> Tensor:
+        """(E,) int64: assignments to each expert, before any is dropped; padding not counted."""
+        return self._count(torch.ones_like(self.kept))
+
+    @cached_property
+    def load_kept(self) -> Tensor:
+        """(E,) int64: assignments that found room."""
+        return self._count(self.kept)
+
+    @cached_property
+    def top_k(self) -> tuple[Tensor, Tensor]:
+        """weights (N, K) and expert_ids (N, K), largest weight first; ValueError where K differs among tokens."""
+        if len(self.token_ids) % max(self.n_tokens, 1) or (self.per_token != self.per_token[:1]).any():
+            counts = sorted(set(self.per_token.tolist()))
+            raise ValueError(f"Tokens of this routing have {counts} experts each, so there is no (N, K) table of them.")
+        by_token = self.token_ids.argsort(stable=True)  # (A,) token by token, experts ascending
+        weights = self.weights[by_token].view(self.n_tokens, -1)  # (N, K)
+        expert_ids = self.expert_ids[by_token].view(self.n_tokens, -1)  # (N, K)
+        weights, order = weights.sort(dim=-1, descending=True, stable=True)
+        return weights, expert_ids.gather(1, order)
+
+    @cached_property
+    def per_token(self) -> Tensor:
+        """(N,) int64: how many experts each token was given."""
+        return torch.bincount(self.token_ids, minlength=self.n_tokens)
+
+    def _count(self, chosen: Tensor) -> Tensor:
+        if self.token_mask is not None:
+            chosen = chosen & self.token_mask[self.token_ids]
+        return torch.bincount(self.expert_ids[chosen], minlength=self.n_experts)
+
+
+def top_k_route(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best experts of each token and their weights, renormalised to sum to 1 (Mixtral, arXiv 2401.04088).
+
+    scores (N, E), non-negative -> weights (N, k), expert_ids (N, k) int64; best first, among equals the lower number.
+    """
+    values, expert_ids = top_k_stable(scores, k)
+    return values / values.sum(dim=-1, keepdim=True), expert_ids
+
+
+def top_k_stable(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Like `topk`, but among equal values the lower index comes first, on every machine."""
+    n_experts = values.shape[-1]
+    if not 1 <= k <= n_experts:
+        raise ValueError(f"top-k with k={k} among {n_experts} experts: k must be from 1 to {n_experts}.")
+    expert_ids = best_of(values.detach(), k)  # (N, k)
+    return values.gather(1, expert_ids), expert_ids
+
+
+def route(
+    logits: Tensor,
+    k: int,
+    *,
+    score: str = "softmax",
+    order: str = "score_first",
+    renorm: bool = True,
+    routed_scale: float = 1.0,
+    bias: Tensor | None = None,
+    n_groups: int = 1,
+    topk_groups: int = 1,
+    group_score: str = "top2sum",
+    top_k_fn: TopK | None = None,
+    layer: int = 0,
+    batch_shape: tuple[int, int] | None = None,
+    token_mask: Tensor | None = None,
+) -> Routing:
+    """Choose k experts for each token from the router's logits (N, E) float32.
+
+    score        softmax over the experts, or a sigmoid for each alone (DeepSeek-V3, Llama 4)
+    order        score_first: score, then keep the k best. topk_first: keep the k best logits, then score those
+    renorm       divide the kept weights by their sum (Mixtral; OLMoE and DeepSeek-V2 do not)
+    routed_scale multiplies the weights (DeepSeek-V3: 2.5)
+    bias (E,)    added to the scores for choosing only, never to the weights (DeepSeek-V3)
+    n_groups     experts stand in equal groups; only the topk_groups best groups may be chosen from. A group's value:
+                 group_score max (DeepSeek-V2) or top2sum (DeepSeek-V3)
+    top_k_fn     replaces choice and weights by your own function with the signature of `top_k_route`
+    """
+    _check_options(score, order, group_score, chooses_scores=bias is None and n_groups == 1)
+    function = torch.sigmoid if score == "sigmoid" else softmax_rows
+    scores = function(logits)  # (N, E)
+    if top_k_fn is not None:
+        # a copy: what the function does to its argument stays its own affair
+        weights, expert_ids = checked(top_k_fn(scores.clone(), k), scores, k)  # (N, K), (N, K)
+    elif order == "topk_first":
+        expert_ids = best_of(logits.detach(), k)  # (N, K)
+        weights = function(logits.gather(1, expert_ids))  # (N, K)
+    else:
+        selection = scores if bias is None else scores + bias  # (N, E)
+        if n_groups > 1:
+            selection = _mask_groups(selection, k, n_groups, topk_groups, group_score)
+        expert_ids = best_of(selection.detach(), k)  # (N, K)
+        weights = scores.gather(1, expert_ids)  # (N, K) from the unbiased scores
+    if renorm and top_k_fn is None:
+        total = weights.sum(dim=-1, keepdim=True)  # (N, 1)
+        if score == "sigmoid":
+            total = total.clamp(min=1e-20)  # all-zero sigmoids would give 0/0
+        weights = weights / total
+    if routed_scale != 1:
+        weights = weights * routed_scale
+    return _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_mask)
+
+
+def _check_options(score: str, order: str, group_score: str, *, chooses_scores: bool) -> None:
+    known = {"score": SCORES, "order": ORDERS, "group_score": GROUP_SCORES}
+    for name, value in {"score": score, "order": order, "group_score": group_score}.items():
+        if value not in known[name]:
+            raise ValueError(f"{name} is {value!r}, expected one of {known[name]}.")
+    if order == "topk_first" and not chooses_scores:
+        raise ValueError("order='topk_first' chooses among logits; bias and n_groups are defined on scores.")
+
+
+def _mask_groups(selection: Tensor, k: int, n_groups: int, topk_groups: int, group_score: str) -> Tensor:
+    """(N, E) -> (N, E) with -inf in every group that is not among the best; 0 would still win over negatives."""
+    n_experts = selection.shape[-1]
+    if n_experts % n_groups or not 1 <= topk_groups <= n_groups or k > topk_groups * n_experts // n_groups:
+        raise ValueError(
+            f"k={k} experts cannot come from the best {topk_groups} of {n_groups} equal groups of {n_experts} experts."
+        )
+    grouped = selection.unflatten(-1, (n_groups, -1))  # (N, G, E/G)
+    if group_score == "max":
+        value = grouped.amax(dim=-1)  # (N, G)
+    else:
+        value = grouped.topk(min(2, grouped.shape[-1]), dim=-1).values.sum(dim=-1)  # (N, G)
+    _, best = top_k_stable(value, topk_groups)  # (N, topk_groups)
+    open_ = torch.zeros_like(value, dtype=torch.bool).scatter(1, best, True)  # (N, G)
+    return grouped.masked_fill(~open_.unsqueeze(-1), float("-inf")).flatten(1)  # (N, E)
+
+
+def checked(result: object, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """What a function passed in returned, or a TypeError/ValueError that says what is wrong with it."""
+    if not (isinstance(result, tuple) and len(result) == 2 and all(isinstance(t, Tensor) for t in result)):
+        raise TypeError(
+            f"top_k_fn must return two tensors, weights and expert_ids; it returned {type(result).__name__}."
+        )
+    weights, expert_ids = result
+    n_tokens, n_experts = scores.shape
+    for name, tensor in (("weights", weights), ("expert_ids", expert_ids)):
+        if tensor.shape != (n_tokens, k):
+            raise ValueError(f"top_k_fn: {name} have shape {tuple(tensor.shape)}, expected (N, k) = {(n_tokens, k)}.")
+    if not weights.is_floating_point():
+        raise TypeError(f"top_k_fn: weights are {weights.dtype}, expected floating-point numbers.")
+    if expert_ids.is_floating_point() or expert_ids.dtype == torch.bool:
+        raise TypeError(f"top_k_fn: expert_ids are {expert_ids.dtype}, expected torch.int64.")
+    if len(expert_ids) and not 0 <= int(expert_ids.min()) <= int(expert_ids.max()) < n_experts:
+        low, high = int(expert_ids.min()), int(expert_ids.max())
+        raise ValueError(f"top_k_fn: expert_ids run from {low} to {high}, but experts are 0 to {n_experts - 1}.")
+    ordered = expert_ids.sort(dim=-1).values  # (N, K)
+    twice = ordered[:, 1:] == ordered[:, :-1]  # (N, K-1)
+    if twice.any():
+        token, place = twice.nonzero()[0].tolist()
+        expert = int(ordered[token, place])
+        raise ValueError(f"top_k_fn: token {token} got expert {expert} twice; the k experts must differ.")
+    return weights, expert_ids.long()
+
+
+def _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_mask) -> Routing:
+    n_tokens, k = expert_ids.shape
+    # stable: within an expert the tokens stay in order
+    expert_ids, by_expert = expert_ids.flatten().sort(stable=True)  # (A,), (A,)
+    return Routing(
+        token_ids=by_expert // k, expert_ids=expert_ids, weights=weights.flatten().index_select(0, by_expert),
+        kept=torch.ones_like(by_expert, dtype=torch.bool), logits=logits, scores=scores, n_tokens=n_tokens,
+        n_experts=logits.shape[-1], layer=layer, batch_shape=batch_shape or (1, n_tokens), token_mask=token_mask,
+    )  # fmt: skip
+
+
+class Router(nn.Module):
+    """One row of weights per expert; a token's logit for an expert is their dot product."""
+
+    def __init__(
+        self, d_model: int, n_experts: int, top_k: int, *, jitter: float = 0.0, selection_bias: bool = False,
+        layer: int = 0, **options,
+    ):  # fmt: skip
+        """`options` go to `route`: those of `ModelConfig.routing_options`, and top_k_fn."""
+        super().__init__()
+        self.k, self.layer, self.jitter, self.options = top_k, layer, jitter, options
+        self.weight = nn.Parameter(torch.empty(n_experts, d_model))
+        # a float32 buffer, moved by a rule in the trainer (balance.update_selection_bias_), never by a gradient
+        self.register_buffer("bias", torch.zeros(n_experts) if selection_bias else None)
+
+    def forward(self, x: Tensor, *, token_ids=None, generator=None, top_k=None, token_mask=None) -> Routing:
+        """x (B, T, D), or (N, D) as one row of tokens -> Routing of its N = B·T tokens.
+
+        token_ids (B, T) is for routers that choose by the token itself (hash routing); this one learns and ignores it.
+        top_k overrides the number of experts for this call; token_mask (B, T) bool marks padding with False.
+        generator drives the jitter, which exists in training only.
+        """
+        flat = x.flatten(0, -2).float()  # (N, D)
+        shape = {
+            "layer": self.layer,
+            "batch_shape": tuple(x.shape[:2]) if x.dim() == 3 else (1, len(flat)),
+            "token_mask": None if token_mask is None else token_mask.flatten(),  # (N,)
+        }
+        return self.choose_experts(flat, top_k or self.k, generator, shape)
+
+    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict) -> Routing:
+        """What routers differ in. flat (N, D) float32; `shape` is what a Routing says of the batch."""
+        if self.training and self.jitter:
+            noise = torch.rand(flat.shape, generator=generator, device=flat.device)  # (N, D) in [0, 1)
+            flat = flat * (1 + self.jitter * (2 * noise - 1))  # the router's copy only; experts see x
+        return route(self.project(flat, self.weight), k, bias=self.bias, **shape, **self.options)
+
+    @staticmethod
+    def project(flat: Tensor, weight: Tensor) -> Tensor:
+        """flat (N, D), weight (E, D) -> (N, E) float32, also where autocast computes everything else in less."""
+        with torch.autocast(flat.device.type, enabled=False):
+            return F.linear(flat, weight.float())

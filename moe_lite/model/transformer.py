@@ -1,0 +1,204 @@
+"""The language model around the sparse layer: embeddings, blocks, losses, generation.
+
+A Llama-style decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU); with experts it is Mixtral's.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from moe_lite.model.attention import Attention, KVCache, RMSNorm, turns
+from moe_lite.model.balance import BALANCE_LOSSES, BalanceLoss, z_loss
+from moe_lite.model.config import ModelConfig
+from moe_lite.model.experts import Experts, SwiGLU
+from moe_lite.model.moe import MoELayer
+from moe_lite.model.routers import ROUTERS
+from moe_lite.model.routing import Routing, TopK
+
+
+@dataclass
+class LMOutput:
+    """What one forward pass gives. `loss = cross_entropy + balance_coef · balance_loss + z_coef · z_loss`.
+
+    The terms are raw, each the mean over MoE layers; None without targets. `routing` has one entry a MoE layer.
+    """
+
+    logits: Tensor  # (B, T, V)
+    loss: Tensor | None = None
+    cross_entropy: Tensor | None = None
+    balance_loss: Tensor | None = None
+    z_loss: Tensor | None = None
+    routing: list[Routing] = field(default_factory=list)
+
+
+def sample_token(logits: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Draw token ids from softmax(logits / temperature); temperature 0 takes the most probable. (B, V) -> (B,)."""
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature}, expected a number of at least 0.")
+    if temperature == 0:
+        return logits.argmax(dim=-1)  # (B,)
+    return torch.multinomial((logits / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]  # (B,)
+
+
+Sample = Callable[[Tensor, float, torch.Generator | None], Tensor]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards in the mode it had. Walks through all modules only where it must."""
+    if not model.training:
+        yield
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + feed-forward(norm(x)); the feed-forward is dense or sparse."""
+
+    def __init__(self, config: ModelConfig, layer: int, top_k_fn: TopK | None):
+        super().__init__()
+        self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
+        self.attention = Attention(config, layer)
+        self.feed_forward_norm = RMSNorm(config.d_model, config.norm_eps)
+        if config.is_dense:
+            self.feed_forward = SwiGLU(config.d_model, config.d_expert)
+        else:
+            self.feed_forward = build_moe_layer(config, layer, top_k_fn)
+
+    def forward(self, x: Tensor, cache, start: int, turn: Tensor, **router_options) -> tuple[Tensor, Routing | None]:
+        """x (B, T, D); cache, start and turn as for `Attention`, options for the router."""
+        x = x + self.attention(self.attention_norm(x), cache, start, turn)  # (B, T, D)
+        h = self.feed_forward_norm(x)  # (B, T, D)
+        if isinstance(self.feed_forward, SwiGLU):
+            return x + self.feed_forward(h), None
+        y, routing = self.feed_forward(h, **router_options)
+        return x + y, routing
+
+
+def build_moe_layer(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None) -> MoELayer:
+    """The sparse layer that `config` describes, with parameters not yet initialised."""
+    if top_k_fn is not None and config.router != "top_k":
+        raise ValueError(f"top_k_fn replaces the choice of router='top_k'; this model has router={config.router!r}.")
+    router = ROUTERS[config.router](
+        config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
+        layer=layer, top_k_fn=top_k_fn, **config.routing_options(),
+    )  # fmt: skip
+    experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation)
+    shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
+    return MoELayer(
+        router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on
+    )
+
+
+class MoELanguageModel(nn.Module):
+    """Token ids in, logits of the next token out, and a Routing for each sparse layer on the way."""
+
+    def __init__(
+        self, config: ModelConfig, *, top_k_fn: TopK | None = None, balance_loss: BalanceLoss | None = None,
+        seed: int = 0,
+    ):  # fmt: skip
+        """top_k_fn (as `routing.top_k_route`) and balance_loss (Routing of each layer -> scalar) replace our own."""
+        super().__init__()
+        self.config = config
+        self.balance_loss = balance_loss or BALANCE_LOSSES[config.balance]
+        self.embed = nn.Embedding(config.vocab_size, config.d_model)
+        self.blocks = nn.ModuleList(Block(config, layer, top_k_fn) for layer in range(config.n_layers))
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
+        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        table = turns(config.context_length, config.d_head, config.rope_theta)
+        self.register_buffer("turns", table, persistent=False)  # (2, context_length, S)
+        self._initialise(torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Normal(0, init_std); what writes to the residual stream is smaller by sqrt(2L), as in GPT-2."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                writes = name.endswith(("attention.out.weight", "down"))
+                std = self.config.init_std / ((2 * self.config.n_layers) ** 0.5 if writes else 1)
+                parameter.normal_(0, std, generator=generator)
+
+    def forward(
+        self,
+        ids: Tensor,
+        targets: Tensor | None = None,
+        *,
+        top_k: int | None = None,
+        cache: KVCache | None = None,
+        token_mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> LMOutput:
+        """ids (B, T) int64 -> LMOutput.
+
+        targets     (B, T), already shifted: targets[b, t] follows ids[b, t]; −100 is not counted
+        top_k       experts a token for this call instead of the configured number
+        cache       filled and read in place; ids are then the tokens that follow what it holds
+        token_mask  (B, T) bool, False for padding on the right: left out of loads and balancing
+        generator   for router jitter in training
+        """
+        start = 0 if cache is None else len(cache)
+        self._check(ids, start, top_k)
+        x = self.embed(ids)  # (B, T, D)
+        turn = self.turns[:, start : start + ids.shape[1]]  # (2, T, S)
+        routings = []
+        for block in self.blocks:
+            x, routing = block(
+                x, cache, start, turn, token_ids=ids, top_k=top_k, token_mask=token_mask, generator=generator
+            )
+            if routing is not None:
+                routings.append(routing)
+        logits = self.head(self.norm(x))  # (B, T, V)
+        if targets is None:
+            return LMOutput(logits, routing=routings)
+        return self._losses(logits, targets, routings)
+
+    def _losses(self, logits: Tensor, targets: Tensor, routings: list[Routing]) -> LMOutput:
+        cross_entropy = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100)
+        if not routings:
+            zero = cross_entropy.new_zeros(())
+            return LMOutput(logits, cross_entropy, cross_entropy, zero, zero, [])
+        balance, z = self.balance_loss(routings), z_loss(routings)
+        loss = cross_entropy + self.config.balance_coef * balance + self.config.z_coef * z
+        return LMOutput(logits, loss, cross_entropy, balance, z, routings)
+
+    def _check(self, ids: Tensor, start: int, top_k: int | None) -> None:
+        if ids.dim() != 2 or ids.is_floating_point() or 0 in ids.shape:
+            raise ValueError(
+                f"ids have shape {tuple(ids.shape)}, dtype {ids.dtype}; expected (B, T) integers, B, T ≥ 1."
+            )
+        if start + ids.shape[1] > self.config.context_length:
+            raise ValueError(f"{start + ids.shape[1]} tokens, but context_length is {self.config.context_length}.")
+        if top_k is not None and not 1 <= top_k <= self.config.n_experts:
+            raise ValueError(f"top_k is {top_k}, expected a number from 1 to n_experts={self.config.n_experts}.")
+
+    @torch.no_grad()
+    def generate(
+        self, ids: Tensor, n_tokens: int, *, temperature: float = 1.0, generator: torch.Generator | None = None,
+        sample: Sample = sample_token,
+    ) -> Iterator[tuple[Tensor, LMOutput]]:  # fmt: skip
+        """Yield one new token at a time: its id (B,) and the LMOutput that `sample` drew it from.
+
+        ids (B, T) is the prompt. Runs in evaluation mode and leaves the mode as it was. The first token raises
+        ValueError when prompt and new tokens do not fit into context_length, or where experts choose tokens.
+        """
+        if self.config.router == "expert_choice":
+            raise ValueError("router='expert_choice' needs the whole text, so it cannot generate token by token.")
+        if ids.shape[1] + n_tokens > self.config.context_length:
+            raise ValueError(
+                f"{ids.shape[1]} tokens of prompt + {n_tokens} new, but context_length is {self.config.context_length}."
+            )
+        cache = KVCache(self.config.n_layers)
+        for _ in range(n_tokens):
+            with evaluating(self):  # not around the yield: who draws a token may do with the model what they like
+                output = self(ids, cache=cache)
+            token = sample(output.logits[:, -1].float(), temperature, generator)  # (B,)
+            yield token, output
+            ids = token[:, None]  # (B, 1)

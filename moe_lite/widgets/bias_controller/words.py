@@ -1,0 +1,39 @@
+"""The bias controller in words: key figures and reading line."""
+
+from moe_lite.widgets.bias_controller.view import LAST, STEPS, Controlled
+from moe_lite.widgets.token_viewer.words import Parts
+
+
+def facts(now: Controlled) -> list[list[str]]:
+    """Key figures as [value, what it is]."""
+    after = "never" if now.even_after is None else f"step {now.even_after}"
+    return [
+        [f"{now.cv[:5].mean().item():.2f}", "CV at the start (five steps)"],
+        [f"{now.cv[-LAST:].mean().item():.2f}", f"CV in the last {LAST} steps"],
+        [f"{now.chance:.2f}", "CV by chance alone, all equal"],
+        [after, f"CV below {now.line:.2g} from here, over ten steps"],
+        [f"{now.swing:.2g}", f"largest swing of a bias in the last {LAST}"],
+    ]
+
+
+def reading(now: Controlled, rule: str) -> Parts:
+    """One sentence: whether and when the load becomes even, and how restless it stays."""
+    end, step, after = now.cv[-LAST:].mean().item(), f"{now.settings.step:g}", now.even_after
+    how = f"By the {rule} with step {step}" if rule in ("sign", "difference") else f"By {rule} with step {step}"
+    if after is None:
+        why = "it is still on its way" if _under_way(now) else "it comes no nearer"
+        return [f"{how}, the load is not even after {STEPS} steps: the last {LAST} have a CV of {end:.2f}, and {why}."]
+    begin = "from the start" if after == 0 else f"after {after} steps"
+    if end > 2 * now.chance:
+        return [f"{how}, the load is even {begin}, but it does not rest: the last {LAST} steps have a CV of {end:.2f}, "
+                f"chance alone would give {now.chance:.2f}."]  # fmt: skip
+    return [f"{how}, the load is even {begin} and stays so: a CV of {end:.2f} over the last {LAST} steps, "
+            f"{now.chance:.2f} by chance alone."]  # fmt: skip
+
+
+def _under_way(now: Controlled) -> bool:
+    """Whether the bias that travels furthest in the last steps goes one way, instead of to and fro."""
+    last = now.bias[-LAST:]
+    net, travelled = (last[-1] - last[0]).abs(), last.diff(dim=0).abs().sum(dim=0)  # (E,), (E,)
+    furthest = int(travelled.argmax())
+    return bool(net[furthest] > 0.8 * travelled[furthest] > 0)

@@ -1,0 +1,93 @@
+"""The failure gallery's cases: recorded trainings under letters, the answers given, and how many of them are right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from string import ascii_uppercase
+
+import torch
+from torch import Tensor
+
+from moe_lite.lab.diagnosis import RULES, Clue
+from moe_lite.lab.failure_runs import DESIGN_SEEDS, UNSEEN_SEEDS, FailureRun, FailureRuns
+from moe_lite.lab.failures import FAILURES, HEALTHY
+
+NAMES = (HEALTHY, *FAILURES)
+Answers = Sequence[Sequence[str]]  # (letter, name), in the order in which they were given
+
+
+@dataclass(frozen=True)
+class Score:
+    """How the learner stands."""
+
+    cases: int
+    answered: int
+    right: int  # by the latest answer to each case
+    first_right: int  # by the first
+
+
+def title_of(name: str) -> str:
+    return HEALTHY if name == HEALTHY else FAILURES[name].title
+
+
+def deal(runs: FailureRuns, seed: int) -> dict[str, FailureRun]:
+    """Letter -> training: every name once, in an order and from recorded unseen seeds that `seed` decides."""
+    chance, names = Random(seed), list(NAMES)
+    chance.shuffle(names)
+    unseen = {name: [run for run in runs.runs if run.name == name and run.seed in UNSEEN_SEEDS] for name in names}
+    if missing := [name for name in NAMES if not unseen[name]]:
+        raise ValueError(f"No training with a seed of {UNSEEN_SEEDS} is recorded of {', '.join(missing)}.")
+    return {letter: chance.choice(unseen[name]) for letter, name in zip(ascii_uppercase, names, strict=False)}
+
+
+def healthy_run(runs: FailureRuns) -> FailureRun:
+    """The one that stands beside every case; never a case itself."""
+    return runs.run(HEALTHY, DESIGN_SEEDS[0])
+
+
+def is_answer(answer: Sequence[str], cases: dict[str, FailureRun]) -> bool:
+    return len(answer) == 2 and answer[0] in cases and answer[1] in NAMES
+
+
+def latest(answers: Answers) -> dict[str, str]:
+    """Letter -> the name last answered."""
+    return {letter: name for letter, name in answers}
+
+
+def scored(cases: dict[str, FailureRun], answers: Answers) -> Score:
+    """Every case counts once, whatever the number of its answers."""
+    now, first = latest(answers), latest([*reversed(answers)])
+    right, first_right = (sum(cases[letter].name == name for letter, name in given.items()) for given in (now, first))
+    return Score(len(cases), len(now), right, first_right)
+
+
+def given_away_by(run: FailureRun) -> tuple[Clue, ...]:
+    """The numbers that tell what the training is; none of a healthy one does."""
+    return () if run.name == HEALTHY else RULES[run.name].clues
+
+
+def against(run: FailureRun, name: str) -> Clue | None:
+    """The first clue of `name` that this training does not show; None for "healthy" and where all fit."""
+    clues = () if name == HEALTHY else RULES[name].clues
+    return next((clue for clue in clues if not clue.fits(run.symptoms)), None)
+
+
+def outside(runs: FailureRuns, run: FailureRun) -> list[str]:
+    """The symptoms that lie beyond those of all healthy seeds."""
+    found = []
+    for symptom, value in vars(run.symptoms).items():
+        low, high = runs.healthy_range(symptom)
+        if not low <= value <= high:
+            found.append(symptom)
+    return found
+
+
+def longest(runs: FailureRuns, symptom: str) -> float:
+    """The highest value recorded: where a bar ends. All begin at 0."""
+    return max(getattr(run.symptoms, symptom) for run in runs.runs) or 1.0
+
+
+def fair_multiples(load: Tensor) -> Tensor:
+    """(S, L, E) counts -> (S, L, E), 1 where an expert has its fair share."""
+    load = load.double()
+    return load / load.mean(dim=-1, keepdim=True).clamp(min=torch.finfo(load.dtype).tiny)

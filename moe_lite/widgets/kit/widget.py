@@ -1,0 +1,161 @@
+"""What all widgets have in common: style sheet, script, error box, and the picture that stays without a kernel."""
+
+import html
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import anywidget
+from traitlets import Dict, Int, Unicode
+
+from moe_lite.look import palette
+
+_WIDGETS = Path(__file__).parents[1]
+# for traits that the page sets: no echo from the kernel, which could undo what the hand has moved on to since
+FROM_PAGE = {"sync": True, "echo_update": False}
+KERNEL_GONE = "A picture. Run the cell to move it."
+
+
+class CallbackError(Exception):
+    """A learner's function failed inside a widget: the message is shown as it is, the cause's traceback as details."""
+
+
+def name_of(function: object) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def called(function: Callable, *args: object) -> object:
+    """function(*args) of a learner's function; CallbackError under its name if it raises."""
+    try:
+        return function(*args)
+    except Exception as problem:
+        raise CallbackError(f"{name_of(function)} raised {type(problem).__name__}: {problem}") from problem
+
+
+def script(*names: str) -> str:
+    """The JavaScript module of a widget: the shared helpers of kit.js, then each file, named from widgets/.
+
+    The last one holds `function render({ model, el })`; the module's export is added here.
+    """
+    parts = [(_WIDGETS / name).read_text(encoding="utf-8") for name in ("kit/kit.js", *names)]
+    return "\n".join([*parts, "export default { render };\n"])
+
+
+def style(*names: str) -> str:
+    """The colours of the palette, kit.css and each file, named from widgets/, without comments and line breaks."""
+    sheets = [(_WIDGETS / name).read_text(encoding="utf-8") for name in ("kit/kit.css", *names)]
+    text = re.sub(r"/\*.*?\*/", "", "\n".join([palette.css_variables(), *sheets]), flags=re.DOTALL)
+    return re.sub(r" *([{};,]) +", r"\1", re.sub(r"\s+", " ", text)).strip()
+
+
+def badge_html(expert: int, n_experts: int) -> str:
+    """An expert's numeral on its tint. The tint also stands inline, for pages that drop style sheets."""
+    return f'<span class="n {palette.expert_class(expert, n_experts)}" {inline_tint(expert, n_experts)}>{expert}</span>'
+
+
+def inline_tint(expert: int, n_experts: int) -> str:
+    """A style attribute with the light theme's colours; the style sheet, where there is one, overrides it by theme."""
+    colour, ink = palette.tint(expert, n_experts), palette.ROLES["light"]["onTint"]
+    return f'style="background-color:{colour};color:{ink}"'
+
+
+class MoEWidget(anywidget.AnyWidget):
+    """Base of the course's widgets.
+
+    A subclass sets `_esm = script(...)`, `_css = style(...)`, `question`, and `inputs`, the names of the traits that
+    the kernel must work on. It writes `compute()`, which reads the inputs and sets what the script draws, and
+    `twin()`, the same figure as HTML that needs no script. `compute` runs once after any change of the inputs,
+    whether a control or Python made it. What it raises is shown in the widget and kept in `error`.
+    """
+
+    question: ClassVar[str] = ""
+    inputs: ClassVar[tuple[str, ...]] = ()
+
+    source = Unicode(help="The badge beside the question: where the numbers come from.").tag(sync=True)
+    reading = Unicode(help="The sentence under the figure, written from its data.").tag(sync=True)
+    error = Dict(help="Empty, or: what was wrong, what was done instead, details.").tag(sync=True)
+    asked = Int(help="Requests that the script has made.").tag(**FROM_PAGE)
+    answered = Int(help="Requests that the kernel has answered; the script then sends the next.").tag(sync=True)
+    gesture = Int(help="Counts presses: moves of one press are one move, and share their ticks.").tag(sync=True)
+
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        self._computed: tuple | None = None
+        self._computing = False
+        self._seen = (0, 0)  # requests and presses of the script, so far
+        self._recompute()
+        self.observe(self._recompute, names=[*self.inputs, "asked"])
+
+    def compute(self) -> None:
+        """Read the inputs, set the traits that the script draws and the reading line."""
+        raise NotImplementedError
+
+    def twin(self) -> str:
+        """The figure as HTML, without controls, inside the root element."""
+        raise NotImplementedError
+
+    def static_html(self) -> str:
+        """The static twin with its style sheet: what a page without kernel or script shows."""
+        sentence = self.reading_html().replace(" %", "&nbsp;%")  # a number and its sign stay on one line
+        reading = f'<p class="read">{sentence} <span class="dim">{KERNEL_GONE}</span></p>'
+        tag = f'<span class="tag">{html.escape(self.source)}</span>' if self.source else ""
+        head = f'<div class="hd"><span class="q">{html.escape(self.question)}</span>{tag}</div>'
+        root = f'<div class="mx twin" role="group" aria-label="{html.escape(self.question)}">'
+        return f"<style>{self._css}</style>{root}{head}{self.twin()}{reading}</div>"
+
+    def reading_html(self) -> str:
+        """The reading line of the twin; a subclass may put badges into it."""
+        return html.escape(self.reading)
+
+    def new_move(self) -> bool:
+        """Whether what is computed now is a move of its own: Python made it, or a new press. Ask once for each."""
+        asked, gesture = self._seen
+        self._seen = (self.asked, self.gesture)
+        return self.asked == asked or self.gesture != gesture
+
+    def error_html(self) -> str:
+        """The error for the twin, without details; "" if there is none."""
+        if not self.error:
+            return ""
+        what, instead = html.escape(self.error["what"]), html.escape(self.error["instead"])
+        return f'<div class="err"><b>{what}</b> {instead}</div>'
+
+    @contextmanager
+    def errors_shown(self, instead: str = "The last good figure stays.") -> Iterator[None]:
+        """Run the block; what it raises goes into `error`, with the traceback as details, and is shown."""
+        self.error = {}
+        try:
+            yield
+        except Exception as problem:  # whatever a learner's function raises belongs on the screen
+            speaks = isinstance(problem, (CallbackError, ValueError, TypeError))
+            what = str(problem) if speaks else f"{type(problem).__name__}: {problem}"
+            origin = problem.__cause__ or problem if isinstance(problem, CallbackError) else problem
+            details = "".join(traceback.format_exception(origin))
+            self.error = {"what": what, "instead": instead, "details": details}
+
+    def _recompute(self, _change: object = None) -> None:
+        """Compute once for each new set of inputs: `compute` may correct inputs itself (a slider out of range)."""
+        if self._computing:
+            return
+        self._computing = True
+        try:
+            with self.hold_sync():
+                if self._inputs() != self._computed:
+                    with self.errors_shown():
+                        self.compute()
+                    self._computed = self._inputs()
+                self.answered = self.asked
+        finally:
+            self._computing = False
+
+    def _inputs(self) -> tuple:
+        values = (getattr(self, name) for name in self.inputs)
+        return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        """The live widget, its static twin, and the reading line as plain text, in one output."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        return data | {"text/html": self.static_html(), "text/plain": self.reading}, metadata

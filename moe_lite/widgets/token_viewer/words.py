@@ -1,0 +1,179 @@
+"""The token viewer in words: the sentences of its reading line, made from the routing that is shown."""
+
+import html
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from moe_lite.widgets.kit.text import Face, TokenText
+from moe_lite.widgets.kit.widget import badge_html
+from moe_lite.widgets.token_viewer.view import NONE, TokenRouting
+
+Parts = list  # of str, {"code": str} and {"expert": int}
+
+ORDINALS = ("first", "second", "third", "fourth")
+EMPTY = "Type a sentence, or take one from the nine domains."
+UNROUTED = "The text could not be routed."
+
+# One set of sentences for Python and script; {name} is filled with a text, a code piece or a list of experts.
+SENTENCES = {
+    "token": "Layer {layer} sends {token} to {experts} with {weights}.",
+    "picked": "{experts} the {choice} choice of {count} of {n} tokens in layer {layer}.",
+    "domain": " {most} of the {count} are {domain}.",
+    "spread": "Layer {layer}: of {assignments}, expert {busiest} takes most, {high}, and expert {idlest} least, {low}.",
+    "even": "Layer {layer}: all {n_experts} experts take the same share, {high} of {assignments}.",
+    "muted": " Without {experts}, {count} of {n} tokens have another {choice} choice here.",
+    # two models, one before and one after
+    "changed": "Layer {layer}: {count} of {n} tokens have another {choice} expert than before.",
+    "unchanged": "Layer {layer}: all {n} tokens have the same {choice} expert as before.",
+    "shift": " The share that moved most is that of expert {expert}: {was} before, {now} after.",
+    "then_token": " Before: {experts} with {weights}.",
+    "then_picked": " Before: {count} of {n}.",
+    "then_moved": " Before: {count}.",
+}
+
+
+def fill(sentence: str, **values: object) -> Parts:
+    """A sentence of SENTENCES with its {names} replaced by values: strings, parts, or lists of parts."""
+    return filled(SENTENCES[sentence], **values)
+
+
+def filled(template: str, **values: object) -> Parts:
+    """A template with its {names} replaced by values."""
+    parts: Parts = []
+    for i, piece in enumerate(re.split(r"\{(\w+)\}", template)):
+        value = values[piece] if i % 2 else piece
+        parts.extend(value if isinstance(value, list) else [value])
+    return [part for part in parts if part != ""]
+
+
+def listed(parts: Sequence) -> Parts:
+    """[a, b, c] -> a, b and c"""
+    joined: Parts = []
+    for i, part in enumerate(parts):
+        joined += [" and " if i == len(parts) - 1 else ", ", part] if i else [part]
+    return joined
+
+
+def experts_named(experts: Sequence[int]) -> Parts:
+    """[5, 1] -> experts 5 and 1"""
+    return ["expert " if len(experts) == 1 else "experts ", *listed([{"expert": int(e)} for e in experts])]
+
+
+def plain(parts: Parts) -> str:
+    """Parts as text."""
+    return "".join(p if isinstance(p, str) else str(next(iter(p.values()))) for p in parts)
+
+
+def rich(parts: Parts, n_experts: int) -> str:
+    """Parts as HTML, escaped, experts as badges."""
+    return "".join(
+        html.escape(p) if isinstance(p, str)
+        else f"<code>{html.escape(p['code'])}</code>" if "code" in p
+        else badge_html(p["expert"], n_experts)
+        for p in parts
+    )  # fmt: skip
+
+
+def percent(share: float) -> str:
+    """A share as the rail prints it: 0.163 -> "16 %"; "0 %" only for none at all."""
+    return "<1 %" if 0 < share < 0.005 else f"{math.floor(100 * share + 0.5)} %"  # 12.5 -> 13, as the script does
+
+
+def fair_share(n_experts: int) -> str:
+    """8 -> "12.5 %" """
+    return f"{round(100 / n_experts, 2):g} %"
+
+
+def hundredths(values: np.ndarray) -> np.ndarray:
+    """Values × 100, rounded half up: the numbers that are printed with two decimals."""
+    return np.floor(values.astype(np.float64) * 100 + 0.5).astype(np.int64)
+
+
+def code(face: Face) -> dict:
+    """A token inside a sentence."""
+    return {"code": face.text.replace("\n", "")}
+
+
+def reading_of(
+    routing: TokenRouting, text: TokenText, layer: int, choice: int, pinned: int, picked: Sequence[int]
+) -> Parts:
+    """The sentence about the pinned token, else the picked experts, else the layer."""
+    if pinned >= 0:
+        return token_sentence(routing, text.faces[routing.first :], layer, pinned)
+    if picked:
+        return picked_sentence(routing, text.sections, layer, choice, picked)
+    return layer_sentence(routing, layer)
+
+
+def layer_sentence(routing: TokenRouting, layer: int) -> Parts:
+    """How evenly the experts of a layer are used, in one sentence. Shares count assignments."""
+    load, total = routing.load[layer], int(routing.load[layer].sum())
+    values = {"layer": str(layer + 1), "assignments": f"{total:,} assignments"}
+    busiest, idlest = int(load.argmax()), int(load.argmin())
+    if load[busiest] == load[idlest]:
+        return fill("even", high=fair_share(len(load)), n_experts=str(len(load)), **values)
+    high, low = percent(load[busiest] / total), percent(load[idlest] / total)
+    return fill("spread", busiest={"expert": busiest}, idlest={"expert": idlest}, high=high, low=low, **values)
+
+
+def token_sentence(routing: TokenRouting, faces: Sequence[Face], layer: int, i: int) -> Parts:
+    """Where a layer sends the token at place i of the page, best expert first."""
+    token = [code(faces[i])]
+    if faces[i].part_of:
+        token += [" (a part of ", {"code": faces[i].part_of}, ")"]
+    return fill("token", layer=str(layer + 1), token=token, **_chosen(routing, layer, i))
+
+
+def then_token(before: TokenRouting, layer: int, i: int) -> Parts:
+    """Where the model before sent the same token."""
+    return fill("then_token", **_chosen(before, layer, i))
+
+
+def _chosen(routing: TokenRouting, layer: int, i: int) -> dict[str, Parts]:
+    """The experts of a token and their weights, best first, as a sentence names them."""
+    return named_choice(routing.experts[layer, i], routing.weights[layer, i])
+
+
+def named_choice(experts: np.ndarray, weights: np.ndarray) -> dict[str, Parts]:
+    """experts (K,), weights (K,) of one token -> {"experts": "experts 5 and 1", "weights": "weights 0.85 and 0.15"}."""
+    chosen = [int(e) for e in experts if e != NONE]
+    printed = [f"{w / 100:.2f}" for w in hundredths(weights[: len(chosen)])]
+    return {
+        "experts": experts_named(chosen),
+        "weights": ["weight " if len(chosen) == 1 else "weights ", *listed(printed)],
+    }
+
+
+def picked_sentence(
+    routing: TokenRouting, sections: Sequence[tuple[str, int, int]], layer: int, choice: int, picked: Sequence[int]
+) -> Parts:
+    """How many tokens the picked experts take, and from which section most of them are. Sections as in TokenText."""
+    taken = np.isin(routing.experts[layer, :, choice], picked)  # (N,)
+    count = f"{int(taken.sum()):,}"
+    subject = ["Expert " if len(picked) == 1 else "Experts ", *experts_named(picked)[1:]]
+    parts = fill("picked", experts=[*subject, " is" if len(picked) == 1 else " are"], choice=ORDINALS[choice],
+                 count=count, n=f"{len(taken):,}", layer=str(layer + 1))  # fmt: skip
+    first = routing.first
+    per_section = [(int(taken[max(0, a - first) : max(0, b - first)].sum()), name) for name, a, b in sections]
+    most, name = max(per_section, key=lambda pair: pair[0])  # of equals the first
+    return parts + (fill("domain", most=f"{most:,}", count=count, domain=name) if name and most else [])
+
+
+def then_picked(before: TokenRouting, layer: int, choice: int, picked: Sequence[int]) -> Parts:
+    """How many tokens the picked experts took in the model before."""
+    taken = np.isin(before.experts[layer, :, choice], picked)  # (N,)
+    return fill("then_picked", count=f"{int(taken.sum()):,}", n=f"{len(taken):,}")
+
+
+def muted_sentence(muted: Sequence[int], moved: np.ndarray, choice: int) -> Parts:
+    """moved (N,) bool: which tokens have another expert because of the muting."""
+    return fill(
+        "muted",
+        experts=experts_named(muted),
+        count=f"{int(moved.sum()):,}",
+        n=f"{len(moved):,}",
+        choice=ORDINALS[choice],
+    )

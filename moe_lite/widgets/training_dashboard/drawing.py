@@ -1,0 +1,247 @@
+"""The training dashboard as a picture: the curves of all trials beside the load of every expert, as SVG text."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from moe_lite.look.palette import expert_class
+from moe_lite.metrics import DEAD_BELOW
+from moe_lite.train import StepLog
+from moe_lite.widgets.training_dashboard.view import Curve, Trial, at_step, fair_multiples, history, load_at, thinned
+
+CELL, ROW, HEAD = 30, 27, 58  # px of a cell, of a row, and of the names of the layers
+FIRST = 40  # px over the first row
+SPARK = 64  # px of the curve of one expert
+MANY = 8  # experts, from where cells share the width of the page
+LONGEST = 46  # characters that name the dead
+
+
+@dataclass(frozen=True)
+class LoadTable:
+    """Multiples of the fair share over the last steps up to `step`; a dead expert is a frame with a 0.
+
+    `picked`, a (layer, expert), is drawn over all steps underneath. width: px of the whole figure.
+    """
+
+    logs: Sequence[StepLog]
+    step: int
+    width: int
+    picked: tuple[int, int] | None = None
+
+    @property
+    def height(self) -> int:
+        return FIRST + len(self.logs[0].load) * ROW + 20 + (SPARK if self.picked else 0)
+
+    @property
+    def n_experts(self) -> int:
+        return self.logs[0].load.shape[1]
+
+    @property
+    def cell(self) -> float:
+        return CELL if self.n_experts <= MANY else (self.width - HEAD) / self.n_experts
+
+    def svg(self) -> str:
+        """The elements of the table; (0, 0) is its corner."""
+        index = at_step(self.logs, self.step)
+        shares = fair_multiples(load_at(self.logs, index))  # (L, E)
+        title = f'<text class="d" x="0" y="12">load at step {self.logs[index].step:,}, × fair share</text>'
+        rows = "".join(self._row(layer, row) for layer, row in enumerate(shares.tolist()))
+        return title + self._badges() + rows + self._dead(shares) + (self._spark() if self.picked else "")
+
+    def _badges(self) -> str:
+        if self.cell < 15:
+            return ""
+        wide, out = min(self.cell - 2, 20), []
+        for e in range(self.n_experts):
+            x, look = HEAD + e * self.cell + 1, expert_class(e, self.n_experts)
+            out.append(f'<rect class="tint {look}" x="{x:.1f}" y="18" width="{wide:.1f}" height="16" rx="3"/>')
+            out.append(f'<text class="n0" x="{x + wide / 2:.1f}" y="30">{e}</text>')
+        return "".join(out)
+
+    def _row(self, layer: int, shares: list[float]) -> str:
+        y = FIRST + layer * ROW
+        name = f'<text class="d" x="0" y="{y + 16}">layer {layer + 1}</text>'
+        return name + "".join(self._cell(layer, e, y, share) for e, share in enumerate(shares))
+
+    def _cell(self, layer: int, e: int, y: int, share: float) -> str:
+        x, dead = HEAD + e * self.cell, share < DEAD_BELOW
+        number = "0" if dead else f"{share:.1f}"
+        look = "dead" if dead else f"tint {expert_class(e, self.n_experts)}"
+        strength = "" if dead else f' fill-opacity="{min(1.0, 0.12 + 0.5 * share):.2f}"'
+        box = f'<rect class="{look}" x="{x + 1:.1f}" y="{y}" width="{self.cell - 2:.1f}" height="{ROW - 3}"{strength}/>'
+        text = f'<text class="{"bad" if dead else "num"}" x="{x + self.cell / 2:.1f}" y="{y + 16}">{number}</text>'
+        says = f"layer {layer + 1}, expert {e}: {number} times its fair share"
+        on = " on" if self.picked == (layer, e) else ""
+        return (
+            f'<g class="cell{on}" data-cell="{layer},{e}" role="button" tabindex="-1" aria-label="{says}">'
+            f"<title>{says}</title>{box}{text if self.cell >= 24 else ''}</g>"
+        )
+
+    def _dead(self, shares: Tensor) -> str:
+        by_layer = [(shares[layer] < DEAD_BELOW).nonzero()[:, 0].tolist() for layer in range(len(shares))]
+        named = [f"layer {i + 1}: {', '.join(map(str, dead))}" for i, dead in enumerate(by_layer) if dead]
+        if not named:
+            return ""
+        text = f"{sum(map(len, by_layer))} dead · {' · '.join(named)}"
+        text = text if len(text) <= LONGEST else text[:LONGEST] + "…"
+        return f'<text class="bad" x="0" y="{FIRST + len(shares) * ROW + 12}">{text}</text>'
+
+    def _spark(self) -> str:
+        """One expert's share at every step."""
+        layer, expert = self.picked
+        top, right = self.height - SPARK, HEAD + self.n_experts * self.cell
+        points = history(self.logs, layer, expert)
+        highest, steps = max(2.0, max(share for _, share in points)), max(1, points[-1][0])
+        places = [(HEAD + (right - HEAD) * step / steps, top + 34 - 30 * share / highest) for step, share in points]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        return (
+            f'<text class="d" x="0" y="{top + 12}">layer {layer + 1}</text>'
+            f'<text class="d" x="0" y="{top + 26}">expert {expert}</text>'
+            f'<path class="grid" d="M{HEAD} {top + 34 - 30 / highest:.1f}H{right:.1f}"/>'
+            f'<polyline class="spark {expert_class(expert, self.n_experts)}" points="{line}"/>'
+            f'<text class="d" x="{right:.1f}" y="{top + 48}" text-anchor="end">'
+            f"over all steps; the line is the fair share, the top {highest:.1f} ×</text>"
+        )
+
+
+WIDEST, TWIN = 812, 760  # px that the figure is drawn for at most, and in the picture that stays
+TOP, HEIGHT, FOOT = 22, 210, 34  # px over, of and under the axes
+LEFT, NAMES = 34, 146  # px for the numbers of the vertical axis, and for the names at the line ends
+DASHES = ("", "5 3", "2 3", "8 3 2 3")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Steps and losses to px."""
+
+    steps: int
+    low: float
+    high: float
+    width: float
+
+    def x(self, step: float) -> float:
+        return LEFT + self.width * step / max(1, self.steps)
+
+    def y(self, loss: float) -> float:
+        return TOP + HEIGHT * (self.high - loss) / max(1e-9, self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """trials oldest first, the last one in focus; `step` is the one that is looked at, `picked` a (layer, expert)."""
+
+    trials: Sequence[Trial]
+    beside: Mapping[str, Curve]
+    step: int
+    width: int
+    picked: tuple[int, int] | None = None
+
+    def svg(self, label: str) -> str:
+        """The whole figure, with `label` as its text alternative."""
+        plot, table, (width, height) = self._layout()
+        body = self._curves(plot)
+        if self._sparse:
+            loads = LoadTable(self._focus.logs, self.step, self.width, self.picked)
+            body += f'<g transform="translate({table[0]},{table[1]})">{loads.svg()}</g>'
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="training" width="{width}" height="{height}" '
+            f'viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(label)}">{body}</svg>'
+        )
+
+    # ---- places ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _focus(self) -> Trial | None:
+        return self.trials[-1] if self.trials and self.trials[-1].logs else None
+
+    @property
+    def _sparse(self) -> bool:
+        return self._focus is not None and self._focus.logs[0].load.numel() > 0
+
+    def _layout(self) -> tuple[float, tuple[float, float], tuple[int, int]]:
+        """Width of the axes, place of the table, size of it all."""
+        bottom = TOP + HEIGHT + FOOT
+        if not self._sparse:
+            return self.width - LEFT - NAMES, (0, 0), (self.width, bottom)
+        experts = self._focus.logs[0].load.shape[1]
+        tall = LoadTable(self._focus.logs, self.step, self.width, self.picked).height
+        beside = self.width - LEFT - NAMES - HEAD - experts * CELL - 12
+        if experts <= MANY and beside >= 220:
+            return beside, (self.width - HEAD - experts * CELL, 0), (self.width, max(bottom, tall))
+        return self.width - LEFT - NAMES, (0, bottom + 8), (self.width, bottom + 8 + tall)
+
+    # ---- curves ------------------------------------------------------------------------------------------------------
+
+    def _lines(self) -> list[tuple[str, list[tuple[int, float]], str, bool]]:
+        """(name, points, note, in focus) of every curve, recorded ones first."""
+        lines = [(name, [*zip(c.steps, c.loss, strict=True)], c.note, False) for name, c in self.beside.items()]
+        for trial in self.trials:
+            points = [(log.step, log.cross_entropy) for log in thinned(trial.logs)]
+            if points:
+                lines.append((trial.name, points, "", trial is self.trials[-1]))
+        return lines
+
+    def _curves(self, width: float) -> str:
+        lines = self._lines()
+        steps = max([trial.total for trial in self.trials] + [points[-1][0] for _, points, _, _ in lines], default=100)
+        losses = [y for _, points, _, _ in lines for _, y in points]
+        low, high = (math.floor(min(losses)), math.ceil(max(losses))) if losses else (0, 8)
+        axes = Axes(steps, low, max(high, low + 1), width)
+        drawn = "".join(self._line(axes, i, *line) for i, line in enumerate(lines))
+        return self._frame(axes) + drawn + self._names(axes, lines) + self._cursor(axes)
+
+    def _frame(self, axes: Axes) -> str:
+        span = axes.high - axes.low
+        ticks = range(int(axes.low), int(axes.high) + 1, 2 if span > 6 else 1)
+        out = [f'<text class="d" x="{LEFT}" y="12">training loss, nats a token; ○ validation</text>']
+        for loss in ticks:
+            y = axes.y(loss)
+            out.append(f'<path class="grid" d="M{LEFT} {y:.1f}h{axes.width:.1f}"/>')
+            out.append(f'<text class="d" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{loss}</text>')
+        bottom = TOP + HEIGHT
+        out.append(f'<path class="ax" d="M{LEFT} {bottom}h{axes.width:.1f}"/>')
+        for i in range(5):
+            step = axes.steps * i // 4
+            anchor = "end" if i == 4 else "middle" if i else "start"
+            text = f"{step:,}" + (" steps" if i == 4 else "")
+            out.append(f'<text class="d" x="{axes.x(step):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{text}</text>')
+        return "".join(out)
+
+    def _line(self, axes: Axes, i: int, name: str, points: list, note: str, focus: bool) -> str:
+        path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in points)
+        dash = "" if focus else f' stroke-dasharray="{DASHES[i % len(DASHES)]}"'
+        drawn = f'<polyline class="{"now" if focus else "then"}" points="{path}"{dash}/>'
+        return drawn + (self._validation(axes) if focus else "")
+
+    def _validation(self, axes: Axes) -> str:
+        found = [(log.step, log.validation) for log in self._focus.logs if log.validation]
+        means = [(step, sum(by.values()) / len(by)) for step, by in found]
+        return "".join(
+            f'<circle class="val" cx="{axes.x(step):.1f}" cy="{axes.y(loss):.1f}" r="3.5"/>' for step, loss in means
+        )
+
+    def _names(self, axes: Axes, lines: list) -> str:
+        """Names at the right, as near to the line ends as they may be without covering each other."""
+        ends = sorted((axes.y(points[-1][1]), points[-1][1], name, note, focus) for name, points, note, focus in lines)
+        places = [y for y, *_ in ends]
+        for _ in range(60):
+            for i in range(len(places) - 1):
+                if places[i + 1] - places[i] < 14:
+                    half = (14 - places[i + 1] + places[i]) / 2
+                    places[i], places[i + 1] = places[i] - half, places[i + 1] + half
+        out, x = [], LEFT + axes.width + 6
+        for place, (_, loss, name, note, focus) in zip(places, ends, strict=True):
+            look, extra = ("nm b", "") if focus else ("nm d", f" · {note}" if note else "")
+            out.append(
+                f'<text class="{look}" x="{x:.1f}" y="{place + 4:.1f}">{loss:.2f} {html.escape(name + extra)}</text>'
+            )
+        return "".join(out)
+
+    def _cursor(self, axes: Axes) -> str:
+        if self._focus is None:
+            return ""
+        x = axes.x(self.step)
+        return f'<path class="cursor" d="M{x:.1f} {TOP}v{HEIGHT}"/>'

@@ -1,0 +1,119 @@
+"""The training dashboard in words: key figures, its state, and the reading line."""
+
+from collections.abc import Sequence
+
+import torch
+
+from moe_lite.metrics import DEAD_BELOW
+from moe_lite.train import StepLog, TrainConfig
+from moe_lite.widgets.token_viewer.words import Parts
+from moe_lite.widgets.training_dashboard.view import (
+    SMOOTH,
+    WINDOW,
+    Numbers,
+    Trial,
+    at_step,
+    fair_multiples,
+    load_at,
+    numbers,
+)
+
+DEAD_MEANS = f"Dead: under {DEAD_BELOW:.0%} of the layer's mean load over the last {WINDOW} steps."
+BUTTONS = {"running": "❚❚ Pause", "paused": "▶ Resume", "stopping": "❚❚ Pause"}
+
+
+def trial_name(n_experts: int, top_k: int) -> str:
+    return "dense" if n_experts == 1 else f"{n_experts} experts, top-{top_k}"
+
+
+def facts(found: Numbers) -> list[list[str]]:
+    """Key figures as [value, what it is]."""
+    rows = [
+        [f"{found.loss:.2f}", f"training loss, mean of {SMOOTH}"],
+        [f"{found.tokens_per_second:,.0f}", "tokens/s"],
+        ["–" if found.seconds_left is None else clock(found.seconds_left), "left"],
+    ]
+    if not found.is_dense:
+        rows += [
+            [str(found.dead), f"dead of {found.n_cells} experts"],
+            [f"{found.entropy:.2f}", "load entropy, of 1"],
+            [f"{found.balance_loss:.2f}", "balancing term"],
+        ]
+    if found.dropped:
+        rows.append([f"{found.dropped:.1%}", "dropped"])
+    return rows
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, "1:05"."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def status(trial: Trial | None, config: TrainConfig, saved: str = "") -> str:
+    """What is going on, and what can be done now."""
+    if trial is None:
+        tokens = config.batch_size * config.length
+        return f"{config.steps:,} steps of {tokens:,} tokens. Nothing has been trained yet." + saved
+    step = trial.logs[-1].step if trial.logs else 0
+    of = f"{step:,} of {trial.total:,} steps"
+    return {
+        "ready": of,
+        "running": of,
+        "paused": f"Paused at step {step:,}. The model can be used; Resume goes on.",
+        "stopping": "Ends after this step.",
+        "stopped": f"Stopped at step {step:,} of {trial.total:,}. The model of that step can be used.",
+        "finished": f"Through: {step:,} steps.",
+        "failed": f"The curve, and the model of step {step:,}, stay.",
+    }[trial.state] + saved
+
+
+def validation_text(logs: Sequence[StepLog], index: int) -> str:
+    """The latest validation by domain at that step, "" if there was none."""
+    found = next((log for log in reversed(logs[: index + 1]) if log.validation), None)
+    if found is None:
+        return ""
+    mean = sum(found.validation.values()) / len(found.validation)
+    domains = " · ".join(f"{domain} {loss:.2f}" for domain, loss in found.validation.items())
+    return f"validation at step {found.step:,}: mean {mean:.2f} · {domains}"
+
+
+def reading_parts(trial: Trial | None, index: int) -> Parts:
+    """One sentence about the step that is shown."""
+    if trial is None or not trial.logs:
+        return ["Nothing has been trained yet."]
+    log = trial.logs[index]
+    load = load_at(trial.logs, index)
+    if not load.numel():
+        loss = f"At step {log.step:,} the loss is {log.cross_entropy:.2f}; "
+        return [loss + "in the dense model everything works on every token, so there is no load to watch."]
+    shares = fair_multiples(load)  # (L, E)
+    layer = int((shares.max(dim=1).values - shares.min(dim=1).values).argmax())
+    most, least = int(shares[layer].argmax()), int(shares[layer].argmin())
+    if torch.allclose(shares, torch.ones_like(shares), atol=5e-2):
+        return [f"At step {log.step:,} every expert has its fair share, within a twentieth."]
+    return [
+        f"At step {log.step:,} layer {layer + 1} sends expert ", {"expert": most},
+        f" {shares[layer, most]:.1f} times its fair share and expert ", {"expert": least},
+        " nothing." if load[layer, least] == 0 else f" {shares[layer, least]:.1f} times.",
+    ]  # fmt: skip
+
+
+def view_of(trial: Trial | None, at: int, config: TrainConfig, saved_in: str, n_runs: int) -> dict[str, object]:
+    """Values of the dashboard's traits, all but the figure. at: the step that is looked at, 0 for the newest."""
+    state, logs = (trial.state, list(trial.logs)) if trial else ("ready", [])
+    newest = logs[-1].step if logs else 0
+    index = at_step(logs, at or newest) if logs else 0
+    saved = f" Saved in {saved_in}." if saved_in and state in ("paused", "stopped", "finished") else ""
+    return {
+        "state": state,
+        "live": state in ("running", "paused", "stopping"),
+        "button": BUTTONS.get(state, "▶ Start again" if n_runs else "▶ Start"),
+        "status": status(trial, config, saved),
+        "source": "live" if state == "running" else f"step {newest:,}" if logs else "",
+        "newest": newest,
+        "shown": logs[index].step if logs else 0,
+        "progress": newest / trial.total if trial else 0.0,
+        "facts": facts(numbers(logs, index, trial.total)) if logs else [],
+        "validation": validation_text(logs, index) if logs else "",
+        "parts": reading_parts(trial, index),
+    }

@@ -1,0 +1,103 @@
+"""An error in a learner's code is shown at its line, with its likely cause, and without our own frames."""
+
+import pytest
+
+from moe_lite.checks.engine.attempt import try_once
+from moe_lite.checks.engine.errors import explain
+from moe_lite.checks.engine.grade import grade
+from moe_lite.checks.registry import exercises
+
+TOP_K = exercises()["3.2"]
+
+
+def right(scores, k):
+    return TOP_K.reference(scores, k)
+
+
+def forgets_keepdim(scores, k):
+    weights = scores.sort(dim=-1).values
+    return weights / weights.sum(-1)
+
+
+def unknown_name(scores, k):
+    return score.sort(dim=-1)  # noqa: F821
+
+
+def missing_import(scores, k):
+    return np.sort(scores)  # noqa: F821
+
+
+def not_unpacked(scores, k):
+    return scores.topk(k).sum()
+
+
+def out_of_range(scores, k):
+    return scores[:, scores.shape[1]]
+
+
+def truth_of_a_tensor(scores, k):
+    return scores if scores > 0 else scores
+
+
+def calls_itself(scores, k):
+    return calls_itself(scores, k)
+
+
+def leaf_in_place(scores, k):
+    if scores.requires_grad:
+        scores /= 2
+    return right(scores, k)
+
+
+def interrupts(scores, k):
+    raise KeyboardInterrupt
+
+
+def exits(scores, k):
+    exit()
+
+
+@pytest.mark.parametrize(
+    "fn, kind, title, said",
+    [
+        (forgets_keepdim, "RuntimeError", "Two shapes do not fit", "`sum(-1, keepdim=True)` keeps it"),
+        (unknown_name, "NameError", "`score` is not known", "Did you mean `scores`?"),
+        (missing_import, "NameError", "`np` is not imported", "import numpy as np"),
+        (not_unpacked, "AttributeError", "Two results in one name", "take them apart"),
+        (out_of_range, "IndexError", "An index is too large", "size − 1"),
+        (truth_of_a_tensor, "RuntimeError", "A whole tensor in an `if`", "torch.where"),
+        (calls_itself, "RecursionError", "The function calls itself", "own name"),
+        (leaf_in_place, "RuntimeError", "A change in place", "not `x /= s`"),
+        (interrupts, "KeyboardInterrupt", "KeyboardInterrupt", "nobody pressed stop"),
+        (exits, "SystemExit", "SystemExit", "leave a function with `return`"),
+    ],
+    ids=lambda v: getattr(v, "__name__", None),
+)
+def test_an_error_is_explained_at_its_line(fn, kind, title, said):
+    result = grade(TOP_K, fn)
+    assert result.status == "stopped"
+    assert repr(result).startswith(f"3.2 top_k_route: your code raised {kind} in case ")
+    assert result.mistake.title == title and said in result.mistake.sentence
+    failing = [text for _, text, failed in result.failure.lines if failed]
+    assert len(failing) == 1 and failing[0].strip()
+    assert result.failure.traceback.startswith("your code, line "), "our own frames, or a folder"
+
+
+def test_the_lines_shown_are_those_of_the_function_only():
+    lines = grade(TOP_K, forgets_keepdim).failure.lines
+    assert [text.strip().split(" ")[0] for _, text, _ in lines] == ["def", "weights", "return"]
+
+
+def test_an_error_in_the_backward_pass_says_so():
+    def top_k_route(scores, k):
+        weights, expert_ids = scores.sort(dim=-1, descending=True, stable=True)
+        weights = weights[:, :k].exp()
+        total = weights.sum(dim=-1, keepdim=True)
+        weights.div_(total)
+        return weights.log() / total, expert_ids[:, :k]
+
+    case = TOP_K.cases()[-1]
+    _, ended = try_once(TOP_K, top_k_route, case.trials[0], case)
+    failure = explain(TOP_K, top_k_route, ended)
+    assert failure.what == "the gradient of your result raised RuntimeError"
+    assert failure.note.title == "A change in place"

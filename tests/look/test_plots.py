@@ -1,0 +1,108 @@
+"""Figures: what they say is what they were given, and they are right in both themes."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from moe_lite import ModelConfig, TrainConfig, plots
+from moe_lite.lab.runs import Recording, Run
+from moe_lite.lab.timing import Timing
+from moe_lite.look.palette import HUES
+from moe_lite.plots.figure import label, spread_labels
+
+LOSSES = {4: {"1": 3.3, "2": 3.1, "3": 3.2}, 8: {"1": 3.2, "2": 3.0, "4": 2.9}}
+
+
+def test_table_shows_every_value_and_fills_the_chosen_cells():
+    picture = plots.table(torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.25, 0.55]]), "scores", chosen=torch.tensor([[0], [2]]))
+    assert re.findall(r"<td[^>]*>([\d.]+)</td>", picture.html) == ["0.60", "0.30", "0.10", "0.20", "0.25", "0.55"]
+    assert re.findall(r'<td class="on (e\d)">([\d.]+)</td>', picture.html) == [("e0", "0.60"), ("e2", "0.55")]
+    assert repr(picture) == "Table, 2 × 3: scores"
+
+
+def test_table_refuses_names_that_do_not_fit():
+    with pytest.raises(ValueError, match="values are 2 × 3, but there are 1 rows and 3 columns"):
+        plots.table(torch.zeros(2, 3), "scores", rows=["one"])
+
+
+def test_table_escapes_what_it_is_given():
+    html = plots.table(torch.zeros(1, 1), "<script>", rows=["<b>"], columns=["<i>"], right=("<u>", torch.ones(1))).html
+    assert not re.search(r"<(script|b|i|u)>", html)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0"), (-0.0, "0"), (3.0, "3"), (0.126, "0.13"), (-1.5, "−1.50"), (6e-8, "6e−08")]
+)
+def test_numbers_are_short_and_never_hide_what_is_not_zero(value, text):
+    assert plots.number(value) == text
+
+
+def test_loss_by_top_k_states_the_minimum_of_each_line():
+    alt = repr(plots.loss_by_top_k(LOSSES, trained_at=2))
+    assert "4 experts are lowest at top-2 (3.10, as trained)" in alt
+    assert "8 experts are lowest at top-4 (2.90; 3.00 at 2)" in alt
+
+
+def test_loss_by_top_k_is_one_svg_without_fixed_inks():
+    html = plots.loss_by_top_k(LOSSES, trained_at=2).html
+    svg = html[html.index("<svg") : html.index("</svg>") + 6]
+    ET.fromstring(svg)
+    drawn = set(re.findall(r"(?:stroke|fill): (#[0-9a-f]{6})", svg))
+    assert drawn == set(), "inks that do not follow the theme"
+    assert "var(--fg)" in svg and HUES[0].bright in html
+
+
+def test_pictures_are_the_same_every_time():
+    assert plots.loss_by_top_k(LOSSES, 2).html == plots.loss_by_top_k(LOSSES, 2).html
+
+
+def test_loss_curves_say_where_each_run_began_and_ended_and_smooth_only_over_the_window():
+    points = [(2048 * (i + 1), 8.0 - i) for i in range(6)]
+    picture = plots.loss_curves({"this run": points}, {"knows nothing": 7.62}, window=2)
+    assert repr(picture) == (
+        "Training loss. this run: from 8.00 to 3.50 after 12,288 tokens; knows nothing: 7.62."
+    )  # the last two are 4 and 3
+    assert "knows nothing: 7.62" in picture.html and "12,000" in picture.html
+    ET.fromstring(picture.html[picture.html.index("<svg") : picture.html.index("</svg>") + 6])
+
+
+def test_times_stand_beside_flops_with_their_quartiles():
+    ratios = {2: Timing((1.0, 1.2, 1.4)), 8: Timing((1.5, 2.0, 2.5))}
+    picture = plots.times({"loop": ratios}, {"loop": {2: 1.0, 8: 1.25}}, x="experts E")
+    alt = "Time and FLOPs against experts E. loop: time 1.20 at 2, 2.00 at 8; loop: FLOPs 1.00 at 2, 1.25 at 8."
+    assert repr(picture) == alt
+    for text in ("measured time, dense layer = 1", "counted FLOPs, dense layer = 1", ">experts E<"):
+        assert text in picture.html
+
+
+def test_recorded_runs_show_their_mean_and_range():
+    def run(seed: int, *validation: float) -> Run:
+        return Run(seed, 1e-3, 1.0, [], [], [1024, 2048], [*validation], {"a": validation[-1]}, [])
+
+    counts = {"total": 1, "active": 1, "experts": 0, "router": 0}
+    settings = ModelConfig(), TrainConfig(steps=1, batch_size=16, length=128), counts, 1, "2.13.0", 1, "CPU"
+    recording = Recording("a", "8 experts", *settings, (run(0, 5.0, 3.0), run(1, 4.0, 4.0)))
+    assert "8 experts: 4.50 to 3.50, 2 seeds." in repr(plots.recorded([recording]))
+    assert "8 experts: 3.50 to 3.50, 2 seeds." in repr(plots.recorded([recording], last=0.4))
+
+
+def test_coefficients_have_a_dot_for_every_seed_and_a_zero_that_stands_apart():
+    values = {"dead %": torch.tensor([[30.0, 40.0], [2.0, 4.0], [0.0, 0.0]]), "CV": torch.ones(3, 2)}
+    picture = plots.against_coefficient(values, [0.0, 0.01, 1.0])
+    assert repr(picture) == "Means over seeds. dead %: 35 at 0, 0 at 1; CV: 1 at 0, 1 at 1."
+    assert picture.html.count("<use") >= 12 and ">0.01<" in picture.html
+    with pytest.raises(ValueError, match="CV: 2 rows for 3 coefficients"):
+        plots.against_coefficient({"CV": torch.ones(2, 2)}, [0.0, 0.01, 1.0])
+
+
+def test_labels_that_would_cover_each_other_are_moved_apart():
+    axes = Figure(figsize=(4, 3)).add_subplot()
+    axes.set_ylim(0, 1)
+    for y in (0.5, 0.501, 0.502, 0.9):
+        label(axes, "x", (1, y))
+    spread_labels(axes, height=11)
+    places = sorted(axes.transData.transform(t.xy)[1] * 72 / axes.figure.dpi + t.xyann[1] for t in axes.texts)
+    assert min(b - a for a, b in zip(places, places[1:], strict=False)) > 10.9

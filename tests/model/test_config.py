@@ -1,0 +1,114 @@
+"""Settings are checked where they are made (moe_lite/model/config.py)."""
+
+import re
+from dataclasses import FrozenInstanceError, asdict, fields
+
+import pytest
+
+from moe_lite import ModelConfig, TrainConfig
+from moe_lite.model.config import dense_twin, from_dict
+
+COUNT = "a whole number of at least 1"
+COUNT_OR_NONE = "a whole number of at least 0"
+POSITIVE = "a number above 0"
+NOT_NEGATIVE = "a number of at least 0"
+CAPACITY = "None (drop nothing) or a number above 0"
+NAN, INF = float("nan"), float("inf")
+
+MODEL_ERRORS = [
+    *[("vocab_size", value, COUNT) for value in (0, -1, 1.5, "64", None, True)],
+    *[(name, 0, COUNT) for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts")],
+    *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups")],
+    *[("n_shared_experts", value, COUNT_OR_NONE) for value in (-1, 0.5, True)],
+    ("n_heads", 3, "a divisor of d_model=128"),
+    ("n_kv_heads", 3, "a divisor of n_heads=4"),
+    ("d_model", 4, "even per head (rotary positions pair them)"),
+    ("score", "relu", "one of ('softmax', 'sigmoid')"),
+    ("group_score", "mean", "one of ('max', 'top2sum')"),
+    ("order", "first", "one of ('score_first', 'topk_first')"),
+    ("gate_on", "both", "one of ('output', 'input')"),
+    ("implementation", "fast", "one of ('sorted', 'loop')"),
+    ("router", "hash", "one of ('top_k', 'noisy_top_k', 'expert_choice')"),
+    ("balance", "fair", "one of ('switch', 'pooled', 'gshard', 'sequence', 'importance', 'importance_and_load')"),
+    ("priority", "random", "one of ('position', 'score', 'first_choice')"),
+    *[
+        (name, value, "True or False")
+        for name in ("renorm", "selection_bias", "allow_lookahead")
+        for value in (1, "no", None)
+    ],
+    *[(n, value, NOT_NEGATIVE) for n in ("jitter", "balance_coef", "z_coef") for value in (-0.1, NAN, INF, "1", None)],
+    *[(name, 0, POSITIVE) for name in ("routed_scale", "rope_theta", "norm_eps", "init_std")],
+    *[("capacity_factor", value, CAPACITY) for value in (0, -1, NAN, INF, "1")],
+    ("top_k", 9, "at most n_experts=8"),
+    ("n_groups", 3, "a divisor of n_experts=8"),
+    ("topk_groups", 2, "at most n_groups=1"),
+]
+
+TRAIN_ERRORS = [
+    *[(name, value, COUNT) for name in ("steps", "batch_size", "length") for value in (0, 1.5, True)],
+    *[(name, -1, COUNT_OR_NONE) for name in ("warmup_steps", "validate_every", "validation_windows", "seed")],
+    ("seed", 0.5, COUNT_OR_NONE),
+    *[("bias_until", value, f"None or {COUNT_OR_NONE}") for value in (-1, 0.5, "never")],
+    *[(name, value, POSITIVE) for name in ("lr", "clip_norm") for value in (0, -1, NAN, INF, "fast")],
+    *[(name, value, NOT_NEGATIVE) for name in ("weight_decay", "bias_step") for value in (-1, NAN, INF, None)],
+    *[("min_lr_ratio", value, "a number from 0 to 1") for value in (-0.1, 1.1, NAN)],
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "expected"),
+    [(ModelConfig, *error) for error in MODEL_ERRORS] + [(TrainConfig, *error) for error in TRAIN_ERRORS],
+)
+def test_value_that_does_not_fit_is_named_with_what_fits(kind, field, value, expected):
+    message = f"{kind.__name__}: {field} is {value!r}, expected {expected}."
+    with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
+        kind(**{field: value})
+
+
+def test_every_number_and_choice_of_the_model_is_checked():
+    unchecked = {field.name for field in fields(ModelConfig)} - {field for field, _, _ in MODEL_ERRORS}
+    assert unchecked == set()
+
+
+def test_every_number_of_a_training_run_is_checked():
+    unchecked = {field.name for field in fields(TrainConfig)} - {field for field, _, _ in TRAIN_ERRORS}
+    assert unchecked == set()
+
+
+def test_top_k_must_fit_into_the_groups_that_may_be_chosen_from():
+    # 8 experts in 4 groups are 2 a group; from one group come at most 2
+    ModelConfig(n_experts=8, n_groups=4, topk_groups=1, top_k=2)
+    with pytest.raises(ValueError, match=r"top_k is 3, expected at most 2, the experts in 1 group\(s\)"):
+        ModelConfig(n_experts=8, n_groups=4, topk_groups=1, top_k=3)
+
+
+@pytest.mark.parametrize("other", [{"selection_bias": True}, {"n_groups": 2, "topk_groups": 1}])
+def test_choosing_among_logits_excludes_what_is_defined_on_scores(other):
+    with pytest.raises(ValueError, match="order='topk_first' chooses among logits; selection_bias and n_groups"):
+        ModelConfig(order="topk_first", **other)
+
+
+def test_dense_model_ignores_top_k():
+    config = ModelConfig(n_experts=1, top_k=2)
+    assert config.is_dense and not ModelConfig().is_dense
+
+
+def test_configs_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        ModelConfig().top_k = 3
+
+
+def test_dense_twin_is_as_wide_as_what_one_token_activates():
+    twin = dense_twin(ModelConfig(n_experts=8, top_k=2, n_shared_experts=1, d_expert=64))
+    assert twin.is_dense and twin.d_expert == (2 + 1) * 64 and twin.n_shared_experts == 0
+    assert twin.d_model == ModelConfig().d_model
+
+
+@pytest.mark.parametrize("config", [ModelConfig(n_experts=4, capacity_factor=1.25), TrainConfig(steps=7)])
+def test_config_survives_the_way_through_a_dict(config):
+    assert from_dict(type(config), asdict(config)) == config
+
+
+def test_unknown_field_is_named():
+    with pytest.raises(ValueError, match="TrainConfig has no field epochs, rate; it has batch_size, "):
+        from_dict(TrainConfig, {"rate": 1, "steps": 3, "epochs": 2})
