@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from moe_lite.course import outline
+from moe_lite.course.outline import check_fields
 
 FILE = outline.ROOT / "data" / "claims.toml"
 VERDICTS = ("true", "true with conditions", "misleading", "false", "unknown")
@@ -123,7 +124,7 @@ def read_ledger(file: Path = FILE) -> tuple[Claim, ...]:
 def _claim(entry: dict[str, Any], where: str, configurations: dict) -> Claim:
     where = f"{where} ({entry.get('id', 'without an id')})"
     kinds = {"id": str, "claim": str, "verdict": str, "condition": str, "lessons": list, "evidence": list}
-    _check_fields(entry, kinds, kinds.keys(), where)
+    check_fields(entry, kinds, kinds.keys(), where, LedgerError)
     if entry["verdict"] not in VERDICTS:
         raise LedgerError(f"{where}: verdict is {entry['verdict']!r}; there are {', '.join(VERDICTS)}.")
     for name in ("id", "claim", "condition", "lessons", "evidence"):
@@ -143,7 +144,7 @@ def _evidence(pointer: Any, where: str, configurations: dict) -> Evidence:
     kind, values = KINDS[pointer["kind"]], {name: value for name, value in pointer.items() if name != "kind"}
     where = f"{where}, evidence {pointer['kind']!r}"
     needed = [field.name for field in fields(kind) if field.default is MISSING]
-    _check_fields(values, {field.name: field.type for field in fields(kind)}, needed, where)
+    check_fields(values, {field.name: field.type for field in fields(kind)}, needed, where, LedgerError)
     if "lesson" in values:
         _check_lesson(values["lesson"], where)
     if values.get("given") and values["given"] not in configurations:
@@ -151,17 +152,6 @@ def _evidence(pointer: Any, where: str, configurations: dict) -> Evidence:
     if not values.get("url", "https://").startswith("https://"):
         raise LedgerError(f"{where}: url is {values['url']!r}; expected an address with https://.")
     return kind(**values)
-
-
-def _check_fields(values: dict[str, Any], kinds: dict[str, Any], needed, where: str) -> None:
-    if missing := [name for name in needed if name not in values]:
-        raise LedgerError(f"{where}: {missing[0]} is missing.")
-    for name, value in values.items():
-        if name not in kinds:
-            raise LedgerError(f"{where}: unknown field {name}; known are {', '.join(kinds)}.")
-        if isinstance(value, bool) or not isinstance(value, kinds[name]):
-            expected = getattr(kinds[name], "__name__", kinds[name])
-            raise LedgerError(f"{where}: {name} is {value!r}; expected {expected}.")
 
 
 def _check_lesson(number: Any, where: str) -> None:

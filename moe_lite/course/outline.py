@@ -1,7 +1,7 @@
 """The course as data: its parts and lessons, read from course.toml."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -113,13 +113,7 @@ def _lesson(entry: Any, place: int, parts: Mapping, model: Mapping, name: str) -
     if not isinstance(entry, dict):
         raise CourseError(f"{where}: expected a table [[lessons]]; got {entry!r}.")
     kinds = {f.name: list if f.name in ("builds_on", "today") else f.type for f in fields(Lesson)}
-    if missing := kinds.keys() - entry.keys():
-        raise CourseError(f"{where}: {', '.join(sorted(missing))} is missing.")
-    for key, value in entry.items():
-        if key not in kinds:
-            raise CourseError(f"{where}: unknown field {key}; known are {', '.join(kinds)}.")
-        if type(value) is not kinds[key]:
-            raise CourseError(f"{where}: {key} is {value!r}; expected {kinds[key].__name__}.")
+    check_fields(entry, kinds, kinds.keys(), where, CourseError)
     if entry["number"] != place:
         raise CourseError(f"{where}: number is {entry['number']}; lessons stand in order, so {place} is expected.")
     if entry["part"] not in parts:
@@ -130,6 +124,23 @@ def _lesson(entry: Any, place: int, parts: Mapping, model: Mapping, name: str) -
         raise CourseError(f"{where}: today names {strange[0]!r}; parts of the model are {', '.join(model)}, and model.")
     _numbers("builds_on", entry["builds_on"], place, where)
     return Lesson(**entry | {key: tuple(entry[key]) for key in ("builds_on", "today")})
+
+
+def check_fields(
+    entry: Mapping[str, Any], kinds: Mapping[str, type], needed: Iterable[str], where: str, error: type[Exception]
+) -> None:
+    """Raise `error`, which names the place and the field, unless `entry` has all that is needed and only known fields.
+
+    kinds: the type of each field; a yes or no is no whole number here.
+    """
+    if missing := sorted(set(needed) - entry.keys()):
+        raise error(f"{where}: {', '.join(missing)} is missing.")
+    for name, value in entry.items():
+        if name not in kinds:
+            raise error(f"{where}: unknown field {name}; known are {', '.join(kinds)}.")
+        if not isinstance(value, kinds[name]) or isinstance(value, bool) and kinds[name] is not bool:
+            expected = getattr(kinds[name], "__name__", kinds[name])
+            raise error(f"{where}: {name} is {value!r}; expected {expected}.")
 
 
 def _numbers(field: str, values: list, end: int, where: str) -> None:

@@ -1,6 +1,5 @@
 """Recorded trainings of the failure gallery: each failure and a healthy model, on eight seeds."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,8 +9,9 @@ from torch import Tensor
 
 from moe_lite.data import data_dir
 from moe_lite.lab.failures import HEALTHY
+from moe_lite.lab.recording import recorded
 from moe_lite.lab.symptoms import Symptoms
-from moe_lite.model.config import ModelConfig, from_dict
+from moe_lite.model.config import ModelConfig
 from moe_lite.train import TrainConfig
 
 FORMAT, VERSION = "moe-lite-failures", 1
@@ -64,15 +64,8 @@ def path() -> Path:
 @cache
 def failure_runs() -> FailureRuns:
     """Those that the course ships. Raises ValueError that names the file if it is none of this version."""
-    try:
-        values = json.loads(path().read_text(encoding="utf-8"))
-        if values.pop("format") != FORMAT or values.pop("version") != VERSION:
-            raise ValueError(f"expected format {FORMAT}, version {VERSION}")
-        model, train = from_dict(ModelConfig, values.pop("model")), from_dict(TrainConfig, values.pop("train"))
-        runs = tuple(_run(row) for row in values.pop("rows"))
-        return FailureRuns(model=model, train=train, runs=runs, **values)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path()} is no recording that this version reads: {error}") from error
+    with recorded(path(), FORMAT, VERSION) as values:
+        return FailureRuns(runs=tuple(_run(row) for row in values.pop("rows")), **values)
 
 
 def _run(row: dict) -> FailureRun:

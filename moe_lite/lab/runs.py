@@ -5,7 +5,6 @@ interval(sparse.losses)                      # mean and 95 % interval over seeds
 interval(differences(sparse, dense))         # seed by seed: the same texts in the same order
 """
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ import torch
 from torch import Tensor
 
 from moe_lite.data import data_dir
-from moe_lite.model.config import ModelConfig, from_dict
+from moe_lite.lab.recording import recorded
+from moe_lite.model.config import ModelConfig
 from moe_lite.train import TrainConfig
 
 FORMAT, VERSION = "moe-lite-runs", 1
@@ -167,16 +167,9 @@ def recording(name: str) -> Recording:
 
 def read(path: Path) -> Recording:
     """The recording in `path`. Raises ValueError that names the file if it is none of this version."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.pop("format") != FORMAT or values.pop("version") != VERSION:
-            raise ValueError(f"expected format {FORMAT}, version {VERSION}")
-        values["model"] = from_dict(ModelConfig, values["model"])
-        values["train"] = from_dict(TrainConfig, values["train"])
+    with recorded(path, FORMAT, VERSION) as values:
         values["all_runs"] = tuple(Run(**run) for run in values["all_runs"])
         return Recording(**values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no recording that this version reads: {error}") from error
 
 
 def folder() -> Path:

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from moe_lite.data import data_dir, encode, token_pieces
 from moe_lite.evaluate import Evaluation
+from moe_lite.lab.recording import recorded
 from moe_lite.model.balance import expert_capacity
-from moe_lite.model.config import ModelConfig, from_dict
+from moe_lite.model.config import ModelConfig
 from moe_lite.model.transformer import MoELanguageModel, evaluating
 from moe_lite.train import StepLog, TrainConfig
 
@@ -213,15 +214,8 @@ def grid() -> Grid:
 
 
 def read_grid(folder: Path) -> Grid:
-    path = folder / "grid.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.pop("format") != FORMAT or values.pop("version") != VERSION:
-            raise ValueError(f"expected format {FORMAT}, version {VERSION}")
-        model, train = from_dict(ModelConfig, values.pop("model")), from_dict(TrainConfig, values.pop("train"))
-        return Grid(model=model, train=train, folder=folder, rows=tuple(values.pop("rows")), **values)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no recording that this version reads: {error}") from error
+    with recorded(folder / "grid.json", FORMAT, VERSION) as values:
+        return Grid(folder=folder, rows=tuple(values.pop("rows")), **values)
 
 
 def changed(name: str = "sweep", folder: Path | None = None) -> dict[str, list[dict]]:

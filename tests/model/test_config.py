@@ -1,5 +1,6 @@
 """Settings are checked where they are made (moe_lite/model/config.py)."""
 
+import inspect
 import re
 from dataclasses import FrozenInstanceError, asdict, fields
 
@@ -7,6 +8,7 @@ import pytest
 
 from moe_lite import ModelConfig, TrainConfig
 from moe_lite.model.config import dense_twin, from_dict
+from moe_lite.model.routing import route
 
 COUNT = "a whole number of at least 1"
 COUNT_OR_NONE = "a whole number of at least 0"
@@ -86,6 +88,20 @@ def test_top_k_must_fit_into_the_groups_that_may_be_chosen_from():
 def test_choosing_among_logits_excludes_what_is_defined_on_scores(other):
     with pytest.raises(ValueError, match="order='topk_first' chooses among logits; selection_bias and n_groups"):
         ModelConfig(order="topk_first", **other)
+
+
+def test_settings_of_the_router_are_options_of_route_with_the_same_names_and_defaults():
+    options, parameters = ModelConfig().routing_options(), inspect.signature(route).parameters
+    assert {name: parameters[name].default for name in options} == options
+    of_a_call = {"bias", "top_k_fn", "layer", "batch_shape", "token_mask"}  # not settings: they come with a call
+    assert set(parameters) == {"logits", "k"} | set(options) | of_a_call
+
+
+def test_the_value_of_a_group_needs_groups():
+    config = ModelConfig(n_groups=4, topk_groups=2, group_score="max")
+    assert config.routing_options()["group_score"] == "max"
+    with pytest.raises(ValueError, match="group_score='max' says what a group of experts is worth; with n_groups=1"):
+        ModelConfig(group_score="max")
 
 
 def test_dense_model_ignores_top_k():

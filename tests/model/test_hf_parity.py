@@ -1,5 +1,7 @@
 """The maths is that of the published models: equal to `transformers` with the same weights, in parts and as a whole."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 from small import randn, random_ids, small_model
@@ -16,11 +18,13 @@ from transformers.models.olmoe import modeling_olmoe as olmoe
 from transformers.models.qwen2_moe import modeling_qwen2_moe as qwen2
 from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3
 
-from moe_lite.hf import tensors_by_name, twin
+from moe_lite.hf import FREE, tensors_by_name, twin
 from moe_lite.model.balance import load_balancing_loss, switch_loss
+from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Experts, SwiGLU
 from moe_lite.model.moe import MoELayer
 from moe_lite.model.routing import Router, Routing, route
+from moe_lite.model.transformer import build_moe_layer
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -93,6 +97,14 @@ def test_model_that_mixtral_cannot_be_has_no_twin(change):
     ((name, value),) = change.items()
     with pytest.raises(ValueError, match=f"{name} is {value!r}, but Mixtral's is"):
         twin(small_model(top_k=1, **change))
+
+
+def test_every_setting_is_free_or_refused():
+    """A new setting is refused by itself unless it is named in FREE, where its kind decides."""
+    go_with_another = {"router", "priority", "allow_lookahead", "topk_groups", "group_score"}
+    refused = {"score", "renorm", "routed_scale", "n_groups", "selection_bias", "gate_on", "n_shared_experts"}
+    refused |= {"capacity_factor", "jitter"}  # each is tried above
+    assert {f.name for f in fields(ModelConfig)} == FREE | refused | go_with_another
 
 
 @torch.no_grad()
@@ -189,6 +201,22 @@ def test_router_equals_that_of_the_family(name):
         torch.testing.assert_close(our_router(router.weight, k).eval()(x).logits, logits.float())
     routing = route(logits.float(), k, **options)
     torch.testing.assert_close(routing.combine, table(weights, expert_ids), atol=1e-6, rtol=1e-6)
+
+
+@torch.no_grad()
+def test_groups_of_deepseek_v2_can_be_configured():
+    make, k, options = FAMILIES["DeepSeek-V2"]
+    theirs, x = make(), randn(N, D, seed=1)
+    expected = table(*theirs(x)[1:])
+
+    def ours(**changes):
+        config = ModelConfig(d_model=D, n_heads=2, n_experts=E, top_k=k, **(options | changes))
+        router = build_moe_layer(config).router
+        router.weight.copy_(theirs.weight)
+        return router(x).combine
+
+    torch.testing.assert_close(ours(), expected, atol=1e-6, rtol=1e-6)
+    assert not torch.allclose(ours(group_score="top2sum"), expected, atol=1e-3)
 
 
 def our_router(weight: Tensor, k: int, **options) -> Router:
