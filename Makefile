@@ -45,7 +45,7 @@ format: $(VENV)/test.stamp ## put the code into the style that lint checks
 	$(BIN)/ruff format .
 
 notebooks: $(VENV)/test.stamp data/corpus/.complete ## build the lessons' notebooks from solutions/
-	OMP_NUM_THREADS=1 $(BIN)/python tools/build_notebooks.py
+	OMP_NUM_THREADS=1 $(BIN)/python tools/build_notebooks.py $(ARGS)
 
 bench: $(VENV)/test.stamp data/corpus/.complete ## measure speed against other libraries, in about five quiet minutes
 	$(BIN)/python -m benchmarks $(ARGS)
