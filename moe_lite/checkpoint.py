@@ -29,12 +29,16 @@ class CheckpointError(ValueError):
 def save(path: str | Path, model: MoELanguageModel, *, dtype=None, extra=None, extra_tensors=None) -> Path:
     """Write `model` to `path` atomically. dtype casts the weights (bfloat16 halves the file), not the selection bias.
 
-    extra (JSON values) and extra_tensors travel along; `load_extra` returns them.
+    extra (JSON values) and extra_tensors travel along; `load_extra` returns them. A model that `torch.compile` wrapped
+    is saved as what it wraps; parameters that share their memory are saved, and loaded, as tensors of their own. Raises
+    CheckpointError for a path that cannot become a file (`check_path`).
     """
-    path = Path(path)
+    path, model = check_path(path), getattr(model, "_orig_mod", model)
     # a selection bias grows by steps that bfloat16 would round away
     dtypes = {name: dtype if dtype and isinstance(t, nn.Parameter) else t.dtype for name, t in _state(model)}
     tensors = {_MODEL + name: t.detach().to(dtypes[name]).cpu().contiguous() for name, t in _state(model)}
+    owners = {t.data_ptr(): name for name, t in tensors.items()}  # of several that share memory the last
+    tensors = {name: t if owners[t.data_ptr()] == name else t.clone() for name, t in tensors.items()}
     tensors |= {name: t.detach().cpu().contiguous() for name, t in (extra_tensors or {}).items()}
     header = {"format": FORMAT, "version": VERSION, "model": asdict(model.config), "extra": extra or {}}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +48,18 @@ def save(path: str | Path, model: MoELanguageModel, *, dtype=None, extra=None, e
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+    return path
+
+
+def check_path(path: str | Path) -> Path:
+    """The path with `~` resolved. Raises CheckpointError if no checkpoint can be written there: ask before training."""
+    path = Path(path).expanduser()
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise CheckpointError(f"{path} is {kind}; expected the name of a file, such as model.safetensors.")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise CheckpointError(f"{path} cannot be written: {above} is no folder that can be written to.")
     return path
 
 
@@ -61,7 +77,11 @@ def load(path: str | Path, *, top_k_fn: TopK | None = None, device: str | torch.
 
 def restore(model: MoELanguageModel, tensors: dict[str, Tensor], path: str | Path) -> None:
     """Copy the weights of `tensors` into `model`; CheckpointError unless names and shapes agree exactly."""
-    found = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
+    found = {
+        name.removeprefix(_MODEL).removeprefix("_orig_mod."): tensor  # the second: saved from a compiled model, once
+        for name, tensor in tensors.items()
+        if name.startswith(_MODEL)
+    }
     expected = dict(_state(model))
     if found.keys() != expected.keys():
         missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
@@ -115,7 +135,7 @@ def _state(model: MoELanguageModel):
 
 
 def _read(path: str | Path) -> tuple[dict, dict[str, Tensor]]:
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path}.")
     try:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,7 +49,14 @@ def data_dir() -> Path:
 
 
 def tokenizer() -> Tokenizer:
-    """The course's tokenizer: byte-level BPE, 2,048 entries, no special tokens. Any text can be encoded."""
+    """The course's tokenizer: byte-level BPE, 2,048 entries, no special tokens. Any text can be encoded.
+
+    A copy: truncation, padding or tokens that you add to it stay with you, and reach no text that is kept on disk.
+    """
+    return Tokenizer.from_str(_own_tokenizer().to_str())
+
+
+def _own_tokenizer() -> Tokenizer:
     return _read_tokenizer(data_dir() / "tokenizer.json")
 
 
@@ -64,7 +71,7 @@ def _read_tokenizer(path: Path) -> Tokenizer:
 
 def encode(text: str) -> list[int]:
     """Token ids of `text`. Half of a surrogate pair, which no file can hold, is read as "?"."""
-    return tokenizer().encode(text.encode(errors="replace").decode()).ids
+    return _own_tokenizer().encode(text.encode(errors="replace").decode()).ids
 
 
 def token_bytes(ids: Sequence[int]) -> list[bytes]:
@@ -72,7 +79,7 @@ def token_bytes(ids: Sequence[int]) -> list[bytes]:
 
     Raises ValueError if an id is not in the vocabulary.
     """
-    vocabulary = _vocabulary_bytes(tokenizer())
+    vocabulary = _vocabulary_bytes(_own_tokenizer())
     for position, token in enumerate(ids):
         if not 0 <= token < len(vocabulary):
             raise ValueError(f"ids[{position}] is {token}; the vocabulary has the ids 0 to {len(vocabulary) - 1}")
@@ -121,12 +128,15 @@ class Corpus:
     val_bytes: int
 
 
-def load_corpora(domains: Sequence[str] | None = None) -> dict[str, Corpus]:
+def load_corpora(domains: Iterable[str] | None = None) -> dict[str, Corpus]:
     """domain -> Corpus, in the order of DOMAINS, for all domains or those named.
 
     The ids are kept beside the texts, so that only the first call encodes them. Domains that have not been built are
     left out with one warning; raises FileNotFoundError if none is there, ValueError for a name that is no domain.
     """
+    if isinstance(domains, str):
+        raise ValueError(f"domains is the text {domains!r}; expected a list of names, such as [{domains!r}].")
+    domains = None if domains is None else list(domains)
     if unknown := set(domains or ()) - set(DOMAINS):
         raise ValueError(f"no such domain: {', '.join(sorted(unknown))}; there are {', '.join(DOMAINS)}")
     folder = data_dir() / "corpus"

@@ -35,6 +35,8 @@ def twin(model: MoELanguageModel, **settings) -> PreTrainedModel:
         other = LlamaForCausalLM(LlamaConfig(**settings))
     else:
         _require_mixtral(config)
+        if any(block.feed_forward.router.options.get("top_k_fn") for block in model.blocks):
+            raise ValueError("top_k_fn replaces the choice of this model; Mixtral's cannot be replaced: no such twin.")
         experts = {"num_local_experts": config.n_experts, "num_experts_per_tok": config.top_k}
         other = MixtralForCausalLM(MixtralConfig(sliding_window=None, **(experts | settings)))
     other.load_state_dict(tensors_by_name(model, of=Tensor.detach), strict=True)
@@ -75,6 +77,7 @@ def _settings(config: ModelConfig) -> dict:
         "intermediate_size": config.d_expert, "rms_norm_eps": config.norm_eps,
         "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
         "max_position_embeddings": config.context_length, "tie_word_embeddings": False,
+        "bos_token_id": None, "eos_token_id": None,  # our vocabulary has no such tokens; 2 would be "#"
     }  # fmt: skip
 
 

@@ -263,12 +263,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--save", type=Path, help="where to write the checkpoint, also on Ctrl-C")
     parser.add_argument("--resume", type=Path, help="a checkpoint to go on from; other options are then its own")
     a = parser.parse_args(arguments)
-    corpora = load_corpora()
-    if a.resume:
-        run = resume(a.resume, corpora, device=a.device)
-    else:
-        model = MoELanguageModel(_model_config(a.experts, a.top_k), seed=a.seed)
-        run = train(model, corpora, TrainConfig(steps=a.steps, seed=a.seed), device=a.device)
+    try:
+        run = _prepared(a, corpora := load_corpora())
+    except (AssertionError, OSError, RuntimeError, ValueError) as error:  # PyTorch asserts that it knows the device
+        parser.error(str(error))
     count = count_parameters(run.model)
     print(f"{count.total:,} parameters, {count.active:,} active for a token, {torch.get_num_threads()} threads")
     try:
@@ -283,8 +281,21 @@ def main(arguments: list[str] | None = None) -> None:
     print(report(run.model, evaluate(run.model, corpora)))
 
 
+def _prepared(a: argparse.Namespace, corpora: dict[str, Corpus]) -> Training:
+    """The training that the command line asks for; what cannot work is refused here, before the first step."""
+    if a.save:
+        checkpoint.check_path(a.save)
+    if a.resume:
+        return resume(a.resume, corpora, device=a.device)
+    model = MoELanguageModel(_model_config(a.experts, a.top_k), seed=a.seed)
+    return train(model, corpora, TrainConfig(steps=a.steps, seed=a.seed), device=a.device)
+
+
 def _model_config(n_experts: int, top_k: int) -> ModelConfig:
-    return dense_twin(ModelConfig()) if n_experts == 1 else ModelConfig(n_experts=n_experts, top_k=top_k)
+    if n_experts == 1:
+        return dense_twin(ModelConfig())
+    # one weight divided by itself is 1 whatever the router says: it would have no gradient
+    return ModelConfig(n_experts=n_experts, top_k=top_k, renorm=top_k != 1)
 
 
 if __name__ == "__main__":

@@ -245,3 +245,41 @@ def test_shipped_dense_model_spends_what_the_sparse_ones_do():
     dense, sparse = pretrained(1), pretrained(8)
     assert dense.config == dense_twin(sparse.config)
     assert flops_per_token(sparse, 256) - flops_per_token(dense, 256) == 2 * 4 * 8 * 128
+
+
+# ---- what people do to models and paths ------------------------------------------------------------------------------
+
+
+def test_tied_parameters_are_saved_and_come_back_with_their_values(tmp_path):
+    model = small_model()
+    model.head.weight = model.embed.weight
+    for dtype in (None, torch.bfloat16):
+        again = load(save(tmp_path / "tied.safetensors", model, dtype=dtype))
+        torch.testing.assert_close(again.head.weight, again.embed.weight, atol=0, rtol=0)
+        torch.testing.assert_close(again.head.weight, model.embed.weight, atol=0 if dtype is None else 1e-2, rtol=0)
+
+
+def test_file_that_was_saved_from_inside_a_compiled_model_is_read(saved):
+    tensors = {name.replace("model.", "model._orig_mod.", 1): tensor for name, tensor in load_file(saved).items()}
+    ids = random_ids(1, 8)
+    torch.testing.assert_close(load(rewritten(saved, tensors))(ids).logits, small_model().eval()(ids).logits)
+
+
+def test_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert save("~/deep/model.safetensors", small_model()) == tmp_path / "deep" / "model.safetensors"
+    assert load("~/deep/model.safetensors").config == small_model().config
+
+
+def test_paths_that_cannot_become_a_file_are_refused_and_left_alone(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "file").touch()
+    for path, why in (
+        (tmp_path, "is a folder"),
+        (pipe, "is no regular file"),
+        (tmp_path / "file" / "model.safetensors", "is no folder that can be written to"),
+    ):
+        with pytest.raises(CheckpointError, match=why):
+            save(path, small_model())
+    assert pipe.is_fifo() and sorted(p.name for p in tmp_path.iterdir()) == ["file", "pipe"]

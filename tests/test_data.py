@@ -205,3 +205,24 @@ def test_tokenizer_file_is_byte_level_without_special_tokens(root):
     content = json.loads((root / "data" / "tokenizer.json").read_text(encoding="utf-8"))
     assert content["added_tokens"] == []
     assert content["model"]["unk_token"] is None
+
+
+def test_what_is_done_to_the_tokenizer_stays_with_whoever_did_it(small_data):
+    text = "The same text, long enough to be cut. " * 5
+    before, corpora = data.encode(text), data.load_corpora(["french", "math"])
+    for cache in (data.data_dir() / "corpus").glob("*.tokens.safetensors"):
+        cache.unlink()
+    mine = data.tokenizer()
+    mine.enable_truncation(4)
+    mine.enable_padding(length=9)
+    mine.add_tokens(["long enough"])
+    assert len(mine.encode(text).ids) == 9
+    assert data.encode(text) == before and data.tokenizer().truncation is None
+    again = data.load_corpora(["french", "math"])
+    assert all(torch.equal(again[name].train, corpora[name].train) for name in corpora)
+
+
+def test_a_text_is_not_a_list_of_domains_and_an_iterator_is(small_data):
+    with pytest.raises(ValueError, match=r"domains is the text 'python'; expected a list of names"):
+        data.load_corpora("python")
+    assert [*data.load_corpora(name for name in ("math", "french"))] == ["french", "math"]

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from safetensors import safe_open
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from small import small_corpora, small_model
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, train as training_module
-from moe_lite.checkpoint import CheckpointError, save
+from moe_lite.checkpoint import CheckpointError, load, save
 from moe_lite.evaluate import evaluate
 from moe_lite.train import StepLog, Training, learning_rate, resume, steps_for, train
 
@@ -371,6 +372,7 @@ def test_ctrl_c_in_the_command_still_saves_and_measures(quick, tmp_path, capsys,
 def test_dense_model_of_the_command_is_the_twin_of_the_sparse_one():
     assert training_module._model_config(1, 2).d_expert == 2 * ModelConfig().d_expert
     assert training_module._model_config(16, 3) == ModelConfig(n_experts=16, top_k=3)
+    assert training_module._model_config(8, 1).renorm is False, "1 divided by itself gives the router no gradient"
     assert MoELanguageModel(training_module._model_config(1, 2)).config.is_dense
 
 
@@ -386,3 +388,42 @@ def test_unknown_budget_is_refused(monkeypatch):
     monkeypatch.setenv("MOE_LITE_BUDGET", "fast")
     with pytest.raises(ValueError, match="MOE_LITE_BUDGET is 'fast', expected one of ci, normal, long"):
         steps_for(ci=40, normal=300, long=1500)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--top-k", "9"], "top_k is 9, expected at most n_experts=8"),
+        (["--experts", "0"], "n_experts is 0, expected a whole number of at least 1"),
+        (["--steps", "0"], "steps is 0, expected a whole number of at least 1"),
+        (["--device", "no-such-device"], "no-such-device"),
+        (["--resume", "nothing.safetensors"], "No checkpoint at nothing.safetensors"),
+        (["--save", "."], "is a folder; expected the name of a file"),
+    ],
+)
+def test_command_refuses_what_cannot_work_in_one_line_before_the_first_step(options, message, monkeypatch, capsys):
+    monkeypatch.setattr(training_module, "load_corpora", small_corpora)
+    with pytest.raises(SystemExit) as ended:
+        training_module.main(options)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert ended.value.code == 2 and error.startswith("python -m moe_lite.train: error: ") and message in error
+
+
+def test_settings_that_could_not_be_saved_are_refused_where_they_are_made():
+    for value in (numpy.float32(1e-3), torch.tensor(1e-3), True):
+        with pytest.raises(ValueError, match="TrainConfig: lr is .*, expected a number above 0"):
+            TrainConfig(lr=value)
+    assert TrainConfig(lr=float(numpy.float32(1e-3))).lr == pytest.approx(1e-3)
+
+
+def test_compiled_model_trains_is_saved_and_goes_on(tmp_path):
+    config = TrainConfig(steps=4, batch_size=2, length=8, warmup_steps=1)
+    plain = train(small_model(), small_corpora(), config)
+    run = train(torch.compile(small_model(), backend="eager"), small_corpora(), config)
+    for _ in range(2):
+        next(plain), next(run)
+    saved = run.save(tmp_path / "run.safetensors")
+    again = resume(saved, small_corpora())
+    for expected, log in zip(plain, again, strict=True):
+        assert log.cross_entropy == pytest.approx(expected.cross_entropy, abs=1e-5)
+    assert load(saved).config == plain.model.config

@@ -85,7 +85,9 @@ class ModelConfig:
         require(
             self, "capacity_factor", lambda c: c is None or is_positive(c), "None (drop nothing) or a number above 0"
         )
-        if self.n_experts > 1:
+        if self.n_experts == 1:
+            require(self, "n_shared_experts", lambda n: n == 0, "0 in a dense model (make d_expert wider instead)")
+        else:
             self._check_routing()
 
     def _check_routing(self) -> None:
@@ -181,12 +183,17 @@ def is_positive_int(value: object) -> bool:
     return is_whole(value) and value >= 1
 
 
-def is_positive(value: float) -> bool:
-    return 0 < value < float("inf")
+def is_number(value: object) -> bool:
+    """A plain one: what NumPy or PyTorch make cannot be written into a checkpoint's header."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def is_not_negative(value: float) -> bool:
-    return 0 <= value < float("inf")
+def is_positive(value: object) -> bool:
+    return is_number(value) and 0 < value < float("inf")
+
+
+def is_not_negative(value: object) -> bool:
+    return is_number(value) and 0 <= value < float("inf")
 
 
 def require(config: object, name: str, fits, expected: str) -> None:

@@ -87,6 +87,8 @@ def build_moe_layer(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None =
     """The sparse layer that `config` describes, with parameters not yet initialised."""
     if top_k_fn is not None and config.router != "top_k":
         raise ValueError(f"top_k_fn replaces the choice of router='top_k'; this model has router={config.router!r}.")
+    if top_k_fn is not None and (config.selection_bias or config.n_groups > 1):
+        raise ValueError("top_k_fn replaces the whole choice, so selection_bias and n_groups would have no effect.")
     router = ROUTERS[config.router](
         config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
         layer=layer, top_k_fn=top_k_fn, **config.routing_options(),

@@ -23,7 +23,7 @@ from moe_lite.model.balance import load_balancing_loss, switch_loss
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Experts, SwiGLU
 from moe_lite.model.moe import MoELayer
-from moe_lite.model.routing import Router, Routing, route
+from moe_lite.model.routing import Router, Routing, route, top_k_route
 from moe_lite.model.transformer import build_moe_layer
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -105,6 +105,22 @@ def test_every_setting_is_free_or_refused():
     refused = {"score", "renorm", "routed_scale", "n_groups", "selection_bias", "gate_on", "n_shared_experts"}
     refused |= {"capacity_factor", "jitter"}  # each is tried above
     assert {f.name for f in fields(ModelConfig)} == FREE | refused | go_with_another
+
+
+def test_model_with_a_function_of_ones_own_has_no_twin():
+    with pytest.raises(ValueError, match="top_k_fn replaces the choice of this model"):
+        twin(small_model(top_k_fn=top_k_route))
+
+
+@torch.no_grad()
+def test_twin_generates_as_long_as_it_is_asked():
+    """No token of ours ends a text, whatever number other vocabularies give to their end."""
+    model, ids = small_model().eval(), random_ids(1, 4)
+    model.head.weight.zero_()
+    model.head.weight[2] = 100 * model.norm.weight  # token 2, the end of Llama's texts, is always the likeliest
+    theirs = twin(model).generate(ids, max_new_tokens=6, do_sample=False, pad_token_id=0)
+    ours = torch.stack([token for token, _ in model.generate(ids, 6, temperature=0)], dim=1)
+    assert theirs.shape == (1, 10) and torch.equal(theirs[:, 4:], ours)
 
 
 @torch.no_grad()

@@ -369,3 +369,9 @@ def test_negative_temperature_is_refused():
 def test_generation_builds_no_graph():
     _, output = next(small_model().generate(random_ids(1, 3), 1))
     assert not output.logits.requires_grad
+
+
+@pytest.mark.parametrize("settings", [{"selection_bias": True}, {"n_groups": 5, "topk_groups": 2}])
+def test_a_choice_of_ones_own_excludes_settings_that_it_would_ignore(settings):
+    with pytest.raises(ValueError, match="selection_bias and n_groups would have no effect"):
+        small_model(top_k_fn=top_k_route, **settings)
