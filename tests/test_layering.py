@@ -195,6 +195,20 @@ def test_every_short_name_leads_somewhere():
         moe_lite.balancing  # noqa: B018
 
 
+def test_every_import_of_the_lessons_is_there():
+    """Set-up cells, and the cells that learners have saved, go on working."""
+    lines = []
+    for source in sorted((PACKAGE.parent / "solutions").glob("[0-9][0-9]_*.py")):
+        tree = ast.parse(
+            "".join(x for x in source.read_text(encoding="utf-8").splitlines(True) if not x.startswith("%"))
+        )
+        lines += [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    wanted = sorted({line for line in lines if "moe_lite" in line})
+    assert len(wanted) > 20
+    run = subprocess.run([sys.executable, "-c", "\n".join(wanted)], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+
+
 def n_lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 

@@ -7,5 +7,6 @@ check.top_k_route(top_k_route)
 from moe_lite.checks.check import verdict
 from moe_lite.checks.engine.result import CheckFailed, CheckResult
 from moe_lite.checks.mine import mine, recall
+from moe_lite.course import progress
 
-__all__ = ["CheckFailed", "CheckResult", "mine", "recall", "verdict"]
+__all__ = ["CheckFailed", "CheckResult", "mine", "progress", "recall", "verdict"]

@@ -62,10 +62,10 @@ class Kept:
 
 
 def path() -> Path:
-    """$MOE_LITE_PROGRESS, or .moe_lite/progress.json in the folder of the course."""
+    """$MOE_LITE_PROGRESS, or .moe_lite/progress.json in the folder of the course; links are followed."""
     if chosen := os.environ.get(FILE_VARIABLE):
-        return Path(chosen)
-    return Path(__file__).resolve().parents[2] / ".moe_lite" / "progress.json"
+        return Path(chosen).expanduser().resolve()
+    return (Path(__file__).resolve().parents[2] / ".moe_lite" / "progress.json").resolve()
 
 
 def exercises() -> dict[str, dict]:

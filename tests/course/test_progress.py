@@ -293,6 +293,15 @@ def test_a_place_that_cannot_be_written_is_said_and_the_check_goes_on(monkeypatc
     assert "cannot be written" in capsys.readouterr().out
 
 
+def test_a_file_behind_a_link_is_written_and_the_link_stays(monkeypatch, tmp_path):
+    kept, link = tmp_path / "synchronised" / "kept.json", tmp_path / "progress.json"
+    kept.parent.mkdir()
+    link.symlink_to(kept)
+    monkeypatch.setenv("MOE_LITE_PROGRESS", str(link))
+    assert lesson03.top_k_route(default).status == "pass"
+    assert link.is_symlink() and kept.is_file() and progress.exercises()["3.2"]["status"] == "pass"
+
+
 def test_without_the_setting_progress_lies_in_the_courses_folder(monkeypatch):
     monkeypatch.delenv("MOE_LITE_PROGRESS")
     assert progress.path().parts[-2:] == (".moe_lite", "progress.json")
