@@ -115,6 +115,11 @@ def lowest_kept(attempt: Attempt, values: Tensor) -> bool:
     return torch.equal(attempt.got["expert_ids"].long().sort(dim=-1).values, lowest.sort(dim=-1).values)
 
 
+def turned(output: str) -> Callable[[Attempt], bool]:
+    """Whether a matrix has its rows for columns: (D, N) where (N, D) is expected."""
+    return lambda a: a.got[output].shape == a.expected[output].T.shape != a.expected[output].shape
+
+
 def not_finite(attempt: Attempt) -> bool:
     """Some result is nan or infinite."""
     return any(got.is_floating_point() and not torch.isfinite(got).all() for got in attempt.got.values())
@@ -124,12 +129,6 @@ def runs_backwards(attempt: Attempt) -> bool:
     return same_experts(attempt) and torch.equal(
         attempt.got["expert_ids"].flip(-1).long(), attempt.expected["expert_ids"]
     )
-
-
-def runs_by_number(attempt: Attempt) -> bool:
-    """The right experts, each row in ascending order of their numbers."""
-    got = attempt.got["expert_ids"]
-    return same_experts(attempt) and bool((got.diff(dim=-1) > 0).all())
 
 
 def only_ties_differ(attempt: Attempt, values: Tensor) -> bool:
@@ -158,32 +157,3 @@ def tie_sentence(attempt: Attempt) -> str:
 def twice_the_same(attempt: Attempt) -> bool:
     """Some token has one expert in two places."""
     return ids_wrong(attempt) and bool((attempt.got["expert_ids"].sort(dim=-1).values.diff(dim=-1) == 0).any())
-
-
-def ids_are_places(attempt: Attempt) -> bool:
-    """expert_ids that only count 0, 1, …, k−1 in every row."""
-    got = attempt.got["expert_ids"]
-    return ids_wrong(attempt) and got.shape[1] > 1 and bool((got == torch.arange(got.shape[1])).all())
-
-
-def same_for_all(attempt: Attempt) -> bool:
-    """One row of experts for every token, whatever its scores."""
-    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
-    if got.shape != expected.shape or not len(got):
-        return False
-    return bool((got == got[:1]).all()) and not bool((expected == expected[:1]).all())
-
-
-def spread(attempt: Attempt, outputs: dict[str, Tensor]) -> Tensor | None:
-    """weights and expert_ids as one (N, E) matrix, for drawing; None if they do not fit into one."""
-    weights, expert_ids = outputs["weights"], outputs["expert_ids"]
-    n_tokens, n_experts = attempt.args[0].shape
-    fits = weights.shape == expert_ids.shape and weights.dim() == 2 and len(weights) == n_tokens
-    if not fits or not weights.is_floating_point() or expert_ids.dtype != torch.int64:
-        return None
-    if (
-        not ((expert_ids >= 0) & (expert_ids < n_experts)).all()
-        or not (expert_ids.sort(dim=-1).values.diff(dim=-1) > 0).all()
-    ):
-        return None
-    return weights.new_zeros(n_tokens, n_experts).scatter(1, expert_ids, weights)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from moe_lite.checks.engine.compare import listed, number, shape_text
+from moe_lite.checks.engine.compare import dtype_text, listed, number, shape_text
 from moe_lite.checks.engine.exercise import Attempt
 
 Sentence = str | Callable[[Attempt], str]  # "Yours sum to {weights.rows}", or a function that writes it
@@ -30,6 +30,27 @@ class Quoted:
         return shape_text(self.tensor)
 
     @property
+    def size(self) -> tuple[int, ...]:
+        """`{y.size[1]}` is the number of columns."""
+        return tuple(self.tensor.shape)
+
+    @property
+    def dtype(self) -> str:
+        return dtype_text(self.tensor)
+
+    @property
+    def min(self) -> "Quoted":
+        return Quoted(self.tensor.min())
+
+    @property
+    def max(self) -> "Quoted":
+        return Quoted(self.tensor.max())
+
+    @property
+    def sum(self) -> "Quoted":
+        return Quoted(self.tensor.sum())
+
+    @property
     def rows(self) -> str:
         """Sums of the first rows: `0.73, 0.73 and 0.66`; a fourth digit where two would show 1."""
         sums = self.tensor.sum(dim=-1).tolist()[:3]
@@ -48,8 +69,8 @@ def words(sentence: Sentence, attempt: Attempt) -> str:
     return said(sentence, attempt) if "{" in sentence else sentence
 
 
-def said(sentence: str, attempt: Attempt) -> str:
-    """Filled with the arguments by name, each output by name, and `right`, what the outputs should be.
+def said(sentence: str, attempt: Attempt, **more: object) -> str:
+    """Filled with the arguments by name, each output by name, `right`, what the outputs should be, and `more`.
 
     "{weights[0][1]} for k = {k}, expected {right.weights[0][1]:4}": 4 decimals in place of 2.
     """
@@ -59,5 +80,5 @@ def said(sentence: str, attempt: Attempt) -> str:
         name: Quoted(value) if isinstance(value, Tensor) else value
         for name, value in zip(attempt.parameters, attempt.args, strict=True)
     }
-    text = sentence.format(**(given | got), right=right)
+    text = sentence.format(**(given | got | more), right=right)
     return text[:1].upper() + text[1:]

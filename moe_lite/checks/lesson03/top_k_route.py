@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.compare import close
+from moe_lite.checks.engine.compare import close, number
 from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
-from moe_lite.checks.engine.mistakes import same_experts, sign, spread, wrong
-from moe_lite.checks.lesson03.choice import wrong_choices
+from moe_lite.checks.engine.mistakes import same_experts, sign, wrong
+from moe_lite.checks.lesson03.choice import spread, wrong_choices
 
 
 def reference(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -90,6 +90,12 @@ def pairs_broken(a: Attempt) -> bool:
     return right_values and drawn is not None and not close(drawn, spread(a, a.expected))
 
 
+def smallest_kept(a: Attempt) -> str:
+    worst, right = int(a.got["expert_ids"][0, 0]), int(a.expected["expert_ids"][0, 0])
+    low, high = (number(float(a.args[0][0, expert])) for expert in (worst, right))
+    return f"Token 0 keeps expert {worst} with score {low}; its best is expert {right} with {high}. Sorted ascending?"
+
+
 def ids(rule) -> object:
     """Whether the answer's expert_ids are those that a rule (scores, k) gives."""
     return lambda a: a.args[1] < min(a.args[0].shape) and close(a.got["expert_ids"], rule(*a.args))
@@ -109,7 +115,17 @@ MISTAKES = (
          "best expert is {right.expert_ids[0][0]}. Counting begins at 0."),
     sign("Weights and experts do not belong together", pairs_broken, "The right experts and the right weights, but not "
          "side by side: both need the same order, best first."),
-    *wrong_choices(lambda a: a.args[0]),
+    *wrong_choices(lambda a: a.args[0], {
+        "The smallest scores are kept": smallest_kept,
+        "The order is worst first": "Right experts, but token 0 lists {expert_ids[0]}, its best expert last. Best "
+            "first: sort descending.",
+        "Places, not experts": lambda a: f"`expert_ids` counts 0 to {a.args[1] - 1} for every token: places in the "
+            "sorted row. The numbers of the experts are the indices that sorting the scores gives.",
+        "Every token gets the same experts": "All tokens list {expert_ids[0]}, whatever their scores. Each token keeps "
+            "its own best.",
+        "The order is by expert number": "Right experts, but token 0 lists {expert_ids[0]}. Best first means by "
+            "weight: {right.expert_ids[0]}.",
+    }),
     wrong("The weights are not renormalised", best, "Each row of weights should sum to 1. Yours sum to {weights.rows}: "
           "these are the scores before you divide by the sum of the kept ones."),
     wrong("Divided by the sum over all experts", weights=lambda s, k: kept(s, k) / s.sum(1, True), say="Your rows sum "

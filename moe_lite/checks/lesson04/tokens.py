@@ -1,5 +1,4 @@
-"""Inputs of lesson 04's exercises: tokens, weights and choices of sizes that all differ, and experts that are "
-"watched."""
+"""Inputs of lesson 04's exercises: tokens, weights and choices of sizes that all differ, and experts that count."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +7,8 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.compare import decimals_that_differ, first_difference, number
-from moe_lite.checks.engine.exercise import Attempt, Output, Watch
-
-F64 = torch.float64
+from moe_lite.checks.engine.exercise import Output, Trial, Watch
+from moe_lite.checks.engine.inputs import F64
 
 
 class CountedExpert:
@@ -78,28 +75,9 @@ def all_to(experts: tuple[int, ...], n_tokens: int) -> Tensor:
     return torch.tensor([experts]).repeat(n_tokens, 1)
 
 
-def spread(weights: Tensor, expert_ids: Tensor, n_experts: int) -> Tensor:
-    """The weights in their experts' columns: (N, K) twice -> (N, E)."""
-    chosen = expert_ids[:, :, None] == torch.arange(n_experts)  # (N, K, E)
-    return (weights[:, :, None] * chosen).sum(dim=1)
-
-
-def first_off(attempt: Attempt) -> str:
-    """The first number of y that differs: `y[0, 2]` is 0.31, expected −0.20."""
-    got, expected = attempt.got["y"], attempt.expected["y"]
-    n, d = first_difference(got, expected)
-    mine, right = got[n, d].item(), expected[n, d].item()
-    decimals = decimals_that_differ([(mine, right)])
-    return f"`y[{n}, {d}]` is {number(mine, decimals)}, expected {number(right, decimals)}"
-
-
-def row_a_choice(attempt: Attempt, k: int) -> bool:
-    """Nothing is summed: y has N·K rows, or is (N, K, D)."""
-    n_tokens, width = attempt.expected["y"].shape
-    return k > 1 and tuple(attempt.got["y"].shape) in ((n_tokens * k, width), (n_tokens, k, width))
-
-
-def turned(attempt: Attempt) -> bool:
-    """y is (D, N)."""
-    got, expected = attempt.got["y"], attempt.expected["y"]
-    return got.shape == expected.T.shape != expected.shape
+def typed(trial: Trial, dtype: torch.dtype) -> Trial:
+    """A float64 trial in another floating type."""
+    args = (
+        value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value for value in trial.args
+    )
+    return Trial(tuple(args), trial.note.replace("float64", str(dtype).removeprefix("torch.")))
