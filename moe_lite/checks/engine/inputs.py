@@ -58,10 +58,11 @@ def note(seed: int, dtype: torch.dtype) -> str:
 
 
 def usual(
-    form: tuple[Trial, ...], plain: tuple[Trial, ...], gradient: tuple[int, ...] = ()
+    form: tuple[Trial, ...], plain: tuple[Trial, ...], gradient: tuple[int, ...] = (), through: tuple[Trial, ...] = ()
 ) -> tuple[list[Case], list[Case]]:
     """The cases that nearly every exercise begins with, and the one that it ends with: trials for the form, plain ones,
-    and the positions of the arguments that a gradient is taken for."""
+    the positions of the arguments that a gradient is taken for, and the trials that it is taken in (the second plain
+    one, if none is named)."""
     first = [Case("shapes and types", form, (FORM,)), Case("input unchanged, no memory", plain[:1], (INPUT, REPEAT))]
-    last = [Case("gradient", (replace(plain[1], gradient=gradient),), (GRADIENT,))] if gradient else []
-    return first, last
+    followed = tuple(replace(trial, gradient=gradient) for trial in through or plain[1:2])
+    return first, [Case("gradient", followed, (GRADIENT,))] if gradient else []
