@@ -1,5 +1,6 @@
 """Random inputs for checks: every size different, every seed its own, no two values so close that rounding decides."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -58,11 +59,22 @@ def note(seed: int, dtype: torch.dtype) -> str:
 
 
 def usual(
-    form: tuple[Trial, ...], plain: tuple[Trial, ...], gradient: tuple[int, ...] = (), through: tuple[Trial, ...] = ()
-) -> tuple[list[Case], list[Case]]:
+    form: tuple[Trial, ...], plain: tuple[Trial, ...], gradient: tuple[int, ...] = (), *,
+    again: tuple[Trial, ...] = (), through: tuple[Trial, ...] = (),
+) -> tuple[list[Case], list[Case]]:  # fmt: skip
     """The cases that nearly every exercise begins with, and the one that it ends with: trials for the form, plain ones,
-    the positions of the arguments that a gradient is taken for, and the trials that it is taken in (the second plain
-    one, if none is named)."""
-    first = [Case("shapes and types", form, (FORM,)), Case("input unchanged, no memory", plain[:1], (INPUT, REPEAT))]
-    followed = tuple(replace(trial, gradient=gradient) for trial in through or plain[1:2])
-    return first, [Case("gradient", followed, (GRADIENT,))] if gradient else []
+    and the positions of the arguments that a gradient is taken for.
+
+    again: what is tried twice, if not the first plain trial; through: what the gradient is taken in, if not the second.
+    """
+    first = [
+        Case("shapes and types", form, (FORM,)),
+        Case("input unchanged, no memory", again or plain[:1], (INPUT, REPEAT)),
+    ]
+    last = [Case("gradient", with_gradient(through or plain[1:2], *gradient), (GRADIENT,))] if gradient else []
+    return first, last
+
+
+def with_gradient(trials: Iterable[Trial], *positions: int) -> tuple[Trial, ...]:
+    """The same trials, with a gradient taken for the arguments at these positions."""
+    return tuple(replace(trial, gradient=positions) for trial in trials)

@@ -25,20 +25,27 @@ class Quoted:
         return Quoted(self.tensor[place], right=self.right[place] if paired else None)
 
     def __format__(self, decimals: str) -> str:
-        values = self.tensor.tolist()
-        return str(values) if self.tensor.dim() else number(values, int(decimals or 2))
+        return str(self.tensor.tolist()) if self.tensor.dim() else number(plain(self.tensor), int(decimals or 2))
 
     @property
-    def beside(self) -> str:
+    def beside(self) -> "Beside":
         """A number beside the right one: `−1.92, expected 1.92`."""
-        return beside(self.tensor, self.right)
+        return Beside(self.tensor, self.right)
 
     @property
-    def first(self) -> str:
+    def first(self) -> "Beside":
         """The first number that is wrong: "`y[0, 2]` is 0.31, expected −0.20"."""
-        index = first_difference(self.tensor, self.right)
-        place = ", ".join(map(str, index))
-        return f"`{self.name}[{place}]` is {beside(self.tensor[index], self.right[index])}"
+        return Beside(self.tensor[self.at], self.right[self.at], f"`{self.name}[{', '.join(map(str, self.at))}]` is ")
+
+    @property
+    def at(self) -> tuple[int, ...]:
+        """Where the first number stands that is wrong: `Weight {weights.at[1]} of token {weights.at[0]}`."""
+        return first_difference(self.tensor, self.right)
+
+    @property
+    def wrong(self) -> "Quoted":
+        """That number itself."""
+        return Quoted(self.tensor[self.at], right=self.right[self.at])
 
     @property
     def shape(self) -> str:
@@ -83,6 +90,26 @@ class Quoted:
         return listed(self.tensor.sum(dim=0).tolist())
 
 
+@dataclass(frozen=True)
+class Beside:
+    """`−1.92, expected 1.92`: two numbers with as many decimals as tell them apart; in `{y.first:4}` at least 4."""
+
+    mine: Tensor
+    right: Tensor
+    lead: str = ""
+
+    def __format__(self, least: str) -> str:
+        pair = plain(self.mine), plain(self.right)
+        decimals = decimals_that_differ([pair], int(least or 2))
+        return f"{self.lead}{number(pair[0], decimals)}, expected {number(pair[1], decimals)}"
+
+
+def plain(tensor: Tensor) -> float:
+    """A single number; a whole one stays an int, which is written without decimals."""
+    whole = not tensor.is_floating_point() and not tensor.is_complex()
+    return int(tensor) if whole else as_float(tensor).item()
+
+
 def words(sentence: Sentence, attempt: Attempt) -> str:
     """A sentence of either kind, about this attempt. A plain one that quotes nothing stays as it is."""
     if callable(sentence):
@@ -91,7 +118,8 @@ def words(sentence: Sentence, attempt: Attempt) -> str:
 
 
 def said(sentence: str, attempt: Attempt, **more: object) -> str:
-    """Filled with the arguments by name, each output by name, `right`, what the outputs should be, and `more`.
+    """Filled with the arguments by name, each output by name, `right`, what the outputs should be, the trial's `note`,
+    and `more`.
 
     "{weights[0][1]} for k = {k}, expected {right.weights[0][1]:4}": 4 decimals in place of 2.
     """
@@ -101,12 +129,5 @@ def said(sentence: str, attempt: Attempt, **more: object) -> str:
         name: Quoted(value) if isinstance(value, Tensor) else value
         for name, value in zip(attempt.parameters, attempt.args, strict=True)
     }
-    text = sentence.format(**(given | got | more), right=right)
+    text = sentence.format(**({"note": attempt.trial.note} | given | got | more), right=right)
     return text[:1].upper() + text[1:]
-
-
-def beside(mine: Tensor, right: Tensor) -> str:
-    """`−1.92, expected 1.92`: two numbers, with as many digits as tell them apart."""
-    pair = as_float(mine).item(), as_float(right).item()
-    decimals = decimals_that_differ([pair])
-    return f"{number(pair[0], decimals)}, expected {number(pair[1], decimals)}"
