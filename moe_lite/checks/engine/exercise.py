@@ -115,7 +115,7 @@ class Mistake:
     answer: Callable[[tuple[str, ...], tuple], tuple] | None = None
 
 
-Picture = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # a matrix, or None if these outputs cannot be drawn so
+AsMatrix = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # None if these outputs cannot be drawn so
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Exercise:
     lines: str  # "about 3 lines"
     done: str  # what the card says on passing
     stretch: bool = False
-    picture: tuple[str, Picture] | None = None  # label; what to draw in place of the outputs
+    picture: tuple[str, AsMatrix] | None = None  # label; what to draw in place of the outputs
     draws: Draws | None = None
     watch: Watch | None = None
 

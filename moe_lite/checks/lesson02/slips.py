@@ -1,18 +1,19 @@
 """What lesson 02's checks have in common: trials of a mixture, its parts written plainly, and the same with a slip."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.compare import close, decimals_that_differ, number, shape_text
-from moe_lite.checks.engine.exercise import Attempt, Trial
+from moe_lite.checks.engine.compare import first_difference, shape_text
+from moe_lite.checks.engine.exercise import Attempt, Mistake, Trial
+from moe_lite.checks.engine.inputs import F32, F64
+from moe_lite.checks.engine.mistakes import one_wrong
+from moe_lite.checks.engine.say import Beside
+from moe_lite.checks.lesson01.cross_entropy import log_softmax
 
-F32, F64 = torch.float32, torch.float64
-
-
-def log_softmax(logits: Tensor, dim: int = -1) -> Tensor:
-    lowered = logits - logits.detach().amax(dim=dim, keepdim=True)  # at most 0
-    return lowered - lowered.exp().sum(dim=dim, keepdim=True).log()
+# ---- a mixture -------------------------------------------------------------------------------------------------------
 
 
 def logsumexp(values: Tensor, dim: int = -1) -> Tensor:
@@ -35,40 +36,43 @@ def joint(log_gates: Tensor, outputs: Tensor, targets: Tensor, sigma: float) -> 
     return log_gates - costs(outputs, targets, sigma)
 
 
-# Exponents with a slip in them, each of the same arguments as `joint`.
-EXPONENTS = {
-    "The half is missing": lambda g, o, t, s: g - 2 * costs(o, t, s),
-    "σ is not squared": lambda g, o, t, s: g - 0.5 * gaps(o, t) ** 2 / s,
-    "σ multiplies": lambda g, o, t, s: g - 0.5 * (gaps(o, t) * s) ** 2,
-    "σ is ignored": lambda g, o, t, s: g - 0.5 * gaps(o, t) ** 2,
-    "The distance is not squared": lambda g, o, t, s: g - 0.5 * gaps(o, t).abs() / s,
-    "The exponent's sign is turned": lambda g, o, t, s: g + costs(o, t, s),
-    "The gates are missing": lambda g, o, t, s: -costs(o, t, s),
-    "The gates are no logarithms here": lambda g, o, t, s: g.exp() - costs(o, t, s),
-}
-ADVICE = {
-    "The half is missing": "the exponent is −½(t − o)²/σ².",
-    "σ is not squared": "the distance is divided by σ before it is squared, so σ² stands below.",
-    "σ multiplies": "distances are divided by σ: with a large σ an answer far away still counts as near.",
-    "σ is ignored": "yours is right for σ = 1 only.",
-    "The distance is not squared": "the exponent is −½(t − o)²/σ², with a square.",
-    "The exponent's sign is turned": "an answer far from the target must weigh less: exp of *minus* ½(t − o)²/σ².",
-    "The gates are missing": "every expert counts alike in yours. Its gate g multiplies, so its logarithm is added.",
-    "The gates are no logarithms here": "`log_gates` was turned into gates and then added to an exponent. A product "
-    "of g and exp(…) is a sum of *logarithms*.",
-}
+# `joint` with a slip in it: the title, the rule, what to say
+OTHER_EXPONENTS = (
+    ("The half is missing", lambda g, o, t, s: g - 2 * costs(o, t, s), "the exponent is −½(t − o)²/σ²."),
+    ("σ is not squared", lambda g, o, t, s: g - 0.5 * gaps(o, t) ** 2 / s, "the distance is divided by σ before it is "
+     "squared, so σ² stands below."),
+    ("σ multiplies", lambda g, o, t, s: g - 0.5 * (gaps(o, t) * s) ** 2, "distances are divided by σ: with a large σ "
+     "an answer far away still counts as near."),
+    ("σ is ignored", lambda g, o, t, s: g - 0.5 * gaps(o, t) ** 2, "yours is right for σ = 1 only."),
+    ("The distance is not squared", lambda g, o, t, s: g - 0.5 * gaps(o, t).abs() / s, "the exponent is "
+     "−½(t − o)²/σ², with a square."),
+    ("The exponent's sign is turned", lambda g, o, t, s: g + costs(o, t, s), "an answer far from the target must weigh "
+     "less: exp of *minus* ½(t − o)²/σ²."),
+    ("The gates are missing", lambda g, o, t, s: -costs(o, t, s), "every expert counts alike in yours. Its gate g "
+     "multiplies, so its logarithm is added."),
+    ("The gates are no logarithms here", lambda g, o, t, s: g.exp() - costs(o, t, s), "`log_gates` was turned into "
+     "gates and then added to an exponent. A product of g and exp(…) is a sum of *logarithms*."),
+)  # fmt: skip
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
 
 
-def random_trial(
-    seed: int, n: int, e: int, sigma: float, dtype: torch.dtype = F64, scale: float = 1.0, note: str = ""
-) -> Trial:
+def plain_trials() -> tuple[Trial, ...]:
+    return random(1, 6, 4, 0.5), random(2, 5, 3, 2.0, F32), random(3, 4, 7, 0.8)
+
+
+def one_expert() -> Trial:
+    return random(4, 6, 1, 0.6)
+
+
+def random(seed: int, n: int, e: int, sigma: float, dtype: torch.dtype = F64) -> Trial:
     """log_gates (N, E), outputs (N, E), targets (N,), σ; answers within a few σ of the target."""
     g = inputs.generator(seed)
     log_gates = log_softmax(torch.randn(n, e, dtype=F64, generator=g).round(decimals=2))
     targets = torch.randn(n, dtype=F64, generator=g).round(decimals=2)
-    away = (1.5 * scale * sigma * torch.randn(n, e, dtype=F64, generator=g)).round(decimals=2)
+    away = (1.5 * sigma * torch.randn(n, e, dtype=F64, generator=g)).round(decimals=2)
     args = (log_gates.to(dtype), (targets[:, None] + away).to(dtype), targets.to(dtype), sigma)
-    return Trial(args, f"{inputs.note(seed, dtype)}, σ = {sigma:g}{note}")
+    return Trial(args, f"{inputs.note(seed, dtype)}, σ = {sigma:g}")
 
 
 def far_trials() -> tuple[Trial, ...]:
@@ -84,14 +88,19 @@ def far_trials() -> tuple[Trial, ...]:
     )
 
 
-def first_cell(attempt: Attempt, name: str, row: bool = True) -> str:
+# ---- sentences -------------------------------------------------------------------------------------------------------
+
+
+def about(output: str, title: str, rule: Callable[..., Tensor], sentence: str, other_shape: bool = False) -> Mistake:
+    """One output made by a rule, whatever the other is: "`y`: row 0 has 0.31, expected 0.27: the gates are missing"."""
+    return one_wrong(output, title, rule, lambda a: f"`{output}`: {first_cell(a, output)}: {sentence}", other_shape)
+
+
+def first_cell(a: Attempt, output: str) -> str:
     """`expert 0 of row 0 has 0.31, expected 0.27`, at the first cell that differs."""
-    got, expected = attempt.got[name], attempt.expected[name]
+    got, expected = a.got[output], a.expected[output]
     if got.shape != expected.shape:
         return f"it is {shape_text(got)}, expected {shape_text(expected)}"
-    wrong = [i for i in range(got.numel()) if not close(got.flatten()[i], expected.flatten()[i])]
-    at = wrong[0] if wrong else 0
-    mine, right = float(got.flatten()[at]), float(expected.flatten()[at])
-    decimals = decimals_that_differ([(mine, right)])
-    where = f"expert {at % expected.shape[1]} of row {at // expected.shape[1]}" if row else f"row {at}"
-    return f"{where} has {number(mine, decimals)}, expected {number(right, decimals)}"
+    row, *expert = index = first_difference(got, expected)
+    where = f"expert {expert[0]} of row {row}" if expert else f"row {row}"
+    return f"{where} has {Beside(got[index], expected[index])}"
