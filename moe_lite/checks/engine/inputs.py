@@ -1,5 +1,6 @@
 """Random inputs for checks: every size different, every seed its own, no two values so close that rounding decides."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -58,10 +59,19 @@ def note(seed: int, dtype: torch.dtype) -> str:
 
 
 def usual(
-    form: tuple[Trial, ...], plain: tuple[Trial, ...], gradient: tuple[int, ...] = ()
-) -> tuple[list[Case], list[Case]]:
+    form: tuple[Trial, ...], plain: tuple[Trial, ...], gradient: tuple[int, ...] = (), through: tuple[Trial, ...] = (),
+    *, name: str = "shapes and types",
+) -> tuple[list[Case], list[Case]]:  # fmt: skip
     """The cases that nearly every exercise begins with, and the one that it ends with: trials for the form, plain ones,
-    and the positions of the arguments that a gradient is taken for."""
-    first = [Case("shapes and types", form, (FORM,)), Case("input unchanged, no memory", plain[:1], (INPUT, REPEAT))]
-    last = [Case("gradient", (replace(plain[1], gradient=gradient),), (GRADIENT,))] if gradient else []
+    and the positions of the arguments that a gradient is taken for.
+
+    through: where the gradient is taken, if not in the second plain trial; name: of the first case.
+    """
+    first = [Case(name, form, (FORM,)), Case("input unchanged, no memory", plain[:1], (INPUT, REPEAT))]
+    last = [Case("gradient", with_gradient(through or plain[1:2], *gradient), (GRADIENT,))] if gradient else []
     return first, last
+
+
+def with_gradient(trials: Iterable[Trial], *positions: int) -> tuple[Trial, ...]:
+    """The same trials, with a gradient taken for the arguments at these positions."""
+    return tuple(replace(trial, gradient=positions) for trial in trials)
