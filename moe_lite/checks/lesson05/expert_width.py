@@ -64,21 +64,21 @@ MISTAKES = (
           "as well."),
     width("One of the shared experts counts", lambda d, w, e, k, s: w // (k + 1), "there are `n_shared` shared "
           "experts, not always one."),
-    width("Rounded up", lambda d, w, e, k, s: math.ceil(w / (k + s)), "this is too wide: the active experts would "
-          "cost more than the dense network."),
+    width("Rounded up", lambda d, w, e, k, s: math.ceil(w / (k + s)), "this is too wide: the active experts would cost "
+          "more than the dense network."),
     width("Rounded to the nearest", lambda d, w, e, k, s: round(w / (k + s)), "where it was rounded up, the active "
           "experts cost more than the dense network."),
     width("Not a whole width", lambda d, w, e, k, s: w / (k + s), "a width is a whole number of rows: round down, "
-         "`//`."),
+          "`//`."),
     width("One too narrow", lambda d, w, e, k, s: w // (k + s) - 1, "one more still fits."),
-    width("The router was paid from the width", lambda d, w, e, k, s: (3 * w - e) // (3 * (k + s)), "the router's "
-          "cost was taken off first. Here the experts alone are compared; the ratio shows the router."),
+    width("The router was paid from the width", lambda d, w, e, k, s: (3 * w - e) // (3 * (k + s)), "the router's cost "
+          "was taken off first. Here the experts alone are compared; the ratio shows the router."),
     width("Multiplied, not divided", lambda d, w, e, k, s: w * (k + s), "the more experts work on a token, the "
           "narrower each has to be."),
     width("The dense width itself", lambda d, w, e, k, s: w, "each expert is as wide as the dense network, so the "
           "layer costs as many times as much as experts are active."),
-    width("The model's width, not the dense network's", lambda d, w, e, k, s: d // (k + s), "`d_model` was shared "
-          "out. It is `d_dense` that the experts have to share."),
+    width("The model's width, not the dense network's", lambda d, w, e, k, s: d // (k + s), "`d_model` was shared out. "
+          "It is `d_dense` that the experts have to share."),
     ratio("The router is forgotten", lambda d, w, e, k, s, f: f * (k + s) / w, "the router is a matrix (E, D) that "
           "every token goes through: it belongs to the sparse layer's FLOPs."),
     ratio("The router is counted three times", lambda d, w, e, k, s, f: (f * (k + s) + e) / w, "an expert has three "
@@ -97,16 +97,16 @@ MISTAKES = (
           "has no router."),
     ratio("The router has no width", lambda d, w, e, k, s, f: (3 * d * f * (k + s) + e) / (3 * d * w), "the router "
           "multiplies D numbers for each expert: E · D weights."),
-    ratio("The shared experts are forgotten", lambda d, w, e, k, s, f: (3 * f * k + e) / (3 * w), "shared experts "
-          "work on every token, and cost FLOPs."),
-    ratio("All experts are counted", lambda d, w, e, k, s, f: (3 * f * (e + s) + e) / (3 * w), "FLOPs are spent in "
-          "the K chosen experts and the shared ones; the others hold parameters, and rest."),
+    ratio("The shared experts are forgotten", lambda d, w, e, k, s, f: (3 * f * k + e) / (3 * w), "shared experts work "
+          "on every token, and cost FLOPs."),
+    ratio("All experts are counted", lambda d, w, e, k, s, f: (3 * f * (e + s) + e) / (3 * w), "FLOPs are spent in the "
+          "K chosen experts and the shared ones; the others hold parameters, and rest."),
     ratio("All experts are counted", lambda d, w, e, k, s, f: (3 * f * e + e) / (3 * w), "FLOPs are spent in the K "
           "chosen experts and the shared ones; the others hold parameters, and rest."),
     ratio("Only one expert is counted", lambda d, w, e, k, s, f: (3 * f + e) / (3 * w), "K chosen experts and the "
           "shared ones work on a token."),
-    ratio("The ratio is upside down", lambda d, w, e, k, s, f: 3 * w / (3 * f * (k + s) + e), "the sparse layer "
-          "stands above, the dense one below: above 1 means that sparse costs more."),
+    ratio("The ratio is upside down", lambda d, w, e, k, s, f: 3 * w / (3 * f * (k + s) + e), "the sparse layer stands "
+          "above, the dense one below: above 1 means that sparse costs more."),
     ratio("The width was not rounded", lambda d, w, e, k, s, f: 1 + e / (3 * w), "the ratio is that of a layer with "
           "`d_dense / active` wide experts. Use the whole width that you return."),
     ratio("Two matrices, not three", lambda d, w, e, k, s, f: (2 * f * (k + s) + e) / (2 * w), "a SwiGLU has three: "

@@ -180,8 +180,8 @@ def uncalled(a: Attempt) -> list[str]:
 MISTAKES = (
     sign("The answer stays flat", flat, "`y` is {y.shape}, one row a token. The block around the layer goes on with "
          "texts: give it back in the shape of `x`, {right.y.shape}."),
-    wrong_y("The shared expert is missing", chosen, "the chosen experts are there; `shared(flat)` is to be added "
-            "when there is one."),
+    wrong_y("The shared expert is missing", chosen, "the chosen experts are there; `shared(flat)` is to be added when "
+            "there is one."),
     wrong_y("The chosen experts are missing", one_kind, "only the shared expert is in `y`. The chosen experts' sum "
             "comes first, the shared expert is added."),
     wrong_y("The token itself is added", lambda x, *parts: x + layer(x, *parts), "`x` is in the sum as well. The block "
