@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.mistakes import off
@@ -44,9 +45,7 @@ def trial(*sizes: int) -> Trial:
 # ---- mistakes --------------------------------------------------------------------------------------------------------
 # d_model, d_dense, n_experts, top_k, n_shared are d, w, e, k, s here, and f the right width
 
-
-def width(title: str, rule: Callable[[int, int, int, int, int], float], say: str) -> Mistake:
-    return off("d_expert", title, rule, say)
+width = partial(off, "d_expert")
 
 
 def ratio(title: str, rule: Callable[[int, int, int, int, int, int], float], say: str) -> Mistake:

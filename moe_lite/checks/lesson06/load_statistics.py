@@ -96,8 +96,9 @@ MISTAKES = (
               "E experts is log E."),
     statistic("entropy", "The mean, not the sum", lambda x: entropy(x) / len(x) / math.log(len(x)), "entropy sums over "
               "the experts."),
-    statistic("entropy", "The entropy of counts, not of shares", lambda x: torch.special.entr(x).sum() /
-              math.log(len(x)), "entropy is of shares that sum to 1: divide the load by its sum first."),
+    statistic("entropy", "The entropy of counts, not of shares",
+              lambda x: torch.special.entr(x).sum() / math.log(len(x)), "entropy is of shares that sum to 1: divide "
+              "the load by its sum first."),
     statistic("entropy", "Divided by the log of the experts in use", lambda x: entropy(x) / math.log(in_use(x)), "E "
               "counts all experts, also those without a token: two that share everything are not an even layer."),
     statistic("entropy", "1 is even, not 0", lambda x: 1 - entropy(x) / math.log(len(x)), "yours is 0 for an even "

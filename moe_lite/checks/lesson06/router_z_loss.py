@@ -66,8 +66,9 @@ MISTAKES = (
          "the logits."),
     loss("The largest logit alone", lambda z: z.amax(dim=1).square().mean(), "log Σ exp is near the largest logit, but "
          "the others count as well."),
-    loss("The largest logit is not put back", lambda z: (z - z.amax(dim=1, keepdim=True)).logsumexp(dim=1).square()
-         .mean(), "taking the largest logit out before `exp` is right; after the log it has to be added again."),
+    loss("The largest logit is not put back",
+         lambda z: (z - z.amax(dim=1, keepdim=True)).logsumexp(dim=1).square().mean(), "taking the largest logit out "
+         "before `exp` is right; after the log it has to be added again."),
     loss("Squared too early", lambda z: z.square().logsumexp(dim=1).mean(), "the logits were squared. Squared is log Σ "
          "exp of the logits as they are."),
     loss("Softmax first", lambda z: z.softmax(dim=1).logsumexp(dim=1).square().mean(), "the loss is of the logits. "
