@@ -9,7 +9,7 @@ import torch
 from moe_lite import metrics, moe, transformer
 from moe_lite.checks.engine.as_code import input_code
 from moe_lite.checks.engine.grade import grade
-from moe_lite.checks.lesson05.count_slips import NAMES, SLIPS, totals
+from moe_lite.checks.lesson05.count_moe import NAMES, SLIPS, totals
 from moe_lite.checks.lesson05.moe_layer import ASKED
 from moe_lite.checks.registry import exercises
 from moe_lite.model.config import ModelConfig

@@ -6,7 +6,7 @@ from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_fun
 
 from moe_lite import metrics
 from moe_lite.checks.engine.grade import grade
-from moe_lite.checks.lesson06.load_balancing_loss import mixtral
+from moe_lite.checks.lesson06.mixtral_loss import mixtral
 from moe_lite.checks.registry import exercises
 from moe_lite.model import balance
 

@@ -5,8 +5,8 @@ import torch
 
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.lesson07.choose_and_move import chosen
-from moe_lite.checks.lesson07.expert_choice import RULES, _asked, leaks
 from moe_lite.checks.lesson07.keep_within_capacity import by_choice, room, within
+from moe_lite.checks.lesson07.looks_ahead import RULES, asked, leaks
 from moe_lite.checks.registry import exercises
 from moe_lite.lessons import admission
 
@@ -22,7 +22,7 @@ def test_the_packages_function_passes_the_check(id):
 def test_references_know_which_rules_look_ahead(name):
     rule, expected = RULES[name]
     for n_tokens, n_experts in ((12, 4), (14, 5)):
-        trial = _asked(name, n_tokens, n_experts)
+        trial = asked(name, n_tokens, n_experts)
         assert leaks(*trial.args) is expected
         assert admission.looks_ahead(*trial.args) is expected
     assert torch.equal(rule(trial.args[1]), rule(trial.args[1].clone()))

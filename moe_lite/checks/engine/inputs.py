@@ -60,15 +60,16 @@ def note(seed: int, dtype: torch.dtype) -> str:
 
 def usual(
     form: tuple[Trial, ...], plain: tuple[Trial, ...], gradient: tuple[int, ...] = (), *,
-    again: tuple[Trial, ...] = (), through: tuple[Trial, ...] = (),
+    again: tuple[Trial, ...] = (), through: tuple[Trial, ...] = (), name: str = "shapes and types",
 ) -> tuple[list[Case], list[Case]]:  # fmt: skip
     """The cases that nearly every exercise begins with, and the one that it ends with: trials for the form, plain ones,
     and the positions of the arguments that a gradient is taken for.
 
     again: what is tried twice, if not the first plain trial; through: what the gradient is taken in, if not the second.
+    name: of the first case.
     """
     first = [
-        Case("shapes and types", form, (FORM,)),
+        Case(name, form, (FORM,)),
         Case("input unchanged, no memory", again or plain[:1], (INPUT, REPEAT)),
     ]
     last = [Case("gradient", with_gradient(through or plain[1:2], *gradient), (GRADIENT,))] if gradient else []

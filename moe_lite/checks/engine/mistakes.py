@@ -18,16 +18,17 @@ from moe_lite.checks.engine.say import Sentence, words
 
 
 def wrong(title: str, rule: Callable[..., Any] | None = None, say: Sentence = "", **outputs: Callable) -> Mistake:
-    """An answer as `rule` gives it for the same arguments: one tensor for each output, None for the right one.
+    """An answer as `rule` gives it for the same arguments: one value for each output, None for the right one.
 
     With names of outputs in place of `rule`: those as their rules give them, and everything else right.
     """
 
     def answer(names: tuple[str, ...], args: tuple) -> tuple:
         if rule is None:
-            return tuple(outputs[name](*args) if name in outputs else None for name in names)
-        made = rule(*args)
-        return made if isinstance(made, tuple) else (made,)
+            made = tuple(outputs[name](*args) if name in outputs else None for name in names)
+        else:
+            made = rule(*args)
+        return tuple(map(as_tensor, made if isinstance(made, tuple) else (made,)))
 
     def fits(attempt: Attempt) -> bool:
         return attempt.equals(*answer(tuple(attempt.expected), attempt.args))
@@ -53,7 +54,7 @@ def sign(
 
 
 def one_wrong(
-    output: str, title: str, rule: Callable[..., Tensor], say: Sentence, other_shape: bool = False
+    output: str, title: str, rule: Callable[..., Tensor | float], say: Sentence, other_shape: bool = False
 ) -> Mistake:
     """A mistake recognised by the numbers of one output, whatever the others are: `rule` gives the same for it.
 
@@ -64,12 +65,22 @@ def one_wrong(
         got = attempt.got.get(output)
         if got is None or not other_shape and got.shape != attempt.expected[output].shape:
             return False
-        return close(got, rule(*attempt.args), attempt.within.get(output))
+        return close(got, as_tensor(rule(*attempt.args)), attempt.within.get(output))
 
     def answer(names: tuple[str, ...], args: tuple) -> tuple:
-        return tuple(rule(*args) if name == output else None for name in names)
+        return tuple(as_tensor(rule(*args)) if name == output else None for name in names)
 
     return sign(title, lambda a: not a.right(output) and fits(a), say, show=output, fits=fits, answer=answer)
+
+
+def off(output: str, title: str, rule: Callable[..., Tensor | float], say: str) -> Mistake:
+    """A number off by a rule: "`loss` is 0.124, expected 1.000, for seed 2: the factor is missing"."""
+    return one_wrong(output, title, rule, f"`{output}` is {{{output}.beside:3}}, for {{note}}: {say}")
+
+
+def as_tensor(value: Tensor | float | None) -> Tensor | None:
+    """What a rule gives; a plain number in float32, for a learner may have computed in that."""
+    return value if value is None or isinstance(value, Tensor) else torch.tensor(value)
 
 
 # the older names, until every lesson is written with the ones above

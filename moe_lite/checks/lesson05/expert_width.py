@@ -2,15 +2,10 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
-import torch
-from torch import Tensor
-
-from moe_lite.checks.engine.compare import decimals_that_differ, number
-from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Attempt, Case, Exercise, Mistake, Output, Trial
-from moe_lite.checks.engine.mistakes import one_of
-
-Rule = Callable[[int, int, int, int, int], float]  # d_model, d_dense, n_experts, top_k, n_shared
+from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.mistakes import off
 
 
 def reference(d_model: int, d_dense: int, n_experts: int, top_k: int, n_shared: int) -> tuple[int, float]:
@@ -21,12 +16,15 @@ def reference(d_model: int, d_dense: int, n_experts: int, top_k: int, n_shared: 
     return d_expert, sparse / (2 * d_model * 3 * d_dense)
 
 
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
 def cases() -> tuple[Case, ...]:
     # D, the dense width, E, K, shared experts; the width does not divide evenly
-    plain = (_trial(64, 172, 8, 2, 1), _trial(48, 203, 16, 3, 2), _trial(96, 259, 12, 4, 1))
-    even = (_trial(32, 120, 8, 2, 1), _trial(128, 512, 16, 3, 5))
-    unshared = (_trial(80, 171, 8, 2, 0), _trial(56, 145, 6, 1, 0))
-    extreme = (_trial(16, 41, 256, 8, 1), _trial(24, 6, 9, 4, 2), _trial(4096, 14_339, 64, 6, 2))
+    plain = (trial(64, 172, 8, 2, 1), trial(48, 203, 16, 3, 2), trial(96, 259, 12, 4, 1))
+    even = (trial(32, 120, 8, 2, 1), trial(128, 512, 16, 3, 5))
+    unshared = (trial(80, 171, 8, 2, 0), trial(56, 145, 6, 1, 0))
+    extreme = (trial(16, 41, 256, 8, 1), trial(24, 6, 9, 4, 2), trial(4096, 14_339, 64, 6, 2))
     both = ("d_expert", "ratio")
     return (
         Case("a whole number and a float", plain, (FORM,)),
@@ -39,115 +37,92 @@ def cases() -> tuple[Case, ...]:
     )
 
 
-def _trial(*sizes: int) -> Trial:
+def trial(*sizes: int) -> Trial:
     d_model, d_dense, n_experts, top_k, n_shared = sizes
     return Trial(sizes, f"{top_k} of {n_experts} and {n_shared} shared, instead of {d_dense}")
 
 
-def _width(title: str, rule: Rule, sentence: str) -> Mistake:
-    return one_of("d_expert", title, _as_tensor(rule), _told("d_expert", sentence))
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+# d_model, d_dense, n_experts, top_k, n_shared are d, w, e, k, s here, and f the right width
+
+width = partial(off, "d_expert")
 
 
-def _ratio(title: str, rule: Callable[..., float], sentence: str) -> Mistake:
-    """`rule` also gets the right width, as its last argument."""
-
-    def with_width(*sizes: int) -> float:
-        return float(rule(*sizes, reference(*sizes)[0]))
-
-    return one_of("ratio", title, _as_tensor(with_width), _told("ratio", sentence))
-
-
-def _as_tensor(rule: Rule) -> Callable[..., Tensor]:
-    return lambda *sizes: torch.tensor(rule(*sizes))
-
-
-def _told(name: str, sentence: str) -> Callable[[Attempt], str]:
-    def text(attempt: Attempt) -> str:
-        got, expected = attempt.got[name].item(), attempt.expected[name].item()
-        decimals = decimals_that_differ([(got, expected)], start=3)
-        values = f"`{name}` is {number(got, decimals)}, expected {number(expected, decimals)}"
-        return f"{values}, for {attempt.trial.note}: {sentence}"
-
-    return text
+def ratio(title: str, rule: Callable[[int, int, int, int, int, int], float], say: str) -> Mistake:
+    return off("ratio", title, lambda *sizes: float(rule(*sizes, reference(*sizes)[0])), say)
 
 
 MISTAKES = (
-    _width("Divided by the number of experts", lambda d, w, e, k, s: w // e, "the width was shared out among all "
-           "experts. Only K of them, and the shared ones, work on a token."),
-    _width("Divided by all experts", lambda d, w, e, k, s: w // (e + s), "the width was shared out among all experts. "
-           "Only K of them, and the shared ones, work on a token."),
-    _width("The shared experts are forgotten", lambda d, w, e, k, s: w // k, "the width was shared out among the K "
-           "chosen ones. Shared experts work on every token, and are as wide."),
-    _width("The shared experts alone", lambda d, w, e, k, s: w // s if s else w, "the K chosen experts work on a token "
-           "as well."),
-    _width("One of the shared experts counts", lambda d, w, e, k, s: w // (k + 1), "there are `n_shared` shared "
-           "experts, not always one."),
-    _width("Rounded up", lambda d, w, e, k, s: math.ceil(w / (k + s)), "this is too wide: the active experts would "
-           "cost more than the dense network."),
-    _width("Rounded to the nearest", lambda d, w, e, k, s: round(w / (k + s)), "where it was rounded up, the active "
-           "experts cost more than the dense network."),
-    _width("Not a whole width", lambda d, w, e, k, s: w / (k + s), "a width is a whole number of rows: round down, "
-         "`//`."),
-    _width("One too narrow", lambda d, w, e, k, s: w // (k + s) - 1, "one more still fits."),
-    _width("The router was paid from the width", lambda d, w, e, k, s: (3 * w - e) // (3 * (k + s)), "the router's "
-           "cost was taken off first. Here the experts alone are compared; the ratio shows the router."),
-    _width("Multiplied, not divided", lambda d, w, e, k, s: w * (k + s), "the more experts work on a token, the "
-           "narrower each has to be."),
-    _width("The dense width itself", lambda d, w, e, k, s: w, "each expert is as wide as the dense network, so the "
-           "layer costs as many times as much as experts are active."),
-    _width("The model's width, not the dense network's", lambda d, w, e, k, s: d // (k + s), "`d_model` was shared "
-           "out. It is `d_dense` that the experts have to share."),
-    _ratio("The router is forgotten", lambda d, w, e, k, s, f: f * (k + s) / w, "the router is a matrix (E, D) that "
-           "every token goes through: it belongs to the sparse layer's FLOPs."),
-    _ratio("The router is counted three times", lambda d, w, e, k, s, f: (f * (k + s) + e) / w, "an expert has three "
-           "matrices, the router one."),
-    _ratio("The router is counted twice", lambda d, w, e, k, s, f: (3 * f * (k + s) + 2 * e) / (3 * w), "each weight "
-           "costs 2 FLOPs, in the router as in the experts: the factors cancel."),
-    _ratio("Half the router", lambda d, w, e, k, s, f: (6 * f * (k + s) + e) / (6 * w), "each weight costs 2 FLOPs, in "
-           "the router as in the experts."),
-    _ratio("The router of chosen experts only", lambda d, w, e, k, s, f: (3 * f * (k + s) + k) / (3 * w), "the router "
-           "gives every expert a score, also those that are not chosen."),
-    _ratio("The router scores shared experts", lambda d, w, e, k, s, f: (3 * f * (k + s) + e + s) / (3 * w), "shared "
-           "experts are never chosen, so the router has no row for them."),
-    _ratio("The router is taken off", lambda d, w, e, k, s, f: (3 * f * (k + s) - e) / (3 * w), "its cost is added to "
-           "that of the experts."),
-    _ratio("The router is on both sides", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) / (3 * w + e), "a dense layer "
-           "has no router."),
-    _ratio("The router has no width", lambda d, w, e, k, s, f: (3 * d * f * (k + s) + e) / (3 * d * w), "the router "
-           "multiplies D numbers for each expert: E · D weights."),
-    _ratio("The shared experts are forgotten", lambda d, w, e, k, s, f: (3 * f * k + e) / (3 * w), "shared experts "
-           "work on every token, and cost FLOPs."),
-    _ratio("All experts are counted", lambda d, w, e, k, s, f: (3 * f * (e + s) + e) / (3 * w), "FLOPs are spent in "
-           "the K chosen experts and the shared ones; the others hold parameters, and rest."),
-    _ratio("All experts are counted", lambda d, w, e, k, s, f: (3 * f * e + e) / (3 * w), "FLOPs are spent in the K "
-           "chosen experts and the shared ones; the others hold parameters, and rest."),
-    _ratio("Only one expert is counted", lambda d, w, e, k, s, f: (3 * f + e) / (3 * w), "K chosen experts and the "
-           "shared ones work on a token."),
-    _ratio("The ratio is upside down", lambda d, w, e, k, s, f: 3 * w / (3 * f * (k + s) + e), "the sparse layer "
-           "stands above, the dense one below: above 1 means that sparse costs more."),
-    _ratio("The width was not rounded", lambda d, w, e, k, s, f: 1 + e / (3 * w), "the ratio is that of a layer with "
-           "`d_dense / active` wide experts. Use the whole width that you return."),
-    _ratio("Two matrices, not three", lambda d, w, e, k, s, f: (2 * f * (k + s) + e) / (2 * w), "a SwiGLU has three: "
-           "gate, up and down."),
-    _ratio("One matrix, not three", lambda d, w, e, k, s, f: (f * (k + s) + e) / w, "a SwiGLU has three: gate, up and "
-           "down."),
-    _ratio("In percent", lambda d, w, e, k, s, f: 100 * (3 * f * (k + s) + e) / (3 * w), "1 means as much as the dense "
-           "layer."),
-    _ratio("The difference, not the ratio", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) / (3 * w) - 1, "this is how "
-           "much more; asked is the quotient, near 1."),
-    _ratio("FLOPs, not their ratio", lambda d, w, e, k, s, f: 2 * d * (3 * f * (k + s) + e), "these are the sparse "
-           "layer's FLOPs. Divide by the dense one's."),
-    _ratio("Rounded down", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) // (3 * w), "`//` drops what stands behind "
-           "the point; a ratio is divided with `/`."),
+    width("Divided by the number of experts", lambda d, w, e, k, s: w // e, "the width was shared out among all "
+          "experts. Only K of them, and the shared ones, work on a token."),
+    width("Divided by all experts", lambda d, w, e, k, s: w // (e + s), "the width was shared out among all experts. "
+          "Only K of them, and the shared ones, work on a token."),
+    width("The shared experts are forgotten", lambda d, w, e, k, s: w // k, "the width was shared out among the K "
+          "chosen ones. Shared experts work on every token, and are as wide."),
+    width("The shared experts alone", lambda d, w, e, k, s: w // s if s else w, "the K chosen experts work on a token "
+          "as well."),
+    width("One of the shared experts counts", lambda d, w, e, k, s: w // (k + 1), "there are `n_shared` shared "
+          "experts, not always one."),
+    width("Rounded up", lambda d, w, e, k, s: math.ceil(w / (k + s)), "this is too wide: the active experts would cost "
+          "more than the dense network."),
+    width("Rounded to the nearest", lambda d, w, e, k, s: round(w / (k + s)), "where it was rounded up, the active "
+          "experts cost more than the dense network."),
+    width("Not a whole width", lambda d, w, e, k, s: w / (k + s), "a width is a whole number of rows: round down, "
+          "`//`."),
+    width("One too narrow", lambda d, w, e, k, s: w // (k + s) - 1, "one more still fits."),
+    width("The router was paid from the width", lambda d, w, e, k, s: (3 * w - e) // (3 * (k + s)), "the router's cost "
+          "was taken off first. Here the experts alone are compared; the ratio shows the router."),
+    width("Multiplied, not divided", lambda d, w, e, k, s: w * (k + s), "the more experts work on a token, the "
+          "narrower each has to be."),
+    width("The dense width itself", lambda d, w, e, k, s: w, "each expert is as wide as the dense network, so the "
+          "layer costs as many times as much as experts are active."),
+    width("The model's width, not the dense network's", lambda d, w, e, k, s: d // (k + s), "`d_model` was shared out. "
+          "It is `d_dense` that the experts have to share."),
+    ratio("The router is forgotten", lambda d, w, e, k, s, f: f * (k + s) / w, "the router is a matrix (E, D) that "
+          "every token goes through: it belongs to the sparse layer's FLOPs."),
+    ratio("The router is counted three times", lambda d, w, e, k, s, f: (f * (k + s) + e) / w, "an expert has three "
+          "matrices, the router one."),
+    ratio("The router is counted twice", lambda d, w, e, k, s, f: (3 * f * (k + s) + 2 * e) / (3 * w), "each weight "
+          "costs 2 FLOPs, in the router as in the experts: the factors cancel."),
+    ratio("Half the router", lambda d, w, e, k, s, f: (6 * f * (k + s) + e) / (6 * w), "each weight costs 2 FLOPs, in "
+          "the router as in the experts."),
+    ratio("The router of chosen experts only", lambda d, w, e, k, s, f: (3 * f * (k + s) + k) / (3 * w), "the router "
+          "gives every expert a score, also those that are not chosen."),
+    ratio("The router scores shared experts", lambda d, w, e, k, s, f: (3 * f * (k + s) + e + s) / (3 * w), "shared "
+          "experts are never chosen, so the router has no row for them."),
+    ratio("The router is taken off", lambda d, w, e, k, s, f: (3 * f * (k + s) - e) / (3 * w), "its cost is added to "
+          "that of the experts."),
+    ratio("The router is on both sides", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) / (3 * w + e), "a dense layer "
+          "has no router."),
+    ratio("The router has no width", lambda d, w, e, k, s, f: (3 * d * f * (k + s) + e) / (3 * d * w), "the router "
+          "multiplies D numbers for each expert: E · D weights."),
+    ratio("The shared experts are forgotten", lambda d, w, e, k, s, f: (3 * f * k + e) / (3 * w), "shared experts work "
+          "on every token, and cost FLOPs."),
+    ratio("All experts are counted", lambda d, w, e, k, s, f: (3 * f * (e + s) + e) / (3 * w), "FLOPs are spent in the "
+          "K chosen experts and the shared ones; the others hold parameters, and rest."),
+    ratio("All experts are counted", lambda d, w, e, k, s, f: (3 * f * e + e) / (3 * w), "FLOPs are spent in the K "
+          "chosen experts and the shared ones; the others hold parameters, and rest."),
+    ratio("Only one expert is counted", lambda d, w, e, k, s, f: (3 * f + e) / (3 * w), "K chosen experts and the "
+          "shared ones work on a token."),
+    ratio("The ratio is upside down", lambda d, w, e, k, s, f: 3 * w / (3 * f * (k + s) + e), "the sparse layer stands "
+          "above, the dense one below: above 1 means that sparse costs more."),
+    ratio("The width was not rounded", lambda d, w, e, k, s, f: 1 + e / (3 * w), "the ratio is that of a layer with "
+          "`d_dense / active` wide experts. Use the whole width that you return."),
+    ratio("Two matrices, not three", lambda d, w, e, k, s, f: (2 * f * (k + s) + e) / (2 * w), "a SwiGLU has three: "
+          "gate, up and down."),
+    ratio("In percent", lambda d, w, e, k, s, f: 100 * (3 * f * (k + s) + e) / (3 * w), "1 means as much as the dense "
+          "layer."),
+    ratio("The difference, not the ratio", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) / (3 * w) - 1, "this is how "
+          "much more; asked is the quotient, near 1."),
+    ratio("FLOPs, not their ratio", lambda d, w, e, k, s, f: 2 * d * (3 * f * (k + s) + e), "these are the sparse "
+          "layer's FLOPs. Divide by the dense one's."),
+    ratio("Rounded down", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) // (3 * w), "`//` drops what stands behind "
+          "the point; a ratio is divided with `/`."),
 )  # fmt: skip
 
 EXPERT_WIDTH = Exercise(
-    id="5.2",
-    name="expert_width",
-    parameters=("d_model", "d_dense", "n_experts", "top_k", "n_shared"),
-    outputs=(Output("d_expert", whole=True), Output("ratio", real=True)),
-    reference=reference,
-    cases=cases,
+    id="5.2", name="expert_width", parameters=("d_model", "d_dense", "n_experts", "top_k", "n_shared"),
+    outputs=(Output("d_expert", whole=True), Output("ratio", real=True)), reference=reference, cases=cases,
     mistakes=MISTAKES,
     hints=(
         "How many experts work on one token, and how wide would they be together? That is what may not exceed the "
@@ -156,7 +131,6 @@ EXPERT_WIDTH = Exercise(
         "active expert, one matrix (E, D) for the router; over three matrices of the dense network. A factor common to "
         "all cancels.",
     ),
-    minutes=8,
-    lines="about 4 lines",
+    minutes=8, lines="about 4 lines",
     done="Sparse and dense cost the same now, up to the router: what differs in the losses is not the arithmetic.",
-)
+)  # fmt: skip

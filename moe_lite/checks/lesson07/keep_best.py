@@ -1,0 +1,156 @@
+"""Exercise 7.2, keep_best: at a full expert the choices with the largest weights find room."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.inputs import F32, F64
+from moe_lite.checks.engine.mistakes import one_wrong, sign
+from moe_lite.checks.lesson07.keep_within_capacity import by_choice, room, skewed, whole_tokens
+
+Rule = Callable[[Tensor, Tensor, int], Tensor]  # weights (N, K), expert_ids (N, K), capacity
+
+
+def best(weights: Tensor, expert_ids: Tensor, capacity: int) -> Tensor:
+    """weights (N, K), expert_ids (N, K) -> weights of those that find room, 0 for the others (N, K)."""
+    return weights * by_weight(weights, expert_ids, capacity).to(weights.dtype)
+
+
+def by_weight(weights: Tensor, expert_ids: Tensor, capacity: int) -> Tensor:
+    """kept (N, K) bool: every expert takes the `capacity` choices with the largest weights."""
+    return room(expert_ids, capacity, best_first(weights))
+
+
+def best_first(weights: Tensor) -> list[int]:
+    """All places, largest weight first, the earlier one among equals."""
+    flat = weights.detach().double().flatten().tolist()
+    return sorted(range(len(flat)), key=lambda place: (-flat[place], place))
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def cases() -> tuple[Case, ...]:
+    plain = (weighed(1, 13, 5, 2, 4), weighed(2, 17, 6, 3, 6), weighed(3, 11, 4, 2, 3, F32))
+    one = (weighed(4, 15, 5, 1, 3),)
+    ties = (weighed(5, 16, 4, 2, 3, levels=True), weighed(6, 21, 3, 2, 5, levels=True))
+    ends = (weighed(7, 9, 6, 2, 9), weighed(8, 12, 4, 3, 1))
+    begin, end = inputs.usual(plain, plain, gradient=(0,), through=plain[:2], name="shape and type")
+    return (
+        *begin,
+        Case("largest weights find room", plain, ("weights",)),
+        Case("one expert a token", one, ("weights",)),
+        Case("equal weights", ties, ("weights",)),
+        Case("room for all, room for one", ends, ("weights",)),
+        *end,
+    )
+
+
+def weighed(
+    seed: int, n_tokens: int, n_experts: int, k: int, capacity: int, dtype: torch.dtype = F64, levels: bool = False
+) -> Trial:
+    expert_ids = skewed(seed, n_tokens, n_experts, k, 1.0).args[0]
+    weights = inputs.scores(seed + 30, n_tokens, max(k, 2), F64)[:, :k]
+    if levels:
+        first = torch.tensor([0.5, 0.7, 0.8])[torch.randint(0, 3, (n_tokens,), generator=inputs.generator(seed))]
+        weights = torch.stack([first, 1 - first], dim=1).double().round(decimals=1)
+    note = f"{inputs.note(seed, dtype)}, {k} of {n_experts} experts, capacity {capacity}"
+    return Trial((weights.to(dtype), expert_ids, capacity), note)
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def weight(title: str, rule: Rule, say: str) -> Mistake:
+    text = "Weight {weights.at[1]} of token {weights.at[0]} is {weights.wrong.beside:4}: "
+    return one_wrong("weights", title, rule, text + say)
+
+
+def masked(kept: Rule) -> Rule:
+    return lambda w, ids, c: w * kept(w, ids, c).to(w.dtype)
+
+
+def divided(kept: Tensor) -> Tensor:
+    """By the sum of the row, where anything was kept."""
+    return kept / kept.sum(dim=1, keepdim=True).clamp(min=1e-12)
+
+
+def scaled(w: Tensor, ids: Tensor, c: int) -> Tensor:
+    kept = best(w, ids, c)
+    return kept * (kept.numel() / (kept != 0).sum())
+
+
+def largest_of_all(w: Tensor, ids: Tensor, c: int) -> Tensor:
+    """The c largest weights of all, whoever they belong to."""
+    kept = torch.zeros(w.numel(), dtype=torch.bool)
+    kept[best_first(w)[:c]] = True
+    return kept.view_as(w)
+
+
+def by_column(w: Tensor, ids: Tensor, c: int) -> Tensor:
+    columns = zip(w.split(1, dim=1), ids.split(1, dim=1), strict=True)  # K pairs of (N, 1)
+    return torch.cat([by_weight(*column, c) for column in columns], dim=1)
+
+
+def ties_only(a: Attempt) -> bool:
+    """Among equal weights another one of the same expert is kept; how many are kept is right."""
+    weights, expert_ids, _ = a.args
+    got, expected = a.got["weights"], a.expected["weights"]
+    if got.shape != weights.shape or not torch.equal(got, weights * (got != 0)):
+        return False
+    of_each = [expert_ids == e for e in expert_ids.unique()]
+    return all(torch.equal(got[own].sort().values, expected[own].sort().values) for own in of_each)
+
+
+MISTAKES = (
+    weight("By place, not by weight", masked(lambda w, i, c: room(i, c)), "the experts were filled in the order of the "
+           "text. Asked is the largest weight first."),
+    weight("By place, not by weight, and divided again", lambda w, i, c: divided(w * room(i, c)), "two things: the "
+           "largest weights come first, and weights stay as they are."),
+    weight("First choices came first", masked(lambda w, i, c: room(i, c, by_choice(i))), "all first choices were "
+           "placed before any second one. Asked is the largest weight first, whichever choice it is."),
+    weight("What was kept is divided by its sum", lambda w, i, c: divided(best(w, i, c)), "a choice that finds room "
+           "keeps its weight *as it is*. Scaled up, the experts that are left would speak for the one that is full."),
+    weight("What was kept is scaled up", scaled, "dropped choices are skipped, not made up for by the others."),
+    weight("The smallest weights are kept", masked(lambda w, i, c: by_weight(-w, i, c)), "the choices with the "
+           "*largest* weights find room. Sorted ascending?"),
+    weight("One too many finds room", masked(lambda w, i, c: by_weight(w, i, c + 1)), "an expert takes `capacity` "
+           "choices: the one with number `capacity`, counted from 0, is dropped."),
+    weight("One too few finds room", masked(lambda w, i, c: by_weight(w, i, c - 1)), "an expert takes `capacity` "
+           "choices."),
+    weight("The largest of all experts together", masked(largest_of_all), "every expert has `capacity` places of its "
+           "own."),
+    weight("Each column has a count of its own", masked(by_column), "first and second choices share the experts' "
+           "places."),
+    weight("A token loses all its choices at once", masked(lambda w, i, c: whole_tokens(by_weight(w, i, c))), "one of "
+           "its choices found no room, and the others went with it."),
+    weight("A token with one place keeps all", masked(lambda w, i, c: by_weight(w, i, c).any(1, True).expand_as(i)),
+           "one of its choices found room, and the others were kept with it."),
+    weight("Kept and dropped have changed places", masked(lambda w, i, c: ~by_weight(w, i, c)), "0 stands where a "
+           "choice finds *no* room."),
+    weight("A mask, not weights", lambda w, i, c: by_weight(w, i, c).to(w.dtype), "asked are the weights: 0 where "
+           "dropped, and as they came elsewhere."),
+    weight("Nothing is dropped", lambda w, i, c: w, "its expert is full with larger weights."),
+    weight("Only the first choice can find room",
+           masked(lambda w, i, c: by_weight(w, i, c) & (torch.arange(i.shape[1]) == 0)), "a token may be kept at "
+           "several experts."),
+    sign("Equal weights: the earlier one comes first", ties_only, "Right but for equals. Sums row by row: "
+         "{weights.rows}. `topk` and a plain sort promise nothing about equals; a stable sort keeps the order of the "
+         "places."),
+)  # fmt: skip
+
+KEEP_BEST = Exercise(
+    id="7.2", name="keep_best", parameters=("weights", "expert_ids", "capacity"), outputs=(Output("weights", "N, K"),),
+    reference=best, cases=cases, mistakes=MISTAKES,
+    hints=(
+        "The counting is that of 7.1; only the order in which the choices are counted is another. Sort, count along, "
+        "and bring the answer back to its place.",
+        "`argsort(descending=True, stable=True)` of the flattened weights gives the order; count along in "
+        "`expert_ids.flatten()[order]` as before. `kept[order] = ...` puts True and False back to their places.",
+    ),
+    minutes=10, lines="about 6 lines",
+    done="So do V-MoE and Megatron: the least wanted are dropped. What it costs a language model comes next.",
+)  # fmt: skip

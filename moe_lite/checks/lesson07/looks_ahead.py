@@ -1,0 +1,183 @@
+"""Exercise 7.5, looks_ahead: whether a routing rule knows tokens that come later."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.exercise import QUIET, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.mistakes import sign, wrong
+from moe_lite.checks.lesson03.top_k_route import best
+from moe_lite.checks.lesson07.expert_choice import taken
+from moe_lite.checks.lesson07.keep_best import best_first
+from moe_lite.checks.lesson07.keep_within_capacity import by_choice, room
+
+Choose = Callable[[Tensor], Tensor]  # scores (N, E) -> weights (N, E), 0 where an expert does not work
+
+
+def leaks(choose: Choose, scores: Tensor, n_past: int) -> bool:
+    """Whether some change of the rows from n_past on changes the rows before it."""
+    before, g = choose(scores.clone())[:n_past], inputs.generator(0)
+    for attempt in range(100):
+        other = scores.clone()
+        other[n_past:] = torch.rand(other[n_past:].shape, dtype=other.dtype, generator=g) * (2 if attempt % 2 else 1)
+        if not torch.allclose(choose(other)[:n_past], before):
+            return True
+    return False
+
+
+# ---- rules to ask about ----------------------------------------------------------------------------------------------
+
+
+def top_two(scores: Tensor) -> Tensor:
+    """Each token for itself."""
+    kept, ids = best(scores, 2)
+    return torch.zeros_like(scores).scatter(1, ids, kept / kept.sum(1, True))
+
+
+def first_come(scores: Tensor) -> Tensor:
+    """Top-2 with a capacity, by place."""
+    ids = best(scores, 2)[1]
+    return top_two(scores) * torch.zeros_like(scores).scatter(1, ids, room(ids, fair(scores)).to(scores.dtype))
+
+
+def best_first_served(scores: Tensor) -> Tensor:
+    """Top-2 with a capacity, largest weight first."""
+    kept, ids = best(scores, 2)
+    kept = (kept / kept.sum(1, True)) * room(ids, fair(scores), best_first(kept / kept.sum(1, True)))
+    return torch.zeros_like(scores).scatter(1, ids, kept)
+
+
+def first_choices_first(scores: Tensor) -> Tensor:
+    """Top-2 with a capacity, all first choices before any second one."""
+    ids = best(scores, 2)[1]
+    kept = room(ids, fair(scores), by_choice(ids)).to(scores.dtype)
+    return top_two(scores) * torch.zeros_like(scores).scatter(1, ids, kept)
+
+
+def experts_choose(scores: Tensor) -> Tensor:
+    weights, token_ids = taken(scores, fair(scores))
+    return torch.zeros_like(scores).t().scatter(1, token_ids, weights).t()
+
+
+def experts_choose_by_half(scores: Tensor) -> Tensor:
+    """Experts choose in each half of the text for itself."""
+    half = len(scores) // 2
+    return torch.cat([experts_choose(scores[:half]), experts_choose(scores[half:])])
+
+
+def shared_scale(scores: Tensor) -> Tensor:
+    """Top-2, all weights divided by the largest of the batch: the same experts, other weights."""
+    return top_two(scores) / scores.amax()
+
+
+def one_token_decides(scores: Tensor) -> Tensor:
+    """Top-2, unless the last token's score for expert 0 is a middling one: then expert 0 works for nobody before."""
+    answer = top_two(scores)
+    if 0.3 < scores[-1, 0] < 0.6:
+        answer[:-1, 0] = 0
+    return answer
+
+
+def fair(scores: Tensor) -> int:
+    return -(-2 * len(scores) // scores.shape[1])
+
+
+RULES = {
+    "tokens choose, top-2": (top_two, False),
+    "capacity by position": (first_come, False),
+    "experts choose": (experts_choose, True),
+    "capacity, largest weight first": (best_first_served, True),
+    "capacity, first choices first": (first_choices_first, True),
+    "experts choose, each half for itself": (experts_choose_by_half, False),
+    "weights divided by the largest score of all": (shared_scale, True),
+    "the last token may close an expert": (one_token_decides, True),
+}
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def cases() -> tuple[Case, ...]:
+    trials = {name: asked(name) for name in RULES}
+    clean = [trials[name] for name in ("tokens choose, top-2", "capacity by position")]
+    begin, _ = inputs.usual(
+        (clean[0], asked("experts choose", 14, 5)), (trials["experts choose"],), name="True or False"
+    )
+    return (
+        *begin,
+        Case("rules that keep to the past", tuple(clean), ("answer",)),
+        Case("experts that choose among all tokens", (trials["experts choose"],), ("answer",)),
+        Case("leaks that show now and then", tuple(trials[name] for name in RULES if name.startswith("capacity, ") or
+             name.startswith("the last")), ("answer",)),
+        Case("weights that change, choices that do not", (trials["weights divided by the largest score of all"],),
+             ("answer",)),
+        Case("a border that holds", (trials["experts choose, each half for itself"],), ("answer",)),
+        Case("torch's own generator is left alone", (clean[0],), (QUIET,)),
+    )  # fmt: skip
+
+
+def asked(name: str, n_tokens: int = 12, n_experts: int = 4) -> Trial:
+    """The first half of the tokens is the past; the last one scores expert 0 at 0.1."""
+    scores = inputs.logits(21, n_tokens, n_experts).softmax(dim=1).round(decimals=4)
+    scores[-1, 0] = 0.1
+    return Trial((RULES[name][0], scores, n_tokens // 2), name)
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def says(title: str, rule: Callable[[Choose, Tensor, int], bool], say: str) -> Mistake:
+    return wrong(title, rule, lambda a: f"Yours says {bool(a.got['answer'])} of “{a.trial.note}”: {say}")
+
+
+def after(choose: Choose, scores: Tensor, n_past: int, change: Callable[[Tensor], Tensor], rows: slice) -> bool:
+    """Whether one change of the future rows changes `rows` of the answer."""
+    other = scores.clone()
+    other[n_past:] = change(scores[n_past:])
+    return not torch.allclose(choose(other)[rows], choose(scores.clone())[rows])
+
+
+def who(choose: Choose) -> Choose:
+    return lambda scores: (choose(scores) != 0).to(scores.dtype)
+
+
+MISTAKES = (
+    says("Always False", lambda choose, s, n: False, "an answer that never changes tells nothing. Change rows from "
+         "`n_past` on, and compare the rows before."),
+    says("Always True", lambda choose, s, n: True, "an answer that never changes tells nothing. Did you compare rows "
+         "from `n_past` on, which you changed yourself, or change rows before it? Change later rows, compare earlier "
+         "ones."),
+    says("The other way round", lambda choose, s, n: not leaks(choose, s, n), "True is for a rule whose past *does* "
+         "change."),
+    says("Who works, but not how loudly", lambda choose, s, n: leaks(who(choose), s, n), "you compared where weights "
+         "are not 0. A past token whose weights change has looked ahead too."),
+    says("One change is not enough", lambda choose, s, n: after(choose, s, n, torch.zeros_like, slice(n)), "this leak "
+         "shows only for some changes: a later token must want the same expert more. Try many different ones."),
+    says("One change is not enough", lambda choose, s, n: after(choose, s, n, lambda f: 1 - f, slice(n)), "this leak "
+         "shows only for some changes. Try many different ones."),
+    says("One change is not enough", lambda choose, s, n: after(choose, s, n, lambda f: f * 2, slice(n)), "this leak "
+         "shows only for some changes. Try many different ones."),
+    says("The same values in another order", lambda choose, s, n: after(choose, s, n, torch.flipud, slice(n)), "with "
+         "later rows only exchanged, an expert finds the same best ones. Put *other* values there."),
+    sign("Some leaks go unseen", lambda a: bool(a.expected["answer"]) and not bool(a.got["answer"]), "“{note}” looks "
+         "ahead, and yours says False. It shows for some changes only: try many, with scores small and large, in all "
+         "later rows; and compare weights, not only choices."),
+    sign("A rule that keeps to the past is blamed", lambda a: not bool(a.expected["answer"]) and bool(a.got["answer"]),
+         "“{note}” cannot see later rows, and yours says True. Which rows did you change, and which did you compare? "
+         "Rows before `n_past` on both sides."),
+)  # fmt: skip
+
+LOOKS_AHEAD = Exercise(
+    id="7.5", name="looks_ahead", parameters=("choose", "scores", "n_past"),
+    outputs=(Output("answer", kind=bool, tensor_of=torch.tensor),), reference=leaks, cases=cases, mistakes=MISTAKES,
+    hints=(
+        "Ask `choose` once with the scores as they are, and keep the past rows. Then ask again and again with other "
+        "later rows, and compare the same past rows.",
+        "`other = scores.clone(); other[n_past:] = torch.rand(..., generator=g)`; `torch.equal` or `torch.allclose` "
+        "on `[:n_past]`; return True at the first difference, False after a hundred without.",
+    ),
+    minutes=10, lines="about 8 lines", stretch=True,
+    done="A test for any routing rule, yours or a paper's: no look at its code is needed.",
+)  # fmt: skip
