@@ -83,19 +83,6 @@ def as_tensor(value: Tensor | float | None) -> Tensor | None:
     return value if value is None or isinstance(value, Tensor) else torch.tensor(value)
 
 
-# the older names, until every lesson is written with the ones above
-def ruled(title: str, rule: Callable[..., Any], sentence: Sentence) -> Mistake:
-    return wrong(title, rule, sentence)
-
-
-def seen(title: str, shows, sentence: Sentence, fits=lambda attempt: True, show: str = "") -> Mistake:
-    return sign(title, shows, sentence, show=show, fits=fits)
-
-
-def one_of(output: str, title: str, rule, sentence: Sentence, other_shape: bool = False) -> Mistake:
-    return one_wrong(output, title, rule, sentence, other_shape)
-
-
 def row_sums(attempt: Attempt, name: str) -> str:
     """The sums of the first rows of an output, `0.73, 0.73 and 0.66`; a fourth digit where two would show 1."""
     sums = attempt.got[name].sum(dim=-1).tolist()[:3]
