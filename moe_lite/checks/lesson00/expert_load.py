@@ -125,6 +125,7 @@ EXPERT_LOAD = Exercise(
     id="0.1",
     name="expert_load",
     parameters=("expert_ids", "n_experts"),
+    sizes="NKE",
     outputs=(Output("load", "E,", expert_columns=True),),
     reference=reference,
     cases=cases,

@@ -267,6 +267,7 @@ CAUSAL_ATTENTION = Exercise(
     id="1.5",
     name="causal_attention",
     parameters=("q", "k", "v"),
+    sizes="BHTS",
     outputs=(Output("out", "B, H, T, S"),),
     reference=reference,
     cases=cases,

@@ -83,6 +83,7 @@ COUNT_DENSE = Exercise(
     id="1.3",
     name="count_dense",
     parameters=("config", "context"),
+    sizes="VDLHKSFT",
     outputs=(Output("n_parameters", whole=True), Output("flops", whole=True)),
     reference=totals,
     cases=cases,

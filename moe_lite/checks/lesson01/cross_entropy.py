@@ -270,6 +270,7 @@ CROSS_ENTROPY = Exercise(
     id="1.1",
     name="cross_entropy",
     parameters=("logits", "targets"),
+    sizes="NV",
     outputs=(Output("loss", strict_dtype=False),),
     reference=reference,
     cases=cases,

@@ -324,6 +324,7 @@ SAMPLE_TOKEN = Exercise(
     id="1.4",
     name="sample_token",
     parameters=("logits", "temperature", "generator"),
+    sizes="BV",
     outputs=(Output("token_ids", "B,"),),
     reference=reference,
     cases=cases,

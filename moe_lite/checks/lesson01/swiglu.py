@@ -178,6 +178,7 @@ SWIGLU = Exercise(
     id="1.2",
     name="swiglu",
     parameters=("x", "w_gate", "w_up", "w_down"),
+    sizes="NDF",
     outputs=(Output("y", "N, D"),),
     reference=reference,
     cases=cases,

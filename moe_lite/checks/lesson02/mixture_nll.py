@@ -165,6 +165,7 @@ MIXTURE_NLL = Exercise(
     id="2.2",
     name="mixture_nll",
     parameters=("log_gates", "outputs", "targets", "sigma"),
+    sizes="NE",
     outputs=(Output("loss", strict_dtype=False),),
     reference=reference,
     cases=cases,

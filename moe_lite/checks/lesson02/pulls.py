@@ -96,6 +96,7 @@ PULLS = Exercise(
     id="2.4",
     name="pulls",
     parameters=("log_gates", "outputs", "targets", "sigma"),
+    sizes="NE",
     outputs=(Output(COOP, "N, E", expert_columns=True), Output(COMP, "N, E", expert_columns=True)),
     reference=reference,
     cases=cases,
@@ -110,4 +111,5 @@ PULLS = Exercise(
     lines="about 4 lines",
     done="One formula shares the blame for the blend, the other hands each case to whoever is nearly right.",
     stretch=True,
+    differentiable=False,
 )

@@ -126,6 +126,7 @@ RESPONSIBILITIES = Exercise(
     id="2.3",
     name="responsibilities",
     parameters=("log_gates", "outputs", "targets", "sigma"),
+    sizes="NE",
     outputs=(Output("h", "N, E", expert_columns=True),),
     reference=reference,
     cases=cases,

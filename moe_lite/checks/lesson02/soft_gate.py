@@ -136,6 +136,7 @@ SOFT_GATE = Exercise(
     id="2.1",
     name="soft_gate",
     parameters=("x", "w_gate", "b_gate", "outputs"),
+    sizes="NDE",
     outputs=(Output("log_gates", "N, E", expert_columns=True), Output("y", "N,")),
     reference=reference,
     cases=cases,

@@ -177,6 +177,7 @@ COMBINE_MATRIX = Exercise(
     id="3.4",
     name="combine_matrix",
     parameters=("weights", "expert_ids", "n_experts"),
+    sizes="NkE",
     outputs=(Output("combine", "N, E", expert_columns=True),),
     reference=reference,
     cases=cases,

@@ -174,6 +174,7 @@ ROUTER_SCORES = Exercise(
     id="3.1",
     name="router_scores",
     parameters=("x", "w_router"),
+    sizes="NDE",
     outputs=(Output("scores", "N, E", expert_columns=True),),
     reference=reference,
     cases=cases,

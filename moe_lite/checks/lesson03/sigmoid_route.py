@@ -245,6 +245,7 @@ SIGMOID_ROUTE = Exercise(
     id="3.5",
     name="sigmoid_route",
     parameters=("logits", "k", "bias"),
+    sizes="NEk",
     outputs=(Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True)),
     reference=reference,
     cases=cases,

@@ -221,6 +221,7 @@ TWO_ORDERS = Exercise(
     id="3.3",
     name="two_orders",
     parameters=("logits", "k", "renorm"),
+    sizes="NEk",
     outputs=(Output("score_first", "N, k", strict_dtype=False), Output("topk_first", "N, k", strict_dtype=False)),
     reference=reference,
     cases=cases,

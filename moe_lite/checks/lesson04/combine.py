@@ -149,6 +149,7 @@ COMBINE = Exercise(
     id="4.3",
     name="combine",
     parameters=("out", "order", "weights"),
+    sizes="ADNK",  # A = N·K
     outputs=(Output("y", "N, D"),),
     reference=reference,
     cases=cases,

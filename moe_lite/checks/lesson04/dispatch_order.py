@@ -181,6 +181,7 @@ DISPATCH_ORDER = Exercise(
     id="4.2",
     name="dispatch_order",
     parameters=("expert_ids", "n_experts"),
+    sizes="NKE",
     outputs=(Output("order", "N·K,"), Output("counts", "E,", expert_columns=True)),
     reference=reference,
     cases=cases,

@@ -255,6 +255,7 @@ MOE_LOOP = Exercise(
     id="4.1",
     name="moe_loop",
     parameters=("x", "weights", "expert_ids", "experts"),
+    sizes="NDKE",
     outputs=(Output("y", "N, D"),),
     reference=reference,
     cases=cases,

@@ -140,6 +140,7 @@ PADDED_FORWARD = Exercise(
     id="4.5",
     name="padded_forward",
     parameters=("x", "weights", "expert_ids", "gate_up", "down"),
+    sizes="NDKEfF",  # f is two F
     outputs=(Output("y", "N, D"), Output("n_rows", whole=True)),
     reference=reference,
     cases=cases,

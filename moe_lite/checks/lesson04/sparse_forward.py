@@ -286,6 +286,7 @@ SPARSE_FORWARD = Exercise(
     id="4.4",
     name="sparse_forward",
     parameters=("x", "weights", "expert_ids", "gate_up", "down"),
+    sizes="NDKEfF",  # f is two F
     outputs=(Output("y", "N, D"),),
     reference=reference,
     cases=cases,

@@ -99,6 +99,7 @@ COUNT_MOE = Exercise(
     id="5.3",
     name="count_moe",
     parameters=("config", "context"),
+    sizes="VDLHKSFTEkG",  # G: the shared experts
     outputs=tuple(Output(name, whole=True) for name in NAMES),
     reference=totals,
     cases=cases,

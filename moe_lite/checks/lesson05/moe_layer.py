@@ -264,6 +264,7 @@ MOE_LAYER = Exercise(
     id="5.1",
     name="moe_layer",
     parameters=("x", "router", "experts", "shared"),
+    sizes="BTDEfFgG",  # f is two F; g and G: the shared expert's
     outputs=(
         Output("y", "B, T, D"),
         Output("routing", kind=Routing, tensor_of=lambda routing: routing.combine),

@@ -155,6 +155,7 @@ LOAD_STATISTICS = Exercise(
     id="6.1",
     name="load_statistics",
     parameters=("load",),
+    sizes="E",
     outputs=(
         Output("entropy", real=True), Output("cv", real=True), Output("max_violation", real=True),
         Output("dead", whole=True),
@@ -332,6 +333,7 @@ PICK_COEFFICIENT = Exercise(
     id="6.3",
     name="pick_coefficient",
     parameters=("coefficients", "loads", "limit"),
+    sizes="CSLE",
     outputs=(Output("coefficient", real=True),),
     reference=smallest,
     cases=pick_cases,

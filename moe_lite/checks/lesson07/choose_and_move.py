@@ -266,6 +266,7 @@ CHOOSE_AND_MOVE = Exercise(
     id="7.3",
     name="choose_and_move",
     parameters=("scores", "bias", "k", "step"),
+    sizes="NEk",
     outputs=(
         Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values=True), Output("new_bias", "E,"),
     ),

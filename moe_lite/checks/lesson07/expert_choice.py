@@ -162,6 +162,7 @@ EXPERT_CHOICE = Exercise(
     id="7.4",
     name="expert_choice",
     parameters=("scores", "capacity"),
+    sizes="NEC",
     outputs=(Output("weights", "E, C"), Output("token_ids", "E, C")),
     reference=taken,
     cases=taken_cases,
@@ -330,6 +331,7 @@ LOOKS_AHEAD = Exercise(
     id="7.5",
     name="looks_ahead",
     parameters=("choose", "scores", "n_past"),
+    sizes="NEP",  # P: n_past
     outputs=(Output("answer", kind=bool, tensor_of=torch.tensor),),
     reference=leaks,
     cases=ahead_cases,
