@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from moe_lite.corpora.sources import read_sources
 from moe_lite.data import Corpus, data_dir, load_corpora
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))  # programs, not a package; tests/ itself stands there because of this file
 torch.set_num_threads(1)  # runs repeat bit by bit, and small models are not slowed down by waiting threads
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

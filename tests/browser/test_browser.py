@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from answers import lesson_files
 from lab import Lab, copy_notebook, open_lab
+from lesson_texts import lesson_files
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
-from answers import answer_files, exercise_of, function_in, name_of
+from answers import FOLDER, answers
 
 from moe_lite.checks import CheckFailed, lesson00, lesson03
 from moe_lite.checks.card.card import card_html, hints_html, marked
@@ -19,7 +19,7 @@ from moe_lite.checks.registry import exercises
 from moe_lite.look import palette
 
 TOP_K = exercises()["3.2"]
-SHOWN = [f for f in answer_files("wrong_answers") if f.parent.name in ("0.1", "3.2")]
+SHOWN = [answer for answer in answers("0.1", "3.2") if not answer.right]
 VOID = {"br", "hr", "img", "meta"}
 
 
@@ -64,10 +64,9 @@ def test_the_text_form_of_each_status():
     assert repr(grade(TOP_K, broken)) == "3.2 top_k_route: your code raised NameError in case 1 of 8"
 
 
-@pytest.mark.parametrize("file", SHOWN, ids=name_of)
-def test_a_card_is_the_same_every_time_and_says_what_the_line_says(file, monkeypatch):
-    monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "1.5")  # a busy machine may stand still for less
-    first, second = (grade(exercise_of(file), function_in(file)) for _ in range(2))
+@pytest.mark.parametrize("answer", SHOWN, ids=lambda answer: answer.id)
+def test_a_card_is_the_same_every_time_and_says_what_the_line_says(answer):
+    first, second = answer.graded(), answer.graded()
     assert card_html(first) == card_html(second)
     assert repr(first) == repr(second) and "\n" not in repr(first)
     card = Outline(card_html(first))
@@ -77,15 +76,14 @@ def test_a_card_is_the_same_every_time_and_says_what_the_line_says(file, monkeyp
         assert first.mistake.title.replace("`", "") in card.text
 
 
-@pytest.mark.parametrize("file", SHOWN, ids=name_of)
-def test_a_card_loads_nothing_runs_nothing_and_names_no_folder(file, monkeypatch):
-    monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "0.3")
-    html = card_html(grade(exercise_of(file), function_in(file)))
+@pytest.mark.parametrize("answer", SHOWN, ids=lambda answer: answer.id)
+def test_a_card_loads_nothing_runs_nothing_and_names_no_folder(answer):
+    html = card_html(answer.graded())
     card = Outline(html)
     assert not {"script", "iframe", "img", "link", "object"} & set(card.tags)
     assert not [name for name, _ in card.attributes if name.startswith("on") or name in ("src", "href")]
     assert "http" not in html and "url(" not in html
-    assert str(file.parent.parent) not in html and "site-packages" not in html
+    assert str(FOLDER) not in html and "site-packages" not in html
     assert not re.search(r"0x[0-9a-f]{6,}", html)
 
 

@@ -1,45 +1,46 @@
-"""Every check against answers that are known to be right, wrong or not there yet."""
+"""Every check against answers that are known to be right, wrong or not there yet.
 
-from pathlib import Path
+`-k 3.2-` runs one exercise, `-k plain_topk` one answer. Tests of one exercise stay with one worker.
+"""
+
+import copy
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from answers import answer_files, exercise_of, expected_titles, function_in, name_of, stub_cells
+from answers import ANY, FOLDER, Answer, answers, file_of
 from lesson_source import learner_notebook
+from lesson_texts import stub_cells
 
 import moe_lite
 from moe_lite.checks import verdict
 from moe_lite.checks.card.card import card_html
 from moe_lite.checks.engine.as_code import input_code
 from moe_lite.checks.engine.attempt import try_once
-from moe_lite.checks.engine.exercise import GRADIENT
+from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.mine import USUAL
-from moe_lite.checks.registry import exercises
+from moe_lite.checks.registry import exercises, exercises_in
 from moe_lite.model.config import ModelConfig
-
-IDS = ["0.1", "1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.5"]
-IDS += ["4.1", "4.2", "4.3", "4.4", "4.5", "5.1", "5.2", "5.3", "6.1", "6.2", "6.3", "6.4", "6.5"]
-IDS += ["7.1", "7.2", "7.3", "7.4", "7.5"]
-WITHOUT_GRADIENT = (
-    "0.1",
-    "1.3",
-    "1.4",
-    "2.4",
-    "4.2",
-    "5.2",
-    "5.3",
-    "6.1",
-    "6.3",
-    "7.1",
-    "7.5",
-)  # counts, draws, and a gradient
-ANY = "*"  # any truthful message: every title if alone, only general ones beside named titles
 
 
 @pytest.fixture(autouse=True)
-def short_limit(monkeypatch):
-    monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "1")
+def patient(monkeypatch):
+    """No answer is called endless because the machine is busy."""
+    monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "100")
+
+
+def tests_of(exercise: Exercise, name: str, *values) -> pytest.param:
+    """The parameters of one test of an exercise, called 3.2-name."""
+    return pytest.param(*values, id=f"{exercise.id}-{name}", marks=pytest.mark.xdist_group(exercise.id))
+
+
+def each(found: tuple[Answer, ...]) -> list[pytest.param]:
+    return [tests_of(answer.exercise, answer.name, answer) for answer in found]
+
+
+each_exercise = pytest.mark.parametrize("exercise", [tests_of(e, e.name, e) for e in exercises().values()])
 
 
 def compiled(text: str, name: str):
@@ -48,73 +49,139 @@ def compiled(text: str, name: str):
     return namespace[name]
 
 
-def test_the_registry_has_the_exercises_of_all_lessons_in_order():
-    assert list(exercises()) == IDS
-    assert [e.lesson for e in exercises().values()] == [int(id[0]) for id in IDS]
-    assert [e.id for e in exercises().values() if e.stretch] == ["1.5", "2.4", "3.5", "4.5", "6.5", "7.5"]
+def test_the_registry_has_the_exercises_of_each_lesson_in_order_and_numbered_without_a_gap():
+    numbers: dict[int, list[int]] = {}
+    for id, exercise in exercises().items():
+        assert exercise.id == id and exercise in exercises_in(f"moe_lite.checks.lesson{exercise.lesson:02}")
+        numbers.setdefault(exercise.lesson, []).append(int(id.split(".")[1]))
+    assert list(numbers) == list(range(len(numbers)))
+    for lesson, found in numbers.items():
+        assert found == list(range(1, len(found) + 1)), f"lesson {lesson}"
 
 
-@pytest.mark.parametrize("kind, least", [("wrong_answers", 4), ("right_answers", 1)])
-def test_every_exercise_has_enough_answers_on_file(kind, least):
-    counts = {id: sum(file.parent.name == id for file in answer_files(kind)) for id in exercises()}
-    assert min(counts.values()) >= least, counts
-    assert sum(counts.values()) == len(answer_files(kind)), "a folder that belongs to no exercise"
+def test_every_exercise_has_its_file_of_answers_and_every_file_its_exercise():
+    assert set(FOLDER.glob("*/*.py")) == {file_of(exercise) for exercise in exercises().values()}
 
 
-@pytest.mark.parametrize("file", answer_files("right_answers"), ids=name_of)
-def test_a_right_answer_passes(file: Path):
-    result = grade(exercise_of(file), function_in(file))
+@each_exercise
+def test_every_exercise_has_enough_answers_on_file(exercise):
+    found = answers(exercise.id)
+    assert sum(answer.right for answer in found) >= 1
+    assert sum(not answer.right for answer in found) >= 4
+
+
+@pytest.mark.parametrize("answer", each(tuple(a for a in answers() if a.right)))
+def test_a_right_answer_passes(answer):
+    result = answer.graded()
     assert result.status == "pass", f"{result}: {result.mistake}"
     assert result.passed == result.total
 
 
-@pytest.mark.parametrize("file", answer_files("wrong_answers"), ids=name_of)
-def test_a_wrong_answer_gets_its_message(file: Path):
-    result, titles = grade(exercise_of(file), function_in(file)), expected_titles(file)
+@pytest.mark.parametrize("answer", each(tuple(a for a in answers() if not a.right)))
+def test_a_wrong_answer_gets_its_message(answer):
+    result = answer.graded()
     assert result.status in ("not yet", "stopped"), result
     assert result.passed < result.total
-    general = ANY in titles and (titles == [ANY] or result.mistake.general)
-    assert general or result.mistake.title in titles, f"{result}: {result.mistake}"
+    general = ANY in answer.titles and (answer.titles == (ANY,) or result.mistake.general)
+    assert general or result.mistake.title in answer.titles, f"{result}: {result.mistake}"
     assert result.mistake.title in repr(result) or result.status == "stopped"
 
 
-@pytest.mark.parametrize("id", IDS)
-def test_the_solution_of_the_lesson_passes(id):
+def ruled(exercise: Exercise) -> list[Mistake]:
+    """The mistakes that can be made on purpose. Where answers are drawn, a rule gives shares and no draws."""
+    return [mistake for mistake in exercise.mistakes if mistake.answer and not exercise.draws]
+
+
+def made_on_purpose(exercise: Exercise, mistake: Mistake) -> Callable:
+    """A learner's function that makes a mistake by its rule. What is watched, it does as the reference does it."""
+    names = tuple(output.name for output in exercise.outputs)
+
+    def learner(*args):
+        right = exercise.reference(*args)
+        with ThreadPoolExecutor(1) as aside:  # unseen by what counts the work in the learner's thread, and on copies
+            made = aside.submit(mistake.answer, names, tuple(map(unwatched, args))).result()
+        both = zip(exercise.outputs, right if isinstance(right, tuple) else (right,), made, strict=True)
+        answer = tuple(returned(output, as_asked if value is None else value) for output, as_asked, value in both)
+        return answer if len(answer) > 1 else answer[0]
+
+    return learner
+
+
+def unwatched(argument):
+    """A copy that nothing listens to."""
+    copied = argument.detach().clone() if isinstance(argument, torch.Tensor) else copy.deepcopy(argument)
+    if isinstance(copied, torch.nn.Module):
+        copied._forward_pre_hooks.clear()
+    return copied
+
+
+def returned(output: Output, value):
+    """A rule's tensor as a learner returns it: a plain number or a bool where these are asked."""
+    numbers = output.whole or output.real or output.kind is bool
+    return value.item() if numbers and isinstance(value, torch.Tensor) else value
+
+
+@pytest.mark.parametrize(
+    "exercise, mistake", [tests_of(e, m.title, e, m) for e in exercises().values() for m in ruled(e)]
+)
+def test_a_mistake_made_by_its_own_rule_is_told_its_own_title(exercise, mistake):
+    result = grade(exercise, made_on_purpose(exercise, mistake))
+    assert result.status == "not yet", result
+    assert result.mistake.title == mistake.title
+
+
+@each_exercise
+def test_every_named_message_is_expected_by_an_answer_or_proved_by_its_rule(exercise):
+    expected = {title for answer in answers(exercise.id) for title in answer.titles}
+    proved = {mistake.title for mistake in ruled(exercise)}
+    assert {mistake.title for mistake in exercise.mistakes if mistake.title} - expected - proved == set()
+
+
+@each_exercise
+def test_every_mistake_whose_title_varies_is_told_to_an_answer_that_expects_it(exercise):
+    varies = [mistake for mistake in exercise.mistakes if not mistake.title]
+    fixed = {mistake.title for mistake in exercise.mistakes} | {ANY}
+    for answer in answers(exercise.id):
+        if varies and set(answer.titles) - fixed:
+            told = attempts(answer)
+            varies = [m for m in varies if not {n.title for n in map(m.recognise, told) if n} & set(answer.titles)]
+    assert varies == []
+
+
+def attempts(answer: Answer) -> list[Attempt]:
+    """What an answer returned in each trial, where it could be read."""
+    exercise, learner = answer.exercise, answer.function()
+    tried = [try_once(exercise, learner, trial, case)[0] for case in exercise.cases() for trial in case.trials]
+    return [attempt for attempt in tried if attempt.got]
+
+
+@each_exercise
+def test_the_solution_of_the_lesson_passes(exercise):
     solved = stub_cells()
-    if id not in solved:
-        pytest.skip(f"no source in solutions/ has exercise {id} yet")
-    result = grade(exercises()[id], compiled(solved[id], exercises()[id].name))
+    if exercise.id not in solved:
+        pytest.skip(f"no source in solutions/ has exercise {exercise.id} yet")
+    result = grade(exercise, compiled(solved[exercise.id], exercise.name))
     assert result.status == "pass", f"{result}: {result.mistake}"
 
 
-@pytest.mark.parametrize("id", IDS)
-def test_the_stub_of_the_lesson_is_open_and_the_draft_is_not_right(id):
+@each_exercise
+def test_the_stub_of_the_lesson_is_open_and_the_draft_is_not_right(exercise):
     stubs = stub_cells(learner_notebook)
-    if id not in stubs:
-        pytest.skip(f"no source in solutions/ has exercise {id} yet")
-    result = grade(exercises()[id], compiled(stubs[id], exercises()[id].name))
-    if id == "0.1":  # comes with a draft that is wrong on purpose
+    if exercise.id not in stubs:
+        pytest.skip(f"no source in solutions/ has exercise {exercise.id} yet")
+    result = grade(exercise, compiled(stubs[exercise.id], exercise.name))
+    if exercise.id == "0.1":  # comes with a draft that is wrong on purpose
         assert (result.status, result.mistake.title) == ("not yet", "Silent experts are missing")
     else:
         assert result.status == "open"
-        assert repr(result) == f"{id} {exercises()[id].name}: not attempted yet"
+        assert repr(result) == f"{exercise.id} {exercise.name}: not attempted yet"
 
 
-# What can differ in size; a tensor's shape is made of these.
-LETTERS = {
-    "0.1": "NKE", "1.1": "NV", "1.2": "NDF", "1.3": "VDLHKSFT", "1.4": "BV", "1.5": "BHTS",
-    "2.1": "NDE", "2.2": "NE", "2.3": "NE", "2.4": "NE",
-    "3.1": "NDE", "3.2": "NEk", "3.3": "NEk", "3.4": "NkE", "3.5": "NEk",
-    "4.1": "NDKE", "4.2": "NKE", "4.3": "ADNK", "4.4": "NDKEfF", "4.5": "NDKEfF",  # A = N·K; f is two F
-    "5.1": "BTDEfFgG", "5.2": "DFEKS", "5.3": "VDLHKSFTEkG",  # g and G: the shared expert's
-    "6.1": "E", "6.2": "NEK", "6.3": "CSLE", "6.4": "NE", "6.5": "L",
-    "7.1": "NKE", "7.2": "NKC", "7.3": "NEk", "7.4": "NEC", "7.5": "NEP",  # P: n_past
-}  # fmt: skip
 CONFIG = ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_expert")
 SPARSE = ("n_experts", "top_k", "n_shared_experts")
 
 
-def sizes(trial) -> list[int]:
+def sizes(trial: Trial) -> list[int]:
     """All sizes among a trial's arguments: of tensors and modules, of lists, of a config, and whole numbers."""
     found = []
     for argument in trial.args:
@@ -131,17 +198,24 @@ def sizes(trial) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
+@each_exercise
 def test_the_sizes_of_plain_trials_are_all_different(exercise):
     """Else a function that mixes up two dimensions could pass."""
     trials = exercise.cases()[0].trials
     assert len(trials) >= 2
     for trial in trials:
-        assert len(set(sizes(trial))) == len(LETTERS[exercise.id]), sizes(trial)
+        assert len(set(sizes(trial))) == len(set(exercise.sizes)), sizes(trial)
     assert len({tuple(sizes(trial)) for trial in trials}) == len(trials), "two trials of one shape"
 
 
-@pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
+def gives_real_tensors(exercise: Exercise) -> bool:
+    """Whether a gradient can flow back through what the exercise returns: not through counts, kinds and choices."""
+    right = exercise.named(exercise.reference(*exercise.cases()[0].trials[0].args))
+    plain = [output.name for output in exercise.outputs if not (output.whole or output.real or output.kind)]
+    return any(right[name].is_floating_point() for name in plain)
+
+
+@each_exercise
 def test_cases_are_the_same_every_time_and_look_at_everything(exercise):
     first, second = exercise.cases(), exercise.cases()
     for a, b in zip(first, second, strict=True):
@@ -149,10 +223,10 @@ def test_cases_are_the_same_every_time_and_look_at_everything(exercise):
             assert input_code(exercise, one) == input_code(exercise, other)
     looked_at = {part for case in first for part in case.parts}
     assert looked_at >= {"form", "input", "repeat", *(o.name for o in exercise.outputs)}
-    assert GRADIENT in looked_at or exercise.id in WITHOUT_GRADIENT
+    assert (GRADIENT in looked_at) == (exercise.differentiable and gives_real_tensors(exercise))
 
 
-@pytest.mark.parametrize("exercise", exercises().values(), ids=IDS)
+@each_exercise
 def test_hints_give_an_idea_and_a_shape_but_not_the_solution(exercise):
     assert len(exercise.hints) == 2
     solution = stub_cells().get(exercise.id, "")
@@ -176,7 +250,6 @@ ODD = {
     "no columns": lambda shape: torch.zeros(*shape[:1], 0),
     "wide": lambda shape: torch.zeros(*shape[:1], 5 + sum(shape[1:2])),
 }
-NUMBERS = ("1.3", "5.2", "5.3", "6.1", "6.3", "6.5", "7.1", "7.5")  # what returns a number or a yes
 ODD_NUMBERS = {
     "a whole number": lambda shape: 10**9,
     "a negative number": lambda shape: -7,
@@ -189,13 +262,13 @@ ODD_NUMBERS = {
 }
 
 
+def odd_for(exercise: Exercise) -> dict:
+    """What is odd in place of tensors, and of numbers where the exercise asks for one."""
+    return ODD | ODD_NUMBERS if any(not output.shape for output in exercise.outputs) else ODD
+
+
 @pytest.mark.parametrize(
-    "exercise, odd",
-    [(e, odd) for e in exercises().values() for odd in ODD]
-    + [
-        (exercises()[id], odd) for id in ("1.3", "5.2", "5.3", "6.1", "6.3", "6.5", "7.1", "7.5") for odd in ODD_NUMBERS
-    ],
-    ids=lambda value: getattr(value, "id", value),
+    "exercise, odd", [tests_of(e, odd, e, odd) for e in exercises().values() for odd in odd_for(e)]
 )
 def test_odd_answers_are_told_apart_without_an_error(exercise, odd):
     make = (ODD | ODD_NUMBERS)[odd]

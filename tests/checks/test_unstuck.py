@@ -6,9 +6,9 @@ import types
 
 import nbformat
 import pytest
-from answers import stub_cells
 from lab import open_lab
 from lesson_source import learner_notebook
+from lesson_texts import stub_cells
 
 import moe_lite
 from moe_lite.checks import unstuck

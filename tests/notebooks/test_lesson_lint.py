@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import answers
 import lesson_lint
+import lesson_texts
 import lint_claims
 import lint_lesson
 import nbformat
@@ -17,7 +17,7 @@ from lesson_source import solved_notebook
 from moe_lite.checks.lesson_cells import learner_notebook, read_cells
 from moe_lite.checks.registry import exercises
 
-BAD = answers.ROOT / "tests" / "notebooks" / "bad_lessons"
+BAD = lesson_texts.ROOT / "tests" / "notebooks" / "bad_lessons"
 RECORD = {"val_loss": {"mean": 2.4766, "sixteen": 2.4721}, "words": ["word"] * 2048, "runs": [[1, 2], [3, 4]]}
 CURVE = '<svg viewBox="0 0 9 9"><text>0.91</text></svg><svg role="img" aria-label="A curve"></svg>'
 TABLES = "<table><tr><td>7</td></tr></table><table><caption>loads</caption></table><img src='data:,'>"
@@ -146,7 +146,7 @@ def root(tmp_path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", answers.lesson_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", lesson_texts.lesson_files(), ids=lambda path: path.stem)
 def test_the_lessons_of_the_course_have_no_fault(path):
     assert [str(fault) for fault in lesson_lint.lint(path)] == []
 
@@ -189,7 +189,7 @@ def test_prose_may_change_without_a_rebuild(root):
 
 
 def test_only_the_first_page_may_be_short(monkeypatch):
-    path = next(path for path in answers.lesson_files() if path.stem.startswith("00"))
+    path = next(path for path in lesson_texts.lesson_files() if path.stem.startswith("00"))
     monkeypatch.setattr(lesson_lint, "EXEMPT", {})
     assert {"cells", "words", "minutes", "broken"} <= {fault.rule for fault in lesson_lint.lint(path)}
 
@@ -197,7 +197,7 @@ def test_only_the_first_page_may_be_short(monkeypatch):
 def test_two_hints_are_expected(monkeypatch):
     one_hint = replace(exercises()["0.1"], hints=("The idea.",))
     monkeypatch.setattr(lint_lesson, "exercises", lambda: {"0.1": one_hint})
-    lesson = lint_lesson.read(BAD / "00_broken_contract.py", answers.ROOT)
+    lesson = lint_lesson.read(BAD / "00_broken_contract.py", lesson_texts.ROOT)
     assert "the check of 0.1 has 1 hints; expected 2" in [*lesson_lint.lint_exercises.task(lesson)][-1][1]
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import answers
 import jupytext
+import lesson_texts
 import pytest
 from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook
 
@@ -200,10 +200,10 @@ last = 1
 """
 
 
-@pytest.mark.parametrize("name", ["shapes", "tiny", *(path.name for path in answers.lesson_files())])
+@pytest.mark.parametrize("name", ["shapes", "tiny", *(path.name for path in lesson_texts.lesson_files())])
 def test_the_format_is_read_as_jupytext_reads_it(name, lesson):
     texts = {"shapes": SHAPES, "tiny": TINY}
-    path = lesson(texts[name]) if name in texts else answers.ROOT / "solutions" / name
+    path = lesson(texts[name]) if name in texts else lesson_texts.ROOT / "solutions" / name
     theirs = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
     ours = read_cells(path)
     assert len(ours) == len(theirs) >= 5

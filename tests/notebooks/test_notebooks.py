@@ -11,8 +11,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from answers import ROOT, lesson_files
 from lesson_source import KEEP_PICTURES, read_lesson, solved_notebook
+from lesson_texts import ROOT, lesson_files
 from nbval_runs import grade_notebook
 
 from moe_lite.checks.registry import exercises

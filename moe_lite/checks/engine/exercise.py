@@ -148,11 +148,18 @@ class Watch:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A graded exercise. `reference` and mistakes get the arguments of a trial, never the learner's copies."""
+    """A graded exercise. `reference` and mistakes get the arguments of a trial, never the learner's copies.
+
+    `sizes` has a letter for each size among the arguments that can differ: "NEk". A test holds that they do differ in
+    the trials of the first case, for there a function that mixes up two of them must fail.
+    `differentiable` is False where outputs are real numbers that nobody learns through, such as a gradient itself:
+    then no case looks at the gradient. That of counts, kinds and draws is none anyway.
+    """
 
     id: str
     name: str
     parameters: tuple[str, ...]
+    sizes: str
     outputs: tuple[Output, ...]
     reference: Callable[..., Any]
     cases: Callable[[], tuple[Case, ...]]
@@ -162,6 +169,7 @@ class Exercise:
     lines: str  # "about 3 lines"
     done: str  # what the card says on passing
     stretch: bool = False
+    differentiable: bool = True
     picture: tuple[str, AsMatrix] | None = None  # label; what to draw in place of the outputs
     draws: Draws | None = None
     watch: Watch | None = None

@@ -109,7 +109,7 @@ MISTAKES = (
 )  # fmt: skip
 
 EXPERT_LOAD = Exercise(
-    id="0.1", name="expert_load", parameters=("expert_ids", "n_experts"),
+    id="0.1", name="expert_load", parameters=("expert_ids", "n_experts"), sizes="NKE",
     outputs=(Output("load", "E,", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "What should the answer be for an expert that no token chose? Start from E zeros, so that it has a place.",

@@ -234,7 +234,7 @@ MISTAKES = (
 )  # fmt: skip
 
 CAUSAL_ATTENTION = Exercise(
-    id="1.5", name="causal_attention", parameters=("q", "k", "v"), outputs=(Output("out", "B, H, T, S"),),
+    id="1.5", name="causal_attention", parameters=("q", "k", "v"), sizes="BHTS", outputs=(Output("out", "B, H, T, S"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "Compare every position with every other first, a square (T, T) for each head. Then rule out the pairs where "

@@ -37,7 +37,7 @@ def trial(*sizes: int, context: int, note: str = "") -> Trial:
 
 
 COUNT_DENSE = Exercise(
-    id="1.3", name="count_dense", parameters=("config", "context"),
+    id="1.3", name="count_dense", parameters=("config", "context"), sizes="VDLHKSFT",
     outputs=(Output("n_parameters", whole=True), Output("flops", whole=True)),
     reference=totals, cases=cases, mistakes=mistakes(SLIPS, totals),
     hints=(

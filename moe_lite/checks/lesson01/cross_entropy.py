@@ -256,8 +256,8 @@ MISTAKES = (
 )  # fmt: skip
 
 CROSS_ENTROPY = Exercise(
-    id="1.1", name="cross_entropy", parameters=("logits", "targets"), outputs=(Output("loss", strict_dtype=False),),
-    reference=reference, cases=cases, mistakes=MISTAKES,
+    id="1.1", name="cross_entropy", parameters=("logits", "targets"), sizes="NV",
+    outputs=(Output("loss", strict_dtype=False),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "−log of a softmax is a difference: the log of the sum of all exps, minus the target's own logit. Written so, "
         "nothing overflows. Rows whose target is −100 go before anything else happens.",

@@ -321,7 +321,7 @@ MISTAKES = (
 )  # fmt: skip
 
 SAMPLE_TOKEN = Exercise(
-    id="1.4", name="sample_token", parameters=("logits", "temperature", "generator"),
+    id="1.4", name="sample_token", parameters=("logits", "temperature", "generator"), sizes="BV",
     outputs=(Output("token_ids", "B,"),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "A temperature changes the logits, before they become probabilities. Temperature 0 has nothing to draw, and "

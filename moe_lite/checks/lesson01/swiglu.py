@@ -149,7 +149,7 @@ MISTAKES = (
 )  # fmt: skip
 
 SWIGLU = Exercise(
-    id="1.2", name="swiglu", parameters=("x", "w_gate", "w_up", "w_down"), outputs=(Output("y", "N, D"),),
+    id="1.2", name="swiglu", parameters=("x", "w_gate", "w_up", "w_down"), sizes="NDF", outputs=(Output("y", "N, D"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "Two matrices take each token from width D to width F. One result goes through silu and says how much of the "

@@ -129,7 +129,7 @@ MISTAKES = (
 )  # fmt: skip
 
 MIXTURE_NLL = Exercise(
-    id="2.2", name="mixture_nll", parameters=("log_gates", "outputs", "targets", "sigma"),
+    id="2.2", name="mixture_nll", parameters=("log_gates", "outputs", "targets", "sigma"), sizes="NE",
     outputs=(Output("loss", strict_dtype=False),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "The logarithm of g · exp(z) is log g + z, and that never overflows. What is left is the logarithm of a sum of "

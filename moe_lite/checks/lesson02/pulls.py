@@ -92,7 +92,7 @@ MISTAKES = (
 )  # fmt: skip
 
 PULLS = Exercise(
-    id="2.4", name="pulls", parameters=("log_gates", "outputs", "targets", "sigma"),
+    id="2.4", name="pulls", parameters=("log_gates", "outputs", "targets", "sigma"), sizes="NE", differentiable=False,
     outputs=(Output(COOP, "N, E", expert_columns=True), Output(COMP, "N, E", expert_columns=True)),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(

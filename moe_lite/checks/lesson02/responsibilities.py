@@ -107,7 +107,7 @@ MISTAKES = (
 )  # fmt: skip
 
 RESPONSIBILITIES = Exercise(
-    id="2.3", name="responsibilities", parameters=("log_gates", "outputs", "targets", "sigma"),
+    id="2.3", name="responsibilities", parameters=("log_gates", "outputs", "targets", "sigma"), sizes="NE",
     outputs=(Output("h", "N, E", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "The terms that the loss adds up are known: an expert's gate times its fit. Its responsibility is its part of "

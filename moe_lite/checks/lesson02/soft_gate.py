@@ -135,7 +135,7 @@ MISTAKES = (
 )  # fmt: skip
 
 SOFT_GATE = Exercise(
-    id="2.1", name="soft_gate", parameters=("x", "w_gate", "b_gate", "outputs"),
+    id="2.1", name="soft_gate", parameters=("x", "w_gate", "b_gate", "outputs"), sizes="NDE",
     outputs=(Output("log_gates", "N, E", expert_columns=True), Output("y", "N,")),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(

@@ -154,7 +154,7 @@ MISTAKES = (
 )  # fmt: skip
 
 COMBINE_MATRIX = Exercise(
-    id="3.4", name="combine_matrix", parameters=("weights", "expert_ids", "n_experts"),
+    id="3.4", name="combine_matrix", parameters=("weights", "expert_ids", "n_experts"), sizes="NkE",
     outputs=(Output("combine", "N, E", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "Start from zeros of the right shape and type. Each weight has an address: the row is its token, the column is "

@@ -155,7 +155,7 @@ MISTAKES = (
 )  # fmt: skip
 
 ROUTER_SCORES = Exercise(
-    id="3.1", name="router_scores", parameters=("x", "w_router"),
+    id="3.1", name="router_scores", parameters=("x", "w_router"), sizes="NDE",
     outputs=(Output("scores", "N, E", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "A token's logit for an expert is a dot product; all of them at once are one matrix product. Softmax turns a "

@@ -178,8 +178,8 @@ MISTAKES = (
 
 OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True))
 SIGMOID_ROUTE = Exercise(
-    id="3.5", name="sigmoid_route", parameters=("logits", "k", "bias"), outputs=OUTPUTS, reference=reference,
-    cases=cases, mistakes=MISTAKES,
+    id="3.5", name="sigmoid_route", parameters=("logits", "k", "bias"), sizes="NEk", outputs=OUTPUTS,
+    reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "Two tables of one shape: one to choose from, with the bias, and one to take the weights from, without it.",
         "Sort `scores + bias` with `stable=True` and keep only the indices; `scores.gather(1, expert_ids)` fetches "

@@ -150,8 +150,8 @@ MISTAKES = (
 
 OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True))
 TOP_K_ROUTE = Exercise(
-    id="3.2", name="top_k_route", parameters=("scores", "k"), outputs=OUTPUTS, reference=reference, cases=cases,
-    mistakes=MISTAKES,
+    id="3.2", name="top_k_route", parameters=("scores", "k"), sizes="NEk", outputs=OUTPUTS, reference=reference,
+    cases=cases, mistakes=MISTAKES,
     hints=(
         "Sorting can be told to keep equals in their order. After that, what you want are the first k columns of what "
         "it returns.",

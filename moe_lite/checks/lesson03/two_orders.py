@@ -179,8 +179,8 @@ MISTAKES = (
 
 WEIGHTS = tuple(Output(name, "N, k", strict_dtype=False) for name in ("score_first", "topk_first"))
 TWO_ORDERS = Exercise(
-    id="3.3", name="two_orders", parameters=("logits", "k", "renorm"), outputs=WEIGHTS, reference=reference,
-    cases=cases, mistakes=MISTAKES,
+    id="3.3", name="two_orders", parameters=("logits", "k", "renorm"), sizes="NEk", outputs=WEIGHTS,
+    reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "Each order is two steps, softmax and keeping the k largest. The only question is which step sees all E "
         "experts. Softmax keeps the order of its inputs.",

@@ -122,7 +122,7 @@ MISTAKES = (
 )  # fmt: skip
 
 COMBINE = Exercise(
-    id="4.3", name="combine", parameters=("out", "order", "weights"), outputs=(Output("y", "N, D"),),
+    id="4.3", name="combine", parameters=("out", "order", "weights"), sizes="ADNK", outputs=(Output("y", "N, D"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "Row i answers place `order[i]`. That number tells you two things: the token it belongs to, and, in the "

@@ -162,7 +162,7 @@ MISTAKES = (
 )  # fmt: skip
 
 DISPATCH_ORDER = Exercise(
-    id="4.2", name="dispatch_order", parameters=("expert_ids", "n_experts"),
+    id="4.2", name="dispatch_order", parameters=("expert_ids", "n_experts"), sizes="NKE",
     outputs=(Output("order", "N·K,"), Output("counts", "E,", expert_columns=True)), reference=reference, cases=cases,
     mistakes=MISTAKES,
     hints=(

@@ -175,8 +175,8 @@ MISTAKES = (
 )  # fmt: skip
 
 MOE_LOOP = Exercise(
-    id="4.1", name="moe_loop", parameters=("x", "weights", "expert_ids", "experts"), outputs=(Output("y", "N, D"),),
-    reference=reference, cases=cases, mistakes=MISTAKES, watch=CALLS,
+    id="4.1", name="moe_loop", parameters=("x", "weights", "expert_ids", "experts"), sizes="NDKE",
+    outputs=(Output("y", "N, D"),), reference=reference, cases=cases, mistakes=MISTAKES, watch=CALLS,
     hints=(
         "Turn the question around: not which experts a token has, but which tokens an expert has, and in which of "
         "the K columns it stands for each. The column is what tells you the weight.",

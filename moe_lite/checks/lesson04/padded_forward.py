@@ -117,7 +117,7 @@ MISTAKES = (
 )  # fmt: skip
 
 PADDED_FORWARD = Exercise(
-    id="4.5", name="padded_forward", parameters=("x", "weights", "expert_ids", "gate_up", "down"),
+    id="4.5", name="padded_forward", parameters=("x", "weights", "expert_ids", "gate_up", "down"), sizes="NDKEfF",
     outputs=(Output("y", "N, D"), Output("n_rows", whole=True)), reference=reference, cases=cases, mistakes=MISTAKES,
     watch=ALL_AT_ONCE, stretch=True,
     hints=(

@@ -239,7 +239,7 @@ OF_THE_WORK = (
 )  # fmt: skip
 
 SPARSE_FORWARD = Exercise(
-    id="4.4", name="sparse_forward", parameters=("x", "weights", "expert_ids", "gate_up", "down"),
+    id="4.4", name="sparse_forward", parameters=("x", "weights", "expert_ids", "gate_up", "down"), sizes="NDKEfF",
     outputs=(Output("y", "N, D"),), reference=reference, cases=cases, mistakes=(*OF_Y, *OF_THE_WORK),
     watch=A_SLICE_EACH,
     hints=(

@@ -291,7 +291,7 @@ def two_slips(a: Attempt) -> Note | None:
 MISTAKES = (*map(one_slip, SLIPS), Mistake(two_slips))
 
 COUNT_MOE = Exercise(
-    id="5.3", name="count_moe", parameters=("config", "context"),
+    id="5.3", name="count_moe", parameters=("config", "context"), sizes="VDLHKSFTEkG",
     outputs=tuple(Output(name, whole=True) for name in NAMES), reference=totals, cases=cases, mistakes=MISTAKES,
     hints=(
         "Only one thing differs between `total` and `active`: how many of a layer's experts count. All else works on "

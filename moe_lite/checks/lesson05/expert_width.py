@@ -121,7 +121,7 @@ MISTAKES = (
 )  # fmt: skip
 
 EXPERT_WIDTH = Exercise(
-    id="5.2", name="expert_width", parameters=("d_model", "d_dense", "n_experts", "top_k", "n_shared"),
+    id="5.2", name="expert_width", parameters=("d_model", "d_dense", "n_experts", "top_k", "n_shared"), sizes="DFEKS",
     outputs=(Output("d_expert", whole=True), Output("ratio", real=True)), reference=reference, cases=cases,
     mistakes=MISTAKES,
     hints=(

@@ -225,8 +225,8 @@ def picture(attempt: Attempt, outputs: dict[str, Tensor]) -> Tensor | None:
 
 OUTPUTS = (Output("y", "B, T, D"), Output("routing", kind=Routing, tensor_of=lambda routing: routing.combine))
 MOE_LAYER = Exercise(
-    id="5.1", name="moe_layer", parameters=("x", "router", "experts", "shared"), outputs=OUTPUTS, reference=reference,
-    cases=cases, mistakes=MISTAKES,
+    id="5.1", name="moe_layer", parameters=("x", "router", "experts", "shared"), sizes="BTDEfFgG", outputs=OUTPUTS,
+    reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "The experts do not care which text a token comes from, the router's record does. So one of the parts gets `x` "
         "as it is, the others get it as one long list of tokens.",

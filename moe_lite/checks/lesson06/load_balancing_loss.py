@@ -116,7 +116,7 @@ MISTAKES = (
 )  # fmt: skip
 
 LOAD_BALANCING_LOSS = Exercise(
-    id="6.2", name="load_balancing_loss", parameters=("scores", "expert_ids"), outputs=(Output("loss"),),
+    id="6.2", name="load_balancing_loss", parameters=("scores", "expert_ids"), sizes="NEK", outputs=(Output("loss"),),
     reference=switch, cases=cases, mistakes=MISTAKES,
     hints=(
         "Two tensors (E,): f from `expert_ids` alone, P from `scores` alone. Both sum to 1. An expert that nobody "

@@ -154,8 +154,8 @@ MISTAKES = (
 
 OUTPUTS = (*(Output(name, real=True) for name in ("entropy", "cv", "max_violation")), Output("dead", whole=True))
 LOAD_STATISTICS = Exercise(
-    id="6.1", name="load_statistics", parameters=("load",), outputs=OUTPUTS, reference=reference, cases=cases,
-    mistakes=MISTAKES,
+    id="6.1", name="load_statistics", parameters=("load",), sizes="E", outputs=OUTPUTS, reference=reference,
+    cases=cases, mistakes=MISTAKES,
     hints=(
         "`mean` and `std` want floating-point numbers: begin with `load.double()`. An even load has entropy 1, CV 0 "
         "and violation 0, whatever its size.",

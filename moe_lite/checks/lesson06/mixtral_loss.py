@@ -90,8 +90,8 @@ MISTAKES = (
 )  # fmt: skip
 
 MIXTRAL_LOSS = Exercise(
-    id="6.5", name="mixtral_loss", parameters=("scores", "expert_ids"), outputs=(Output("loss"),), reference=mixtral,
-    cases=cases, mistakes=MISTAKES,
+    id="6.5", name="mixtral_loss", parameters=("scores", "expert_ids"), sizes="L", outputs=(Output("loss"),),
+    reference=mixtral, cases=cases, mistakes=MISTAKES,
     hints=(
         "Pooling is `torch.cat`: all layers' tokens one below the other, as if they were one long layer.",
         "Begin as in 6.2, with the pool in place of one layer. Then look at what f is divided by: with equal scores K "

@@ -174,7 +174,7 @@ MISTAKES = (
 )  # fmt: skip
 
 PICK_COEFFICIENT = Exercise(
-    id="6.3", name="pick_coefficient", parameters=("coefficients", "loads", "limit"),
+    id="6.3", name="pick_coefficient", parameters=("coefficients", "loads", "limit"), sizes="CSLE",
     outputs=(Output("coefficient", real=True),), reference=smallest, cases=cases, mistakes=MISTAKES,
     hints=(
         "First all violations at once: a maximum and a mean over the last dimension give a tensor (C, S, L). Which of "

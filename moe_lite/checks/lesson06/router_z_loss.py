@@ -80,7 +80,7 @@ MISTAKES = (
 )  # fmt: skip
 
 ROUTER_Z_LOSS = Exercise(
-    id="6.4", name="router_z_loss", parameters=("logits",), outputs=(Output("loss"),), reference=reference,
+    id="6.4", name="router_z_loss", parameters=("logits",), sizes="NE", outputs=(Output("loss"),), reference=reference,
     cases=cases, mistakes=MISTAKES,
     hints=(
         "Three things in a row, in this order: for each token one number, its square, the mean.",

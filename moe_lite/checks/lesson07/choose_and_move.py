@@ -249,8 +249,8 @@ MISTAKES = (
 
 OUTPUTS = (Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values=True), Output("new_bias", "E,"))
 CHOOSE_AND_MOVE = Exercise(
-    id="7.3", name="choose_and_move", parameters=("scores", "bias", "k", "step"), outputs=OUTPUTS, reference=reference,
-    cases=cases, mistakes=MISTAKES,
+    id="7.3", name="choose_and_move", parameters=("scores", "bias", "k", "step"), sizes="NEk", outputs=OUTPUTS,
+    reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
         "Two tables of one shape, as in exercise 3.5: scores + bias to choose from, the scores to weigh with. Then "
         "count who was chosen, and compare each count with the mean of all of them.",

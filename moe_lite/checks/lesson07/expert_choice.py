@@ -138,7 +138,7 @@ MISTAKES = (
 )  # fmt: skip
 
 EXPERT_CHOICE = Exercise(
-    id="7.4", name="expert_choice", parameters=("scores", "capacity"),
+    id="7.4", name="expert_choice", parameters=("scores", "capacity"), sizes="NEC",
     outputs=(Output("weights", "E, C"), Output("token_ids", "E, C")), reference=taken, cases=cases, mistakes=MISTAKES,
     hints=(
         "Exercise 3.2 with rows and columns exchanged: what was a token is an expert now. And the weights stay as they "

@@ -143,8 +143,8 @@ MISTAKES = (
 )  # fmt: skip
 
 KEEP_BEST = Exercise(
-    id="7.2", name="keep_best", parameters=("weights", "expert_ids", "capacity"), outputs=(Output("weights", "N, K"),),
-    reference=best, cases=cases, mistakes=MISTAKES,
+    id="7.2", name="keep_best", parameters=("weights", "expert_ids", "capacity"), sizes="NKC",
+    outputs=(Output("weights", "N, K"),), reference=best, cases=cases, mistakes=MISTAKES,
     hints=(
         "The counting is that of 7.1; only the order in which the choices are counted is another. Sort, count along, "
         "and bring the answer back to its place.",

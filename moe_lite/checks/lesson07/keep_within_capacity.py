@@ -167,7 +167,7 @@ MISTAKES = (
 )  # fmt: skip
 
 KEEP_WITHIN_CAPACITY = Exercise(
-    id="7.1", name="keep_within_capacity", parameters=("expert_ids", "n_experts", "factor"),
+    id="7.1", name="keep_within_capacity", parameters=("expert_ids", "n_experts", "factor"), sizes="NKE",
     outputs=(Output("capacity", whole=True), Output("kept", "N, K")), reference=within, cases=cases, mistakes=MISTAKES,
     hints=(
         "Lay the choices out as one row, place by place. For each of them you need one number: how many earlier "

@@ -170,7 +170,7 @@ MISTAKES = (
 )  # fmt: skip
 
 LOOKS_AHEAD = Exercise(
-    id="7.5", name="looks_ahead", parameters=("choose", "scores", "n_past"),
+    id="7.5", name="looks_ahead", parameters=("choose", "scores", "n_past"), sizes="NEP",
     outputs=(Output("answer", kind=bool, tensor_of=torch.tensor),), reference=leaks, cases=cases, mistakes=MISTAKES,
     hints=(
         "Ask `choose` once with the scores as they are, and keep the past rows. Then ask again and again with other "

@@ -1,3 +1,0 @@
-def responsibilities(log_gates, outputs, targets, sigma):
-    z = log_gates - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
-    return (z - z.logsumexp(dim=-1, keepdim=True)).exp()

@@ -1,6 +1,0 @@
-# expects: Divided by the number of tokens
-import torch.nn.functional as F
-
-
-def expert_load(expert_ids, n_experts):
-    return F.one_hot(expert_ids, n_experts).sum(dim=1).float().mean(dim=0)

@@ -1,3 +1,0 @@
-# expects: *
-def cross_entropy(logits, targets):
-    return logits.sum() * 0 + 1.6

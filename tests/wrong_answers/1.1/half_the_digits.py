@@ -1,6 +1,0 @@
-# expects: *
-import torch.nn.functional as F
-
-
-def cross_entropy(logits, targets):
-    return F.cross_entropy(logits.bfloat16(), targets)

@@ -1,9 +1,0 @@
-# expects: Not a tensor
-import torch
-
-
-def cross_entropy(logits, targets):
-    kept = targets != -100
-    logits, targets = logits[kept], targets[kept]
-    rows = torch.arange(len(targets))
-    return (-logits.log_softmax(dim=-1)[rows, targets].mean()).item()

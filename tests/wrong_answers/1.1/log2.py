@@ -1,9 +1,0 @@
-# expects: Bits, not nats
-import torch
-
-
-def cross_entropy(logits, targets):
-    kept = targets != -100
-    logits, targets = logits[kept], targets[kept]
-    rows = torch.arange(len(targets))
-    return -logits.softmax(dim=-1)[rows, targets].log2().mean()

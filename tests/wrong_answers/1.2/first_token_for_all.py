@@ -1,8 +1,0 @@
-# expects: *
-import torch.nn.functional as F
-
-
-def swiglu(x, w_gate, w_up, w_down):
-    gate, up = x @ w_gate.T, x @ w_up.T
-    y = (F.silu(gate) * up) @ w_down.T
-    return y[:1].expand(len(x), -1)

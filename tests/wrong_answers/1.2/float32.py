@@ -1,8 +1,0 @@
-# expects: `y` has the wrong type
-import torch.nn.functional as F
-
-
-def swiglu(x, w_gate, w_up, w_down):
-    x, w_gate, w_up, w_down = (t.float() for t in (x, w_gate, w_up, w_down))
-    gate, up = x @ w_gate.T, x @ w_up.T
-    return (F.silu(gate) * up) @ w_down.T

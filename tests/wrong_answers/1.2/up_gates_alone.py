@@ -1,6 +1,0 @@
-# expects: silu of the up side alone
-import torch.nn.functional as F
-
-
-def swiglu(x, w_gate, w_up, w_down):
-    return F.silu(x @ w_up.T) @ w_down.T

@@ -1,5 +1,0 @@
-# expects: Probabilities, not a draw
-def sample_token(logits, temperature, generator):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    return (logits / temperature).softmax(dim=-1)

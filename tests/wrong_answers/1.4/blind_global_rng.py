@@ -1,8 +1,0 @@
-# expects: The draw does not come from `generator` | *
-import torch
-
-
-def sample_token(logits, temperature, generator):
-    if temperature == 0:
-        return logits.argmax(-1)
-    return torch.multinomial((logits / temperature).softmax(-1), 1)[:, 0]

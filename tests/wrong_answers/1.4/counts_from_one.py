@@ -1,8 +1,0 @@
-# expects: No such token | Every id is one too high
-import torch
-
-
-def sample_token(logits, temperature, generator):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0] + 1

@@ -1,8 +1,0 @@
-# expects: Softmax over the batch
-import torch
-
-
-def sample_token(logits, temperature, generator):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    return torch.multinomial((logits / temperature).softmax(dim=0), 1, generator=generator)[:, 0]

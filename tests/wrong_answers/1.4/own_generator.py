@@ -1,9 +1,0 @@
-# expects: Every call draws the same
-import torch
-
-
-def sample_token(logits, temperature, generator):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    generator = torch.Generator().manual_seed(1234)
-    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]

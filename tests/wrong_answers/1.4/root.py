@@ -1,8 +1,0 @@
-# expects: Divided by √temperature
-import torch
-
-
-def sample_token(logits, temperature, generator):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    return torch.multinomial((logits / temperature**0.5).softmax(-1), 1, generator=generator)[:, 0]

@@ -1,8 +1,0 @@
-# expects: Sigmoid, not softmax
-import torch
-
-
-def sample_token(logits, temperature, generator):
-    if temperature == 0:
-        return logits.argmax(dim=-1)
-    return torch.multinomial((logits / temperature).sigmoid(), 1, generator=generator)[:, 0]

@@ -1,7 +1,0 @@
-# expects: Temperature 0 does not take the most probable
-import torch
-
-
-def sample_token(logits, temperature, generator):
-    probabilities = (logits / (max(temperature, 0.05))).softmax(-1)
-    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]

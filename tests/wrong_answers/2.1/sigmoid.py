@@ -1,4 +1,0 @@
-# expects: Sigmoid, not softmax
-def soft_gate(x, w_gate, b_gate, outputs):
-    log_gates = (x @ w_gate.T + b_gate).sigmoid().log()
-    return log_gates, (log_gates.exp() * outputs).sum(dim=-1)

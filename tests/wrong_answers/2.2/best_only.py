@@ -1,4 +1,0 @@
-# expects: The best expert only
-def mixture_nll(log_gates, outputs, targets, sigma):
-    z = log_gates - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
-    return -z.max(dim=-1).values.mean()

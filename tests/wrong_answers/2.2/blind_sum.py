@@ -1,7 +1,0 @@
-# expects: A sum, not a mean | *
-# sum over the inputs
-
-
-def mixture_nll(log_gates, outputs, targets, sigma):
-    gap = (targets[:, None] - outputs) / sigma
-    return -(log_gates - 0.5 * gap**2).logsumexp(-1).sum()

@@ -1,4 +1,0 @@
-# expects: That is the cooperative loss
-def mixture_nll(log_gates, outputs, targets, sigma):
-    y = (log_gates.exp() * outputs).sum(dim=-1)
-    return (0.5 * ((targets - y) / sigma) ** 2).mean()

@@ -1,5 +1,0 @@
-# expects: Your function changed its input | A change in place
-def mixture_nll(log_gates, outputs, targets, sigma):
-    outputs -= targets[:, None]
-    z = log_gates - 0.5 * (outputs / sigma) ** 2
-    return -z.logsumexp(dim=-1).mean()

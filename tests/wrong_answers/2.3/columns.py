@@ -1,4 +1,0 @@
-# expects: Softmax over the rows
-def responsibilities(log_gates, outputs, targets, sigma):
-    z = log_gates - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
-    return z.exp() / z.exp().sum(dim=0, keepdim=True)

@@ -1,4 +1,0 @@
-# expects: Softmax was applied twice
-def responsibilities(log_gates, outputs, targets, sigma):
-    z = log_gates - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
-    return z.softmax(dim=-1).softmax(dim=-1)

@@ -1,7 +1,0 @@
-# expects: The cooperative pull looks at the expert's own gap
-def pulls(log_gates, outputs, targets, sigma):
-    gates = log_gates.exp()
-    y = (gates * outputs).sum(dim=-1, keepdim=True)
-    t = targets[:, None]
-    h = (log_gates - 0.5 * ((t - outputs) / sigma) ** 2).softmax(dim=-1)
-    return gates * (t - outputs) / sigma**2, h * (t - outputs) / sigma**2

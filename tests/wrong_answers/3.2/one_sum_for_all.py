@@ -1,5 +1,0 @@
-# expects: One sum for all tokens
-def top_k_route(scores, k):
-    weights, expert_ids = scores.sort(dim=-1, descending=True, stable=True)
-    weights = weights[:, :k]
-    return weights / weights.sum(), expert_ids[:, :k]

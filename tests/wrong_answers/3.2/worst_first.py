@@ -1,5 +1,0 @@
-# expects: The order is worst first
-def top_k_route(scores, k):
-    expert_ids = scores.argsort(dim=-1, descending=True, stable=True)[:, :k].flip(-1)
-    weights = scores.gather(1, expert_ids)
-    return weights / weights.sum(dim=-1, keepdim=True), expert_ids

@@ -1,6 +1,0 @@
-# expects: `topk_first` has no softmax
-def two_orders(logits, k, renorm):
-    score_first = logits.softmax(dim=-1).topk(k).values
-    if renorm:
-        score_first = score_first / score_first.sum(dim=-1, keepdim=True)
-    return score_first, logits.topk(k).values

@@ -1,3 +1,0 @@
-# expects: An index must be int64
-def combine_matrix(weights, expert_ids, n_experts):
-    return weights.new_zeros(len(weights), n_experts).scatter(1, expert_ids.float(), weights)

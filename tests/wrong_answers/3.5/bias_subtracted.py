@@ -1,6 +1,0 @@
-# expects: The bias is subtracted
-def sigmoid_route(logits, k, bias):
-    scores = logits.sigmoid()
-    expert_ids = (scores - bias).argsort(dim=-1, descending=True, stable=True)[:, :k]
-    weights = scores.gather(1, expert_ids)
-    return weights / weights.sum(dim=-1, keepdim=True), expert_ids

@@ -1,8 +1,0 @@
-# expects: Shares, not counts | *
-# counts as float shares
-import torch
-
-
-def dispatch_order(expert_ids, n_experts):
-    flat = expert_ids.flatten()
-    return flat.argsort(stable=True), torch.bincount(flat, minlength=n_experts) / flat.numel()

@@ -1,8 +1,0 @@
-# expects: The permutation the wrong way round | *
-# the inverse: where each place went
-import torch
-
-
-def dispatch_order(expert_ids, n_experts):
-    flat = expert_ids.flatten()
-    return flat.argsort(stable=True).argsort(), torch.bincount(flat, minlength=n_experts)

@@ -1,8 +1,0 @@
-# expects: Experts, not places | *
-# returns the sorted expert ids, not the places
-import torch
-
-
-def dispatch_order(expert_ids, n_experts):
-    flat = expert_ids.flatten()
-    return flat.sort(stable=True).values, torch.bincount(flat, minlength=n_experts)

@@ -1,7 +1,0 @@
-# expects: Only the first choices are counted
-import torch
-
-
-def dispatch_order(expert_ids, n_experts):
-    flat = expert_ids.flatten()
-    return flat.argsort(stable=True), torch.bincount(expert_ids[:, 0], minlength=n_experts)

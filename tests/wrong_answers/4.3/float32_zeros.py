@@ -1,8 +1,0 @@
-# expects: Two types do not fit
-import torch
-
-
-def combine(out, order, weights):
-    k = weights.shape[1]
-    weighted = out * weights.flatten()[order, None]
-    return torch.zeros(len(weights), out.shape[1]).index_add(0, order // k, weighted)

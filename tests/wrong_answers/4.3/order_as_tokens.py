@@ -1,5 +1,0 @@
-# expects: An index is too large
-def combine(out, order, weights):
-    k = weights.shape[1]
-    weighted = out * weights.flatten()[order, None]
-    return out.new_zeros(len(weights), out.shape[1]).index_add(0, order, weighted)

@@ -1,5 +1,0 @@
-# expects: The weights were not sorted along
-def combine(out, order, weights):
-    k = weights.shape[1]
-    weighted = out * weights.reshape(-1, 1)
-    return out.new_zeros(len(weights), out.shape[1]).index_add(0, order // k, weighted)

@@ -1,8 +1,0 @@
-# expects: The shared expert sees the wrong thing
-def moe_layer(x, router, experts, shared):
-    routing = router(x)
-    flat = x.flatten(0, 1)
-    y = experts(flat, routing)
-    if shared is not None:
-        y = y + shared(y)
-    return y.view(x.shape), routing

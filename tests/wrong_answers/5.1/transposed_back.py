@@ -1,8 +1,0 @@
-# expects: Texts and positions have changed places
-def moe_layer(x, router, experts, shared):
-    routing = router(x)
-    flat = x.flatten(0, 1)
-    y = experts(flat, routing)
-    if shared is not None:
-        y = y + shared(flat)
-    return y.view(x.shape[1], x.shape[0], -1).transpose(0, 1), routing

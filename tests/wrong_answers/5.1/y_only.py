@@ -1,8 +1,0 @@
-# expects: Wrong number of results
-def moe_layer(x, router, experts, shared):
-    routing = router(x)
-    flat = x.flatten(0, 1)
-    y = experts(flat, routing)
-    if shared is not None:
-        y = y + shared(flat)
-    return y.view(x.shape)

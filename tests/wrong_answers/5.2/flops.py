@@ -1,5 +1,0 @@
-# expects: FLOPs, not their ratio
-def expert_width(d_model, d_dense, n_experts, top_k, n_shared):
-    active = top_k + n_shared
-    d_expert = d_dense // active
-    return d_expert, 2 * d_model * (3 * d_expert * active + n_experts)

@@ -1,8 +1,0 @@
-# expects: Not a number
-import torch
-
-
-def expert_width(d_model, d_dense, n_experts, top_k, n_shared):
-    active = top_k + n_shared
-    d_expert = d_dense // active
-    return d_expert, torch.tensor((3 * d_expert * active + n_experts) / (3 * d_dense))

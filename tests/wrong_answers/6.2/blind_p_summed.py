@@ -1,9 +1,0 @@
-# expects: P is a sum, not a mean
-import torch
-
-
-def load_balancing_loss(scores, expert_ids):
-    E = scores.shape[1]
-    f = torch.bincount(expert_ids.flatten(), minlength=E).to(scores.dtype) / expert_ids.numel()
-    P = scores.sum(dim=0)
-    return E * (f * P).sum()

@@ -1,8 +1,0 @@
-# expects: E twice
-import torch
-
-
-def load_balancing_loss(scores, expert_ids):
-    E = scores.shape[1]
-    f = torch.bincount(expert_ids.flatten(), minlength=E).to(scores.dtype) / expert_ids.numel()
-    return E**2 * (f * scores.mean(0)).sum()

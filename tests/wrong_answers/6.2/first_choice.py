@@ -1,8 +1,0 @@
-# expects: Only the first choice is counted
-import torch
-
-
-def load_balancing_loss(scores, expert_ids):
-    E = scores.shape[1]
-    f = torch.bincount(expert_ids[:, 0], minlength=E).to(scores.dtype) / len(scores)
-    return E * (f * scores.mean(0)).sum()

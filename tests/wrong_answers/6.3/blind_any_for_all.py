@@ -1,8 +1,0 @@
-# expects: One that keeps it is enough
-def pick_coefficient(coefficients, loads, limit):
-    x = loads.double()
-    violation = x.amax(dim=-1) / x.mean(dim=-1) - 1
-    for c, v in zip(coefficients, violation):
-        if bool((v <= limit).any()):
-            return c
-    return float("inf")

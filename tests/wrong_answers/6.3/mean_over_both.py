@@ -1,8 +1,0 @@
-# expects: The mean over seeds and layers
-def pick_coefficient(coefficients, loads, limit):
-    loads = loads.double()
-    v = loads.amax(-1) / loads.mean(-1) - 1
-    for c, x in zip(coefficients, v, strict=False):
-        if x.mean() <= limit:
-            return c
-    return float("inf")

@@ -1,7 +1,0 @@
-# expects: Scores in place of loads
-def choose_and_move(scores, bias, k, step):
-    expert_ids = (scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]
-    kept = scores.gather(1, expert_ids)
-    load = scores.mean(dim=0).detach()
-    new_bias = bias + step * (load.mean() - load).sign()
-    return kept / kept.sum(dim=1, keepdim=True), expert_ids, new_bias

@@ -1,4 +1,0 @@
-# expects: Softmax over the tokens
-def expert_choice(scores, capacity):
-    kept, ids = scores.softmax(dim=0).t().sort(dim=1, descending=True, stable=True)
-    return kept[:, :capacity], ids[:, :capacity]
