@@ -39,6 +39,9 @@ STATE = """() => {
   return { status: panel.querySelector('.jp-Notebook-ExecutionIndicator')?.getAttribute('data-status'),
            bar: document.querySelector('#jp-main-statusbar')?.innerText ?? '', prompts };
 }"""
+ERRORS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+  .flatMap((cell) => cell.type === 'code' ? cell.outputs.toJSON() : [])
+  .filter((output) => output.output_type === 'error').map((output) => `${output.ename}: ${output.evalue}`)"""
 # moves one range input by a step, as a key does, and waits until the redraw that follows has been painted; the
 # milliseconds of it
 MOVE = """async ([css, label, step, limit]) => {
@@ -131,9 +134,9 @@ class Lab:
         """How often the widget has been drawn."""
         return int(self.page.locator(css).get_attribute("data-version"))
 
-    def error_outputs(self) -> int:
-        kind = "[data-mime-type='application/vnd.jupyter.{}']"
-        return self.page.locator(f".jp-OutputArea-output{kind.format('error')}").count()
+    def error_outputs(self) -> list[str]:
+        """The errors that cells ended in. Asked of the notebook's model: the page holds only what is near the eye."""
+        return self.page.evaluate(ERRORS)
 
 
 @contextmanager

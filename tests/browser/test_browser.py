@@ -224,13 +224,21 @@ def test_next_tokens_follow_temperature_draws_and_typing(lab, took):
     assert lab.errors == []
 
 
+def test_an_error_is_seen_wherever_it_is(lab):
+    """Else the next test could not fail."""
+    lab.write("error.ipynb", *["print('a line\\n' * 30)"] * 20, "1 / 0", *["print('another\\n' * 30)"] * 20)
+    lab.open("error.ipynb")
+    lab.run_all()
+    assert lab.error_outputs() == ["ZeroDivisionError: division by zero"]
+
+
 @pytest.mark.parametrize(
     "lesson", [pytest.param(name, marks=pytest.mark.xdist_group(f"browser-{name}")) for name in LESSONS]
 )
 def test_unsolved_lesson_runs_from_top_to_bottom_without_an_error(lab, root: Path, lesson):
     lab.open(copy_notebook(root / "notebooks" / f"{lesson}.ipynb", lab.folder))
     lab.run_all()
-    assert lab.error_outputs() == 0
+    assert lab.error_outputs() == []
     assert lab.errors == []
 
 

@@ -69,4 +69,4 @@ def test_controller_answers_every_step(lab, took):
                   look=lambda at: figures.add(lab.page.locator(f"{css} svg").inner_html()))  # fmt: skip
     took("bias controller, slider to redraw", times)
     assert 3 <= len(figures) <= 8
-    assert lab.errors == [] and lab.error_outputs() == 0
+    assert lab.errors == [] and lab.error_outputs() == []

@@ -101,7 +101,7 @@ def test_training_is_started_paused_changed_and_stopped_from_the_page(lab, took)
     n_tokens = len(data.encode("12 + 7 = 19. Thank you, that helps."))
     until(lambda: len(page.evaluate(SHOWN)) == n_tokens)
     assert str(page.evaluate(SHOWN)) == printed.removeprefix("experts ").strip()
-    assert lab.errors == [] and lab.error_outputs() == 0
+    assert lab.errors == [] and lab.error_outputs() == []
 
 
 def test_the_step_that_is_looked_at_follows_the_hand(lab):

@@ -97,4 +97,4 @@ def test_page_shows_the_routing_at_every_move_and_follows_keys_and_clicks(lab, t
     act(lambda: root.locator("button:has-text('next expert')").click())
     assert root.locator(".read").inner_text().startswith("The turn of expert 1: it searches all 28 choices")
     assert root.locator("[data-row]").count() == int(routed(n_experts, 2).load[1])
-    assert lab.errors == [] and lab.error_outputs() == 0
+    assert lab.errors == [] and lab.error_outputs() == []

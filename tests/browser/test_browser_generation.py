@@ -74,4 +74,4 @@ def test_generating_in_jupyterlab(lab):
     root.locator("[data-i='3']").click()
     python.layer, python.pinned = 2, 3
     assert root.evaluate(SHOWN)["reading"] == python.reading
-    assert lab.errors == [] and lab.error_outputs() == 0
+    assert lab.errors == [] and lab.error_outputs() == []

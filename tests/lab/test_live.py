@@ -108,6 +108,7 @@ def test_interrupt_while_awaiting_stops_the_run():
 
     async def cell():
         task = asyncio.ensure_future(run.start().done())
+        await asyncio.sleep(0.005)  # done() has begun
         while not run.logs:
             await asyncio.sleep(0.005)
         task.cancel()

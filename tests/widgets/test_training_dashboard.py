@@ -281,7 +281,7 @@ import torch; torch.set_num_threads({threads})
 import moe_lite.widgets.training_dashboard.widget as module
 from test_training_dashboard import dashboard, long
 module.SAVE_EVERY = 0.05
-shown = dashboard(long(400), checkpoint={path!r})
+shown = dashboard(long(150), checkpoint={path!r})
 run = shown.start()
 while len(run.logs) <= 20 or not os.path.exists({path!r}):
     run.wait(0.005)
@@ -296,8 +296,8 @@ def test_after_kill_9_training_goes_on_to_the_same_losses(tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     rest = resume(path, small_corpora())
     step = rest.step
-    assert 0 < step < 400
-    whole = [entry.cross_entropy for entry in train(build(5, 2), small_corpora(), long(400))]
+    assert 0 < step < 150
+    whole = [entry.cross_entropy for entry in train(build(5, 2), small_corpora(), long(150))]
     assert [entry.cross_entropy for entry in rest] == whole[step:]
 
 
