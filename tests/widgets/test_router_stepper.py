@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_models import SENTENCE, SMALL, small_model
+from small import SENTENCE, SMALL, model_with_opinions
 from steppers import LOGITS, part, rows, stepper, weights_shown
 
 from moe_lite import MoELanguageModel, data, routing
@@ -17,7 +17,7 @@ from moe_lite.widgets import RouterStepper
 
 @pytest.fixture(scope="module")
 def model():
-    return small_model(16)
+    return model_with_opinions(16)
 
 
 # ---- where the logits come from --------------------------------------------------------------------------------------
