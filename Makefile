@@ -1,7 +1,7 @@
 # The course's commands. `make lab` and `make test` start from nothing; both do nothing twice.
 #
 #   make lab PORT=9000          another port          make lab NO_BROWSER=1     only print the address
-#   make lab PYTHON=python3.12  another Python        make test ARGS="-k data"  arguments for pytest
+#   make lab PYTHON=python3.12  another Python        make test ARGS="-k data"  arguments for pytest (make check, too)
 #   make test JOBS=1            one test at a time, for a machine that is busy or has one core
 #   make lab PIP_FLAGS="..."    arguments for pip, such as an index with a smaller build of PyTorch
 #   make bench ARGS="--only train,decode --threads 1 --json rows.json"     python -m benchmarks --help says more
@@ -19,10 +19,11 @@ FIRST_LESSON := notebooks/00_start_here.ipynb
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+PYTEST = OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 LAB_FLAGS = --notebook-dir=. --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
 LAB_FLAGS += $(if $(NO_BROWSER),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test lint format notebooks bench budget runs balance data clean
+.PHONY: help lab check test lint format notebooks bench budget runs balance data clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -33,8 +34,11 @@ lab: $(VENV)/lab.stamp data/corpus/.complete ## set up what is missing and open 
 	@echo "Opening $(FIRST_LESSON). If no browser opens, copy the address with ?token= from below into one."
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 
+check: $(VENV)/test.stamp data/corpus/.complete lint ## lint and run the tests without notebooks and pages: for every commit
+	$(PYTEST) -m "not notebook and not browser" $(ARGS)
+
 test: $(VENV)/test.stamp data/corpus/.complete lint ## set up what is missing, then lint and run every test
-	OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/test.stamp ## check the code's style
 	$(BIN)/ruff check .

@@ -3,10 +3,13 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from lab import Lab, Server, open_lab, serve
+from waiting import in_words
 
 from moe_lite.corpora.build import COMPLETE, read_sums
 from moe_lite.corpora.sources import read_sources
@@ -25,6 +28,43 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects, and before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks that follow from what a test is; groups with a page or a notebook first, so that none is left for the end.
+
+    With --dist loadgroup the tests of a group run in one process and share its fixtures; without a mark of its own, a
+    test belongs to its file.
+    """
+    long = set()
+    for item in items:
+        if "chromium" in item.fixturenames:
+            item.add_marker("browser")
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if item.get_closest_marker("browser") or item.get_closest_marker("notebook"):
+            long.add(group_of(item))
+    items.sort(key=lambda item: group_of(item) not in long)
+
+
+def group_of(item: pytest.Item) -> str:
+    return item.get_closest_marker("xdist_group").args[0]
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """The times that tests noted with `took`."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    if times := [text for report in calls for name, text in report.user_properties if name == "took"]:
+        terminalreporter.section("times, which no test asserts")
+        terminalreporter.write_line("\n".join(times))
+
+
+@pytest.fixture
+def took(record_property) -> Callable[..., None]:
+    """took(what, times, unit="ms"): show these times at the end of the run."""
+    return lambda what, times, unit="ms": record_property("took", f"{what}: {in_words(times, unit)}")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
@@ -37,6 +77,20 @@ def chromium() -> str:
     if found is None:
         missing(f"No browser: none of {', '.join(CHROMIUM)} is on the path.")
     return found
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """One JupyterLab for all journeys of a process."""
+    with serve(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def lab(server: Server, chromium: str) -> Iterator[Lab]:
+    """A page of its own and an empty folder in that JupyterLab."""
+    with open_lab(server, chromium) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,27 @@
-"""A real JupyterLab in a real Chromium, for the browser tests: start both, open a notebook, run it, look."""
+"""A real JupyterLab in a real Chromium, for the browser tests: start both, open a notebook, run it, look.
 
+A server is dear and a page is not: one server serves all journeys of a process, each in a folder of its own, with a
+browser of its own, and with no kernel left from another.
+"""
+
+import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from playwright.sync_api import Page, sync_playwright
+from waiting import LONG, until
 
 # no sandbox as root, no GPU, and no calls home
 FLAGS = [
@@ -30,13 +39,53 @@ STATE = """() => {
   return { status: panel.querySelector('.jp-Notebook-ExecutionIndicator')?.getAttribute('data-status'),
            bar: document.querySelector('#jp-main-statusbar')?.innerText ?? '', prompts };
 }"""
+ERRORS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+  .flatMap((cell) => cell.type === 'code' ? cell.outputs.toJSON() : [])
+  .filter((output) => output.output_type === 'error').map((output) => `${output.ename}: ${output.evalue}`)"""
+# moves one range input by a step, as a key does, and waits until the redraw that follows has been painted; the
+# milliseconds of it
+MOVE = """async ([css, label, step, limit]) => {
+  const root = document.querySelector(css), before = root.dataset.version;
+  const input = [...root.querySelectorAll('input[type=range]')]
+    .find((e) => e.ariaLabel === label || e.closest('label')?.innerText.includes(label));
+  const began = performance.now();
+  input.focus();
+  step > 0 ? input.stepUp() : input.stepDown();
+  input.dispatchEvent(new Event('input', { bubbles: true }));
+  input.dispatchEvent(new Event('change', { bubbles: true }));
+  while (root.dataset.version === before) {
+    if (performance.now() - began > limit) throw new Error(`no redraw after ${label} moved by ${step}`);
+    await new Promise((done) => setTimeout(done, 1));
+  }
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+  return performance.now() - began;
+}"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A JupyterLab that shows `folder`."""
+
+    folder: Path
+    address: str
+    token: str
+
+    def end_kernels(self) -> None:
+        """Shut down every notebook's kernel."""
+        for session in json.loads(self._ask("GET", "/api/sessions")):
+            self._ask("DELETE", f"/api/sessions/{session['id']}")
+
+    def _ask(self, method: str, path: str) -> bytes:
+        headers = {"Authorization": f"token {self.token}"}
+        with urllib.request.urlopen(urllib.request.Request(self.address + path, None, headers, method=method)) as reply:
+            return reply.read()
 
 
 class Lab:
-    """One server and one browser. `folder` is what the server shows: notebooks are copied there and may be changed."""
+    """A page of a browser and a folder of the server's: notebooks are copied there and may be changed."""
 
-    def __init__(self, folder: Path, page: Page, address: str, token: str):
-        self.folder, self.page, self.address, self.token = folder, page, address, token
+    def __init__(self, server: Server, folder: Path, page: Page):
+        self.server, self.folder, self.page = server, folder, page
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(f"page: {error}"))
         page.on("console", lambda message: message.type == "error" and self.errors.append(f"console: {message.text}"))
@@ -48,19 +97,22 @@ class Lab:
         nbformat.write(notebook, self.folder / name)
 
     def open(self, name: str, theme: str = "light") -> None:
-        """Show notebook `name` of the folder, its kernel connected and idle."""
+        """Show notebook `name` of the folder, its kernel connected and idle; no other kernel runs then."""
+        self.page.goto("about:blank")
+        self.server.end_kernels()
         self.page.emulate_media(color_scheme=theme)
-        self.page.goto(f"{self.address}/lab/tree/{name}?reset&token={self.token}")
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-        self.wait_idle(90)
+        path = (self.folder / name).relative_to(self.server.folder)
+        self.page.goto(f"{self.server.address}/lab/tree/{path}?reset&token={self.server.token}")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        self.wait_idle()
         self.errors.clear()  # a saved widget without a kernel reports a missing model; what counts comes after
 
-    def run_all(self, timeout: float = 240) -> None:
+    def run_all(self, timeout: float = 2 * LONG) -> None:
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
         time.sleep(0.5)
         self.wait_idle(timeout, ran=True)
 
-    def wait_idle(self, timeout: float, ran: bool = False) -> None:
+    def wait_idle(self, timeout: float = LONG, ran: bool = False) -> None:
         """Until the kernel is idle and nothing is queued, for 0.8 s; with `ran`, until some cell has a number."""
         end, calm = time.time() + timeout, 0
         while time.time() < end:
@@ -74,34 +126,56 @@ class Lab:
             time.sleep(0.2)
         raise TimeoutError(f"the notebook is not idle after {timeout} s: {state}")
 
-    def error_outputs(self) -> int:
-        kind = "[data-mime-type='application/vnd.jupyter.{}']"
-        return self.page.locator(f".jp-OutputArea-output{kind.format('error')}").count()
+    def move(self, css: str, label: str, step: int) -> float:
+        """Move the slider with this label by a step; the milliseconds until the widget was drawn anew."""
+        return self.page.evaluate(MOVE, [css, label, step, 1000 * LONG])
+
+    def redraws(self, css: str) -> int:
+        """How often the widget has been drawn."""
+        return int(self.page.locator(css).get_attribute("data-version"))
+
+    def error_outputs(self) -> list[str]:
+        """The errors that cells ended in. Asked of the notebook's model: the page holds only what is near the eye."""
+        return self.page.evaluate(ERRORS)
 
 
 @contextmanager
-def open_lab(folder: Path, chromium: str, width: int = 1280, height: int = 900) -> Iterator[Lab]:
-    """Start JupyterLab on `folder` (free port, own token, localhost) and a headless Chromium; end both afterwards."""
+def serve(folder: Path) -> Iterator[Server]:
+    """Start JupyterLab on `folder` (free port, own token and settings, localhost); end it afterwards."""
     port, token = _free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--allow-root", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]
     command += ["--LabApp.expose_app_in_browser=True"]
     env = {name: value for name, value in os.environ.items() if name != "MOE_LITE_CHECKS"}  # as learners have it
-    with open(folder / "jupyter.log", "w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
-    try:
-        _wait_for(port, server, folder / "jupyter.log")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-            page = browser.new_page(viewport={"width": width, "height": height})
-            yield Lab(folder, page, f"http://127.0.0.1:{port}", token)
-            browser.close()
-    finally:
-        server.terminate()
+    env["MOE_LITE_CHECK_SECONDS"] = "100"  # a check on a busy machine is slow, and not wrong
+    with tempfile.TemporaryDirectory(prefix="moe-lite-jupyter-") as own:
+        env |= {"JUPYTER_CONFIG_DIR": own, "JUPYTER_DATA_DIR": own}  # what the developer has set does not count
+        log = Path(own) / "jupyter.log"
+        with open(log, "w") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=env)
         try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
+            _wait_for(port, process, log)
+            yield Server(folder, f"http://127.0.0.1:{port}", token)
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def open_lab(server: Server, chromium: str, width: int = 1280, height: int = 900) -> Iterator[Lab]:
+    """A new folder of the server and a headless Chromium; its kernels end with it."""
+    folder = Path(tempfile.mkdtemp(dir=server.folder))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS, timeout=1000 * LONG)
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(1000 * LONG)
+        yield Lab(server, folder, page)
+        browser.close()
+    server.end_kernels()
 
 
 def copy_notebook(source: Path, folder: Path) -> str:
@@ -115,11 +189,11 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
-    end = time.time() + 60
-    while time.time() < end and server.poll() is None:
+def _wait_for(port: int, process: subprocess.Popen, log: Path) -> None:
+    def answers() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(lambda: answers() or process.poll() is not None)
+    if process.poll() is not None:
+        raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")

@@ -1,5 +1,6 @@
-"""Run a notebook through nbval as a class does, and report which of its cells failed."""
+"""Run a notebook through nbval as a class does; which of its cells failed, and what they showed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from waiting import LONG
+
+TESTS = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -17,21 +21,28 @@ class Graded:
     failed: list[str]  # ids of cells
     passed: list[str]
     output: str
+    shown: dict[str, list[nbformat.NotebookNode]]  # the outputs of each cell, by its id
 
 
-def grade_notebook(path: Path, root: Path, timeout: float = 600) -> Graded:
+def grade_notebook(path: Path, root: Path) -> Graded:
     """`pytest --nbval-lax --nbval-current-env <path>` from the folder `root`."""
-    report = path.with_suffix(".xml")
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300"]
+    report, outputs = path.with_suffix(".xml"), path.with_suffix(".outputs.json")
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={LONG}"]
+    command += [f"--nbval-kernel-startup-timeout={LONG}", "-p", "nbval_outputs", f"--outputs={outputs}"]
     command += ["-p", "no:cacheprovider", "--color=no", f"--rootdir={root}", f"--junitxml={report}", str(path)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("MOE_LITE_CHECK")}
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=timeout)
+    env |= {"PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [env.get("PYTHONPATH")])])}
+    env |= {"MOE_LITE_CHECK_SECONDS": "100"}  # a check on a busy machine is slow, and not wrong
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=10 * LONG)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     ids = [cell.id for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     cases = list(ElementTree.parse(report).getroot().iter("testcase"))
-    report.unlink()
     assert len(cases) == len(ids), done.stdout
     went = {ids[int(case.get("name").removeprefix("Cell "))]: case.find("failure") is None for case in cases}
     failed, passed = ([id for id, ok in went.items() if ok is wanted] for wanted in (False, True))
     assert bool(failed) == bool(done.returncode), done.stdout
-    return Graded(failed, passed, done.stdout)
+    found = json.loads(outputs.read_text(encoding="utf-8"))
+    shown = {id: [nbformat.from_dict(output) for output in found[id]] for id in ids}
+    report.unlink()
+    outputs.unlink()
+    return Graded(failed, passed, done.stdout, shown)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import LONG
 
 from moe_lite import data, doctor
 from moe_lite.doctor import environment, files, finding, notebooks, page, places, speed
@@ -105,7 +106,7 @@ def runs(tmp_path_factory, corpus_folder) -> Iterator[dict[str, subprocess.Compl
     try:
         for name, damage in BROKEN.items():
             running[name] = made[name].start(**damage(made[name]))
-        done = {name: process.communicate(timeout=120) for name, process in running.items()}
+        done = {name: process.communicate(timeout=10 * LONG) for name, process in running.items()}
         yield {
             name: subprocess.CompletedProcess(name, running[name].returncode, *outputs)
             for name, outputs in done.items()

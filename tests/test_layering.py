@@ -180,9 +180,7 @@ def test_importing_the_package_is_light():
     code = (
         "import sys, moe_lite; moe_lite.MoELanguageModel; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, timeout=120, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
     loaded = set(run.stdout.split())
     assert {"moe_lite", "torch"} <= loaded
     assert not loaded & {"matplotlib", "plotly", "ipywidgets", "anywidget", "transformers", "IPython", "jupyterlab"}

@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-TARGETS = ("help", "lab", "test", "lint", "format", "notebooks", "bench", "budget", "runs", "balance", "data", "clean")
+TARGETS = "help lab check test lint format notebooks bench budget runs balance data clean".split()
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +93,12 @@ def program(path: Path, script: str) -> Path:
 def test_make_alone_lists_the_targets(checkout):
     shown = make(checkout)
     assert shown.returncode == 0
-    assert re.findall(r"make (\w+) +\w", shown.stdout) == list(TARGETS)
+    assert re.findall(r"make (\w+) +\w", shown.stdout) == TARGETS
 
 
 def test_targets_can_be_made_with_nothing_installed(checkout):
-    for target in TARGETS:
-        planned = make(checkout, "--dry-run", target)
-        assert planned.returncode == 0, planned.stderr
+    planned = make(checkout, "--dry-run", *TARGETS)
+    assert planned.returncode == 0, planned.stderr
 
 
 def test_set_up_passes_the_constraints_to_every_install(checkout):
@@ -109,8 +108,16 @@ def test_set_up_passes_the_constraints_to_every_install(checkout):
 
 
 def test_tests_run_on_one_thread_with_the_small_budget(checkout):
-    (line,) = [line for line in make(checkout, "--dry-run", "test").stdout.splitlines() if "-m pytest" in line]
-    assert line.startswith("OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci ")
+    assert pytest_line(checkout, "test").startswith("OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci ")
+
+
+def pytest_line(checkout, target: str) -> str:
+    (line,) = [line for line in make(checkout, "--dry-run", target).stdout.splitlines() if "-m pytest" in line]
+    return line.rstrip()
+
+
+def test_check_is_test_without_notebooks_and_pages(checkout):
+    assert pytest_line(checkout, "check") == pytest_line(checkout, "test") + ' -m "not notebook and not browser"'
 
 
 def test_second_lab_does_nothing_but_open_jupyter(checkout):

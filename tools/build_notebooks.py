@@ -51,20 +51,26 @@ async def build(source: Path, root: Path, kernels: asyncio.Semaphore) -> dict[Pa
         _run(learner_notebook(cells), root / "notebooks", cells, "unsolved", kernels),
         _run(solved_notebook(cells), root / "solutions", cells, "solved", kernels),
     )
-    for notebook, cell in zip([*learner.cells, *solved.cells], [*cells, *cells], strict=True):
-        _trim_outputs(notebook)
-        if "widget" in cell.tags and not pictures(notebook):
+    name = f"{source.stem}.ipynb"
+    return {
+        root / "notebooks" / name: kept(learner, cells, "unsolved"),
+        root / "solutions" / name: kept(solved, cells, "solved"),
+    }
+
+
+def kept(notebook: nbformat.NotebookNode, cells: list[Cell], which: str) -> nbformat.NotebookNode:
+    """What is saved of a notebook that has been run; LessonError if it does not show what it should."""
+    for made, cell in zip(notebook.cells, cells, strict=True):
+        _trim_outputs(made)
+        if "widget" in cell.tags and not pictures(made):
             raise cell.fail("a widget without a static picture (text/html): the saved notebook would show nothing.")
-    for made, cell in zip(solved.cells, cells, strict=True):
-        if "check" in cell.tags and not re.search(r": (\d+) of \1 pass$", _text(made)):
+        if which == "solved" and "check" in cell.tags and not re.search(r": (\d+) of \1 pass$", _text(made)):
             raise cell.fail(f"the solution does not pass its check: {_text(made)}")
-    for made in learner.cells:
-        if made.cell_type == "code":
+        if which == "unsolved" and made.cell_type == "code":
             made.outputs = pictures(made) if keeps_pictures(made) else []
             if not made.outputs:
                 made.execution_count = None  # nbval fails a cell that has one of the two without the other
-    name = f"{source.stem}.ipynb"
-    return {root / "notebooks" / name: learner, root / "solutions" / name: solved}
+    return notebook
 
 
 async def _all(*work: Awaitable[T]) -> list[T]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-from lab import open_lab  # noqa: E402 - the tests' browser
+from lab import open_lab, serve  # noqa: E402 - the tests' browser
 
 CELL = """
 from moe_lite.checkpoint import pretrained, pretrained_record
@@ -25,7 +25,11 @@ FRAME_MS = 1600
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, open_lab(Path(folder), shutil.which("chromium"), 1040, 1100) as lab:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder)) as server,
+        open_lab(server, shutil.which("chromium"), 1040, 1100) as lab,
+    ):
         lab.write("viewer.ipynb", CELL)
         lab.open("viewer.ipynb")
         lab.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")

@@ -2,12 +2,11 @@
 
 import json
 import random
-import statistics
 from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab, copy_notebook, open_lab
+from lab import Lab, copy_notebook
 from lesson_texts import lesson_files
 
 from moe_lite import data
@@ -15,11 +14,10 @@ from moe_lite.checkpoint import pretrained
 from moe_lite.metrics import budget
 from moe_lite.widgets import BudgetExplorer, NextTokens
 
-pytestmark = pytest.mark.browser
 LESSONS = [path.stem for path in lesson_files()]
+WIDGET = ".jp-OutputArea .mx:not(.twin)"
 
-MEDIAN_MS, P95_MS = 100, 300  # on an idle machine the 95th percentile is below 100; CI machines are not idle
-P95_LONG_MS = 600  # 4,000 tokens; on an idle machine below 250
+# On a machine with nothing else to do, 95 of 100 moves are drawn within 100 ms; within 250 with 4,000 tokens.
 
 VIEWER = """
 from moe_lite.checkpoint import pretrained
@@ -27,32 +25,8 @@ from moe_lite.widgets import TokenViewer
 viewer = TokenViewer({{n: pretrained(n) for n in (4, 8, 16)}}, {text!r}, layer=1)
 viewer
 """
-# moves one range input by a key and waits until the redraw that follows has been painted; the milliseconds of it
-MOVE = """async ([label, key]) => {
-  const root = document.querySelector('.jp-OutputArea .mx:not(.twin)');
-  const inputs = [...root.querySelectorAll('input[type=range]')];
-  const input = inputs.find(e => e.closest('label').innerText.includes(label));
-  const before = root.dataset.version;
-  const began = performance.now();
-  input.focus();
-  if (key === 'up') input.stepUp(); else input.stepDown();
-  input.dispatchEvent(new Event('input', { bubbles: true }));
-  input.dispatchEvent(new Event('change', { bubbles: true }));
-  while (root.dataset.version === before) {
-    if (performance.now() - began > 5000) return null;
-    await new Promise(done => setTimeout(done, 1));
-  }
-  await new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)));
-  return performance.now() - began;
-}"""
 SHOWN = """() => [...document.querySelectorAll('.jp-OutputArea .mx:not(.twin) [data-i]')]
   .map(e => [Number(e.dataset.i), Number(e.dataset.expert), Number(e.querySelector('b')?.textContent)])"""
-
-
-@pytest.fixture(scope="module")
-def lab(chromium, tmp_path_factory) -> Lab:
-    with open_lab(tmp_path_factory.mktemp("lab"), chromium) as lab:
-        yield lab
 
 
 def long_text(n_tokens: int) -> str:
@@ -73,29 +47,28 @@ def first_choices(text: str, n_experts: int, top_k: int, layer: int) -> list[int
     return routing.top_k[1][:, 0].tolist()
 
 
-def test_viewer_shows_the_routing_of_its_model_at_every_move(lab):
+def test_viewer_shows_the_routing_of_its_model_at_every_move(lab, took):
     text = long_text(200)
     lab.write("viewer.ipynb", VIEWER.format(text=text))
     lab.open("viewer.ipynb")
     lab.run_all()
     lab.page.wait_for_selector(".mx:not(.twin) [data-i]")
     chance, at, times = random.Random(0), {"layer": 1, "top-k": 2}, []
+    drawn = lab.redraws(WIDGET)
     limits = {"layer": (1, 4), "top-k": (1, 8)}
     for _ in range(50):
         name = chance.choice(["layer", "top-k"])
         low, high = limits[name]
         step = chance.choice([-1, 1])
         step = -step if not low <= at[name] + step <= high else step
-        took = lab.page.evaluate(MOVE, [name, "up" if step > 0 else "down"])
-        assert took is not None, f"no redraw within 5 s after {name} {at[name]} → {at[name] + step}"
+        times.append(lab.move(WIDGET, name, step))
         at[name] += step
-        times.append(took)
         shown = lab.page.evaluate(SHOWN)
         expected = first_choices(text, current_experts(lab), at["top-k"], at["layer"])
         assert [expert for _, expert, _ in shown] == expected, at
         assert [numeral for _, _, numeral in shown] == expected, at
-    report("200 tokens", times)
-    assert statistics.median(times) <= MEDIAN_MS and percentile(times) <= P95_MS
+    took("token viewer, 200 tokens, slider to redraw", times)
+    assert lab.redraws(WIDGET) == drawn + len(times), "a move is drawn once"
     assert lab.errors == []
 
 
@@ -103,23 +76,17 @@ def current_experts(lab: Lab) -> int:
     return lab.page.evaluate("document.querySelectorAll('.mx:not(.twin) .rail [data-expert]').length")
 
 
-def percentile(times: list[float], share: float = 0.95) -> float:
-    return sorted(times)[int(share * len(times))]
-
-
-def report(what: str, times: list[float]) -> None:
-    print(f"\n{what}: slider to redraw, median {statistics.median(times):.0f} ms, 95th {percentile(times):.0f} ms")
-
-
-def test_long_text_answers_quickly(lab):
-    lab.write("long.ipynb", VIEWER.format(text=long_text(4000)))
+def test_long_text_is_drawn_once_a_move_and_as_the_model_routes_it(lab, took):
+    text = long_text(4000)
+    lab.write("long.ipynb", VIEWER.format(text=text))
     lab.open("long.ipynb")
     lab.run_all()
     lab.page.wait_for_selector(".mx:not(.twin) [data-i]")
-    times = [lab.page.evaluate(MOVE, ["top-k", key]) for key in ["up", "down"] * 10]
-    assert None not in times
-    report("4,000 tokens", times)
-    assert percentile(times) <= P95_LONG_MS
+    drawn, experts = lab.redraws(WIDGET), current_experts(lab)
+    times = [lab.move(WIDGET, "top-k", step) for step in [1, -1] * 10]
+    took("token viewer, 4,000 tokens, slider to redraw", times)
+    assert lab.redraws(WIDGET) == drawn + len(times)
+    assert [expert for _, expert, _ in lab.page.evaluate(SHOWN)] == first_choices(text, experts, top_k=2, layer=1)
 
 
 def spaced(text: str) -> str:
@@ -156,7 +123,7 @@ TEXTS_COLLIDE = """() => {
 }"""
 
 
-def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab):
+def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab, took):
     python = BudgetExplorer()
     lab.write("budget.ipynb", EXPLORER)
     lab.open("budget.ipynb")
@@ -164,7 +131,7 @@ def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab):
     lab.page.wait_for_selector(".mx.budgets:not(.twin) svg")
     labels = {"width D": "d_model", "depth L": "n_layers", "feed-forward F": "d_expert", "vocabulary V": "vocab_size",
               "context": "context"}  # fmt: skip
-    chance, times = random.Random(0), []
+    chance, times, drawn = random.Random(0), [], lab.redraws(WIDGET)
     for _ in range(30):
         label = chance.choice(list(labels))
         name, step = labels[label], chance.choice([-1, 1, 1])
@@ -172,9 +139,7 @@ def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab):
         at = steps.index(getattr(python, name))
         step = -step if not 0 <= at + step < len(steps) else step
         setattr(python, name, steps[at + step])
-        took = lab.page.evaluate(MOVE, [label, "up" if step > 0 else "down"])
-        assert took is not None, f"no redraw within 5 s after {label} {steps[at]} → {steps[at + step]}"
-        times.append(took)
+        times.append(lab.move(WIDGET, label, step))
         expected = budget(python.view.config, python.context)
         for (exact, mine, widths), kind, off in zip(
             lab.page.evaluate(BARS_SHOWN), ("parameters", "flops"), ("equal", "1 too many"), strict=True
@@ -186,8 +151,8 @@ def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab):
             whole = sum(widths.values())
             assert widths == pytest.approx({part: whole * n / total for part, n in amounts.items()}, abs=1.1)
         assert lab.page.evaluate(TEXTS_COLLIDE) == []
-    report("budget explorer", times)
-    assert statistics.median(times) <= MEDIAN_MS and percentile(times) <= P95_MS
+    took("budget explorer, slider to redraw", times)
+    assert lab.redraws(WIDGET) == drawn + len(times)
     lab.page.select_option(".mx.budgets:not(.twin) select", label="Mixtral 8x7B, one expert")
     lab.page.wait_for_function(
         "document.querySelector('.mx.budgets:not(.twin) .parameters .exact').textContent === '7,241,732,096'"
@@ -208,7 +173,7 @@ ROWS_SHOWN = f"""() => [...document.querySelectorAll('{NEXT} .nt .row:not(.h)')]
 DRAWN_SHOWN = f"() => [...document.querySelectorAll('{NEXT} .sofar u')].map(e => e.textContent)"
 
 
-def test_next_tokens_follow_temperature_draws_and_typing(lab):
+def test_next_tokens_follow_temperature_draws_and_typing(lab, took):
     text = "def area(r):"
     python = NextTokens(pretrained(1), text)
     lab.write("next.ipynb", TOKENS.format(text=text))
@@ -229,14 +194,13 @@ def test_next_tokens_follow_temperature_draws_and_typing(lab):
         compare()
 
     compare()
-    times = []
+    times, drawn = [], lab.redraws(NEXT)
     for at in [*range(9, -1, -1), *range(1, 11)]:
-        times.append(lab.page.evaluate(MOVE, ["temperature", "up" if at / 10 > python.temperature else "down"]))
-        assert times[-1] is not None, f"no redraw within 5 s after T {at / 10}"
+        times.append(lab.move(NEXT, "temperature", 1 if at / 10 > python.temperature else -1))
         python.temperature = at / 10
         compare()
-    report("next tokens", times)
-    assert statistics.median(times) <= MEDIAN_MS and percentile(times) <= P95_MS
+    took("next tokens, slider to redraw", times)
+    assert lab.redraws(NEXT) == drawn + len(times)
     press("draw", 1)  # both draw from a generator with the same seed
     press("draw 20", 21)
     press("undo", 20)
@@ -260,11 +224,21 @@ def test_next_tokens_follow_temperature_draws_and_typing(lab):
     assert lab.errors == []
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
+def test_an_error_is_seen_wherever_it_is(lab):
+    """Else the next test could not fail."""
+    lab.write("error.ipynb", *["print('a line\\n' * 30)"] * 20, "1 / 0", *["print('another\\n' * 30)"] * 20)
+    lab.open("error.ipynb")
+    lab.run_all()
+    assert lab.error_outputs() == ["ZeroDivisionError: division by zero"]
+
+
+@pytest.mark.parametrize(
+    "lesson", [pytest.param(name, marks=pytest.mark.xdist_group(f"browser-{name}")) for name in LESSONS]
+)
 def test_unsolved_lesson_runs_from_top_to_bottom_without_an_error(lab, root: Path, lesson):
     lab.open(copy_notebook(root / "notebooks" / f"{lesson}.ipynb", lab.folder))
     lab.run_all()
-    assert lab.error_outputs() == 0
+    assert lab.error_outputs() == []
     assert lab.errors == []
 
 

@@ -1,15 +1,12 @@
 """A real browser: while a model writes, the page shows the experts that made each token, and Stop stops it."""
 
-import pytest
 import torch
-from lab import Lab, open_lab
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import GenerationViewer
 from moe_lite.widgets.token_viewer.words import percent
 
-pytestmark = pytest.mark.browser
 PROMPT = "def area(r):\n    return"
 CELLS = [
     f"""
@@ -28,12 +25,6 @@ SHOWN = """(root) => ({
   reading: root.querySelector(".read").textContent.replaceAll("\u00a0", " "),
 })"""
 COUNT = "([at, i]) => document.querySelectorAll(at)[i].querySelectorAll('[data-i]').length"
-
-
-@pytest.fixture(scope="module")
-def lab(chromium, tmp_path_factory) -> Lab:
-    with open_lab(tmp_path_factory.mktemp("lab"), chromium) as lab:
-        yield lab
 
 
 def forward(ids: list[int], n_new: int, layer: int) -> torch.Tensor:
@@ -78,9 +69,9 @@ def test_generating_in_jupyterlab(lab):
     shows(30)
     page.locator(".jp-CodeCell .jp-InputPrompt").nth(1).click()
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")  # a view that is opened late
-    lab.wait_idle(30)
+    lab.wait_idle()
     shows(30, which=1)
     root.locator("[data-i='3']").click()
     python.layer, python.pinned = 2, 3
     assert root.evaluate(SHOWN)["reading"] == python.reading
-    assert lab.errors == [] and lab.error_outputs() == 0
+    assert lab.errors == [] and lab.error_outputs() == []

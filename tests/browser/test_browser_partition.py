@@ -1,11 +1,6 @@
 """The expert partition in a real browser: start, watch the figure change, move a control, stop."""
 
-import time
-
-import pytest
-from lab import Lab, open_lab
-
-pytestmark = pytest.mark.browser
+from waiting import until
 
 CELL = """
 import asyncio
@@ -15,19 +10,6 @@ partition
 """
 ROOT = ".jp-OutputArea .mx.part:not(.twin)"
 FIGURE = f"() => document.querySelector('{ROOT} svg.partition')?.innerHTML ?? ''"
-
-
-@pytest.fixture(scope="module")
-def lab(chromium, tmp_path_factory) -> Lab:
-    with open_lab(tmp_path_factory.mktemp("partition"), chromium) as lab:
-        yield lab
-
-
-def wait_for(condition, seconds: float = 20.0) -> None:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_partition_is_started_watched_changed_and_stopped_from_the_page(lab):
@@ -40,13 +22,13 @@ def test_partition_is_started_watched_changed_and_stopped_from_the_page(lab):
     assert button.inner_text() == "▶ Start"
     button.click()
     seen = set()
-    wait_for(lambda: seen.add(page.evaluate(FIGURE)) or len(seen) > 3)
+    until(lambda: seen.add(page.evaluate(FIGURE)) or len(seen) > 3)
     page.locator(f"{ROOT} input[aria-label='experts E']").focus()
     page.keyboard.press("ArrowRight")
-    wait_for(lambda: page.locator(f"{ROOT} path.own").count() == 5)
+    until(lambda: page.locator(f"{ROOT} path.own").count() == 5)
     page.locator(ROOT).get_by_role("button", name="2-D classes").click()
-    wait_for(lambda: page.locator(f"{ROOT} path.hole").count() == 1)
-    wait_for(lambda: "of 4,000, random start 1" in page.locator(f"{ROOT} [role=status]").inner_text())
+    until(lambda: page.locator(f"{ROOT} path.hole").count() == 1)
+    until(lambda: "of 4,000, random start 1" in page.locator(f"{ROOT} [role=status]").inner_text())
     button.click()
-    wait_for(lambda: "Stopped at step" in page.locator(f"{ROOT} [role=status]").inner_text())
+    until(lambda: "Stopped at step" in page.locator(f"{ROOT} [role=status]").inner_text())
     assert button.inner_text() == "▶ Start again" and lab.errors == []

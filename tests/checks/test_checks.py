@@ -88,8 +88,8 @@ def test_a_wrong_answer_gets_its_message(answer):
 
 
 def ruled(exercise: Exercise) -> list[Mistake]:
-    """The mistakes that can be made on purpose. Where answers are drawn, a rule gives shares and no draws."""
-    return [mistake for mistake in exercise.mistakes if mistake.answer and not exercise.draws]
+    """The mistakes that can be made on purpose."""
+    return [mistake for mistake in exercise.mistakes if mistake.answer]
 
 
 def made_on_purpose(exercise: Exercise, mistake: Mistake) -> Callable:

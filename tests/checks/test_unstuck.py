@@ -6,7 +6,6 @@ import types
 
 import nbformat
 import pytest
-from lab import open_lab
 from lesson_source import learner_notebook
 from lesson_texts import stub_cells
 
@@ -326,8 +325,7 @@ SOURCES = """() => [...document.querySelectorAll('.jp-NotebookPanel:not(.lm-mod-
   .map(cell => [...cell.querySelectorAll('.cm-line')].map(line => line.textContent).join('\\n'))"""
 
 
-@pytest.mark.browser
-def test_in_jupyterlab_a_cell_becomes_its_stub_a_link_opens_a_lesson_and_a_fresh_copy_is_reloaded(chromium, folder):
+def test_in_jupyterlab_a_cell_becomes_its_stub_a_link_opens_a_lesson_and_a_fresh_copy_is_reloaded(lab):
     typed = [
         "import moe_lite",
         "x = 1\nmoe_lite.reset('3.2')",
@@ -335,20 +333,19 @@ def test_in_jupyterlab_a_cell_becomes_its_stub_a_link_opens_a_lesson_and_a_fresh
         "moe_lite.start_again(3, folder='.')",
         WORK,
     ]
-    with open_lab(folder, chromium) as lab:
-        lab.write("03_router.ipynb", *typed)
-        lab.write("00_start_here.ipynb", "1")
-        lab.open("03_router.ipynb")
-        lab.run_all()
-        assert lab.page.evaluate(SOURCES)[1] == unstuck.stub_text("3.2")
-        assert [cell.source for cell in read(*old_ones(folder)).cells] == typed
+    lab.write("03_router.ipynb", *typed)
+    lab.write("00_start_here.ipynb", "1")
+    lab.open("03_router.ipynb")
+    lab.run_all()
+    assert lab.page.evaluate(SOURCES)[1] == unstuck.stub_text("3.2")
+    assert [cell.source for cell in read(*old_ones(lab.folder)).cells] == typed
 
-        lab.page.locator(".mx-map a", has_text="Start here").click()
-        lab.page.wait_for_selector(".lm-TabBar-tabLabel:has-text('00_start_here.ipynb')")
-        lab.page.locator(".lm-TabBar-tabLabel", has_text="03_router.ipynb").click()
-        lab.page.locator(".lm-MenuBar-itemLabel", has_text="File").first.click()
-        lab.page.locator(".lm-Menu-itemLabel", has_text="Reload Notebook from Disk").first.click()
-        lab.page.locator(".jp-Dialog button.jp-mod-accept, .jp-Dialog button.jp-mod-warn").last.click()
-        lab.page.wait_for_function(f"() => ({SOURCES})()[0]?.startsWith('import torch')")
-        assert WORK not in lab.page.evaluate(SOURCES)
-        assert lab.errors == []
+    lab.page.locator(".mx-map a", has_text="Start here").click()
+    lab.page.wait_for_selector(".lm-TabBar-tabLabel:has-text('00_start_here.ipynb')")
+    lab.page.locator(".lm-TabBar-tabLabel", has_text="03_router.ipynb").click()
+    lab.page.locator(".lm-MenuBar-itemLabel", has_text="File").first.click()
+    lab.page.locator(".lm-Menu-itemLabel", has_text="Reload Notebook from Disk").first.click()
+    lab.page.locator(".jp-Dialog button.jp-mod-accept, .jp-Dialog button.jp-mod-warn").last.click()
+    lab.page.wait_for_function(f"() => ({SOURCES})()[0]?.startsWith('import torch')")
+    assert WORK not in lab.page.evaluate(SOURCES)
+    assert lab.errors == []

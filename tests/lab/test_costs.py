@@ -11,13 +11,14 @@ def all_on_all(x, weights, expert_ids, gate_up, down):
     return sum(combine[:, e, None] * call(x) for e, call in enumerate(swiglu_calls(gate_up, down)))
 
 
-def test_flops_of_a_sparse_way_are_the_dense_ones_and_of_all_experts_more():
+def test_flops_of_a_sparse_way_are_the_dense_ones_and_of_all_experts_more(took):
     ways = {"all": all_on_all, "sorted": sparse_forward}
     ratios, flops = compare(ways, {2: (2, 2), 8: (8, 2)}, n_tokens=256, width=64, rounds=2)
     assert flops == {"all": {2: 1.0, 8: 4.0}, "sorted": {2: 1.0, 8: 1.0}}
     assert {name: [*by_value] for name, by_value in ratios.items()} == {"all": [2, 8], "sorted": [2, 8]}
     assert all(len(timing.seconds) == 2 for by_value in ratios.values() for timing in by_value.values())
-    assert ratios["all"][8].median > ratios["sorted"][8].median
+    for name, by_value in ratios.items():
+        took(f"{name}, 8 experts", [100 * by_value[8].median], "% of a dense network's time")
 
 
 def test_the_layer_is_the_same_at_every_call_and_its_ways_agree():

@@ -50,6 +50,7 @@ SVG('<svg xmlns="http://www.w3.org/2000/svg"/>')
 import os
 print("progress is kept apart:", os.environ["MOE_LITE_PROGRESS"].startswith(os.environ.get("TMPDIR", "/")))
 """
+pytestmark = pytest.mark.notebook
 STUB, CHECK, WIDGET, FIGURE, PLAIN = 3, 4, 5, 6, 7
 
 

@@ -1,47 +1,88 @@
-"""The lessons themselves: built from their sources, open without an error, graded right, read solved.
+"""The lessons themselves: what their sources give, open without an error, graded right, read solved.
 
-The builder's own tests are in test_build_notebooks.py; they need no lesson.
+Each notebook is run once, through nbval, as a class does it: the solved one, where every cell must pass, and the
+learner's, where the open exercises must fail and nothing else. What a rebuild would save is taken from the same run. A
+third run, in JupyterLab, is in tests/browser. The builder's own tests, in test_build_notebooks.py, need no lesson.
 """
 
+import functools
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nbformat
 import pytest
-from lesson_source import KEEP_PICTURES, read_lesson, solved_notebook
+from build_notebooks import differences, kept, written
+from lesson_source import KEEP_PICTURES, learner_notebook, read_lesson, solved_notebook
 from lesson_texts import ROOT, lesson_files
-from nbval_runs import grade_notebook
+from nbval_runs import Graded, grade_notebook
 
 from moe_lite.checks.registry import exercises
 
 LESSONS = [path.stem for path in lesson_files()]
 UNTOUCHED = {"00": "0.1 expert_load: 3 of 5 pass", "01": "1.1 cross_entropy: not attempted yet"}  # what nbval says
+Shown = Mapping[str, list[nbformat.NotebookNode]]  # the outputs of each code cell, by its id
+
+
+def runs(folder: str) -> list:
+    """The lessons, for tests that need the run of their notebook in `folder`: they share a process, and so the run."""
+    return [
+        pytest.param(lesson, id=lesson, marks=[pytest.mark.notebook, pytest.mark.xdist_group(f"{folder}-{lesson}")])
+        for lesson in LESSONS
+    ]
 
 
 def read(folder: str, lesson: str) -> nbformat.NotebookNode:
     return nbformat.read(ROOT / folder / f"{lesson}.ipynb", as_version=4)
 
 
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def cells_tagged(notebook: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", ())]
 
 
-@pytest.fixture
-def copy(tmp_path):
-    """A notebook in a folder of its own, with the conftest.py of the course; `change` may edit it first."""
+def source_of(lesson: str) -> list:
+    return read_lesson(ROOT / "solutions" / f"{lesson}.py")
 
-    def make(folder: str, lesson: str, change=lambda notebook: None) -> Path:
-        notebook = read(folder, lesson)
-        change(notebook)
-        path = tmp_path / f"{lesson}.ipynb"
-        nbformat.write(notebook, path)
-        shutil.copy(ROOT / "conftest.py", tmp_path)
-        return path
 
-    return make
+def filled_in(lesson: str, leave_open: str = "") -> nbformat.NotebookNode:
+    """The learner's notebook with the lesson's solutions typed into its stubs, but for one."""
+    notebook = read("notebooks", lesson)
+    solved = {cell.id: cell.source for cell in solved_notebook(source_of(lesson)).cells}
+    for cell in cells_tagged(notebook, "stub"):
+        if cell.id != leave_open:
+            cell.source = solved[cell.id]
+    return notebook
+
+
+def rebuilt(folder: str, lesson: str, shown: Shown) -> nbformat.NotebookNode:
+    """What `make notebooks` would save, if the cells showed this."""
+    cells = source_of(lesson)
+    notebook = (learner_notebook if folder == "notebooks" else solved_notebook)(cells)
+    for cell in code_cells(notebook):
+        cell.outputs = list(shown.get(cell.id, ()))
+    notebook = kept(notebook, cells, "unsolved" if folder == "notebooks" else "solved")
+    return nbformat.reads(written(notebook, ROOT / folder / f"{lesson}.ipynb"), as_version=4)
+
+
+def grade(notebook: nbformat.NotebookNode, folder: Path) -> Graded:
+    """A notebook through nbval, in a folder of its own, with the conftest.py of the course."""
+    shutil.copy(ROOT / "conftest.py", folder)
+    nbformat.write(notebook, folder / "lesson.ipynb")
+    return grade_notebook(folder / "lesson.ipynb", folder)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Callable[[str, str], Graded]:
+    """run(folder, lesson): what nbval says of that notebook; it is run once."""
+    return functools.cache(lambda folder, lesson: grade(read(folder, lesson), tmp_path_factory.mktemp(folder)))
+
+
+# ---- as they lie there -----------------------------------------------------------------------------------------------
 
 
 def test_there_are_lessons():
@@ -50,12 +91,13 @@ def test_there_are_lessons():
     assert names == set(LESSONS), "a notebook without a source, or a source that was not built"
 
 
-def test_a_rebuild_finds_no_difference():
-    """Also runs every learner's notebook unsolved and every solved one, and refuses both if a cell ends in an error."""
-    done = subprocess.run(
-        [sys.executable, "tools/build_notebooks.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("lesson", LESSONS)
+@pytest.mark.parametrize("folder", ["notebooks", "solutions"])
+def test_a_notebook_has_the_cells_that_its_source_gives(folder, lesson):
+    saved = read(folder, lesson)
+    made = rebuilt(folder, lesson, {cell.id: cell.outputs for cell in code_cells(saved)})
+    found = differences(saved, made, f"{folder}/{lesson}.ipynb")
+    assert not found, "\n".join([*found, "Run: make notebooks"])
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -105,38 +147,60 @@ def test_every_exercise_that_has_a_check_is_in_a_lesson():
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_nbval_passes_the_solved_notebook(lesson, copy, tmp_path):
-    graded = grade_notebook(copy("solutions", lesson), tmp_path)
+def test_the_learners_notebook_filled_in_is_the_solved_one(lesson):
+    """Cell by cell, tags included; so the run of the solved one shows that the solutions work in the learner's."""
+    filled, solved = code_cells(filled_in(lesson)), code_cells(read("solutions", lesson))
+    compared = {"nbval-check-output"}  # the one tag that the solved notebook has beside
+    for mine, its in zip(filled, solved, strict=True):
+        assert (mine.id, mine.source) == (its.id, its.source)
+        assert set(mine.metadata.get("tags", ())) == set(its.metadata.get("tags", ())) - compared
+
+
+# ---- as they run -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lesson", runs("solutions"))
+def test_nbval_passes_the_solved_notebook(lesson, run):
+    graded = run("solutions", lesson)
     assert graded.failed == [], graded.output
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_nbval_fails_exactly_at_the_open_exercises(lesson, copy, tmp_path):
-    graded = grade_notebook(copy("notebooks", lesson), tmp_path)
+@pytest.mark.parametrize("lesson", runs("notebooks"))
+def test_nbval_fails_exactly_at_the_open_exercises(lesson, run):
+    graded = run("notebooks", lesson)
     assert graded.failed == [cell.id for cell in cells_tagged(read("notebooks", lesson), "check")]
     assert UNTOUCHED.get(lesson[:2], "not attempted yet") in graded.output
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_nbval_passes_the_learners_notebook_with_the_solutions_filled_in(lesson, copy, tmp_path):
-    solved = {cell.id: cell.source for cell in solved_notebook(read_lesson(ROOT / "solutions" / f"{lesson}.py")).cells}
+@pytest.mark.parametrize("lesson", runs("notebooks"))
+def test_unsolved_nothing_raises_but_the_checks_of_open_exercises(lesson, run):
+    """And these only because a check that does not pass raises under pytest."""
+    errors = [
+        (id, output.ename)
+        for id, outputs in run("notebooks", lesson).shown.items()
+        for output in outputs
+        if output.output_type == "error"
+    ]
+    assert errors == [(cell.id, "CheckFailed") for cell in cells_tagged(read("notebooks", lesson), "check")]
 
-    def fill_in(notebook):
-        for cell in cells_tagged(notebook, "stub"):
-            cell.source = solved[cell.id]
 
-    graded = grade_notebook(copy("notebooks", lesson, fill_in), tmp_path)
-    assert graded.failed == [], graded.output
+@pytest.mark.parametrize(
+    "folder, lesson",
+    [
+        pytest.param(folder, *each.values, id=f"{folder}-{each.id}", marks=each.marks)
+        for folder in ("notebooks", "solutions")
+        for each in runs(folder)
+    ],
+)
+def test_a_rebuild_finds_no_difference(folder, lesson, run):
+    found = differences(read(folder, lesson), rebuilt(folder, lesson, run(folder, lesson).shown), lesson)
+    assert not found, "\n".join([*found, "Run: make notebooks"])
 
 
-def test_nbval_fails_only_the_exercise_that_is_still_open(copy, tmp_path):
+@pytest.mark.notebook
+@pytest.mark.xdist_group("filled-in")
+def test_nbval_fails_only_the_exercise_that_is_still_open(tmp_path):
     """All of lesson 03 solved but 3.2: later cells go on with the package's function."""
     lesson = next(name for name in LESSONS if name.startswith("03"))
-    solved = {cell.id: cell.source for cell in solved_notebook(read_lesson(ROOT / "solutions" / f"{lesson}.py")).cells}
-
-    def fill_in(notebook):
-        for cell in cells_tagged(notebook, "stub"):
-            if cell.id != "stub-3-2":
-                cell.source = solved[cell.id]
-
-    assert grade_notebook(copy("notebooks", lesson, fill_in), tmp_path).failed == ["check-3-2"]
+    graded = grade(filled_in(lesson, leave_open="stub-3-2"), tmp_path)
+    assert graded.failed == ["check-3-2"], graded.output

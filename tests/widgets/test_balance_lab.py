@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 from small import small_corpora
+from waiting import LONG, until
 
 from moe_lite.lab.sweeps import FACTORS, LabRun, grid, lab_model
 from moe_lite.metrics import load_cv, max_violation
@@ -150,15 +151,16 @@ def test_kept_columns_stay_and_can_be_removed(lab):
     assert len(lab.columns) == 2 and lab.error == {}
 
 
-def test_a_slider_is_answered_at_once(lab):
+def test_a_slider_is_answered_by_one_new_figure(lab, took):
     lab.coefficient = 0.1
-    times = []
-    for value in (0.001, 1.0, 0.01, 0.1, 0.0001):
+    figures, times = [], []
+    lab.observe(lambda change: figures.append(change.new), "figure")
+    for n, value in enumerate((0.001, 1.0, 0.01, 0.1, 0.0001), 1):
         began = time.perf_counter()
         lab.coefficient = value
-        times.append(time.perf_counter() - began)
-    print(f"\nbalance lab, kernel: median {1e3 * sorted(times)[2]:.0f} ms")
-    assert sorted(times)[2] < 0.3  # 25 ms on an idle machine, where the page then follows within 100; CI is not idle
+        times.append(1000 * (time.perf_counter() - began))
+        assert len(figures) == n, "none, or drawn twice"
+    took("balance lab, a slider's answer in the kernel", times)  # 25 ms on a machine with nothing else to do
 
 
 def test_twin_is_small_and_says_everything(lab):
@@ -207,9 +209,9 @@ def test_third_training_ends_the_oldest_and_there_are_never_more_than_four_colum
     lab.steps = 100_000
     first, second = lab.start(), lab.start()
     third = lab.start()
-    assert first.wait(20) and first.state == "stopped" and len(lab.columns) == 4
+    assert first.wait(LONG) and first.state == "stopped" and len(lab.columns) == 4
     lab.stop()
-    assert second.wait(20) and third.wait(20)
+    assert second.wait(LONG) and third.wait(LONG)
 
 
 def test_buttons_pause_go_on_and_stop(lab):
@@ -222,15 +224,8 @@ def test_buttons_pause_go_on_and_stop(lab):
     lab.command = "pause 3"
     until(lambda: live.state == "running")
     lab.command = "stop 4"
-    assert live.wait(20) and live.state == "stopped"
+    assert live.wait(LONG) and live.state == "stopped"
     until(lambda: lab.view["running"] == 0)
-
-
-def until(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_what_training_raises_is_shown_and_raised():

@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-import time
 
 import pytest
 import torch
+from waiting import LONG, until
 
 from moe_lite.lessons.mixture import mixture_nll, responsibilities, soft_gate
 from moe_lite.look.palette import expert_class
@@ -14,18 +14,11 @@ from moe_lite.widgets.expert_partition.drawing import _border, _pieces, _runs
 from moe_lite.widgets.expert_partition.view import CELLS, Trial, View, look, plane
 from moe_lite.widgets.expert_partition.words import facts, reading, status
 
-LONG = 100_000
+MANY = 100_000
 
 
 def partition(steps: int = 30, **options) -> ExpertPartition:
     return ExpertPartition(steps=steps, pace=0.0, **options)
-
-
-def until(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
 
 
 # ---- what it shows ---------------------------------------------------------------------------------------------------
@@ -113,13 +106,13 @@ def test_picture_has_every_expert_and_its_reading(task, n_experts):
 
 
 def test_button_starts_and_stops():
-    shown = partition(steps=LONG)
+    shown = partition(steps=MANY)
     shown.presses += 1
     run = shown.trial.live
     until(lambda: len(run.logs) > 20)
     assert shown.view["button"] == "■ Stop"
     shown.presses += 1
-    assert run.wait(5) and run.state == "stopped"
+    assert run.wait(LONG) and run.state == "stopped"
     until(lambda: shown.view["button"] == "▶ Start again")
     assert shown.view["status"].startswith("Stopped at step ") and shown.trial.step == len(run.logs)
 
@@ -133,7 +126,7 @@ def test_figure_changes_while_it_trains():
 
 
 def test_a_control_that_is_moved_trains_anew_and_the_old_training_ends():
-    shown = partition(steps=LONG)
+    shown = partition(steps=MANY)
     shown.n_experts = 3
     assert shown.trial.live is None and shown.trial.n_experts == 3  # nothing was started
     first = shown.start()
@@ -142,7 +135,7 @@ def test_a_control_that_is_moved_trains_anew_and_the_old_training_ends():
     shown.task, second = "2-D", shown.trial.live
     assert second.over and shown.trial.problem.classes and shown.mixture.w_gate.shape == (3, 2)
     shown.stop()
-    assert shown.trial.live.wait(5)
+    assert shown.trial.live.wait(LONG)
 
 
 def test_each_start_with_the_same_settings_is_another_one_unless_a_seed_is_given():

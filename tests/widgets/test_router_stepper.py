@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lab import open_lab
-from small_models import SENTENCE, SMALL, small_model
+from small import SENTENCE, SMALL, model_with_opinions
 from steppers import LOGITS, part, rows, stepper, weights_shown
 
 from moe_lite import MoELanguageModel, data, routing
@@ -18,7 +17,7 @@ from moe_lite.widgets import RouterStepper
 
 @pytest.fixture(scope="module")
 def model():
-    return small_model(16)
+    return model_with_opinions(16)
 
 
 # ---- where the logits come from --------------------------------------------------------------------------------------
@@ -184,42 +183,40 @@ SHOWN = """() => [...document.querySelectorAll('.mx.stepper:not(.twin) svg [data
   .map(row => [row.dataset.weight, ...['.tw', '.rank'].map(part => row.querySelector(part)?.textContent)])"""
 
 
-@pytest.mark.browser
-def test_page_follows_the_keyboard_and_shows_the_routing(chromium, tmp_path):
+def test_page_follows_the_keyboard_and_shows_the_routing(lab):
     python = RouterStepper(layer=2)
-    with open_lab(tmp_path, chromium) as lab:
-        lab.write("stepper.ipynb", CELL)
-        lab.open("stepper.ipynb")
-        lab.run_all()
-        root = lab.page.locator(".mx.stepper:not(.twin)")
-        root.locator("svg").wait_for()
+    lab.write("stepper.ipynb", CELL)
+    lab.open("stepper.ipynb")
+    lab.run_all()
+    root = lab.page.locator(".mx.stepper:not(.twin)")
+    root.locator("svg").wait_for()
 
-        def press(control: str, key: str, times: int, **settings) -> None:
-            root.locator(control).first.focus()
-            for _ in range(times):
-                version = root.get_attribute("data-version")
-                lab.page.keyboard.press(key)
-                lab.page.wait_for_function(
-                    "v => document.querySelector('.mx.stepper:not(.twin)').dataset.version !== v", arg=version
-                )
-            for name, value in settings.items():
-                setattr(python, name, value)
-            shown = lab.page.evaluate(SHOWN)
-            assert [float(weight) for weight, _, _ in shown] == weights_shown(python)
-            assert [text for _, text, _ in shown] == [part(row, "tw").text for row in rows(python).values()]
-            assert sum(rank is not None for _, _, rank in shown) == python.top_k
+    def press(control: str, key: str, times: int, **settings) -> None:
+        root.locator(control).first.focus()
+        for _ in range(times):
+            version = root.get_attribute("data-version")
+            lab.page.keyboard.press(key)
+            lab.page.wait_for_function(
+                "v => document.querySelector('.mx.stepper:not(.twin)').dataset.version !== v", arg=version
+            )
+        for name, value in settings.items():
+            setattr(python, name, value)
+        shown = lab.page.evaluate(SHOWN)
+        assert [float(weight) for weight, _, _ in shown] == weights_shown(python)
+        assert [text for _, text, _ in shown] == [part(row, "tw").text for row in rows(python).values()]
+        assert sum(rank is not None for _, _, rank in shown) == python.top_k
 
-        press("label:has-text('top-k') input", "ArrowRight", 4, top_k=6)
-        press("label:has-text('experts E') input", "ArrowLeft", 4, n_experts=4)
-        assert root.locator(".note").inner_text().startswith("top-k was")
-        assert root.locator("label:has-text('top-k') input").get_attribute("aria-valuetext") == "4"
-        press("label:has-text('top-k') input", "ArrowLeft", 2, top_k=2)
-        press("label:has-text('temperature') input", "ArrowLeft", 3, temperature=0.7)
-        assert "T from 0.8 to 0.7: " in root.locator(".read").inner_text()
-        press("button:has-text('sigmoid')", "Enter", 1, rule="sigmoid")
-        press("[type=checkbox]", "Space", 1, renorm=False)
-        logit = python.step.logits[0]
-        press("[aria-label='logit of expert 0']", "ArrowUp", 1, edits={0: (math.floor(logit * 10 + 0.5) + 1) / 10})
-        assert root.locator("svg").get_attribute("aria-label") == python.reading
-        press("button:has-text('next token')", "Enter", 1, token=0)
-        assert lab.errors == []
+    press("label:has-text('top-k') input", "ArrowRight", 4, top_k=6)
+    press("label:has-text('experts E') input", "ArrowLeft", 4, n_experts=4)
+    assert root.locator(".note").inner_text().startswith("top-k was")
+    assert root.locator("label:has-text('top-k') input").get_attribute("aria-valuetext") == "4"
+    press("label:has-text('top-k') input", "ArrowLeft", 2, top_k=2)
+    press("label:has-text('temperature') input", "ArrowLeft", 3, temperature=0.7)
+    assert "T from 0.8 to 0.7: " in root.locator(".read").inner_text()
+    press("button:has-text('sigmoid')", "Enter", 1, rule="sigmoid")
+    press("[type=checkbox]", "Space", 1, renorm=False)
+    logit = python.step.logits[0]
+    press("[aria-label='logit of expert 0']", "ArrowUp", 1, edits={0: (math.floor(logit * 10 + 0.5) + 1) / 10})
+    assert root.locator("svg").get_attribute("aria-label") == python.reading
+    press("button:has-text('next token')", "Enter", 1, token=0)
+    assert lab.errors == []
