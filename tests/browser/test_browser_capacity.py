@@ -40,7 +40,7 @@ def lab(chromium, tmp_path_factory):
         lab.write("capacity.ipynb", *CELLS)
         lab.open("capacity.ipynb")
         lab.run_all()
-        lab.page.locator(ROOT.format("controller") + " svg").wait_for()
+        lab.page.locator(ROOT.format("bias_controller") + " svg").wait_for()
         yield lab
 
 
@@ -67,7 +67,7 @@ def in_time(times: list[float], what: str) -> None:
 
 
 def test_every_factor_strikes_out_what_the_package_drops(lab):
-    css = ROOT.format("capacity")
+    css = ROOT.format("capacity_view")
     with torch.no_grad():
         routing = pretrained(8)(torch.tensor([encode(TEXT)])).routing[3]
 
@@ -88,7 +88,7 @@ def test_every_factor_strikes_out_what_the_package_drops(lab):
 
 
 def test_controller_answers_every_step_at_once(lab):
-    css = ROOT.format("controller")
+    css = ROOT.format("bias_controller")
     figures = set()
     times = moved(lab, css, "step size", 0, 7, at=4,
                   look=lambda at: figures.add(lab.page.locator(f"{css} svg").inner_html()))  # fmt: skip

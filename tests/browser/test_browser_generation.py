@@ -6,8 +6,8 @@ from lab import Lab, open_lab
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained
+from moe_lite.look.words import percent
 from moe_lite.widgets import GenerationViewer
-from moe_lite.widgets.token_viewer.words import percent
 
 pytestmark = pytest.mark.browser
 PROMPT = "def area(r):\n    return"
@@ -20,7 +20,7 @@ viewer
 """,
     "viewer",
 ]
-ROOT = ".jp-OutputArea .mx.gen:not(.twin)"
+ROOT = ".jp-OutputArea .mx.generation_viewer:not(.twin)"
 SHOWN = """(root) => ({
   experts: [...root.querySelectorAll("[data-i]")].map((e) => Number(e.dataset.expert)),
   numerals: [...root.querySelectorAll("[data-i] b")].map((e) => Number(e.textContent)),
