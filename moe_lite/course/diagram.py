@@ -66,7 +66,7 @@ def model_diagram(today: int) -> Picture:
     drawn += [_whole(here)] if "model" in here.today else []
     words = _words(parts, states, here)
     alt = f"The model as one line: {_line(parts)}. {words}"
-    svg = figure("".join(drawn), WIDTH, HEIGHT, alt)
+    svg = figure("".join(drawn), WIDTH, HEIGHT, alt, inline=True)
     key = " ".join(KEY[state] for state in KEY if state in (states[part] for part in parts) or state == "today")
     caption = f"<p>{escape(words)}</p><p>{key if today else KEY['to come']} {LEFT_OUT}</p>"
     return Picture(f'<style>{css_variables()}{_CSS}</style><div class="mx model">{svg}{caption}</div>', alt)
