@@ -1,4 +1,6 @@
-"""Small models and corpora for the tests of the core: every dimension differs, and everything runs in milliseconds."""
+"""Small models and corpora for the tests: every dimension differs, and everything runs in milliseconds."""
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -6,6 +8,9 @@ from torch import Tensor
 from moe_lite import ModelConfig, MoELanguageModel
 from moe_lite.data import Corpus
 from moe_lite.model.experts import Experts
+
+SENTENCE = "Are we all met? def area(r):\n    return 3.14 * r"
+SMALL = ModelConfig(n_layers=3, d_model=32, n_heads=2, n_kv_heads=1, d_expert=16, context_length=64)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -31,6 +36,17 @@ def small_config(**changes) -> ModelConfig:
 
 def small_model(seed: int = 0, top_k_fn=None, **changes) -> MoELanguageModel:
     return MoELanguageModel(small_config(**changes), seed=seed, top_k_fn=top_k_fn)
+
+
+def decided_model(n_experts: int = 8, **settings) -> MoELanguageModel:
+    """A model with the course's vocabulary, whose routers have opinions: those of a fresh one hardly prefer anyone."""
+    settings = {"top_k_fn": None, "top_k": 2} | settings
+    top_k_fn = settings.pop("top_k_fn")
+    model = MoELanguageModel(replace(SMALL, n_experts=n_experts, **settings), top_k_fn=top_k_fn, seed=n_experts)
+    with torch.no_grad():
+        for block in model.blocks:
+            block.feed_forward.router.weight.mul_(100)
+    return model.eval()
 
 
 def small_experts(

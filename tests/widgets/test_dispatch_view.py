@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_models import SENTENCE, SMALL, small_model
+from small import SENTENCE, SMALL, decided_model
 
 from moe_lite import MoELanguageModel, data, dispatch
 from moe_lite.model.routing import Routing, route
@@ -21,7 +21,7 @@ N = 14
 
 @pytest.fixture(scope="module")
 def models() -> dict[int, MoELanguageModel]:
-    return {n: small_model(n) for n in (4, 8, 16)}
+    return {n: decided_model(n) for n in (4, 8, 16)}
 
 
 @pytest.fixture
@@ -426,7 +426,7 @@ def test_long_text_is_cut_and_says_so(view):
     n = len(data.encode(SENTENCE))
     assert n > N and len(group(view().figure, "tops")) == N
     assert view().parts["note"] == f"The first 14 of {n} tokens are shown."
-    assert DispatchView("def f", models=small_model(4), n_experts=4).parts["note"] == ""
+    assert DispatchView("def f", models=decided_model(4), n_experts=4).parts["note"] == ""
 
 
 def test_settings_out_of_range_are_corrected_and_it_is_said(view):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_models import SMALL, small_model
+from small import SMALL, decided_model
 
 from moe_lite import MoELanguageModel, data, routing
 from moe_lite.model.transformer import sample_token
@@ -31,7 +31,7 @@ def opinionated(model: MoELanguageModel) -> MoELanguageModel:
 
 @pytest.fixture(scope="module")
 def model() -> MoELanguageModel:
-    return opinionated(small_model())
+    return opinionated(decided_model())
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def messages(viewer: GenerationViewer) -> list[dict]:
 
 @pytest.mark.parametrize("settings", [{}, {"top_k": 1}, {"n_experts": 16, "top_k": 3}])
 def test_experts_of_a_new_token_are_those_of_the_position_that_predicted_it(settings):
-    model = opinionated(small_model(**settings))
+    model = opinionated(decided_model(**settings))
     viewer = GenerationViewer(model, PROMPT, n_tokens=24).run()
     prompt, new = data.encode(PROMPT), ids_of(viewer)
     assert len(new) == 24 and viewer.state == "finished"
@@ -265,14 +265,14 @@ def test_wrong_arguments_are_refused_with_what_came_and_what_fits(model, dense):
     with pytest.raises(ValueError, match="n_tokens is 64, expected 1 to 63"):
         GenerationViewer(model, PROMPT, n_tokens=64)
     with pytest.raises(ValueError, match="vocab_size 2,000; the course’s tokenizer knows 2,048"):
-        GenerationViewer(small_model(vocab_size=2000), PROMPT)
+        GenerationViewer(decided_model(vocab_size=2000), PROMPT)
 
 
 def test_model_in_training_is_left_in_training(model):
-    training = opinionated(small_model(jitter=0.5)).train()
+    training = opinionated(decided_model(jitter=0.5)).train()
     viewer = GenerationViewer(training, PROMPT, n_tokens=6).run()
     assert training.training and all(block.training for block in training.blocks)
-    quiet = GenerationViewer(opinionated(small_model(jitter=0.5)), PROMPT, n_tokens=6).run()
+    quiet = GenerationViewer(opinionated(decided_model(jitter=0.5)), PROMPT, n_tokens=6).run()
     assert ids_of(viewer) == ids_of(quiet)
 
 
@@ -323,7 +323,7 @@ def test_failing_router_is_named(model):
             raise KeyError("lost")
         return routing.top_k_route(scores, k)
 
-    viewer = GenerationViewer(opinionated(small_model(top_k_fn=choose)), PROMPT, n_tokens=9)
+    viewer = GenerationViewer(opinionated(decided_model(top_k_fn=choose)), PROMPT, n_tokens=9)
     viewer.run()
     assert "choose raised KeyError: 'lost'" in viewer.error["what"] and viewer.state == "failed"
     assert len(ids_of(viewer)) >= 1
@@ -334,14 +334,14 @@ def test_router_of_nan_is_told_before_anything_is_drawn():
         weights, ids = routing.top_k_route(scores, k)
         return weights * float("nan"), ids
 
-    viewer = GenerationViewer(small_model(top_k_fn=nan), PROMPT)
+    viewer = GenerationViewer(decided_model(top_k_fn=nan), PROMPT)
     assert "a token's weight for expert" in viewer.error["what"]
     with pytest.raises(ValueError, match="a token's weight for expert"):
         viewer.start()
 
 
 def test_logits_of_nan_are_told(model):
-    diverged = small_model()
+    diverged = decided_model()
     with torch.no_grad():
         diverged.head.weight.fill_(float("nan"))
     viewer = GenerationViewer(diverged, PROMPT, n_tokens=3).run()
@@ -378,7 +378,7 @@ def test_reading_line_equals_the_loads(model):
         f"Layer 2: of the 40 assignments that made 20 tokens, expert {load.argmax()} took most, {high} ({was} in the "
         f"prompt), and expert {load.argmin()} least, {low} ({low_was} in the prompt)."
     )
-    everyone = GenerationViewer(opinionated(small_model(4, top_k=4)), PROMPT, n_tokens=1).run()
+    everyone = GenerationViewer(opinionated(decided_model(4, top_k=4)), PROMPT, n_tokens=1).run()
     assert everyone.reading == (
         "Layer 1: all 4 experts took the same share, 25 %, of the 4 assignments that made 1 token."
     )

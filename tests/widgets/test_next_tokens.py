@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_models import SMALL, small_model
+from small import SMALL, decided_model
 
 from moe_lite import MoELanguageModel, data
 from moe_lite.model.transformer import sample_token
@@ -35,7 +35,7 @@ def dense() -> MoELanguageModel:
 
 @pytest.fixture(scope="module")
 def sparse() -> MoELanguageModel:
-    return opinionated(small_model(4))
+    return opinionated(decided_model(4))
 
 
 @torch.no_grad()

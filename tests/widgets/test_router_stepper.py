@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from lab import open_lab
-from small_models import SENTENCE, SMALL, small_model
+from small import SENTENCE, SMALL, decided_model
 from steppers import LOGITS, part, rows, stepper, weights_shown
 
 from moe_lite import MoELanguageModel, data, routing
@@ -18,7 +18,7 @@ from moe_lite.widgets import RouterStepper
 
 @pytest.fixture(scope="module")
 def model():
-    return small_model(16)
+    return decided_model(16)
 
 
 # ---- where the logits come from --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from small_models import SENTENCE, small_model
+from small import SENTENCE, decided_model
 from steppers import LOGITS, part, rows, stepper
 
 from moe_lite.widgets import RouterStepper
@@ -16,7 +16,7 @@ from moe_lite.widgets.router_stepper.drawing import NARROWEST, WIDEST, columns_f
 
 @pytest.fixture(scope="module")
 def model():
-    return small_model(16)
+    return decided_model(16)
 
 
 def test_ticks_stay_where_the_bars_ended_until_the_next_move():

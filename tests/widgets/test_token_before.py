@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from small_models import SENTENCE, small_model
+from small import SENTENCE, decided_model
 
 from moe_lite import MoELanguageModel, data, routing
 from moe_lite.widgets import TokenViewer
@@ -17,7 +17,7 @@ NAMES = ("step 0", "step 400")
 
 def other(seed: int = 1, **settings) -> MoELanguageModel:
     """A model of the same shape whose routers differ."""
-    model = small_model(**settings)
+    model = decided_model(**settings)
     with torch.no_grad():
         for block in model.blocks:
             weight = block.feed_forward.router.weight
@@ -27,7 +27,7 @@ def other(seed: int = 1, **settings) -> MoELanguageModel:
 
 @pytest.fixture(scope="module")
 def model() -> MoELanguageModel:
-    return small_model()
+    return decided_model()
 
 
 @pytest.fixture(scope="module")
@@ -149,13 +149,13 @@ def test_models_that_cannot_be_compared_are_refused(model, before):
     with pytest.raises(ValueError, match="before is the model itself. Keep a copy"):
         TokenViewer(model, SENTENCE, before=model)
     with pytest.raises(ValueError, match="before has n_experts 4, the model 8"):
-        TokenViewer(model, SENTENCE, before=small_model(4))
+        TokenViewer(model, SENTENCE, before=decided_model(4))
     with pytest.raises(ValueError, match="before has n_layers 2, the model 3"):
-        TokenViewer(model, SENTENCE, before=small_model(n_layers=2))
+        TokenViewer(model, SENTENCE, before=decided_model(n_layers=2))
     with pytest.raises(ValueError, match="before has vocab_size 2,000, the model 2,048"):
-        TokenViewer(model, SENTENCE, before=small_model(vocab_size=2000))
+        TokenViewer(model, SENTENCE, before=decided_model(vocab_size=2000))
     with pytest.raises(ValueError, match="compared with one model, but models has 2: 4, 8"):
-        TokenViewer({8: model, 4: small_model(4)}, SENTENCE, before=before)
+        TokenViewer({8: model, 4: decided_model(4)}, SENTENCE, before=before)
     with pytest.raises(ValueError, match="names is 'step 0'; expected two"):
         TokenViewer(model, SENTENCE, before=before, names="step 0")
 
@@ -174,7 +174,7 @@ def of_nan(scores, k):
 )
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_failure_is_told_with_the_model_it_happened_in(model, before, function, said, side):
-    fails = small_model(top_k_fn=function)
+    fails = decided_model(top_k_fn=function)
     models = (model, fails) if side == "before" else (fails, before)
     viewer = TokenViewer(models[0], SENTENCE, before=models[1], names=NAMES)
     assert viewer.error["what"].startswith(f"The model {side} (step {0 if side == 'before' else 400}): ")

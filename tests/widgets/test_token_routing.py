@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_models import SENTENCE, small_model
+from small import SENTENCE, decided_model
 
 from moe_lite import MoELanguageModel, data, routing
 from moe_lite.widgets import TokenViewer
@@ -15,7 +15,7 @@ from moe_lite.widgets.token_viewer.view import NONE, assignment_table, route_tok
 
 @pytest.fixture(scope="module")
 def model() -> MoELanguageModel:
-    return small_model()
+    return decided_model()
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 5, 8])
@@ -128,7 +128,7 @@ def test_muting_in_the_first_layer_moves_up_the_next_best_and_marks_exactly_the_
 
 
 def test_muting_leaves_the_model_alone_and_follows_its_training():
-    model = small_model()
+    model = decided_model()
     model.train()
     quiet = without_experts(model, [0])
     assert model.training and not quiet.training
@@ -142,7 +142,7 @@ def routers(model):
 
 @pytest.mark.parametrize(("renorm", "order"), [(True, "score_first"), (False, "score_first"), (False, "topk_first")])
 def test_muting_a_silent_expert_changes_nothing_whatever_the_rule(renorm, order):
-    model = small_model(n_experts=4, renorm=renorm, order=order)
+    model = decided_model(n_experts=4, renorm=renorm, order=order)
     with torch.no_grad():
         for block in model.blocks:
             block.feed_forward.router.weight[3] = 0
@@ -160,7 +160,7 @@ def test_function_of_the_learner_chooses_also_when_experts_are_muted():
         order = scores.argsort(dim=-1, stable=True)[:, :k]
         return torch.full(order.shape, 1 / k), order
 
-    viewer = TokenViewer(small_model(top_k_fn=worst_first), SENTENCE, top_k=1)
+    viewer = TokenViewer(decided_model(top_k_fn=worst_first), SENTENCE, top_k=1)
     np.testing.assert_array_equal(viewer.routing.experts[0, :, 0], viewer.routing.scores[0].argmin(axis=1))
     worst = int(viewer.routing.experts[0, 0, 0])
     viewer.muted = [worst]
@@ -171,7 +171,7 @@ def test_function_of_the_learner_chooses_also_when_experts_are_muted():
 
 
 def test_muting_with_a_selection_bias_is_refused_in_words():
-    viewer = TokenViewer(small_model(selection_bias=True), SENTENCE)
+    viewer = TokenViewer(decided_model(selection_bias=True), SENTENCE)
     shown = viewer.routing
     viewer.muted = [1]
     assert "Muting is not possible" in viewer.error["what"]

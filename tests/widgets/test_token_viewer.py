@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_models import SENTENCE, SMALL, small_model
+from small import SENTENCE, SMALL, decided_model
 
 from moe_lite import MoELanguageModel, data, routing
 from moe_lite.widgets import TokenViewer
@@ -17,11 +17,11 @@ from moe_lite.widgets.token_viewer.page import loss_text
 
 @pytest.fixture(scope="module")
 def model() -> MoELanguageModel:
-    return small_model()
+    return decided_model()
 
 
 def test_setting_traits_from_python_routes_again_and_sends_it(model):
-    viewer = TokenViewer({4: small_model(4), 8: model}, SENTENCE)
+    viewer = TokenViewer({4: decided_model(4), 8: model}, SENTENCE)
     sent = []
     viewer.observe(lambda change: sent.append(change["new"]), names="routed")
     viewer.top_k = 3
@@ -37,7 +37,7 @@ def test_setting_traits_from_python_routes_again_and_sends_it(model):
 
 
 def test_contradicting_sliders_are_clamped_and_it_is_said(model):
-    viewer = TokenViewer({4: small_model(4), 8: model}, SENTENCE, top_k=6)
+    viewer = TokenViewer({4: decided_model(4), 8: model}, SENTENCE, top_k=6)
     viewer.n_experts = 4
     assert (viewer.top_k, viewer.note) == (4, "top-k was 6; with 4 experts it is 4.")
     viewer.muted = [0, 2]
@@ -127,7 +127,7 @@ def bad_functions():
 
 @pytest.mark.parametrize(("function", "top_k", "said"), bad_functions())
 def test_failing_function_is_named_and_the_last_figure_stays(function, top_k, said):
-    viewer = TokenViewer(small_model(top_k_fn=function), SENTENCE)
+    viewer = TokenViewer(decided_model(top_k_fn=function), SENTENCE)
     assert viewer.error == {}
     shown, sent, reading = viewer.routing, viewer.routed, viewer.reading
     viewer.top_k = top_k
@@ -144,7 +144,7 @@ def test_same_expert_twice_is_refused():
     def twice(scores, k):
         return torch.full((len(scores), 2), 0.5), torch.zeros(len(scores), 2, dtype=torch.int64)
 
-    viewer = TokenViewer(small_model(top_k_fn=twice), SENTENCE)
+    viewer = TokenViewer(decided_model(top_k_fn=twice), SENTENCE)
     assert "got expert 0 twice" in viewer.error["what"]
     assert viewer.routing is None and viewer.reading == token_words.UNROUTED
 

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from small_models import SENTENCE, small_model
+from small import SENTENCE, decided_model
 
 from moe_lite import MoELanguageModel, data
 from moe_lite.widgets import TokenViewer
@@ -25,7 +25,7 @@ STRANGE = [
 
 @pytest.fixture(scope="module")
 def model() -> MoELanguageModel:
-    return small_model()
+    return decided_model()
 
 
 def faces_of(text: str) -> list[token_text.Face]:
@@ -154,7 +154,7 @@ def test_twin_of_sixty_tokens_is_small_and_has_no_tiny_text(model):
 
 
 def test_more_than_eight_experts_share_hues_by_block():
-    viewer = TokenViewer(small_model(16), SENTENCE)
+    viewer = TokenViewer(decided_model(16), SENTENCE)
     twin = viewer.static_html()
     for expert in range(16):
         pale = " alt" if expert % 2 else ""
