@@ -43,6 +43,12 @@ def dead_experts(load: Tensor) -> Tensor:
     return (load < DEAD_BELOW * load.mean(dim=-1, keepdim=True)).sum(dim=-1)
 
 
+def fair_multiples(load: Tensor) -> Tensor:
+    """Each load as a multiple of the fair share, 0 where nothing was assigned. (..., E) -> (..., E) float64."""
+    load = load.double()
+    return load / load.mean(dim=-1, keepdim=True).clamp(min=torch.finfo(load.dtype).tiny)
+
+
 class LoadStatistics(NamedTuple):
     """How evenly one layer's experts are used."""
 

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import torch
 
 from moe_lite.widgets import RouterStepper
+from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.router_stepper.words import reading_parts
-from moe_lite.widgets.token_viewer.words import plain
 
 SVG = "{http://www.w3.org/2000/svg}"
 LOGITS = torch.tensor([[1.9, -0.6, 0.8, 2.4, -1.3, 0.3, 2.1, -0.2], [0.0, 1, 2, 3, 4, 5, 6, 7]])

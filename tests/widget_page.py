@@ -7,34 +7,40 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Page, sync_playwright
 
-PAGE = """<!doctype html><meta charset="utf-8"><body><script type="module">
-const listeners = {};
+PAGE = """<!doctype html><meta charset="utf-8"><body><script>
 const revive = (_, value) => value?.$bytes === undefined ? value
   : new DataView(Uint8Array.from(atob(value.$bytes), (c) => c.charCodeAt(0)).buffer);
-const state = JSON.parse(STATE, revive);
-const texts = Object.entries(JSON.parse(STATE)).map(([name, value]) => [name, JSON.stringify(value)]);
-const sent = Object.fromEntries(texts);
-const model = {
-  saved: [],
-  get: (name) => state[name], save_changes() {}, off() {},
-  on: (events, call) => events.split(" ").forEach((event) => (listeners[event] ??= []).push(call)),
-  set: (name, value) => {
-    state[name] = value;
-    sent[name] = JSON.stringify(value);
-    model.saved.push([name, value]);
-    model.changed(name);
-  },
-  changed: (name) => (listeners[`change:${name}`] ?? []).forEach((call) => call()),
-  receive: (text) => { // only what is new, as from a kernel
-    const news = Object.entries(JSON.parse(text)).filter(([name, value]) => sent[name] !== JSON.stringify(value));
-    for (const [name, value] of news) sent[name] = JSON.stringify(value);
-    for (const [name] of news) state[name] = JSON.parse(sent[name], revive);
-    news.forEach(([name]) => model.changed(name));
-  },
-};
-window.model = model;
-const widget = await import(URL.createObjectURL(new Blob([SCRIPT], { type: "text/javascript" })));
-widget.default.render({ model, el: document.body });
+
+function modelOf(text) {
+  const listeners = {}, state = JSON.parse(text, revive);
+  const texts = Object.entries(JSON.parse(text)).map(([name, value]) => [name, JSON.stringify(value)]);
+  const sent = Object.fromEntries(texts);
+  const model = {
+    saved: [],
+    get: (name) => state[name], save_changes() {}, off() {},
+    on: (events, call) => events.split(" ").forEach((event) => (listeners[event] ??= []).push(call)),
+    set: (name, value) => {
+      state[name] = value;
+      sent[name] = JSON.stringify(value);
+      model.saved.push([name, value]);
+      model.changed(name);
+    },
+    changed: (name) => (listeners[`change:${name}`] ?? []).forEach((call) => call()),
+    receive: (text) => { // only what is new, as from a kernel
+      const news = Object.entries(JSON.parse(text)).filter(([name, value]) => sent[name] !== JSON.stringify(value));
+      for (const [name, value] of news) sent[name] = JSON.stringify(value);
+      for (const [name] of news) state[name] = JSON.parse(sent[name], revive);
+      news.forEach(([name]) => model.changed(name));
+    },
+  };
+  return model;
+}
+
+async function render([state, script, host]) {
+  window.model = modelOf(state); // of the widget that was rendered last
+  const widget = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+  widget.default.render({ model: window.model, el: document.querySelector(host) });
+}
 </script>"""
 RECEIVE = """async (text) => { window.model.receive(text); await new Promise((done) => setTimeout(done, 0)); }"""
 
@@ -45,11 +51,17 @@ def script_page(widget, chromium: str, width: int = 900) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": width, "height": 900})
-        page.set_content(PAGE.replace("STATE", as_literal(sent(widget))).replace("SCRIPT", as_literal(widget._esm)))
+        page.set_content(PAGE)
+        render(page, widget)
         page.add_style_tag(content=widget._css)
         page.wait_for_selector(".mx[data-version]:not([data-version='0'])")
         yield page
         browser.close()
+
+
+def render(page: Page, widget, host: str = "body") -> None:
+    """The live widget inside the element that the selector `host` finds."""
+    page.evaluate("render", [sent(widget), widget._esm, host])
 
 
 def send(page: Page, widget) -> None:
@@ -62,8 +74,3 @@ def sent(widget) -> str:
     state = {name: getattr(widget, name) for name in widget.keys if name.islower() and not name.startswith("_")}
     state = {name: value for name, value in state.items() if isinstance(value, (str, int, float, list, dict))}
     return json.dumps(state, default=lambda value: {"$bytes": base64.b64encode(value).decode()})
-
-
-def as_literal(value: str) -> str:
-    """A JavaScript string that may stand inside a script element."""
-    return json.dumps(value).replace("<", "\\u003c")

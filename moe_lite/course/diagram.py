@@ -6,6 +6,8 @@ from html import escape
 from moe_lite.course import outline
 from moe_lite.look.palette import css_variables
 from moe_lite.look.picture import Picture
+from moe_lite.look.svg import figure
+from moe_lite.look.words import listed
 
 N_EXPERTS, LIT = 8, (1, 5)  # experts drawn, and the two that work on the token
 WIDTH, HEIGHT, Y = 724, 214, 96  # Y: the line that the token travels on
@@ -64,10 +66,7 @@ def model_diagram(today: int) -> Picture:
     drawn += [_whole(here)] if "model" in here.today else []
     words = _words(parts, states, here)
     alt = f"The model as one line: {_line(parts)}. {words}"
-    svg = (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(alt)}">{"".join(drawn)}</svg>'
-    )
+    svg = figure("".join(drawn), WIDTH, HEIGHT, alt, inline=True)
     key = " ".join(KEY[state] for state in KEY if state in (states[part] for part in parts) or state == "today")
     caption = f"<p>{escape(words)}</p><p>{key if today else KEY['to come']} {LEFT_OUT}</p>"
     return Picture(f'<style>{css_variables()}{_CSS}</style><div class="mx model">{svg}{caption}</div>', alt)
@@ -89,22 +88,18 @@ def _words(parts: Iterable[str], states: dict[str, str], here: outline.Lesson) -
     if "block" in here.today:
         return "Today: the parts of the block, put together."
     named = {state: [part for part in parts if states[part] == state] for state in KEY}
-    said = [f"Today: {_listed(named['today'])}."]
+    said = [f"Today: {listed(named['today'])}."]
     if named["built"] and here.number < outline.course().model["block"]:
-        said.append(f"Built so far: {_listed(named['built'])}.")
+        said.append(f"Built so far: {listed(named['built'])}.")
     if named["to come"]:
-        said.append(f"To come: {_listed(named['to come'])}.")
+        said.append(f"To come: {listed(named['to come'])}.")
     return " ".join(said)
 
 
 def _line(parts: tuple[str, ...]) -> str:
     inside = [part for part in parts if part not in ("embed", "residual", "head")]
     inside = [f"{N_EXPERTS} experts of which two work" if part == "experts" else part for part in inside]
-    return f"tokens, embed, four blocks of {_listed(inside)} with a residual around, head, the next token"
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"tokens, embed, four blocks of {listed(inside)} with a residual around, head, the next token"
 
 
 # ---- pieces of SVG ---------------------------------------------------------------------------------------------------

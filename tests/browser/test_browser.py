@@ -128,7 +128,7 @@ def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab, took):
     lab.write("budget.ipynb", EXPLORER)
     lab.open("budget.ipynb")
     lab.run_all()
-    lab.page.wait_for_selector(".mx.budgets:not(.twin) svg")
+    lab.page.wait_for_selector(".mx.budget_explorer:not(.twin) svg")
     labels = {"width D": "d_model", "depth L": "n_layers", "feed-forward F": "d_expert", "vocabulary V": "vocab_size",
               "context": "context"}  # fmt: skip
     chance, times, drawn = random.Random(0), [], lab.redraws(WIDGET)
@@ -153,11 +153,11 @@ def test_explorer_counts_at_every_move_and_its_labels_stay_apart(lab, took):
         assert lab.page.evaluate(TEXTS_COLLIDE) == []
     took("budget explorer, slider to redraw", times)
     assert lab.redraws(WIDGET) == drawn + len(times)
-    lab.page.select_option(".mx.budgets:not(.twin) select", label="Mixtral 8x7B, one expert")
+    lab.page.select_option(".mx.budget_explorer:not(.twin) select", label="Mixtral 8x7B, one expert")
     lab.page.wait_for_function(
-        "document.querySelector('.mx.budgets:not(.twin) .parameters .exact').textContent === '7,241,732,096'"
+        "document.querySelector('.mx.budget_explorer:not(.twin) .parameters .exact').textContent === '7,241,732,096'"
     )
-    reading = spaced(lab.page.locator(".mx.budgets:not(.twin) .read").inner_text())
+    reading = spaced(lab.page.locator(".mx.budget_explorer:not(.twin) .read").inner_text())
     assert reading.startswith("Of 7.24 billion parameters 78 % sit in the feed-forward networks")
     assert lab.errors == []
 
@@ -167,7 +167,7 @@ from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import NextTokens
 NextTokens(pretrained(1), {text!r})
 """
-NEXT = ".mx.next:not(.twin)"
+NEXT = ".mx.next_tokens:not(.twin)"
 ROWS_SHOWN = f"""() => [...document.querySelectorAll('{NEXT} .nt .row:not(.h)')]
   .map(row => [row.children[0].textContent, row.children[1].textContent])"""
 DRAWN_SHOWN = f"() => [...document.querySelectorAll('{NEXT} .sofar u')].map(e => e.textContent)"

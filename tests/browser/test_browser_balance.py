@@ -7,7 +7,7 @@ from moe_lite.widgets import BalanceLab
 lab = BalanceLab(steps=4000)
 lab
 """
-ROOT = ".jp-OutputArea .mx.lab2:not(.twin)"
+ROOT = ".jp-OutputArea .mx.balance_lab:not(.twin)"
 READING = f"() => document.querySelector('{ROOT} .read').textContent"
 
 

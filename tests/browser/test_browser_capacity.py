@@ -22,7 +22,7 @@ def lab(server, chromium):
         lab.write("capacity.ipynb", *CELLS)
         lab.open("capacity.ipynb")
         lab.run_all()
-        lab.page.locator(ROOT.format("controller") + " svg").wait_for()
+        lab.page.locator(ROOT.format("bias_controller") + " svg").wait_for()
         yield lab
 
 
@@ -42,7 +42,7 @@ def moved(
 
 
 def test_every_factor_strikes_out_what_the_package_drops(lab, took):
-    css = ROOT.format("capacity")
+    css = ROOT.format("capacity_view")
     with torch.no_grad():
         routing = pretrained(8)(torch.tensor([encode(TEXT)])).routing[3]
 
@@ -63,7 +63,7 @@ def test_every_factor_strikes_out_what_the_package_drops(lab, took):
 
 
 def test_controller_answers_every_step(lab, took):
-    css = ROOT.format("controller")
+    css = ROOT.format("bias_controller")
     figures = set()
     times = moved(lab, css, "step size", 0, 7, at=4,
                   look=lambda at: figures.add(lab.page.locator(f"{css} svg").inner_html()))  # fmt: skip

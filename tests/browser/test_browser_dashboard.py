@@ -32,7 +32,7 @@ with torch.no_grad():
 print("experts", routing.top_k[1][:, 0].tolist())
 """,
 )
-ROOT = ".jp-OutputArea .mx.dash:not(.twin)"
+ROOT = ".jp-OutputArea .mx.training_dashboard:not(.twin)"
 STEPS = f"""() => {{
   const text = document.querySelector('{ROOT} [role=status]').textContent.replaceAll(',', '');
   return Number(text.match(/\\d+/)?.[0] ?? 0);

@@ -13,19 +13,18 @@ CELL = f"""
 from moe_lite.widgets import DispatchView
 DispatchView({TEXT!r}, layer=2)
 """
-ROOT = ".mx.dispatch:not(.twin)"
+ROOT = ".mx.dispatch_view:not(.twin)"
 SHOWN = """() => {
-  const svg = document.querySelector('.mx.dispatch:not(.twin) svg');
+  const svg = document.querySelector('.mx.dispatch_view:not(.twin) svg');
   const rows = [...svg.querySelectorAll('[data-row]')].sort((a, b) => a.dataset.row - b.dataset.row);
   return { rows: rows.map((e) => [Number(e.querySelector('.tn').textContent), Number(e.dataset.slice)]),
            counts: [...svg.querySelectorAll('.count')].map((e) => Number(e.textContent)),
            total: svg.querySelector('.sum')?.textContent ?? '' };
 }"""
-TRAVEL = (
-    "() => getComputedStyle(document.querySelector('.mx.dispatch:not(.twin) .skin')).transitionDuration.split(',')[0]"
-)
+TRAVEL = """() => getComputedStyle(document.querySelector('.mx.dispatch_view:not(.twin) .skin'))
+  .transitionDuration.split(',')[0]"""
 # upright numerals that are wider than their row, and names wider than their token's box
-TOO_WIDE = """() => [...document.querySelectorAll('.mx.dispatch:not(.twin) :is(.cell, .token)')].filter((e) => {
+TOO_WIDE = """() => [...document.querySelectorAll('.mx.dispatch_view:not(.twin) :is(.cell, .token)')].filter((e) => {
   const text = e.querySelector('.tn:not([transform]), .name');
   return text && text.getComputedTextLength() > e.querySelector('rect').width.baseVal.value + 1;
 }).map((e) => e.textContent)"""

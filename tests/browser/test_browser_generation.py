@@ -4,8 +4,8 @@ import torch
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained
+from moe_lite.look.words import percent
 from moe_lite.widgets import GenerationViewer
-from moe_lite.widgets.token_viewer.words import percent
 
 PROMPT = "def area(r):\n    return"
 CELLS = [
@@ -17,7 +17,7 @@ viewer
 """,
     "viewer",
 ]
-ROOT = ".jp-OutputArea .mx.gen:not(.twin)"
+ROOT = ".jp-OutputArea .mx.generation_viewer:not(.twin)"
 SHOWN = """(root) => ({
   experts: [...root.querySelectorAll("[data-i]")].map((e) => Number(e.dataset.expert)),
   numerals: [...root.querySelectorAll("[data-i] b")].map((e) => Number(e.textContent)),

@@ -8,7 +8,7 @@ from moe_lite.widgets import ExpertPartition
 partition = ExpertPartition(steps=4000)
 partition
 """
-ROOT = ".jp-OutputArea .mx.part:not(.twin)"
+ROOT = ".jp-OutputArea .mx.expert_partition:not(.twin)"
 FIGURE = f"() => document.querySelector('{ROOT} svg.partition')?.innerHTML ?? ''"
 
 

@@ -200,7 +200,7 @@ def test_picture_is_valid_at_every_step_and_parts_are_no_experts():
         figure = ET.fromstring(widget.figure)
         assert figure.get("aria-label") == widget.reading
         assert not re.search(r'class="[^"]*\be\d', widget.figure)
-    assert "var(--t" not in widget._css.split(".budgets", 1)[1]
+    assert "var(--t" not in widget._css.rsplit(".mx.budget_explorer{", 1)[1]
 
 
 def test_static_twin_has_picture_table_and_sentence():

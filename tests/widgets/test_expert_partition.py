@@ -11,7 +11,7 @@ from moe_lite.lessons.mixture import mixture_nll, responsibilities, soft_gate
 from moe_lite.look.palette import expert_class
 from moe_lite.widgets import ExpertPartition
 from moe_lite.widgets.expert_partition.drawing import _border, _pieces, _runs
-from moe_lite.widgets.expert_partition.view import CELLS, Trial, View, look, plane
+from moe_lite.widgets.expert_partition.view import CELLS, Fit, View, look, plane
 from moe_lite.widgets.expert_partition.words import facts, reading, status
 
 MANY = 100_000
@@ -35,15 +35,15 @@ def test_before_a_training_data_and_random_networks_are_shown():
 def test_view_is_what_the_mixture_says():
     shown = partition(task="2-D", n_experts=3)
     asyncio.run(shown.start().done())
-    seen, x = look(shown.trial), plane(CELLS)
+    seen, x = look(shown.fit), plane(CELLS)
     answer = shown.mixture(x)
     torch.testing.assert_close(seen.gates, answer.log_gates.exp())
     torch.testing.assert_close(seen.y, answer.y)
-    data = shown.trial.problem
+    data = shown.fit.problem
     there = shown.mixture(data.x)
     h = responsibilities(there.log_gates, there.outputs, data.targets, data.sigma)
     assert torch.equal(seen.claimed_by, h.argmax(dim=-1))
-    wrong = ((shown.mixture(shown.trial.test.x).y > 0) != (shown.trial.test.targets > 0)).float().mean().item()
+    wrong = ((shown.mixture(shown.fit.test.x).y > 0) != (shown.fit.test.targets > 0)).float().mean().item()
     assert seen.wrong == pytest.approx(wrong) and 0 < seen.wrong < 0.5
 
 
@@ -77,15 +77,15 @@ def test_points_are_coloured_by_responsibility_in_1d():
 def test_words_state_the_measures():
     shown = partition()
     asyncio.run(shown.start().done())
-    trial = shown.trial
-    seen = look(trial)
-    values = dict((name, value) for value, name in facts(trial, seen))
+    fit = shown.fit
+    seen = look(fit)
+    values = dict((name, value) for value, name in facts(fit, seen))
     assert values["error of the blend"] == f"{seen.measures.error:.2f}"
     assert values["experts an input listens to"] == f"{seen.measures.listened:.1f} of 4"
-    assert status(trial) == "Through: 30 steps, random start 1."
+    assert status(fit) == "Through: 30 steps, random start 1."
     measures = seen.measures.__class__(error=0.1, alone=0.35, listened=2.0, used=1)
     altered = View(seen.x, seen.outputs, seen.gates, seen.y, seen.claimed_by, measures, 0.0)
-    sentence = "".join(reading(trial, altered))
+    sentence = "".join(reading(fit, altered))
     assert "1 expert has a region" in sentence and "3.5 times as large" in sentence
 
 
@@ -108,13 +108,13 @@ def test_picture_has_every_expert_and_its_reading(task, n_experts):
 def test_button_starts_and_stops():
     shown = partition(steps=MANY)
     shown.presses += 1
-    run = shown.trial.live
+    run = shown.fit.live
     until(lambda: len(run.logs) > 20)
     assert shown.view["button"] == "■ Stop"
     shown.presses += 1
     assert run.wait(LONG) and run.state == "stopped"
     until(lambda: shown.view["button"] == "▶ Start again")
-    assert shown.view["status"].startswith("Stopped at step ") and shown.trial.step == len(run.logs)
+    assert shown.view["status"].startswith("Stopped at step ") and shown.fit.step == len(run.logs)
 
 
 def test_figure_changes_while_it_trains():
@@ -128,14 +128,14 @@ def test_figure_changes_while_it_trains():
 def test_a_control_that_is_moved_trains_anew_and_the_old_training_ends():
     shown = partition(steps=MANY)
     shown.n_experts = 3
-    assert shown.trial.live is None and shown.trial.n_experts == 3  # nothing was started
+    assert shown.fit.live is None and shown.fit.n_experts == 3  # nothing was started
     first = shown.start()
     shown.loss = "cooperative"
-    assert first.over and shown.trial.loss == "cooperative" and shown.trial.state == "running"
-    shown.task, second = "2-D", shown.trial.live
-    assert second.over and shown.trial.problem.classes and shown.mixture.w_gate.shape == (3, 2)
+    assert first.over and shown.fit.loss == "cooperative" and shown.fit.state == "running"
+    shown.task, second = "2-D", shown.fit.live
+    assert second.over and shown.fit.problem.classes and shown.mixture.w_gate.shape == (3, 2)
     shown.stop()
-    assert shown.trial.live.wait(LONG)
+    assert shown.fit.live.wait(LONG)
 
 
 def test_each_start_with_the_same_settings_is_another_one_unless_a_seed_is_given():
@@ -143,10 +143,10 @@ def test_each_start_with_the_same_settings_is_another_one_unless_a_seed_is_given
     seeds = []
     for _ in range(2):
         asyncio.run(shown.start().done())
-        seeds.append(shown.trial.seed)
+        seeds.append(shown.fit.seed)
     asyncio.run(shown.start(n_experts=2).done())
     asyncio.run(shown.start(n_experts=4, seed=7).done())
-    assert [*seeds, shown.trial.seed] == [0, 1, 7] and "random start 8" in shown.view["status"]
+    assert [*seeds, shown.fit.seed] == [0, 1, 7] and "random start 8" in shown.view["status"]
 
 
 def test_own_functions_train():
@@ -200,6 +200,6 @@ def test_settings_that_do_not_exist_are_refused():
         partition().start(n_experts=0)
 
 
-def test_a_trial_without_a_run_is_ready():
-    trial = partition().trial
-    assert isinstance(trial, Trial) and trial.state == "ready" and trial.step == 0
+def test_a_fit_without_a_run_is_ready():
+    fit = partition().fit
+    assert isinstance(fit, Fit) and fit.state == "ready" and fit.step == 0

@@ -15,9 +15,10 @@ from moe_lite.lab.diagnosis import RULES
 from moe_lite.lab.failure_runs import UNSEEN_SEEDS, FailureRuns, failure_runs
 from moe_lite.lab.failures import FAILURES, HEALTHY
 from moe_lite.lab.symptoms import Symptoms
+from moe_lite.metrics import fair_multiples
 from moe_lite.widgets import FailureGallery
 from moe_lite.widgets.failure_gallery.drawing import NARROWEST
-from moe_lite.widgets.failure_gallery.view import NAMES, Score, deal, fair_multiples, latest, outside, scored, title_of
+from moe_lite.widgets.failure_gallery.view import NAMES, Score, deal, latest, outside, scored, title_of
 from moe_lite.widgets.failure_gallery.words import MEANS, SHOWN, range_text, value_text
 from moe_lite.widgets.kit.widget import KERNEL_GONE
 

@@ -12,11 +12,11 @@ from small import SMALL, model_with_opinions
 from moe_lite import MoELanguageModel, data
 from moe_lite.model.transformer import sample_token
 from moe_lite.widgets import NextTokens
+from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.kit.widget import KERNEL_GONE
 from moe_lite.widgets.next_tokens import widget as next_tokens
 from moe_lite.widgets.next_tokens.view import guess, running, visible
-from moe_lite.widgets.next_tokens.words import EMPTY, degrees, held, percent, reading_parts, tenths
-from moe_lite.widgets.token_viewer.words import plain
+from moe_lite.widgets.next_tokens.words import EMPTY, certainty, degrees, held, reading_parts, tenths
 
 TEXT = "Are we all met? def"
 
@@ -310,7 +310,7 @@ def test_spaces_are_visible():
      (0.9951, "99.5 %", ">99 %"), (1.0, "100.0 %", "100 %")],
 )  # fmt: skip
 def test_no_share_is_rounded_to_all_or_nothing(share, text, rough):
-    assert (tenths(share), percent(share)) == (text, rough)
+    assert (tenths(share), certainty(share)) == (text, rough)
 
 
 def test_temperatures_are_printed_as_the_slider_does():

@@ -179,7 +179,7 @@ CELL = """
 from moe_lite.widgets import RouterStepper
 RouterStepper(layer=2, n_experts=8, top_k=2)
 """
-SHOWN = """() => [...document.querySelectorAll('.mx.stepper:not(.twin) svg [data-expert]')]
+SHOWN = """() => [...document.querySelectorAll('.mx.router_stepper:not(.twin) svg [data-expert]')]
   .map(row => [row.dataset.weight, ...['.tw', '.rank'].map(part => row.querySelector(part)?.textContent)])"""
 
 
@@ -188,7 +188,7 @@ def test_page_follows_the_keyboard_and_shows_the_routing(lab):
     lab.write("stepper.ipynb", CELL)
     lab.open("stepper.ipynb")
     lab.run_all()
-    root = lab.page.locator(".mx.stepper:not(.twin)")
+    root = lab.page.locator(".mx.router_stepper:not(.twin)")
     root.locator("svg").wait_for()
 
     def press(control: str, key: str, times: int, **settings) -> None:
@@ -197,7 +197,7 @@ def test_page_follows_the_keyboard_and_shows_the_routing(lab):
             version = root.get_attribute("data-version")
             lab.page.keyboard.press(key)
             lab.page.wait_for_function(
-                "v => document.querySelector('.mx.stepper:not(.twin)').dataset.version !== v", arg=version
+                "v => document.querySelector('.mx.router_stepper:not(.twin)').dataset.version !== v", arg=version
             )
         for name, value in settings.items():
             setattr(python, name, value)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from steppers import ONE, noise, say
 
+from moe_lite.look.words import number
+from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.router_stepper.view import RULES, step_view
-from moe_lite.widgets.router_stepper.words import notes, number, reading_parts
-from moe_lite.widgets.token_viewer.words import plain
+from moe_lite.widgets.router_stepper.words import notes, reading_parts
 
 
 def test_reading_line_states_the_routing_when_nothing_moved():

@@ -17,10 +17,11 @@ from waiting import LONG, until
 
 from moe_lite import MoELanguageModel, TrainConfig
 from moe_lite.checkpoint import load, load_extra
+from moe_lite.metrics import fair_multiples
 from moe_lite.model.config import dense_twin
 from moe_lite.train import StepLog, resume, train
 from moe_lite.widgets import TokenViewer, TrainingDashboard
-from moe_lite.widgets.training_dashboard.view import Curve, fair_multiples, load_at, numbers, thinned
+from moe_lite.widgets.training_dashboard.view import Curve, load_at, numbers, thinned
 from moe_lite.widgets.training_dashboard.words import clock, facts, reading_parts, validation_text
 
 SETTINGS = TrainConfig(steps=30, batch_size=2, length=8, warmup_steps=2, validate_every=10, validation_windows=1)
@@ -98,14 +99,14 @@ def test_clock_and_validation_in_words():
 
 
 def test_reading_line_names_the_layer_that_is_furthest_from_even():
-    class Trial:
+    class Run:
         logs = [log(7, [[5, 5, 5, 5], [10, 4, 6, 0]])]
 
-    parts = reading_parts(Trial, 0)
+    parts = reading_parts(Run, 0)
     assert parts == ["At step 7 layer 2 sends expert ", {"expert": 0}, " 2.0 times its fair share and expert ",
                      {"expert": 3}, " nothing."]  # fmt: skip
-    Trial.logs = [log(7, [[5, 5], [5, 5]])]
-    assert reading_parts(Trial, 0) == ["At step 7 every expert has its fair share, within a twentieth."]
+    Run.logs = [log(7, [[5, 5], [5, 5]])]
+    assert reading_parts(Run, 0) == ["At step 7 every expert has its fair share, within a twentieth."]
 
 
 @pytest.mark.parametrize(("steps", "losses"), [([], []), ([1, 2], [3.0])])

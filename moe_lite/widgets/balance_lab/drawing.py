@@ -11,8 +11,9 @@ from matplotlib.image import imsave
 from torch import Tensor
 
 from moe_lite.look.palette import ROLES, channels, expert_class, mark, mix, tint
+from moe_lite.look.svg import figure
 from moe_lite.widgets.balance_lab.view import MEASURES, Column, figures, multiples
-from moe_lite.widgets.balance_lab.words import final, subtitle, title, value_text
+from moe_lite.widgets.balance_lab.words import final, measure_text, subtitle, title
 
 HIGHEST = 4.0  # times the fair share: the darkest
 LEVELS = 33  # colours a row
@@ -57,7 +58,7 @@ NAMES, GAP, VALUE = 118, 20, 36  # px: the names at the left, between columns, t
 HEAD, LINE = 44, 26  # px: over the strips, a row of the table
 
 
-class Drawing:
+class LabDrawing:
     """All columns in one layer. step: the scrubber, 0 for the end; picked: the expert whose multiples are printed."""
 
     def __init__(self, columns: Sequence[Column], layer: int, step: int, picked: int, width: int):
@@ -72,10 +73,7 @@ class Drawing:
         body = (
             self._experts() + "".join(self._column(i, column) for i, column in enumerate(self.columns)) + self._table()
         )
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="lab" viewBox="0 0 {self.width} {self.height}" '
-            f'width="{self.width}" height="{self.height}" role="img" aria-label="{html.escape(reading)}">{body}</svg>'
-        )
+        return figure(body, self.width, self.height, reading, "lab")
 
     def _left(self, i: int) -> float:
         return NAMES + i * (self.wide + GAP + VALUE)
@@ -159,7 +157,7 @@ class Drawing:
         if at < 0:
             return f'<text class="d end" x="{end:.1f}" y="{y + 17}">–</text>'
         bad = " bad b" if name == "dead experts" and series[at] else ""
-        value = f'<text class="end{bad}" x="{end:.1f}" y="{y + 17}">{value_text(name, series[at])}</text>'
+        value = f'<text class="end{bad}" x="{end:.1f}" y="{y + 17}">{measure_text(name, series[at])}</text>'
         room, span = max(20.0, self.wide - 40), (high - low) or 1.0
         steps, total = column.run.steps, max(column.total, column.run.steps[-1])
         places = [

@@ -1,33 +1,25 @@
-// Balance lab. Python reads recordings, trains and draws (moe_lite/widgets/balance_lab*.py); this file has the controls.
+// Balance lab. Python reads recordings, trains (view.py) and draws (drawing.py); this file has the controls.
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
   const now = () => model.get("view");
-  const { root, tag } = openRoot(host, "What does fairness cost?", model.get("source"));
-  root.classList.add("lab2");
-  const problem = errorBox();
   const status = el("span", { class: "dim", role: "status" });
-  const reading = readingLine(() => model.get("n_experts"));
-  const asking = asker(model, root, (text) => { status.textContent = text; });
-  const ask = byPresses(model, root, asking.ask);
+  const followed = ["coefficient", "top_k", "seed", "n_experts", "z_coef", "bias_step", "capacity_factor", "jitter"];
+  const { ask, waiting, slide, problem, stage, tag, reading, show } = panel(model, host, {
+    nExperts: () => model.get("n_experts"), note: status, watch: ["text", ...followed], width: [560, 860],
+  });
   let count = Number(model.get("command").split(" ").pop() || 0); // a page may open a lab that has been used
   const command = (what) => ask({ command: `${what} ${count += 1}` });
 
   // ---- controls: which recordings, and what the next training is like
 
   const or0 = (word) => (value) => (value ? String(value) : word);
-  const slide = (label, name, show, width = 80) =>
-    slider({ label, values: fixed[name], value: model.get(name), width, show, onmove: (value) => ask({ [name]: value }) });
-  const controls = {
-    coefficient: slide("coefficient", "coefficient", String, 120),
-    top_k: slide("top-k", "top_k", String, 60),
-    seed: slide("seed", "seed", String, 60),
-    n_experts: slide("experts E", "n_experts", String, 60),
-    z_coef: slide("z-loss", "z_coef", or0("0"), 60),
-    bias_step: slide("bias step", "bias_step", or0("none"), 70),
-    capacity_factor: slide("capacity", "capacity_factor", or0("no limit"), 80),
-    jitter: slide("noise", "jitter", or0("0"), 60),
-  };
+  const offered = (name, label, width, text = String) => slide(name, label, fixed[name], { width, show: text });
+  const recorded = [offered("coefficient", "coefficient", 120), offered("top_k", "top-k", 60), offered("seed", "seed", 60)];
+  const next = [
+    offered("n_experts", "experts E", 60), offered("z_coef", "z-loss", 60, or0("0")), offered("bias_step", "bias step", 70, or0("none")),
+    offered("capacity_factor", "capacity", 80, or0("no limit")), offered("jitter", "noise", 60, or0("0")),
+  ];
   const layer = slider({ label: "layer", values: Array.from({ length: fixed.layers }, (_, i) => i), value: now().layer, width: 60,
     show: (i) => String(i + 1), onmove: (i) => ask({ layer: i }) });
   const keep = button("Keep beside", () => command("keep"));
@@ -37,17 +29,18 @@ function render({ model, el: host }) {
   const save = ["PNG", "CSV"].map((kind) => button(kind, () => command(kind.toLowerCase()), { class: "link", "aria-label": `save as ${kind}` }));
 
   const heads = el("div", { class: "heads" });
-  const stage = el("div", { class: "stage fig", tabindex: "0", role: "group", "aria-label": "strips: left and right move the step, up and down the expert" });
+  dress(stage, { tabindex: "0", role: "group", "aria-label": "strips: left and right move the step, up and down the expert" }, []);
   const scrub = el("input", { type: "range", min: 1, max: 1, step: 1, "aria-label": "step", "--w": "360px" });
   const where = el("span", { class: "v" });
   const text = el("div", { class: "labtext", "aria-label": "a text in its tokens, each with its first expert" });
-  root.append(
-    el("div", { class: "ctl" }, el("span", { class: "dim" }, "recorded:"), controls.coefficient.node, controls.top_k.node, controls.seed.node, layer.node, keep),
-    el("div", { class: "ctl" }, press, pause, halt, el("span", { class: "dim" }, "with"), controls.n_experts.node, controls.z_coef.node,
-      controls.bias_step.node, controls.capacity_factor.node, controls.jitter.node),
-    problem.node, heads, stage,
-    el("div", { class: "ctl" }, el("label", {}, "step", scrub, where), el("span", { class: "sp" }), status, el("span", { class: "dim" }, "save"), ...save),
-    text, reading.node, reading.voice);
+  const dim = (words) => el("span", { class: "dim" }, words);
+  const layout = [
+    [dim("recorded:"), ...recorded, layer, keep],
+    [press, pause, halt, dim("with"), ...next],
+    problem, heads, stage,
+    [el("label", {}, "step", scrub, where), el("span", { class: "sp" }), status, dim("save"), ...save],
+    text,
+  ];
 
   // ---- the step and the expert that are looked at
 
@@ -74,27 +67,19 @@ function render({ model, el: host }) {
   }
 
   function paint() {
-    problem.set(model.get("error"));
-    tag.textContent = model.get("source");
-    tag.hidden = !tag.textContent;
-    tag.classList.toggle("live", Boolean(now().running));
+    tag.node.classList.toggle("live", Boolean(now().running));
     pause.hidden = halt.hidden = !now().running;
     pause.textContent = now().running === "paused" ? "▶ Resume" : "❚❚ Pause";
-    if (!asking.waiting()) {
-      for (const [name, control] of Object.entries(controls)) control.set(model.get(name));
-      layer.set(now().layer);
-    }
-    heads.replaceChildren(el("span", { class: "dim" }, "text of:"), ...now().columns.map(head));
-    const figure = new DOMParser().parseFromString(model.get("figure"), "image/svg+xml").documentElement;
-    stage.replaceChildren(document.importNode(figure, true));
+    if (!waiting()) layer.set(now().layer);
+    heads.replaceChildren(dim("text of:"), ...now().columns.map(head));
+    replaceFigure(stage, model.get("figure"));
     text.innerHTML = model.get("text"); // written and escaped by Python, from the lab's own text
     scrub.max = now().newest;
     const at = model.get("at") || now().newest;
     if (document.activeElement !== scrub || !model.get("at")) scrub.value = at;
-    where.textContent = at.toLocaleString("en-US");
+    where.textContent = withCommas(at);
     reading.voice.setAttribute("aria-live", now().running ? "off" : "polite");
     reading.set(now().parts);
-    redrawn(root);
   }
 
   function download() {
@@ -102,9 +87,7 @@ function render({ model, el: host }) {
     if (name) el("a", { href: `data:application/octet-stream;base64,${data}`, download: name }).click();
   }
 
-  const ended = whenChanged(model, ["figure", "text", "view", "error", "source", "answered", ...Object.keys(controls)], paint);
+  const ended = show(layout, paint);
   model.on("change:file", download);
-  paint();
-  const unwatched = followWidth(model, root, 560, 860, ask);
-  return () => { ended(); unwatched(); model.off("change:file", download); };
+  return () => { ended(); model.off("change:file", download); };
 }

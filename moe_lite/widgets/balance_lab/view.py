@@ -10,7 +10,7 @@ from moe_lite.data import Corpus
 from moe_lite.evaluate import evaluate
 from moe_lite.lab.live import LiveRun
 from moe_lite.lab.sweeps import FACTORS, Grid, LabRun, Recorder, lab_model
-from moe_lite.metrics import dead_experts, load_cv, load_entropy, max_violation
+from moe_lite.metrics import dead_experts, fair_multiples, load_cv, load_entropy, max_violation
 from moe_lite.model.balance import BalanceLoss, drop_over_capacity, expert_capacity
 from moe_lite.model.routing import Routing
 from moe_lite.model.transformer import MoELanguageModel
@@ -70,8 +70,7 @@ def figures(column: Column, layer: int) -> Figures:
 
 def multiples(column: Column, layer: int) -> Tensor:
     """(S, E): each expert's load as a multiple of the fair share, bin by bin."""
-    load = column.run.load[:, layer].double()
-    return load / load.mean(dim=-1, keepdim=True)
+    return fair_multiples(column.run.load[:, layer])
 
 
 def most_uneven_layer(columns: Sequence[Column]) -> int:

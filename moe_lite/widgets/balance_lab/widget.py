@@ -2,7 +2,6 @@
 
 import base64
 import html
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,19 +14,20 @@ from moe_lite.lab.sweeps import Grid, Recorder, grid as shipped
 from moe_lite.look.picture import Picture
 from moe_lite.model.balance import BalanceLoss
 from moe_lite.train import StepLog
-from moe_lite.widgets.balance_lab.drawing import Drawing
+from moe_lite.widgets.balance_lab.drawing import LabDrawing
 from moe_lite.widgets.balance_lab.save import csv_text, png_bytes
 from moe_lite.widgets.balance_lab.view import TRAINED, Column, most_uneven_layer, prepared, text_at
 from moe_lite.widgets.balance_lab.words import reading, rows, text_html, title
-from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
-from moe_lite.widgets.token_viewer.words import plain, rich
+from moe_lite.widgets.kit.background import BackgroundWidget
+from moe_lite.widgets.kit.parts import plain, rich
+from moe_lite.widgets.kit.widget import FROM_PAGE, script, style
 
 MOST, MOST_LIVE = 4, 2  # columns; trainings at a time
 EVERY = 0.4  # seconds between two drawings while training
 WIDEST, TWIN = 860, 760
 
 
-class BalanceLab(MoEWidget):
+class BalanceLab(BackgroundWidget):
     """Trainings side by side on the same data: who gets how much, step by step, and what it does to the loss.
 
     grid          recorded trainings (the course's own if None): the sliders choose among them
@@ -42,7 +42,7 @@ class BalanceLab(MoEWidget):
     another start stops the older one. What training raises is shown, kept in `error`, and raised by `done()`.
     """
 
-    question = "What does fairness cost?"
+    question = Unicode("What does fairness cost?").tag(sync=True)
     inputs = ("coefficient", "top_k", "seed", "layer", "at", "picked", "looked", "command", "width", *TRAINED)
     _esm = script("balance_lab/script.js")
     _css = style("balance_lab/style.css")
@@ -77,7 +77,6 @@ class BalanceLab(MoEWidget):
         self.extra: list[Column] = []  # kept and live ones, oldest first
         self._moving: list[Column] = []  # those that follow the sliders
         self._done, self._problem, self._drawn = "", {}, 0.0
-        self._mutex = threading.RLock()  # the page speaks in the kernel's thread, steps come from another
         choices = {"coefficient": self.grid.coefficients, "top_k": self.grid.top_ks, "seed": self.grid.seeds, **TRAINED}
         fixed = {name: [*values] for name, values in choices.items()}
         fixed |= {"layers": self.grid.model.n_layers, "steps": self.grid.train.steps}
@@ -145,7 +144,7 @@ class BalanceLab(MoEWidget):
         recorder.add(log)
         if log.step % recorder.bin_steps == 0 and time.monotonic() - self._drawn > EVERY:
             column.run = recorder.run()
-            self._draw(0.0)
+            self.draw(0.0)
             self._drawn = time.monotonic()
 
     def _changed(self, column: Column, recorder: Recorder) -> None:
@@ -154,21 +153,9 @@ class BalanceLab(MoEWidget):
             with self.errors_shown("Its column stays as the last whole bin of steps left it."):
                 raise column.live.error
             self._problem = self.error
-        self._draw(1.0)
-
-    def _draw(self, patience: float) -> None:
-        if self._mutex.acquire(timeout=patience):
-            try:
-                with self.hold_sync():
-                    self._tell()
-            finally:
-                self._mutex.release()
+        self.draw(1.0)
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
-
-    def _recompute(self, _change: object = None) -> None:
-        with self._mutex:
-            super()._recompute(_change)
 
     def compute(self) -> None:
         """Follow buttons and sliders, then draw."""
@@ -180,7 +167,7 @@ class BalanceLab(MoEWidget):
             with self.errors_shown():
                 self._obey(self.command.split())
             self._problem = self.error
-        self._tell()
+        self.tell()
 
     def _recorded(self, coefficient: float) -> Column:
         run = self.grid.run(coefficient, self.top_k, self.seed)
@@ -210,7 +197,7 @@ class BalanceLab(MoEWidget):
     def _layer(self) -> int:
         return most_uneven_layer(self.columns) if self.layer < 0 else self.layer
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Set everything that the script draws."""
         columns, layer = self.columns, self._layer()
         parts = reading(columns, layer, self.at)
@@ -223,7 +210,7 @@ class BalanceLab(MoEWidget):
         }  # fmt: skip
         self.source = f"{live} live · {len(columns) - live} recorded" if live else f"{len(columns)} recorded"
         self.reading, self.error = plain(parts), self._problem
-        self.figure = Drawing(columns, layer, self.at, self.picked, self.width).svg(self.reading)
+        self.figure = LabDrawing(columns, layer, self.at, self.picked, self.width).svg(self.reading)
         self.text = self._text()
 
     def _text(self) -> str:
@@ -244,6 +231,6 @@ class BalanceLab(MoEWidget):
             f'<tr><th scope="row">{html.escape(name)}</th>{"".join(f"<td>{value}</td>" for value in values)}</tr>'
             for name, *values in rows(columns, layer, self.at)
         )
-        svg = Drawing(columns, layer, self.at, self.picked, min(self.width, TWIN)).svg(self.reading)
+        svg = LabDrawing(columns, layer, self.at, self.picked, min(self.width, TWIN)).svg(self.reading)
         table = f"<table><caption>layer {layer + 1}</caption><tr><th></th>{head}</tr>{body}</table>"
         return f'{self.error_html()}<div class="pic" hidden="hidden">{svg}</div>{table}'

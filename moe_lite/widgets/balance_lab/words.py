@@ -9,7 +9,7 @@ from torch import Tensor
 from moe_lite.lab.sweeps import LABELS
 from moe_lite.look.palette import expert_class
 from moe_lite.widgets.balance_lab.view import MEASURES, OVER, Column, figures
-from moe_lite.widgets.token_viewer.words import Parts, listed
+from moe_lite.widgets.kit.parts import Parts, listed_parts
 
 EMPTY = "No column is left. Move the coefficient, or train one."
 
@@ -80,7 +80,7 @@ def _losses_say(columns: Sequence[Column]) -> Parts:
             gap = abs(statistics.mean(losses) - statistics.mean(base))
             than = "than all of the first column's"
             out.append(f"with {title(column)} every seed is {higher} {than}, by {gap:.2f} on average")
-    return ["Validation loss: ", *listed(out), "."] if out else []
+    return ["Validation loss: ", *listed_parts(out), "."] if out else []
 
 
 def text_html(tokens: Sequence[str], first: Tensor, kept: Tensor, k: int, n_experts: int) -> str:
@@ -103,11 +103,11 @@ def rows(columns: Sequence[Column], layer: int, step: int) -> list[list[str]]:
         cells = []
         for column in columns:
             values, at = figures(column, layer).by_name[name], column.bin_at(step)
-            cells.append("–" if at < 0 else value_text(name, values[at]))
+            cells.append("–" if at < 0 else measure_text(name, values[at]))
         table.append([name, *cells])
     table.append(["validation loss, end", *(final(figures(column, layer).losses) for column in columns)])
     return table
 
 
-def value_text(name: str, value: float) -> str:
+def measure_text(name: str, value: float) -> str:
     return f"{value:.0f}" if name == "dead experts" else f"{value:.1f}" if name.endswith("%") else f"{value:.2f}"

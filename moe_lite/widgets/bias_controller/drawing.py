@@ -1,12 +1,12 @@
 """The bias controller as a picture: loads above, biases below, over the steps."""
 
-import html
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from moe_lite.look.palette import expert_class
+from moe_lite.look.svg import figure
 from moe_lite.widgets.bias_controller.view import STEPS, Controlled
 
 WIDEST, NARROWEST = 812, 460  # px
@@ -30,10 +30,7 @@ def drawing(now: Controlled, width: int, label: str) -> str:
         for step in (0, 50, 100, 150, STEPS)
     )
     name = f'<text class="d" x="{_x(25, width):.1f}" y="{height - 8}" text-anchor="middle">step</text>'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="bias" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(label)}">{body}{ticks}{name}</svg>'
-    )
+    return figure(f"{body}{ticks}{name}", width, height, label, "bias")
 
 
 def _x(step: float, width: int) -> float:

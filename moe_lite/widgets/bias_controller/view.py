@@ -16,7 +16,7 @@ EVEN, LAST = 0.2, 50  # CV below which a load counts as even, if chance allows i
 LIKED = 0.8  # standard deviation of how much the experts are liked, in logits
 
 # scores (N, E), bias (E,), k, step -> weights (N, k), expert_ids (N, k), the bias for the next batch (E,)
-Rule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
+BiasRule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
 
 
 def by_sign(scores: Tensor, bias: Tensor, k: int, step: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,7 +41,7 @@ def _load(expert_ids: Tensor, bias: Tensor) -> Tensor:
     return torch.bincount(expert_ids.flatten(), minlength=len(bias)).to(bias.dtype)
 
 
-RULES: dict[str, Rule] = {"sign": by_sign, "difference": by_difference}
+RULES: dict[str, BiasRule] = {"sign": by_sign, "difference": by_difference}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def opinions(n_experts: int, n_tokens: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def control(settings: Settings, rule: Rule) -> Controlled:
+def control(settings: Settings, rule: BiasRule) -> Controlled:
     """Let `rule` choose experts and move the bias, batch after batch. CallbackError for what it does wrong."""
     s, bias, loads, biases = settings, torch.zeros(settings.n_experts), [], []
     logits = opinions(s.n_experts, s.n_tokens, s.seed) + liking(s.n_experts, s.drift, s.seed)[:, None]
@@ -123,7 +123,7 @@ def control(settings: Settings, rule: Rule) -> Controlled:
     return Controlled(settings, torch.stack(loads), torch.stack(biases))
 
 
-def _asked(rule: Rule, scores: Tensor, bias: Tensor, s: Settings) -> tuple[Tensor, Tensor]:
+def _asked(rule: BiasRule, scores: Tensor, bias: Tensor, s: Settings) -> tuple[Tensor, Tensor]:
     """The experts that `rule` chooses, and the bias that it gives back."""
     answer, name = called(rule, scores.clone(), bias.clone(), s.top_k, s.step), name_of(rule)
     if not isinstance(answer, tuple) or len(answer) != 3 or not all(isinstance(part, Tensor) for part in answer):

@@ -5,10 +5,10 @@ import html
 from traitlets import Dict, Float, Int, Unicode
 
 from moe_lite.widgets.bias_controller.drawing import NARROWEST, WIDEST, drawing
-from moe_lite.widgets.bias_controller.view import RULES, STEPS, Controlled, Rule, Settings, control
+from moe_lite.widgets.bias_controller.view import RULES, STEPS, BiasRule, Controlled, Settings, control
 from moe_lite.widgets.bias_controller.words import facts, reading
+from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, name_of, script, style
-from moe_lite.widgets.token_viewer.words import plain
 
 SIZES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 BATCHES = (32, 64, 128, 256, 512, 1024)
@@ -30,7 +30,7 @@ class BiasController(MoEWidget):
     What `choose` raises or returns wrongly is shown and kept in `error`.
     """
 
-    question = "Can a rule even out the loads, without a loss?"
+    question = Unicode("Can a rule even out the loads, without a loss?").tag(sync=True)
     inputs = ("step", "n_tokens", "drift", "frozen_from", "rule", "width")
     _esm = script("bias_controller/script.js")
     _css = style("bias_controller/style.css")
@@ -47,7 +47,7 @@ class BiasController(MoEWidget):
 
     def __init__(
         self, *, n_experts: int = 8, top_k: int = 2, step: float = 0.01, n_tokens: int = 256, drift: float = 0.0,
-        frozen_from: int = STEPS, choose: Rule | None = None, seed: int = 0,
+        frozen_from: int = STEPS, choose: BiasRule | None = None, seed: int = 0,
     ):  # fmt: skip
         if not 2 <= n_experts <= MOST or not 1 <= top_k < n_experts:
             raise ValueError(
@@ -58,7 +58,7 @@ class BiasController(MoEWidget):
                 f"step is {step}, drift {drift}, n_tokens {n_tokens}; none may be negative, and a batch has a token."
             )
         self.n_experts, self.top_k, self.seed = n_experts, top_k, seed
-        self.rules: dict[str, Rule] = dict(RULES)
+        self.rules: dict[str, BiasRule] = dict(RULES)
         if choose is not None:
             self.rules = {name_of(choose): choose} | self.rules
         self.now: Controlled | None = None  # the last run without an error

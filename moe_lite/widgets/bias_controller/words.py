@@ -1,7 +1,7 @@
 """The bias controller in words: key figures and reading line."""
 
 from moe_lite.widgets.bias_controller.view import LAST, STEPS, Controlled
-from moe_lite.widgets.token_viewer.words import Parts
+from moe_lite.widgets.kit.parts import Parts
 
 
 def facts(now: Controlled) -> list[list[str]]:

@@ -3,9 +3,10 @@
 import html
 from dataclasses import dataclass
 
+from moe_lite.look.svg import figure
+from moe_lite.look.words import percent
 from moe_lite.widgets.budget_explorer.view import BudgetView, Counted
 from moe_lite.widgets.budget_explorer.words import NAMES, UNCOUNTED, amount, count_text, exact
-from moe_lite.widgets.token_viewer.words import percent
 
 WIDEST, TWIN = 812, 760  # px that the figure is drawn for at most, and in the picture that stays
 BAR_TOP, BAR = 24, 40  # where a bar begins under its block's heading, and its height
@@ -46,11 +47,7 @@ class BudgetDrawing:
     def svg(self, label: str) -> str:
         """The figure, with `label` as its text alternative. Elements are found again by the first word of `class`."""
         blocks = "".join(self._block(kind, i * (BLOCK + GAP)) for i, kind in enumerate(NAMES))
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="budget" width="{self.width}" height="{HEIGHT}" '
-            f'viewBox="0 0 {self.width} {HEIGHT}" role="img" aria-label="{html.escape(label)}">'
-            f"{blocks}{self._foot()}</svg>"
-        )
+        return figure(blocks + self._foot(), self.width, HEIGHT, label, "budget")
 
     def labels(self, kind: str) -> list[Label]:
         """The labels of one bar; those outside do not overlap and stay within the figure."""

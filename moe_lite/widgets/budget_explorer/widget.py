@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from traitlets import Dict, Int, Unicode
 
+from moe_lite.look.words import percent
 from moe_lite.model.config import ModelConfig
 from moe_lite.widgets.budget_explorer.drawing import TWIN, WIDEST, BudgetDrawing
 from moe_lite.widgets.budget_explorer.view import (
@@ -24,7 +25,6 @@ from moe_lite.widgets.budget_explorer.view import (
 )
 from moe_lite.widgets.budget_explorer.words import NAMES, OWN, amount, exact, note, reading, setting
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
-from moe_lite.widgets.token_viewer.words import percent
 
 YOURS = "your model"
 
@@ -42,7 +42,7 @@ class BudgetExplorer(MoEWidget):
     config with experts; what `count` does wrong is shown in the widget and kept in `error`.
     """
 
-    question = "Where do a model’s parameters and FLOPs sit?"
+    question = Unicode("Where do a model’s parameters and FLOPs sit?").tag(sync=True)
     inputs = ("preset", *SIZES, "context", "width")
     _esm = script("budget_explorer/script.js")
     _css = style("budget_explorer/style.css")

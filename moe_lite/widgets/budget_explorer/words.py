@@ -1,7 +1,7 @@
 """The budget explorer in words: numbers as it prints them, its reading line and its notes."""
 
+from moe_lite.look.words import percent
 from moe_lite.widgets.budget_explorer.view import ABOUT, LETTERS, SIZES, BudgetView, Counted
-from moe_lite.widgets.token_viewer.words import percent
 
 NAMES = {"parameters": "parameters", "flops": "FLOPs per token"}
 UNCOUNTED = "embedding 0: a lookup · norms not counted"

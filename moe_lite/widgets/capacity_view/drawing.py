@@ -3,6 +3,7 @@
 import html
 
 from moe_lite.look.palette import expert_class
+from moe_lite.look.svg import figure
 from moe_lite.widgets.capacity_view.view import NO_LIMIT, Rooms
 from moe_lite.widgets.kit.text import Face
 from moe_lite.widgets.kit.widget import badge_html, inline_tint
@@ -62,11 +63,7 @@ def queues_svg(now: Rooms, width: int, label: str) -> str:
     cell = min(MOST_CELL, (width - LEFT - RIGHT) / across)
     height = TOP + ROW * now.n_experts + 6
     body = "".join(_queue(now, e, cell, limit) for e in range(now.n_experts))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="rooms" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(label)}">'
-        f"{body}{_line(limit, cell, height, width)}</svg>"
-    )
+    return figure(body + _line(limit, cell, height, width), width, height, label, "rooms")
 
 
 def _queue(now: Rooms, expert: int, cell: float, limit: int | None) -> str:

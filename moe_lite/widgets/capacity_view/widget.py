@@ -3,7 +3,6 @@
 import html
 import math
 
-import torch
 from traitlets import Dict, Float, Int, Unicode
 
 from moe_lite.checkpoint import pretrained
@@ -13,9 +12,10 @@ from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.widgets.capacity_view.drawing import NARROWEST, WIDEST, drawing, queues_svg, table_html, text_html
 from moe_lite.widgets.capacity_view.view import NO_LIMIT, Rooms, rooms
 from moe_lite.widgets.capacity_view.words import SERVED, factor_text, facts, reading
+from moe_lite.widgets.kit.parts import plain, rich
+from moe_lite.widgets.kit.reading import read
 from moe_lite.widgets.kit.text import Face, token_text
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
-from moe_lite.widgets.token_viewer.words import plain, rich
 
 MOST_TOKENS = 256
 MOST_CHOICES = 4
@@ -37,7 +37,7 @@ class CapacityView(MoEWidget):
     Raises ValueError for settings that do not fit.
     """
 
-    question = "Which tokens find no room?"
+    question = Unicode("Which tokens find no room?").tag(sync=True)
     inputs = ("factor", "priority", "layer", "top_k", "width")
     _esm = script("capacity_view/script.js")
     _css = style("capacity_view/style.css")
@@ -61,8 +61,8 @@ class CapacityView(MoEWidget):
             self.model = pretrained(8) if model is None else model
             if self.model.config.is_dense:
                 raise ValueError("The model is dense: it has no experts that could be full. Pass a sparse one.")
-            read = token_text((("", text),))
-            self.total, self.ids, self.faces = len(read.ids), read.ids[:MOST_TOKENS], read.faces[:MOST_TOKENS]
+            tokens = token_text((("", text),))
+            self.total, self.ids, self.faces = len(tokens.ids), tokens.ids[:MOST_TOKENS], tokens.faces[:MOST_TOKENS]
             n_layers, n_experts = self.model.config.n_layers, self.model.config.n_experts
             top_k = self.model.config.top_k if top_k is None else top_k
         else:
@@ -106,18 +106,12 @@ class CapacityView(MoEWidget):
         self.source = self._origin()
         self.figure = drawing(now, self.width, self.reading)
 
-    @torch.no_grad()
     def _routing(self) -> Routing:
         if self.routing is not None:
             return self.routing
         key = self.layer, self.top_k
         if key not in self._routed:
-            ids = torch.tensor([self.ids], device=self.model.embed.weight.device)  # (1, N)
-            training = self.model.training
-            try:
-                routings = self.model.eval()(ids, top_k=self.top_k).routing
-            finally:
-                self.model.train(training)
+            routings = read(self.model, self.ids, top_k=self.top_k).routing
             self._routed |= {(layer, self.top_k): routing for layer, routing in enumerate(routings, start=1)}
         return self._routed[key]
 

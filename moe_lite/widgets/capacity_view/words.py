@@ -1,7 +1,7 @@
 """The capacity view in words: its key figures and reading line."""
 
 from moe_lite.widgets.capacity_view.view import NO_LIMIT, Rooms
-from moe_lite.widgets.token_viewer.words import Parts
+from moe_lite.widgets.kit.parts import Parts
 
 SERVED = {
     "position": "earlier tokens first",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from moe_lite.look import palette
+from moe_lite.look.svg import figure
 from moe_lite.widgets.dispatch_view.layout import (
     BACK,
     BOX,
@@ -63,7 +64,7 @@ FRAME = 1  # px from a row's edge to its number's frame
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DispatchDrawing:
     """A dispatch under one look, `width` px wide. `live`: tokens and slices can be reached by Tab and arrows."""
 
     now: Dispatch
@@ -87,11 +88,7 @@ class Drawing:
         groups = "".join(f'<g class="{name}">{inner}</g>' for name, inner in parts)
         role = "group" if self.live else "img"
         picked = " picking" if self.look.way == "sorted" and self.look.picked >= 0 else ""
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="flow {self.look.way}{picked}" width="{self.width}" '
-            f'height="{HEIGHT}" viewBox="0 0 {self.width} {HEIGHT}" role="{role}" aria-label="{html.escape(label)}">'
-            f"{groups}</svg>"
-        )
+        return figure(groups, self.width, HEIGHT, label, f"flow {self.look.way}{picked}", role)
 
     @cached_property
     def places(self) -> Places:

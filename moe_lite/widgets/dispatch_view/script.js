@@ -1,48 +1,42 @@
-// Dispatch view. Python routes, dispatches and draws (moe_lite/widgets/dispatch_view/drawing.py); this file moves the
-// elements of the old picture to the places of the new one, so that rows travel, and leads keys and clicks.
+// Dispatch view. Python routes, dispatches (view.py) and draws (layout.py, drawing.py); this file moves the elements of
+// the old picture to the places of the new one, so that rows travel, and leads keys and clicks.
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
-  const { root, tag } = openRoot(host, "How does a sparse layer save work?", model.get("source"));
-  root.classList.add("dispatch");
-  const problem = errorBox();
-  const note = el("p", { class: "note", role: "status" });
-  const reading = readingLine(() => model.get("n_experts"));
-  const asking = asker(model, root, (text) => { note.hidden = false; note.textContent = text; });
-  const ask = byPresses(model, root, asking.ask);
+  const { ask, waiting, slide, pick, problem, stage: picture, note, reading, show } = panel(model, host, {
+    nExperts: () => model.get("n_experts"), width: [520, 812],
+  });
   const looping = () => model.get("way") === "loop";
 
   // ---- controls
 
-  const upTo = (n) => Array.from({ length: n }, (_, i) => i + 1);
   const stages = (way) => fixed.stages[way].map((text, i) => [i + 1, text]);
-  const stage = segmented({ label: "step", options: stages(model.get("way")), value: model.get("stage"), onpick: (key) => ask({ stage: key }) });
+  const stage = pick("stage", "step", stages(model.get("way")));
   stage.node.classList.add("stages");
-  const experts = slider({ label: "experts E", values: fixed.experts, value: model.get("n_experts"), width: 56, onmove: (n_experts) => ask({ n_experts }) });
-  const topK = slider({ label: "top-k", values: upTo(model.get("parts").top_k ?? 1), value: model.get("top_k"), width: 52, onmove: (top_k) => ask({ top_k }) });
+  const experts = slide("n_experts", "experts E", fixed.experts, { width: 56 });
+  const topK = slide("top_k", "top-k", () => upTo(model.get("parts").top_k ?? 1), { width: 52 });
   const way = segmented({ label: "way of computing", options: [["loop", "plain loop"], ["sorted", "sorted"]], value: model.get("way"), onpick: (key) => ask({ way: key, picked: -1 }) });
   const turnText = el("span", { class: "v" });
   const turnTo = (by) => () => { const n = model.get("n_experts"); ask({ picked: (Math.max(0, model.get("picked")) + by + n) % n }); };
   const turn = el("span", { class: "turn" }, turnText, button("‹", turnTo(-1), { "aria-label": "previous expert" }), button("next expert", turnTo(1)));
-  const sliders = [...(fixed.experts.length > 1 ? [experts.node] : []), ...(fixed.given ? [] : [topK.node])];
-  const picture = el("div", { class: "stage fig" });
   const arrays = el("dl", { class: "arrays" });
   const table = el("table", { class: "ops" });
-  root.append(
-    el("div", { class: "ctl" }, stage.node, ...sliders, el("span", { class: "ways" }, way.node)),
-    problem.node, el("div", { class: "under" }, note, turn), picture, arrays, table, reading.node, reading.voice);
+  const layout = [
+    [stage, fixed.experts.length > 1 && experts, !fixed.given && topK, el("span", { class: "ways" }, way.node)],
+    problem, el("div", { class: "under" }, note, turn), picture, arrays, table,
+  ];
 
   // ---- tokens and slices: click, ← →, Home, End, Esc
 
   const focusToken = (token) => ask({ token, picked: looping() ? model.get("picked") : -1 });
-  const pick = (expert) => ask({ picked: !looping() && model.get("picked") === expert ? -1 : expert });
+  const pickSlice = (expert) => ask({ picked: !looping() && model.get("picked") === expert ? -1 : expert });
   const placeOf = (target) => {
     const node = target.closest?.("[data-token], .slice, [data-slice]");
     if (!node) return null;
     return node.dataset.token !== undefined ? ["token", Number(node.dataset.token)] : ["slice", Number(node.dataset.slice ?? node.dataset.expert)];
   };
   const nodeOf = (kind, i) => picture.querySelector(kind === "token" ? `.tops .t${i}` : `.slots [data-expert="${i}"]`);
-  const act = ([kind, i]) => (kind === "token" ? focusToken(i) : pick(i));
+  const act = ([kind, i]) => (kind === "token" ? focusToken(i) : pickSlice(i));
   picture.addEventListener("click", (event) => {
     const place = placeOf(event.target);
     if (place) act(place);
@@ -63,18 +57,11 @@ function render({ model, el: host }) {
 
   // ---- drawing
 
-  let last = -Infinity;
-  function paint() {
-    // moves in quick succession (a key held down) do not slide: each would be cut off by the next
-    root.classList.toggle("quick", performance.now() - last < 250);
-    last = performance.now();
+  return show(layout, () => {
     const parts = model.get("parts");
-    tag.textContent = model.get("source");
-    tag.hidden = !tag.textContent;
-    problem.set(model.get("error"));
     note.textContent = parts.note ?? "";
     note.hidden = !note.textContent;
-    if (!asking.waiting()) follow(parts);
+    if (!waiting()) followWay();
     picture.hidden = arrays.hidden = table.hidden = !model.get("figure");
     turn.hidden = picture.hidden || !looping();
     turnText.textContent = `turn of expert ${Math.max(0, model.get("picked"))}`;
@@ -84,24 +71,15 @@ function render({ model, el: host }) {
       table.replaceChildren(...tableRows(parts.table, parts.chosen));
     }
     reading.set(parts.reading ?? [model.get("reading")]);
-    redrawn(root);
-  }
+  });
 
-  function follow(parts) {
+  function followWay() {
     stages(model.get("way")).forEach(([, text], i) => {
       stage.buttons[i].textContent = text;
       stage.buttons[i].dataset.text = text;
     });
-    stage.set(model.get("stage"));
-    experts.set(model.get("n_experts"));
-    topK.set(model.get("top_k"), upTo(parts.top_k ?? 1));
     way.set(model.get("way"));
   }
-
-  const ended = whenChanged(model, ["figure", "parts", "error", "source", "answered"], paint);
-  paint();
-  const unwatched = followWidth(model, root, 520, 812, ask);
-  return () => { ended(); unwatched(); };
 }
 
 // name and values of an array; the focused token's values are bold, wrong ones red and underlined

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
-from torch import Tensor
 from traitlets import Dict, Enum, Int, Unicode
 
 from moe_lite.checkpoint import pretrained
 from moe_lite.model.routing import Routing
 from moe_lite.model.transformer import MoELanguageModel
-from moe_lite.widgets.dispatch_view.drawing import Drawing, arrays_html, slices_html, table_html
+from moe_lite.widgets.dispatch_view.drawing import DispatchDrawing, arrays_html, slices_html, table_html
 from moe_lite.widgets.dispatch_view.layout import LAST, STAGES, WIDEST, Look
 from moe_lite.widgets.dispatch_view.view import (
     Choices,
@@ -26,9 +24,10 @@ from moe_lite.widgets.dispatch_view.view import (
     table,
 )
 from moe_lite.widgets.dispatch_view.words import EMPTY, fault, reading_parts
+from moe_lite.widgets.kit.parts import code, plain, rich
+from moe_lite.widgets.kit.reading import read
 from moe_lite.widgets.kit.text import token_text
 from moe_lite.widgets.kit.widget import MoEWidget, script, style
-from moe_lite.widgets.token_viewer.words import code, plain, rich
 
 SHIPPED = (4, 8, 16)
 MOST_TOKENS = 14
@@ -56,7 +55,7 @@ class DispatchView(MoEWidget):
     widget and kept in `error`; an order that cannot be drawn is replaced by the package's, and that is said.
     """
 
-    question = "How does a sparse layer save work?"
+    question = Unicode("How does a sparse layer save work?").tag(sync=True)
     inputs = ("n_experts", "top_k", "stage", "way", "token", "picked", "width")
     _esm = script("dispatch_view/script.js")
     _css = style("dispatch_view/style.css")
@@ -113,9 +112,9 @@ class DispatchView(MoEWidget):
         if not models:
             raise ValueError("models is empty; expected {n_experts: model} or None for the shipped ones.")
         self.models = dict(models)
-        read = token_text((("", text),))
-        self.total, self.ids = len(read.ids), read.ids[:MOST_TOKENS]
-        self.names = tuple(code(face)["code"] for face in read.faces[: len(self.ids)])
+        tokens = token_text((("", text),))
+        self.total, self.ids = len(tokens.ids), tokens.ids[:MOST_TOKENS]
+        self.names = tuple(code(face)["code"] for face in tokens.faces[: len(self.ids)])
 
     # ---- settings ----------------------------------------------------------------------------------------------------
 
@@ -169,18 +168,11 @@ class DispatchView(MoEWidget):
                 self._dispatched[key] = dispatch_of(choices), problem
         return self._dispatched[key]
 
-    @torch.no_grad()
     def _choices(self) -> Choices:
         if self.routing is not None:
             return choices_of(self.routing, self.names)
-        model = self.models[self.n_experts]
-        ids: Tensor = torch.tensor([self.ids], device=model.embed.weight.device)  # (1, N)
-        training = model.training
-        try:
-            routing = model.eval()(ids, top_k=self.top_k).routing[self.layer - 1]
-        finally:
-            model.train(training)
-        return choices_of(routing, self.names)
+        output = read(self.models[self.n_experts], self.ids, top_k=self.top_k)
+        return choices_of(output.routing[self.layer - 1], self.names)
 
     # ---- figure ------------------------------------------------------------------------------------------------------
 
@@ -193,7 +185,7 @@ class DispatchView(MoEWidget):
         self.reading = plain(words)
         by = [name for name in (self.now.author, self.now.combiner) if name]
         self.source = " · ".join([self._origin(), *([f"by {' and '.join(by)}"] if by else [])])
-        self.figure = Drawing(self.now, self.look, self.width, live=True).svg(self.reading)
+        self.figure = DispatchDrawing(self.now, self.look, self.width, live=True).svg(self.reading)
         self.parts = {
             "reading": words,
             "note": note,
@@ -221,7 +213,7 @@ class DispatchView(MoEWidget):
         if self.now is None:
             return problem
         look = replace(self.look, stage=LAST)
-        svg = Drawing(self.now, look, WIDEST).svg(plain(reading_parts(self.now, look)))
+        svg = DispatchDrawing(self.now, look, WIDEST).svg(plain(reading_parts(self.now, look)))
         setting = f"{self.n_experts} experts · top-{self.top_k} · {table(self.now, {})[1 + self.parts['chosen']][0]}"
         setting += f". {self.parts['note']}" if self.parts["note"] else ""
         return (

@@ -1,9 +1,9 @@
 """The dispatch view in words: what a picture shows, and what is wrong with an order that was passed in."""
 
+from moe_lite.look.words import number
 from moe_lite.widgets.dispatch_view.layout import LAST, Look, terms
 from moe_lite.widgets.dispatch_view.view import Dispatch, works
-from moe_lite.widgets.router_stepper.words import number
-from moe_lite.widgets.token_viewer.words import Parts, experts_named, listed
+from moe_lite.widgets.kit.parts import Parts, experts_named, listed_parts
 
 EMPTY = "No token: give DispatchView a text."
 NAMED = 3  # wrong rows that are named; the rest is counted
@@ -52,7 +52,7 @@ def fault(now: Dispatch) -> dict:
         k = now.choices.k
         twice = [f"place {p} (token {p // k}) {_times(times)}" for p, times in now.doubled.items()]
         never = f"{_many('place', now.missing)} (token {', '.join(str(p // k) for p in now.missing[:NAMED])}) never"
-        clauses = "".join(listed([*_cut(twice), never]))
+        clauses = "".join(listed_parts([*_cut(twice), never]))
         what = f"{now.author or 'dispatch_order'}: order is not a permutation."
         return {"what": what, "instead": f"It holds {clauses}. They are framed."}
     for e, (count, load) in enumerate(zip(now.counts, now.choices.load, strict=True)):
@@ -71,7 +71,7 @@ def _times(times: int) -> str:
 
 
 def _many(noun: str, values: tuple[int, ...]) -> str:
-    return f"{noun}{'s' if len(values) > 1 else ''} {''.join(listed(_cut([str(v) for v in values])))}"
+    return f"{noun}{'s' if len(values) > 1 else ''} {''.join(listed_parts(_cut([str(v) for v in values])))}"
 
 
 def _cut(texts: list[str]) -> list[str]:
@@ -83,7 +83,7 @@ def _name(now: Dispatch, token: int) -> Parts:
 
 
 def _numbers(values: list[int] | tuple[int, ...]) -> str:
-    return "".join(listed([str(v) for v in values]))
+    return "".join(listed_parts([str(v) for v in values]))
 
 
 def _places(now: Dispatch, token: int) -> range:
@@ -108,7 +108,7 @@ def _tokens(now: Dispatch, look: Look) -> Parts:
 
 
 def _numbers_of(texts: list[str]) -> str:
-    return f"weight{'s' if len(texts) > 1 else ''} {''.join(listed(texts))}"
+    return f"weight{'s' if len(texts) > 1 else ''} {''.join(listed_parts(texts))}"
 
 
 def _sort(now: Dispatch, look: Look) -> Parts:
@@ -190,7 +190,7 @@ def _turn(now: Dispatch, look: Look) -> Parts:
     acts = [f"finds {found}", f"gathers {them}"]
     acts += [f"computes {them} in one call"] if look.stage > 2 else []
     acts += ["adds the weighted answers where they came from"] if look.stage == LAST else []
-    return [*begin, ", ", *listed(acts), "."]
+    return [*begin, ", ", *listed_parts(acts), "."]
 
 
 # ---- a wrong order ---------------------------------------------------------------------------------------------------

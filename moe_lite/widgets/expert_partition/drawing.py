@@ -1,13 +1,13 @@
 """The expert partition as a picture: who answers where, over the data, as SVG text."""
 
-import html
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from moe_lite.look.palette import expert_class
-from moe_lite.widgets.expert_partition.view import CELLS, FEW_CELLS, Trial, View, plane
+from moe_lite.look.svg import figure
+from moe_lite.widgets.expert_partition.view import CELLS, FEW_CELLS, Fit, View, plane
 
 WIDEST, NARROWEST = 812, 460  # px
 LEFT, TOP, TALL, GAP, STRIP = 34, 24, 250, 22, 56  # px; of the curves and of the strip of gates under them
@@ -16,13 +16,10 @@ SIDE, SMALL, BETWEEN = 340, 84, 12  # px; of the plane, of an expert's small pla
 SURE = 0.9  # a gate above it is drawn full
 
 
-def drawing(trial: Trial, view: View, width: int, label: str) -> str:
+def drawing(fit: Fit, view: View, width: int, label: str) -> str:
     """The whole figure, with `label` as its text alternative."""
-    body, height = _curves(trial, view, width) if trial.task == "1-D" else _maps(trial, view, width)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="partition" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(label)}">{body}</svg>'
-    )
+    body, height = _curves(fit, view, width) if fit.task == "1-D" else _maps(fit, view, width)
+    return figure(body, width, height, label, "partition")
 
 
 def _text(x: float, y: float, text: str, kind: str = "d", anchor: str = "start") -> str:
@@ -32,18 +29,18 @@ def _text(x: float, y: float, text: str, kind: str = "d", anchor: str = "start")
 # ---- 1-D -------------------------------------------------------------------------------------------------------------
 
 
-def _curves(trial: Trial, view: View, width: int) -> tuple[str, int]:
+def _curves(fit: Fit, view: View, width: int) -> tuple[str, int]:
     def px(x: float) -> float:
         return LEFT + (x + 1) / 2 * (width - LEFT - 8)
 
     def py(y: float) -> float:
         return TOP + (HIGH - y) / (HIGH - LOW) * TALL
 
-    n, x, best = trial.n_experts, view.x[:, 0].tolist(), view.gates.argmax(dim=-1)
+    n, x, best = fit.n_experts, view.x[:, 0].tolist(), view.gates.argmax(dim=-1)
     out = [_text(LEFT, 12, "target; thick: where the expert has the largest gate; black: the blend")]
     for y in (-1, 0, 1):
         out.append(f'<path class="grid" d="M{LEFT} {py(y):.1f}H{width - 8}"/>' + _text(LEFT - 6, py(y) + 4, f"{y}".replace("-", "−"), "d", "end"))  # fmt: skip # noqa: E501
-    out.append(_dots(trial, view, px, py))
+    out.append(_dots(fit, view, px, py))
     for e in range(n):
         points = [(px(a), py(b), LOW <= b <= HIGH) for a, b in zip(x, view.outputs[:, e].tolist(), strict=True)]
         own = [(a, b, inside and mine) for (a, b, inside), mine in zip(points, (best == e).tolist(), strict=True)]
@@ -61,12 +58,12 @@ def _curves(trial: Trial, view: View, width: int) -> tuple[str, int]:
     return "".join(out), bottom + 24
 
 
-def _dots(trial: Trial, view: View, px, py) -> str:
+def _dots(fit: Fit, view: View, px, py) -> str:
     """The training data, each point in the colour of the expert that is most responsible for it."""
-    n, out = trial.n_experts, []
+    n, out = fit.n_experts, []
     for e in range(n):
         mine = view.claimed_by == e
-        places = zip(trial.problem.x[mine, 0].tolist(), trial.problem.targets[mine].tolist(), strict=True)
+        places = zip(fit.problem.x[mine, 0].tolist(), fit.problem.targets[mine].tolist(), strict=True)
         d = "".join(f"M{px(x):.1f} {py(t):.1f}h0" for x, t in places)
         out.append(f'<path class="dots {expert_class(e, n)}" d="{d}"/>' if d else "")
     return "".join(out)
@@ -107,40 +104,40 @@ def _middle_of(mask: Tensor) -> int:
 # ---- 2-D -------------------------------------------------------------------------------------------------------------
 
 
-def _maps(trial: Trial, view: View, width: int) -> tuple[str, int]:
+def _maps(fit: Fit, view: View, width: int) -> tuple[str, int]:
     best, sure = view.gates.argmax(dim=-1), view.gates.amax(dim=-1) > SURE
     out = [_text(0, 12, "● +1, ○ −1; colour: the largest gate, pale where it is below 0.9"), f'<g transform="translate(0,{TOP})">']  # fmt: skip # noqa: E501
-    for e in range(trial.n_experts):
-        name = expert_class(e, trial.n_experts)
+    for e in range(fit.n_experts):
+        name = expert_class(e, fit.n_experts)
         for kind, mask in (("sure", sure), ("unsure", ~sure)):
             out.append(f'<path class="{kind} {name}" d="{_runs((best == e) & mask, CELLS, SIDE)}"/>')
-    out.append(f'<path class="blend" d="{_border(view.y > 0, CELLS, SIDE)}"/>{_points(trial)}')
-    for e in range(trial.n_experts):
+    out.append(f'<path class="blend" d="{_border(view.y > 0, CELLS, SIDE)}"/>{_points(fit)}')
+    for e in range(fit.n_experts):
         if (best == e).sum() > 0.01 * len(best):
             x, y = _heart(best == e)
-            out.append(f'<circle class="{expert_class(e, trial.n_experts)} plate" cx="{x:.1f}" cy="{y:.1f}" r="9"/>' + _text(x, y + 4, str(e), "n0", "middle"))  # fmt: skip # noqa: E501
+            out.append(f'<circle class="{expert_class(e, fit.n_experts)} plate" cx="{x:.1f}" cy="{y:.1f}" r="9"/>' + _text(x, y + 4, str(e), "n0", "middle"))  # fmt: skip # noqa: E501
     out.append(f'<rect class="ax" width="{SIDE}" height="{SIDE}"/></g>')
     beside = width >= SIDE + 24 + 2 * (SMALL + BETWEEN)
     across = (width - SIDE - 24 if beside else width) // (SMALL + BETWEEN)
     left, top = (SIDE + 24, 0) if beside else (0, TOP + SIDE + 12)
     out.append(_text(left, top + 12, "each expert alone: coloured where it says +1;"))
     out.append(_text(left, top + 26, "framed where it has the largest gate"))
-    out.append(_alone(trial, left, top + 36, across))
-    rows = -(-trial.n_experts // across)
+    out.append(_alone(fit, left, top + 36, across))
+    rows = -(-fit.n_experts // across)
     return "".join(out), max(TOP + SIDE, top + 36 + rows * (SMALL + BETWEEN + 14)) + 8
 
 
 @torch.no_grad()
-def _alone(trial: Trial, left: float, top: float, across: int) -> str:
+def _alone(fit: Fit, left: float, top: float, across: int) -> str:
     """A small plane for each expert: what it would say everywhere, and where it is asked."""
-    there, out = trial.mixture(plane(FEW_CELLS)), []
+    there, out = fit.mixture(plane(FEW_CELLS)), []
     best = there.log_gates.argmax(dim=-1)
-    for e in range(trial.n_experts):
+    for e in range(fit.n_experts):
         x = left + e % across * (SMALL + BETWEEN)
         y = top + e // across * (SMALL + BETWEEN + 14)
         says, asked = there.outputs[:, e] > 0, best == e
         out.append(
-            f'<g transform="translate({x:.1f},{y:.1f})" class="{expert_class(e, trial.n_experts)}">'
+            f'<g transform="translate({x:.1f},{y:.1f})" class="{expert_class(e, fit.n_experts)}">'
             + _text(0, 11, f"{e}", "b")
             + f'<g transform="translate(0,15)"><path class="sure" d="{_runs(says, FEW_CELLS, SMALL)}"/>'
             + f'<rect class="ax" width="{SMALL}" height="{SMALL}"/>'
@@ -149,11 +146,11 @@ def _alone(trial: Trial, left: float, top: float, across: int) -> str:
     return "".join(out)
 
 
-def _points(trial: Trial) -> str:
+def _points(fit: Fit) -> str:
     """The training data: dots for +1, rings for −1."""
-    places = ((trial.problem.x * torch.tensor([1.0, -1.0]) + 1) / 2 * SIDE).tolist()
+    places = ((fit.problem.x * torch.tensor([1.0, -1.0]) + 1) / 2 * SIDE).tolist()
     d = {True: "", False: ""}
-    for (x, y), target in zip(places, trial.problem.targets.tolist(), strict=True):
+    for (x, y), target in zip(places, fit.problem.targets.tolist(), strict=True):
         d[target > 0] += f"M{x:.1f} {y:.1f}h0"
     return f'<path class="dot" d="{d[True]}{d[False]}"/><path class="hole" d="{d[False]}"/>'
 

@@ -13,7 +13,7 @@ N_TEST, TEST_SEED = 1024, 1  # points that training never sees
 
 
 @dataclass(eq=False)
-class Trial:
+class Fit:
     """One training: what it was asked for, what it trains, and how it runs."""
 
     task: str  # a key of PROBLEMS
@@ -56,13 +56,13 @@ class View:
 
 
 @torch.no_grad()
-def look(trial: Trial) -> View:
-    x = line() if trial.task == "1-D" else plane(CELLS)
-    there, data = trial.mixture(x), trial.mixture(trial.problem.x)
-    h = trial.responsible(data.log_gates, data.outputs, trial.problem.targets, trial.problem.sigma)  # (N, E)
-    missed = (trial.mixture(trial.test.x).y > 0) != (trial.test.targets > 0)
+def look(fit: Fit) -> View:
+    x = line() if fit.task == "1-D" else plane(CELLS)
+    there, data = fit.mixture(x), fit.mixture(fit.problem.x)
+    h = fit.responsible(data.log_gates, data.outputs, fit.problem.targets, fit.problem.sigma)  # (N, E)
+    missed = (fit.mixture(fit.test.x).y > 0) != (fit.test.targets > 0)
     return View(
-        x, there.outputs, there.log_gates.exp(), there.y, h.argmax(dim=-1), measure(trial.mixture, trial.test),
+        x, there.outputs, there.log_gates.exp(), there.y, h.argmax(dim=-1), measure(fit.mixture, fit.test),
         missed.float().mean().item(),
     )  # fmt: skip
 

@@ -1,7 +1,6 @@
 """The expert partition: how do several small networks divide a problem?"""
 
 import html
-import threading
 import time
 from typing import ClassVar
 
@@ -22,17 +21,18 @@ from moe_lite.lessons.mixture import (
 )
 from moe_lite.look.picture import Picture
 from moe_lite.widgets.expert_partition.drawing import WIDEST, drawing
-from moe_lite.widgets.expert_partition.view import Trial, look
+from moe_lite.widgets.expert_partition.view import Fit, look
 from moe_lite.widgets.expert_partition.words import facts, reading, status
-from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
-from moe_lite.widgets.token_viewer.words import plain, rich
+from moe_lite.widgets.kit.background import BackgroundWidget
+from moe_lite.widgets.kit.parts import plain, rich
+from moe_lite.widgets.kit.widget import FROM_PAGE, script, style
 
 MOST = 8  # experts
 FRAMES, LEAST_STEPS = 40, 15  # drawings of a training; steps between two of them, at least
 PATIENCE = 5.0  # seconds to wait for a step to end before another training begins
 
 
-class ExpertPartition(MoEWidget):
+class ExpertPartition(BackgroundWidget):
     """Trains a mixture of small networks in the background and draws, while it learns, which expert answers where.
 
     task        "1-D" or "2-D", n_experts 1 to 8, loss "competitive" or "cooperative": where the controls begin
@@ -47,7 +47,7 @@ class ExpertPartition(MoEWidget):
     shown and kept in `error`.
     """
 
-    question = "How do several small networks divide a problem?"
+    question = Unicode("How do several small networks divide a problem?").tag(sync=True)
     inputs = ("task", "n_experts", "loss", "presses", "width")
     _esm = script("expert_partition/script.js")
     _css = style("expert_partition/style.css")
@@ -67,11 +67,10 @@ class ExpertPartition(MoEWidget):
     ):  # fmt: skip
         self._gate, self._losses = gate, LOSSES | {"competitive": nll}
         self._responsible, self.steps, self.pace = responsible, steps, pace
-        self.trial: Trial | None = None  # the newest one, which may not have begun
+        self.fit: Fit | None = None  # the newest one, which may not have begun
         self._begun: dict[tuple, int] = {}  # trainings begun, by settings
         self._wanted: tuple = ()  # settings of the newest training
         self._pressed, self._problem = 0, {}
-        self._mutex = threading.RLock()  # the page speaks in the kernel's thread, steps come from another
         _checked(task, n_experts, loss)
         super().__init__(task=task, n_experts=n_experts, loss=loss)
 
@@ -93,14 +92,14 @@ class ExpertPartition(MoEWidget):
     def stop(self) -> None:
         """End after the step that is being taken."""
         if self._trains:
-            self.trial.live.stop()
+            self.fit.live.stop()
 
     @property
     def mixture(self) -> Mixture:
         """Of the newest training, as the last whole step left it."""
         if not self._trains:
             raise RuntimeError("Nothing has been trained yet: press Start, or call start().")
-        return self.trial.mixture
+        return self.fit.mixture
 
     def picture(self) -> Picture:
         """What is shown now, as a picture that stays."""
@@ -110,88 +109,80 @@ class ExpertPartition(MoEWidget):
 
     @property
     def _trains(self) -> bool:
-        """Whether the newest trial has begun."""
-        return self.trial is not None and self.trial.live is not None
+        """Whether the newest fit has begun."""
+        return self.fit is not None and self.fit.live is not None
 
     def _end(self) -> None:
         """Stop what runs; what it still reports is not listened to."""
-        old, self.trial = self.trial, None
+        old, self.fit = self.fit, None
         if old is not None and old.live is not None:
             old.live.stop()
             old.live.wait(PATIENCE)
 
     def _begin(self, seed: int) -> LiveRun[MixtureLog]:
-        trial = self._prepared(*self._wanted, seed)
+        fit = self._prepared(*self._wanted, seed)
         steps = train(
-            trial.mixture, trial.problem, loss=self._losses[trial.loss], steps=self.steps,
+            fit.mixture, fit.problem, loss=self._losses[fit.loss], steps=self.steps,
             responsible=self._responsible,
         )  # fmt: skip
-        trial.live = LiveRun(steps, on_step=lambda log: self._stepped(trial, log))
-        trial.live.on_change(lambda run: self._changed(trial))
-        self.trial, self._problem = trial, {}
-        return trial.live.start()
+        fit.live = LiveRun(steps, on_step=lambda log: self._stepped(fit, log))
+        fit.live.on_change(lambda run: self._changed(fit))
+        self.fit, self._problem = fit, {}
+        return fit.live.start()
 
-    def _prepared(self, task: str, n_experts: int, loss: str, seed: int) -> Trial:
+    def _prepared(self, task: str, n_experts: int, loss: str, seed: int) -> Fit:
         mixture = Mixture(int(task[0]), n_experts, seed=seed, gate=self._gate)
-        return Trial(task, loss, seed, mixture, self._responsible, self.steps)
+        return Fit(task, loss, seed, mixture, self._responsible, self.steps)
 
-    def _stepped(self, trial: Trial, log: MixtureLog) -> None:
+    def _stepped(self, fit: Fit, log: MixtureLog) -> None:
         """In the training's thread: draw now and then, never wait for the page."""
         if log.step % max(LEAST_STEPS, self.steps // FRAMES) == 0:
-            self._draw(trial, 0.0)
+            self._draw(fit, 0.0)
             time.sleep(self.pace)
 
-    def _changed(self, trial: Trial) -> None:
-        if trial.live.error is not None and trial is self.trial:
+    def _changed(self, fit: Fit) -> None:
+        if fit.live.error is not None and fit is self.fit:
             with self.errors_shown("What the last whole step left stays."):
-                raise trial.live.error
+                raise fit.live.error
             self._problem = self.error
-        self._draw(trial, 1.0)
+        self._draw(fit, 1.0)
 
-    def _draw(self, trial: Trial, patience: float) -> None:
-        if trial is self.trial and self._mutex.acquire(timeout=patience):
-            try:
-                with self.hold_sync():
-                    self._tell()
-            finally:
-                self._mutex.release()
+    def _draw(self, fit: Fit, patience: float) -> None:
+        if fit is self.fit:
+            self.draw(patience)
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
-
-    def _recompute(self, _change: object = None) -> None:
-        with self._mutex:
-            super()._recompute(_change)
 
     def compute(self) -> None:
         """Follow the button and the controls, then draw."""
         pressed, self._pressed = self.presses != self._pressed, self.presses
         settings = self.task, self.n_experts, self.loss
         moved = settings != self._wanted
-        if pressed and not moved and self._trains and self.trial.state == "running":
+        if pressed and not moved and self._trains and self.fit.state == "running":
             self.stop()
         elif pressed or (moved and self._trains):
             self.start()
         elif moved:
-            self._wanted, self.trial = settings, self._prepared(*settings, 0)
-        self._tell()
+            self._wanted, self.fit = settings, self._prepared(*settings, 0)
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Set everything that the script draws."""
-        trial, self.error = self.trial, self._problem
-        if trial is None:  # between two trainings
+        fit, self.error = self.fit, self._problem
+        if fit is None:  # between two trainings
             return
-        running = trial.state in ("running", "stopping")
+        running = fit.state in ("running", "stopping")
         button = "■ Stop" if running else "▶ Start again" if self._trains else "▶ Start"
-        told = {"running": running, "button": button, "status": status(trial), "progress": trial.step / trial.total}
+        told = {"running": running, "button": button, "status": status(fit), "progress": fit.step / fit.total}
         self.view = {"facts": [], "parts": [told["status"]]} | self.view | told
         if self._problem:  # its functions cannot be trusted to draw
             return
-        seen = look(trial)
-        parts = reading(trial, seen)
-        self.view = told | {"facts": facts(trial, seen), "parts": parts}
-        self.source = "live" if running else f"step {trial.step:,}" if trial.step else ""
+        seen = look(fit)
+        parts = reading(fit, seen)
+        self.view = told | {"facts": facts(fit, seen), "parts": parts}
+        self.source = "live" if running else f"step {fit.step:,}" if fit.step else ""
         self.reading = plain(parts)
-        self.figure = drawing(trial, seen, self.width, self.reading)
+        self.figure = drawing(fit, seen, self.width, self.reading)
 
     def reading_html(self) -> str:
         return rich(self.view["parts"], self.n_experts)

@@ -1,48 +1,48 @@
 """The expert partition in words: its state, key figures, and the reading line."""
 
-from moe_lite.widgets.expert_partition.view import Trial, View
-from moe_lite.widgets.token_viewer.words import Parts
+from moe_lite.widgets.expert_partition.view import Fit, View
+from moe_lite.widgets.kit.parts import Parts
 
 
-def status(trial: Trial) -> str:
+def status(fit: Fit) -> str:
     """What is going on, and from which random start."""
-    begun = f"random start {trial.seed + 1}"
+    begun = f"random start {fit.seed + 1}"
     return {
         "ready": f"Not trained yet, {begun}.",
-        "running": f"step {trial.step:,} of {trial.total:,}, {begun}",
+        "running": f"step {fit.step:,} of {fit.total:,}, {begun}",
         "stopping": "Ends after this step.",
-        "stopped": f"Stopped at step {trial.step:,} of {trial.total:,}, {begun}.",
-        "finished": f"Through: {trial.step:,} steps, {begun}.",
-        "failed": f"It failed after step {trial.step:,}.",
-    }.get(trial.state, begun)
+        "stopped": f"Stopped at step {fit.step:,} of {fit.total:,}, {begun}.",
+        "finished": f"Through: {fit.step:,} steps, {begun}.",
+        "failed": f"It failed after step {fit.step:,}.",
+    }.get(fit.state, begun)
 
 
-def facts(trial: Trial, view: View) -> list[list[str]]:
+def facts(fit: Fit, view: View) -> list[list[str]]:
     """Key figures as [value, what it is]; errors are roots of mean squares on points that training does not see."""
     found = view.measures
     rows = [
         [f"{found.error:.2f}", "error of the blend"],
         [f"{found.alone:.2f}", "with the best expert alone"],
-        [f"{found.listened:.1f} of {trial.n_experts}", "experts an input listens to"],
-        [f"{found.used} of {trial.n_experts}", "experts have a region"],
+        [f"{found.listened:.1f} of {fit.n_experts}", "experts an input listens to"],
+        [f"{found.used} of {fit.n_experts}", "experts have a region"],
     ]
-    return rows + ([[f"{view.wrong:.1%}", "on the wrong side"]] if trial.problem.classes else [])
+    return rows + ([[f"{view.wrong:.1%}", "on the wrong side"]] if fit.problem.classes else [])
 
 
-def reading(trial: Trial, view: View) -> Parts:
+def reading(fit: Fit, view: View) -> Parts:
     """One sentence: whether the experts can stand alone, and how many are used."""
     found = view.measures
-    if not trial.step:
-        return [f"Nothing has been trained yet: {trial.n_experts} networks as chance made them."]
-    if trial.n_experts == 1:
-        return [f"Step {trial.step:,}: one network does it all, with an error of {found.error:.2f}."]
+    if not fit.step:
+        return [f"Nothing has been trained yet: {fit.n_experts} networks as chance made them."]
+    if fit.n_experts == 1:
+        return [f"Step {fit.step:,}: one network does it all, with an error of {found.error:.2f}."]
     ratio = found.alone / max(found.error, 1e-9)
     if ratio < 1.1:
         alone = "asking only the expert with the largest gate costs next to nothing"
     else:
         alone = f"asking only the expert with the largest gate makes the error {times(ratio)} as large"
     experts = "expert has" if found.used == 1 else "experts have"
-    return [f"Step {trial.step:,}, {trial.loss}: {found.used} {experts} a region, and {alone}."]
+    return [f"Step {fit.step:,}, {fit.loss}: {found.used} {experts} a region, and {alone}."]
 
 
 def times(ratio: float) -> str:

@@ -7,8 +7,9 @@ from math import log2
 
 from moe_lite.lab.failure_runs import BIN, FailureRun, FailureRuns
 from moe_lite.look.palette import expert_class
-from moe_lite.metrics import DEAD_BELOW
-from moe_lite.widgets.failure_gallery.view import fair_multiples, longest
+from moe_lite.look.svg import figure
+from moe_lite.metrics import DEAD_BELOW, fair_multiples
+from moe_lite.widgets.failure_gallery.view import longest
 from moe_lite.widgets.failure_gallery.words import GROUPS, MEANS, SHOWN, range_text, spoken, value_text
 
 NARROWEST, WIDEST, TWIN = 560, 812, 760  # px
@@ -33,12 +34,8 @@ class GalleryDrawing:
 
     def svg(self) -> str:
         """The figure with all numbers as its text alternative. Elements are found by the first word of `class`."""
-        label = html.escape(spoken(self.letter, self.run, self.runs))
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="gallery" width="{self.width}" height="{self.height}" '
-            f'viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{label}">'
-            f"{self._numbers()}{self._maps()}</svg>"
-        )
+        label = spoken(self.letter, self.run, self.runs)
+        return figure(self._numbers() + self._maps(), self.width, self.height, label, "gallery")
 
     @property
     def height(self) -> int:

@@ -1,21 +1,16 @@
-// Failure gallery. Python keeps what is under which letter, draws and judges (moe_lite/widgets/failure_gallery*.py).
+// Failure gallery. Python keeps what is under which letter, judges (view.py) and draws (drawing.py).
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
   const now = () => model.get("view");
-  const { root } = openRoot(host, "What is wrong with this training?", model.get("source"));
-  root.classList.add("failures");
-  const problem = errorBox();
   const score = el("span", { class: "dim", role: "status" });
-  const reading = readingLine();
-  const asking = asker(model, root, (text) => { score.textContent = text; });
-  const ask = byPresses(model, root, asking.ask);
+  const { ask, problem, stage, reading, show } = panel(model, host, { note: score, width: [fixed.narrowest, fixed.widest] });
 
   // ---- cases: one Tab stop, arrow keys inside
 
   const letters = now().cases.map(([letter]) => letter);
-  const show = (letter) => ask({ case: letter });
-  const tabs = letters.map((letter) => el("button", { type: "button", onclick: () => { group.focus(letters.indexOf(letter)); show(letter); } }));
+  const lookAt = (letter) => ask({ case: letter });
+  const tabs = letters.map((letter) => el("button", { type: "button", onclick: () => { group.focus(letters.indexOf(letter)); lookAt(letter); } }));
   const row = el("span", { class: "seg cases", role: "group", "aria-label": "case" }, ...tabs);
   const group = roving();
   group.use(tabs);
@@ -24,7 +19,7 @@ function render({ model, el: host }) {
     if (to === undefined || to < 0 || to >= letters.length) return;
     event.preventDefault();
     group.focus(to);
-    show(letters[to]);
+    lookAt(letters[to]);
   });
 
   // ---- the answer: chosen, then given, so that arrow keys in the list give none
@@ -34,16 +29,11 @@ function render({ model, el: host }) {
   const give = button("Answer", () => ask({ answers: [...model.get("answers"), [model.get("case"), choice.value]] }), { class: "pri" });
   const press = () => { give.disabled = choice.value === "" || choice.value === now().given; };
   const said = el("p", { class: "said", role: "status", hidden: true });
-  const stage = el("div", { class: "stage fig" });
-  root.append(
-    el("div", { class: "ctl" }, row, choice, give, el("span", { class: "sp" }), score),
-    problem.node, stage, said, reading.node, reading.voice);
 
   // ---- drawing
 
   let drawn = null;
-  function paint() {
-    problem.set(model.get("error"));
+  return show([[row, choice, give, el("span", { class: "sp" }), score], problem, stage, said], () => {
     const letter = model.get("case");
     now().cases.forEach(([name, verdict], i) => {
       tabs[i].replaceChildren(name, el("span", { class: `mark ${verdict}` }, { right: "✓", wrong: "✗" }[verdict] ?? ""));
@@ -60,11 +50,5 @@ function render({ model, el: host }) {
     said.hidden = !now().feedback;
     said.textContent = now().feedback.replaceAll(" %", "\u00a0%");
     reading.set([model.get("reading")]);
-    redrawn(root);
-  }
-
-  const ended = whenChanged(model, ["figure", "view", "reading", "error", "answered"], paint);
-  paint();
-  const unwatched = followWidth(model, root, fixed.narrowest, fixed.widest, ask);
-  return () => { ended(); unwatched(); };
+  });
 }

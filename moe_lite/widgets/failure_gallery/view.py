@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from random import Random
 from string import ascii_uppercase
 
-import torch
-from torch import Tensor
-
 from moe_lite.lab.diagnosis import RULES, Clue
 from moe_lite.lab.failure_runs import DESIGN_SEEDS, UNSEEN_SEEDS, FailureRun, FailureRuns
 from moe_lite.lab.failures import FAILURES, HEALTHY
@@ -85,9 +82,3 @@ def outside(runs: FailureRuns, run: FailureRun) -> list[str]:
 def longest(runs: FailureRuns, symptom: str) -> float:
     """The highest value recorded: where a bar ends. All begin at 0."""
     return max(getattr(run.symptoms, symptom) for run in runs.runs) or 1.0
-
-
-def fair_multiples(load: Tensor) -> Tensor:
-    """(S, L, E) counts -> (S, L, E), 1 where an expert has its fair share."""
-    load = load.double()
-    return load / load.mean(dim=-1, keepdim=True).clamp(min=torch.finfo(load.dtype).tiny)

@@ -33,7 +33,7 @@ class FailureGallery(MoEWidget):
     Until a case is answered, nothing about it but its numbers leaves Python.
     """
 
-    question = "What is wrong with this training?"
+    question = Unicode("What is wrong with this training?").tag(sync=True)
     inputs = ("case", "answers", "width")
     names = NAMES
     _esm = script("failure_gallery/script.js")

@@ -5,11 +5,10 @@ import os
 
 import numpy as np
 
+from moe_lite.look.words import fair_share
 from moe_lite.widgets.generation_viewer.view import Generation, plain_text
 from moe_lite.widgets.generation_viewer.words import HOW, ending, layer_parts, settings_text
-from moe_lite.widgets.token_viewer.drawing import rail_html, token_html
-from moe_lite.widgets.token_viewer.view import MOST_EXPERTS, NONE
-from moe_lite.widgets.token_viewer.words import ORDINALS, fair_share, hundredths
+from moe_lite.widgets.token_viewer import MOST_EXPERTS, NONE, ORDINALS, hundredths, rail_html, token_html
 
 
 def generation_html(generation: Generation, layer: int, choice: int, state: str, names: tuple[str, str]) -> str:

@@ -1,9 +1,9 @@
-// Generation viewer. The kernel generates, routes and counts; this file adds what is new to what it has.
+// Generation viewer. The kernel generates, routes and counts (view.py, drawing.py); this file adds what is new to what it
+// has. The text is the token viewer's (parts.js there).
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
-  const { root, tag } = openRoot(host, "Which experts make each new token?", model.get("source"));
-  root.classList.add("gen");
+  const { root, tag } = openRoot(host, model);
   const problem = errorBox();
   const note = el("p", { class: "note", role: "status", hidden: true });
   const reading = readingLine(() => model.get("prompted").experts ?? 8);
@@ -40,9 +40,7 @@ function render({ model, el: host }) {
   const stop = () => { if (running()) ask({ stops: model.get("stops") + 1 }); };
   const go = button("Generate", generate, { class: "pri", title: "Ctrl + Enter" });
   const halt = button("Stop", stop, { title: "Esc" });
-  const withDot = (t) => (t !== 0 && Number.isInteger(t) ? t.toFixed(1) : String(t));
-  const steps = (values, value) => [...new Set([...values, value])].sort((a, b) => a - b);
-  const sliderOf = (name, label, values, width, show) => slider({ label, values: steps(values, model.get(name)), value: model.get(name), width, show,
+  const sliderOf = (name, label, values, width, show) => slider({ label, values: withStep(values, model.get(name)), value: model.get(name), width, show,
     onmove: (value) => ask({ [name]: value }) });
   const heat = sliderOf("temperature", "temperature T", fixed.temperatures, 110, withDot);
   const chance = sliderOf("seed", "seed", fixed.seeds, 90, String);
@@ -120,8 +118,7 @@ function render({ model, el: host }) {
     const prompted = model.get("prompted"), news = model.get("news");
     if (prompted !== state.prompted) begin(prompted);
     if (news !== state.news) add(news);
-    tag.textContent = model.get("source");
-    tag.hidden = !tag.textContent;
+    tag.set(model.get("source"));
     problem.set(model.get("error"));
     note.textContent = model.get("note");
     note.hidden = !note.textContent;
@@ -140,7 +137,7 @@ function render({ model, el: host }) {
 
   function follow() {
     const { layers = 1, k = 1 } = state.prompted, busy = running();
-    layer.set(Math.min(model.get("layer"), layers), Array.from({ length: layers }, (_, i) => i + 1));
+    layer.set(Math.min(model.get("layer"), layers), upTo(layers));
     choice.set(model.get("choice"));
     choice.buttons.forEach((node, c) => { node.hidden = c >= k; });
     choice.node.hidden = k < 2;
@@ -152,8 +149,8 @@ function render({ model, el: host }) {
     }
     go.disabled = !box.value;
     if (asking.waiting()) return;
-    heat.set(model.get("temperature"), steps(fixed.temperatures, model.get("temperature")));
-    chance.set(model.get("seed"), steps(fixed.seeds, model.get("seed")));
+    heat.set(model.get("temperature"), withStep(fixed.temperatures, model.get("temperature")));
+    chance.set(model.get("seed"), withStep(fixed.seeds, model.get("seed")));
   }
 
   // The token that the reading line is about: the pinned one, else the one under the pointer or the focus.

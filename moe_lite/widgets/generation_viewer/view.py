@@ -17,8 +17,8 @@ from moe_lite import data
 from moe_lite.model.routing import Routing
 from moe_lite.model.transformer import MoELanguageModel, Sample
 from moe_lite.widgets.kit.text import Face, faces_of
-from moe_lite.widgets.next_tokens.view import draw
-from moe_lite.widgets.token_viewer.view import MOST_EXPERTS, TokenRouting, assignment_table, without_experts
+from moe_lite.widgets.next_tokens import draw
+from moe_lite.widgets.token_viewer import MOST_EXPERTS, TokenRouting, assignment_table, without_experts
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The generation viewer: which experts make each new token?"""
 
-import threading
-
 from traitlets import Dict, Float, Int, Unicode, validate
 
 from moe_lite import data
@@ -18,8 +16,10 @@ from moe_lite.widgets.generation_viewer.view import (
     read_prompt,
 )
 from moe_lite.widgets.generation_viewer.words import EMPTY, HOW, SENTENCES, ending, layer_parts, token_parts
-from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
-from moe_lite.widgets.token_viewer.words import ORDINALS, Parts, plain, rich
+from moe_lite.widgets.kit.background import BackgroundWidget
+from moe_lite.widgets.kit.parts import Parts, plain, rich
+from moe_lite.widgets.kit.widget import FROM_PAGE, script, style
+from moe_lite.widgets.token_viewer import ORDINALS
 
 HOTTEST = 2.0
 TEMPERATURES = tuple(i / 10 for i in range(21))
@@ -27,7 +27,7 @@ SEEDS = tuple(range(20))
 PER_SECOND = 15  # new tokens, at most: each is one message to the page, and can be followed by eye
 
 
-class GenerationViewer(MoEWidget):
+class GenerationViewer(BackgroundWidget):
     """A model goes on from a prompt; each new token appears with the experts that made it, and their shares build up.
 
     model        a sparse MoELanguageModel with the course's vocabulary
@@ -47,7 +47,7 @@ class GenerationViewer(MoEWidget):
     in the widget and kept in `error`, and what was generated stays.
     """
 
-    question = "Which experts make each new token?"
+    question = Unicode("Which experts make each new token?").tag(sync=True)
     inputs = ("prompt", "temperature", "seed", "layer", "choice", "pinned", "starts", "stops", "lacking")
     _esm = script("token_viewer/parts.js", "generation_viewer/script.js")
     _css = style("token_viewer/style.css", "generation_viewer/style.css")
@@ -98,7 +98,6 @@ class GenerationViewer(MoEWidget):
         self._followed = (None, 0, 0, 0)  # prompt, starts, stops and lacking, as last computed
         self._problem: dict = {}  # what went wrong with what is shown
         self._pause = 1 / PER_SECOND
-        self._mutex = threading.RLock()  # the page speaks in the kernel's thread, new tokens come from another
         super().__init__(
             prompt=prompt,
             temperature=temperature,
@@ -145,7 +144,7 @@ class GenerationViewer(MoEWidget):
             self.live.stop()
         if self.lacking != lacking and self._news:
             self._news.forget()
-            self._tell()
+            self.tell()
         self.pinned = self.pinned if self.generation and 0 <= self.pinned < len(self.generation.made) else -1
         self.error = self._problem
         self.reading = plain(self.reading_parts())
@@ -184,7 +183,7 @@ class GenerationViewer(MoEWidget):
             )
             self._news = News(self.generation, self.starts)
         self.prompted = prompt_data(self.generation) if read else {}
-        self._tell()
+        self.tell()
         return bool(read)
 
     def _start(self) -> None:
@@ -205,7 +204,7 @@ class GenerationViewer(MoEWidget):
         with self._mutex, self.hold_sync():
             if generation is self.generation:
                 generation.made.append(made)
-                self._tell()
+                self.tell()
 
     def _follow_run(self, run: LiveRun) -> None:
         """The run has begun, ended or failed."""
@@ -217,18 +216,14 @@ class GenerationViewer(MoEWidget):
                 with self.errors_shown("What was generated stays."):
                     raise run.error
                 self._problem = self.error
-            self._tell()
+            self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """The difference to the last message, and the reading line."""
         self.news = self._news.message(self.state) if self._news else {}
         self.reading = plain(self.reading_parts())
 
     # ---- the page and the background take turns ----------------------------------------------------------------------
-
-    def _recompute(self, change: object = None) -> None:
-        with self._mutex:
-            super()._recompute(change)
 
     def set_state(self, sync_data: dict) -> None:
         with self._mutex:

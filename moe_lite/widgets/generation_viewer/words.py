@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from moe_lite.look.words import fair_share, percent
 from moe_lite.widgets.generation_viewer.view import Generation
-from moe_lite.widgets.token_viewer.words import Parts, code, fair_share, filled, named_choice, percent
+from moe_lite.widgets.kit.parts import Parts, code, filled
+from moe_lite.widgets.token_viewer import named_choice
 
 EMPTY = "Type the beginning of a text, then press Generate."
 HOW = (

@@ -1,5 +1,6 @@
-// Shared by all widgets: moe_lite/widgets/kit/widget.py puts this text in front of each widget's own module, because a
-// widget's module cannot import its neighbours. Nothing is loaded from anywhere. Text enters the page as textContent.
+// Shared by all widgets: `script()` in kit/widget.py puts this text in front of each widget's own module, because a
+// widget's module cannot import its neighbours, and before it FOLDER, the name of the widget's folder. Nothing is loaded
+// from anywhere. Text enters the page as textContent.
 
 // An element: el("span", { class: "n", title: "x", onclick: f, "aria-label": "y" }, "text", otherElement)
 function el(tag, props = {}, ...children) {
@@ -150,16 +151,27 @@ function errorBox() {
   return { node, set };
 }
 
-// The root of a widget. Keys typed in it stay in it: JupyterLab must not take "m" for "make this cell Markdown".
-function openRoot(host, question, tag) {
-  const mark = el("span", { class: "tag", hidden: !tag }, tag ?? "");
-  const root = el("div", { class: "mx", role: "group", "aria-label": question, "data-lm-suppress-shortcuts": "true", "data-version": "0" },
+// Key figures, [value, what it is] each. set(facts, titleOf(name)): a title is shown where the pointer rests.
+function keyFigures() {
+  const node = el("div", { class: "keys" });
+  const set = (facts, titleOf = () => null) => node.replaceChildren(...facts.map(([value, name]) =>
+    el("div", { title: titleOf(name) }, el("b", {}, value), el("span", {}, name))));
+  return { node, set };
+}
+
+// The root of a widget, marked with its folder's name: its style sheet holds inside of that. The question, and a tag with
+// the source beside it. Keys typed in it stay in it: JupyterLab must not take "m" for "make this cell Markdown".
+function openRoot(host, model) {
+  const question = model.get("question"), mark = el("span", { class: "tag" });
+  const tag = { node: mark, set: (text) => { mark.textContent = text; mark.hidden = !text; } };
+  tag.set(model.get("source"));
+  const root = el("div", { class: `mx ${FOLDER}`, role: "group", "aria-label": question, "data-lm-suppress-shortcuts": "true", "data-version": "0" },
     el("div", { class: "hd" }, el("span", { class: "q" }, question), mark));
   root.addEventListener("pointerdown", (event) => root.classList.toggle("drag", event.target.type === "range"));
   root.addEventListener("pointerup", () => root.classList.remove("drag"));
   root.addEventListener("keydown", (event) => { root.classList.remove("drag"); event.stopPropagation(); });
   host.append(root);
-  return { root, tag: mark };
+  return { root, tag };
 }
 
 // Tells tests and readers of the page that a redraw is complete.
@@ -224,6 +236,75 @@ function followWidth(model, root, narrowest, widest, ask) {
   });
   watcher.observe(root);
   return () => watcher.disconnect();
+}
+
+// What a widget is made of whose controls ask the kernel and whose figure Python draws:
+//   slide(trait, label, steps, { width, show }), pick(trait, label, options)   controls that follow a trait; steps: an
+//                            array, or a function that gives one
+//   problem, keys, stage, note, reading, tag, root   error box, key figures, place of the figure, a line of status, …
+//   ask(values), waiting()   as of `asker`; that the kernel does not answer is said in the note
+//   show(layout, paint)      puts everything on the page, draws it now and after each change, returns what ends it.
+//                            layout: what stands between question and reading line, an array in it is a row of controls
+// nExperts() for the badges of the reading line; note: another element; watch: traits that are drawn beside the usual
+// ones; width: [narrowest, widest] of a figure that is drawn for the room there is.
+function panel(model, host, { nExperts, note = el("p", { class: "note", role: "status" }), watch = [], width } = {}) {
+  const { root, tag } = openRoot(host, model);
+  const problem = errorBox(), reading = readingLine(nExperts), keys = keyFigures(), stage = el("div", { class: "stage fig" });
+  const asking = asker(model, root, (text) => { note.hidden = false; note.textContent = text; });
+  const ask = byPresses(model, root, asking.ask);
+
+  const following = []; // what brings each control to its trait
+  const slide = (trait, label, steps, look = {}) => {
+    const now = () => (typeof steps === "function" ? steps() : steps);
+    const control = slider({ label, values: now(), value: model.get(trait), onmove: (value) => ask({ [trait]: value }), ...look });
+    following.push(() => control.set(model.get(trait), now()));
+    return control;
+  };
+  const pick = (trait, label, options) => {
+    const control = segmented({ label, options, value: model.get(trait), onpick: (value) => ask({ [trait]: value }) });
+    following.push(() => control.set(model.get(trait)));
+    return control;
+  };
+
+  const nodeOf = (item) => item.node ?? item;
+  const show = (layout, paint) => {
+    const rows = layout.map((item) => (Array.isArray(item) ? el("div", { class: "ctl" }, ...item.filter(Boolean).map(nodeOf)) : nodeOf(item)));
+    root.append(...rows, reading.node, reading.voice);
+    let last = -Infinity;
+    const draw = () => {
+      // moves in quick succession (a key held down) do not slide: each would be cut off by the next
+      root.classList.toggle("quick", performance.now() - last < 250);
+      last = performance.now();
+      problem.set(model.get("error"));
+      tag.set(model.get("source"));
+      if (!asking.waiting()) following.forEach((follow) => follow());
+      paint();
+      redrawn(root);
+    };
+    const usual = ["figure", "view", "parts", "note", "reading", "error", "source", "answered"];
+    const ended = whenChanged(model, [...usual, ...watch], draw);
+    draw();
+    const unwatched = width ? followWidth(model, root, ...width, ask) : () => {};
+    return () => { ended(); unwatched(); };
+  };
+  return { root, tag, problem, keys, stage, note, reading, ask, waiting: asking.waiting, slide, pick, show };
+}
+
+// 1, 2, … n
+const upTo = (n) => Array.from({ length: Math.max(1, n) }, (_, i) => i + 1);
+
+// The steps of a slider and a value that may lie between them.
+const withStep = (steps, value) => [...new Set([...steps, value])].sort((a, b) => a - b);
+
+const withCommas = (n) => n.toLocaleString("en-US");
+
+// 1 -> "1.0": a temperature is no count
+const withDot = (t) => (t !== 0 && Number.isInteger(t) ? t.toFixed(1) : String(t));
+
+// A figure that Python drew as SVG, or "" for none, in the place of the one before.
+function replaceFigure(stage, text) {
+  const figure = text ? new DOMParser().parseFromString(text, "image/svg+xml").documentElement : null;
+  stage.replaceChildren(...(figure ? [document.importNode(figure, true)] : []));
 }
 
 // A figure that Python drew as SVG: the elements of the old one move to the places of the new one, so that bars slide.

@@ -38,17 +38,31 @@ def called(function: Callable, *args: object) -> object:
 def script(*names: str) -> str:
     """The JavaScript module of a widget: the shared helpers of kit.js, then each file, named from widgets/.
 
-    The last one holds `function render({ model, el })`; the module's export is added here.
+    The last one is in the widget's own folder and holds `function render({ model, el })`; the module's export is added
+    here.
     """
     parts = [(_WIDGETS / name).read_text(encoding="utf-8") for name in ("kit/kit.js", *names)]
-    return "\n".join([*parts, "export default { render };\n"])
+    return "\n".join([f'const FOLDER = "{_folder(names)}";', *parts, "export default { render };\n"])
 
 
 def style(*names: str) -> str:
-    """The colours of the palette, kit.css and each file, named from widgets/, without comments and line breaks."""
+    """The style sheet of a widget: the palette's colours, kit.css and each file, named from widgets/, the last one in
+    the widget's own folder. Each stands inside `.mx.<folder> { … }`, as the root of the widget is marked, live and as a
+    twin: all widgets of a page share it, and none may change another's look. Without comments and line breaks.
+    """
     sheets = [(_WIDGETS / name).read_text(encoding="utf-8") for name in ("kit/kit.css", *names)]
-    text = re.sub(r"/\*.*?\*/", "", "\n".join([palette.css_variables(), *sheets]), flags=re.DOTALL)
-    return re.sub(r" *([{};,]) +", r"\1", re.sub(r"\s+", " ", text)).strip()
+    return "".join(scoped(sheet, _folder(names)) for sheet in (palette.css_variables("&"), *sheets))
+
+
+def scoped(sheet: str, folder: str) -> str:
+    """A sheet inside the root of one widget, by CSS nesting: & is the root, other selectors mean what is in it."""
+    text = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
+    text = re.sub(r" *([{};,]) +", r"\1", text).strip()
+    return f".mx.{folder}{{{text}}}"
+
+
+def _folder(names: tuple[str, ...]) -> str:
+    return Path(names[-1]).parent.name
 
 
 def badge_html(expert: int, n_experts: int) -> str:
@@ -65,14 +79,17 @@ def inline_tint(expert: int, n_experts: int) -> str:
 class MoEWidget(anywidget.AnyWidget):
     """Base of the course's widgets.
 
-    A subclass sets `_esm = script(...)`, `_css = style(...)`, `question`, and `inputs`, the names of the traits that
-    the kernel must work on. It writes `compute()`, which reads the inputs and sets what the script draws, and
-    `twin()`, the same figure as HTML that needs no script. `compute` runs once after any change of the inputs,
-    whether a control or Python made it. What it raises is shown in the widget and kept in `error`.
+    A subclass sets `_esm = script(...)`, `_css = style(...)`, `question`, a synced trait with the question as default,
+    and `inputs`, the names of the traits that the kernel must work on. It writes `compute()`, which reads the inputs
+    and sets what the script draws, and `twin()`, the same figure as HTML that needs no script. `compute` runs once
+    after any change of the inputs, whether a control or Python made it. What it raises is shown in the widget and kept
+    in `error`.
     """
 
-    question: ClassVar[str] = ""
+    folder: ClassVar[str] = ""  # of the subclass: the class of its root, in which its style sheet holds
     inputs: ClassVar[tuple[str, ...]] = ()
+
+    question = Unicode(help="What the figure answers.").tag(sync=True)
 
     source = Unicode(help="The badge beside the question: where the numbers come from.").tag(sync=True)
     reading = Unicode(help="The sentence under the figure, written from its data.").tag(sync=True)
@@ -80,6 +97,11 @@ class MoEWidget(anywidget.AnyWidget):
     asked = Int(help="Requests that the script has made.").tag(**FROM_PAGE)
     answered = Int(help="Requests that the kernel has answered; the script then sends the next.").tag(sync=True)
     gesture = Int(help="Counts presses: moves of one press are one move, and share their ticks.").tag(sync=True)
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("moe_lite.widgets."):
+            cls.folder = cls.__module__.split(".")[2]
 
     def __init__(self, **traits):
         super().__init__(**traits)
@@ -103,7 +125,7 @@ class MoEWidget(anywidget.AnyWidget):
         reading = f'<p class="read">{sentence} <span class="dim">{KERNEL_GONE}</span></p>'
         tag = f'<span class="tag">{html.escape(self.source)}</span>' if self.source else ""
         head = f'<div class="hd"><span class="q">{html.escape(self.question)}</span>{tag}</div>'
-        root = f'<div class="mx twin" role="group" aria-label="{html.escape(self.question)}">'
+        root = f'<div class="mx {self.folder} twin" role="group" aria-label="{html.escape(self.question)}">'
         return f"<style>{self._css}</style>{root}{head}{self.twin()}{reading}</div>"
 
     def reading_html(self) -> str:

@@ -1,14 +1,8 @@
-// Next-token bars. The kernel runs the model, draws and counts; this file shows what it sent and asks for more.
+// Next-token bars. The kernel runs the model, draws and counts (view.py); this file shows what it sent and asks for more.
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
-  const { root, tag } = openRoot(host, "What comes next, and how sure is the model?", model.get("source"));
-  root.classList.add("next");
-  const problem = errorBox();
-  const note = el("p", { class: "note", role: "status", hidden: true });
-  const reading = readingLine();
-  const asking = asker(model, root, (text) => { note.textContent = text; note.hidden = false; });
-  const ask = byPresses(model, root, asking.ask);
+  const { ask, waiting, slide, problem, note, reading, show } = panel(model, host, { watch: ["line", "text"] });
 
   // ---- controls
 
@@ -29,10 +23,7 @@ function render({ model, el: host }) {
     wanted = Math.max(0, n);
     ask({ n_drawn: wanted });
   };
-  const withDot = (t) => (t !== 0 && Number.isInteger(t) ? t.toFixed(1) : String(t));
-  const steps = (t) => [...new Set([...fixed.temperatures, t])].sort((a, b) => a - b);
-  const heat = slider({ label: "temperature T", values: steps(model.get("temperature")), value: model.get("temperature"), width: 120, show: withDot,
-    onmove: (temperature) => ask({ temperature }) });
+  const heat = slide("temperature", "temperature T", () => withStep(fixed.temperatures, model.get("temperature")), { width: 120, show: withDot });
   const one = button("draw", () => drawUpTo(wanted + 1), { class: "pri" });
   const many = button("draw 20", () => drawUpTo(wanted + 20));
   const undo = button("undo", () => drawUpTo(wanted - 1));
@@ -44,26 +35,19 @@ function render({ model, el: host }) {
   });
   const sofar = drawnLine();
   const bars = tokenBars();
-  root.append(
-    box,
-    el("div", { class: "ctl" }, heat.node, el("span", { class: "dim" }, fixed.zero),
-      el("span", { class: "draws" }, one, many, undo, reset)),
-    problem.node, sofar.node, bars.node, note, reading.node, reading.voice);
 
   // ---- drawing
 
-  let last = -Infinity;
-  function paint() {
-    // moves in quick succession (a key held down) do not slide: each would be cut off by the next
-    root.classList.toggle("quick", performance.now() - last < 250);
-    last = performance.now();
-    tag.textContent = model.get("source");
-    problem.set(model.get("error"));
+  const layout = [
+    box,
+    [heat, el("span", { class: "dim" }, fixed.zero), el("span", { class: "draws" }, one, many, undo, reset)],
+    problem, sofar, bars, note,
+  ];
+  return show(layout, () => {
     note.textContent = model.get("note");
     note.hidden = !note.textContent;
     const text = model.get("text"), some = Boolean(model.get("figure").rows);
-    if (!asking.waiting()) {
-      heat.set(model.get("temperature"), steps(model.get("temperature")));
+    if (!waiting()) {
       wanted = model.get("n_drawn");
       if (typing === null && text !== shown) {
         shown = text;
@@ -76,12 +60,7 @@ function render({ model, el: host }) {
     sofar.paint(some ? model.get("line") : null);
     bars.paint(some ? model.get("figure") : null, model.get("reading"));
     reading.set(model.get("parts"));
-    redrawn(root);
-  }
-
-  const ended = whenChanged(model, ["figure", "line", "parts", "note", "error", "text", "answered"], paint);
-  paint();
-  return ended;
+  });
 }
 
 // ---- the text so far: its end, then each drawn token underlined; one Tab stop, ← → go from token to token

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from moe_lite import data
 from moe_lite.model.transformer import MoELanguageModel, Sample
+from moe_lite.widgets.kit.reading import read
 from moe_lite.widgets.kit.text import face
 from moe_lite.widgets.kit.widget import called, name_of
 
@@ -58,16 +59,11 @@ class LastLogits:
         self.model = model
         self.kept: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
 
-    @torch.no_grad()
     def __call__(self, ids: tuple[int, ...]) -> Tensor:
         """The last `context_length` of ids -> logits (V,) float32. Raises ValueError where they are not numbers."""
         ids = ids[-self.model.config.context_length :]
         if ids not in self.kept:
-            was_training, device = self.model.training, self.model.embed.weight.device
-            try:
-                logits = self.model.eval()(torch.tensor([ids], device=device)).logits[0, -1].float().cpu()  # (V,)
-            finally:
-                self.model.train(was_training)
+            logits = read(self.model, ids).logits[0, -1].float().cpu()  # (V,)
             if logits.isnan().any() or logits.max() == torch.inf:
                 raise ValueError("The model’s logits are not all numbers: did its training diverge?")
             self.kept[ids] = logits

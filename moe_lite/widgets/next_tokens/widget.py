@@ -7,11 +7,11 @@ from traitlets import Dict, Float, Int, List, Unicode, validate
 
 from moe_lite import data
 from moe_lite.model.transformer import MoELanguageModel, Sample, sample_token
+from moe_lite.widgets.kit.parts import plain, rich
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
 from moe_lite.widgets.next_tokens.drawing import bars_html, text_html
 from moe_lite.widgets.next_tokens.view import Drawn, Guess, LastLogits, draw, guess, running, visible
 from moe_lite.widgets.next_tokens.words import BY_HABIT, EMPTY, drawn_text, held, others_name, reading_parts, tenths
-from moe_lite.widgets.token_viewer.words import plain, rich
 
 HOTTEST = 2.0
 TEMPERATURES = tuple(i / 10 for i in range(21))
@@ -33,7 +33,7 @@ class NextTokens(MoEWidget):
     `sample` does wrong is shown in the widget and kept in `error`, and nothing is drawn.
     """
 
-    question = "What comes next, and how sure is the model?"
+    question = Unicode("What comes next, and how sure is the model?").tag(sync=True)
     inputs = ("text", "temperature", "n_drawn")
     _esm = script("next_tokens/script.js")
     _css = style("next_tokens/style.css")

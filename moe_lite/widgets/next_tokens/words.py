@@ -1,15 +1,16 @@
 """Next-token bars in words: percentages as they are printed, the reading line, what was drawn."""
 
+from moe_lite.look.words import percent
+from moe_lite.widgets.kit.parts import Parts
 from moe_lite.widgets.next_tokens.view import Drawn, Guess, visible
-from moe_lite.widgets.token_viewer.words import Parts, percent as rounded
 
 EMPTY = "Type a text: the model guesses the token that comes after it."
 BY_HABIT = "0: only the most probable"
 
 
-def percent(share: float) -> str:
+def certainty(share: float) -> str:
     """A share inside a sentence: 0.2143 -> "21 %"; "100 %" only for all of it."""
-    return ">99 %" if 0.995 <= share < 1 else rounded(share)
+    return ">99 %" if 0.995 <= share < 1 else percent(share)
 
 
 def tenths(share: float) -> str:
@@ -30,12 +31,12 @@ def reading_parts(guess: Guess, n_shown: int) -> Parts:
     """How sure the model is, in one sentence."""
     first = {"code": visible(guess.first)}
     if guess.temperature == 0:
-        return ["At T 0 the most probable next token is always taken: ", first, f", which has {percent(guess.at_one)} "
-                "at T 1.0."]  # fmt: skip
-    top = percent(float(guess.shares[guess.first]))
+        at_one = f", which has {certainty(guess.at_one)} at T 1.0."
+        return ["At T 0 the most probable next token is always taken: ", first, at_one]
+    top = certainty(float(guess.shares[guess.first]))
     parts = [f"At T {degrees(guess.temperature)} the most probable next token is ", first, f" with {top}"]
     if 1 < n_shown < len(guess.shares):
-        parts.append(f"; the {n_shown} shown hold {percent(held(guess, n_shown))}")
+        parts.append(f"; the {n_shown} shown hold {certainty(held(guess, n_shown))}")
     return [*parts, f", and {_open(guess.equals)}."]
 
 

@@ -5,8 +5,10 @@ import math
 from dataclasses import dataclass
 
 from moe_lite.look import palette
+from moe_lite.look.svg import figure
+from moe_lite.look.words import number
 from moe_lite.widgets.router_stepper.view import RULES, Step
-from moe_lite.widgets.router_stepper.words import SAME, number, ordinal, parting_digits
+from moe_lite.widgets.router_stepper.words import SAME, ordinal, parting_digits
 
 ROW = 26  # height of an expert's row
 TOP = 46  # where the first row begins
@@ -48,7 +50,7 @@ def columns_for(width: int) -> Columns:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class StepperDrawing:
     """A step, with ticks at the values of `before`. Logits have the fixed scale `span`, scores and weights 0 to 1."""
 
     step: Step
@@ -65,11 +67,7 @@ class Drawing:
         n, c = self.step.n_experts, self.columns
         height = TOP + ROW * n + FOOT
         rows = "".join(self._row(e) for e in range(n))
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="step" width="{c.width}" height="{height}" '
-            f'viewBox="0 0 {c.width} {height}" role="img" aria-label="{html.escape(label)}">'
-            f"{self._heads()}{self._axes()}{rows}{self._foot()}</svg>"
-        )
+        return figure(f"{self._heads()}{self._axes()}{rows}{self._foot()}", c.width, height, label, "step")
 
     def logit_x(self, value: float) -> float:
         """Where a logit's bar ends; outside of the scale, at its edge."""

@@ -1,52 +1,33 @@
-// Router stepper. Python routes and draws (moe_lite/widgets/router_stepper/drawing.py); this file moves the elements of the old
-// figure to the places of the new one, so that bars slide, and lays an input over each logit.
+// Router stepper. Python routes (view.py) and draws (drawing.py); this file moves the elements of the old figure to the
+// places of the new one, so that bars slide, and lays an input over each logit.
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
-  const { root, tag } = openRoot(host, "How do a router’s logits become weights?", model.get("source"));
-  root.classList.add("stepper");
-  const problem = errorBox();
-  const note = el("p", { class: "note", role: "status" });
-  const reading = readingLine(() => model.get("parts").grips?.values.length ?? 8);
-  const asking = asker(model, root, (text) => { note.textContent = text; });
-  const ask = byPresses(model, root, asking.ask);
+  const { ask, waiting, slide, pick, problem, stage, note, reading, show } = panel(model, host, {
+    nExperts: () => model.get("parts").grips?.values.length ?? 8, width: [520, 812],
+  });
 
   // ---- controls
 
-  const upTo = (low, high) => Array.from({ length: high - low + 1 }, (_, i) => low + i);
-  const withDot = (t) => (Number.isInteger(t) ? t.toFixed(1) : String(t));
-  const steps = (t) => [...new Set([...fixed.temperatures, t])].sort((a, b) => a - b);
-  const experts = slider({ label: "experts E", values: upTo(2, fixed.experts), value: model.get("n_experts"), width: 90, onmove: (n_experts) => ask({ n_experts }) });
-  const topK = slider({ label: "top-k", values: upTo(1, model.get("n_experts")), value: model.get("top_k"), width: 90, onmove: (top_k) => ask({ top_k }) });
-  const heat = slider({ label: "temperature T", values: steps(model.get("temperature")), value: model.get("temperature"), show: withDot, onmove: (temperature) => ask({ temperature }) });
-  const rule = segmented({ label: "order of scoring and choosing", options: fixed.rules, value: model.get("rule"), onpick: (key) => ask({ rule: key }) });
+  const experts = slide("n_experts", "experts E", upTo(fixed.experts).slice(1), { width: 90 });
+  const topK = slide("top_k", "top-k", () => upTo(model.get("n_experts")), { width: 90 });
+  const heat = slide("temperature", "temperature T", () => withStep(fixed.temperatures, model.get("temperature")), { show: withDot });
+  const rule = pick("rule", "order of scoring and choosing", fixed.rules);
   const renorm = checkbox({ label: "renormalise", value: model.get("renorm"), onmove: (on) => ask({ renorm: on }) });
   const before = new Text(), token = el("b"), after = new Text(), place = el("span", { class: "dim" });
   const turn = (by) => () => ask({ token: (model.get("token") + by + fixed.tokens) % fixed.tokens });
   const buttons = [button("‹", turn(-1), { "aria-label": "previous token" }), button("next token", turn(1))];
   const tokens = el("div", { class: "sent" }, el("code", { dir: "auto" }, before, token, after), ...(fixed.tokens > 1 ? [place, ...buttons] : []));
   const putBack = button("put the logits back", () => ask({ edits: {} }), { class: "link" });
-  const stage = el("div", { class: "stage fig" });
   const grips = logitGrips(model, stage, ask);
-  root.append(
-    tokens,
-    el("div", { class: "ctl" }, experts.node, topK.node, heat.node),
-    el("div", { class: "ctl" }, rule.node, renorm.node, el("span", { class: "sp" }), putBack),
-    problem.node, stage, note, reading.node, reading.voice);
 
   // ---- drawing
 
-  let last = -Infinity;
-  function paint() {
-    // moves in quick succession (a key held down) do not slide: each would be cut off by the next
-    root.classList.toggle("quick", performance.now() - last < 250);
-    last = performance.now();
-    const parts = model.get("parts"), n = model.get("n_experts");
-    tag.textContent = model.get("source");
-    tag.hidden = !tag.textContent;
-    problem.set(model.get("error"));
+  const layout = [tokens, [experts, topK, heat], [rule, renorm, el("span", { class: "sp" }), putBack], problem, stage, note];
+  return show(layout, () => {
+    const parts = model.get("parts");
     note.textContent = parts.note ?? "";
-    if (!asking.waiting()) follow(n);
+    if (!waiting()) renorm.set(model.get("renorm"));
     place.textContent = `token ${(parts.token ?? 0) + 1} of ${fixed.tokens}`;
     [before.data, token.textContent, after.data] = parts.sentence ?? ["", "", ""];
     tokens.hidden = fixed.tokens === 0;
@@ -57,21 +38,7 @@ function render({ model, el: host }) {
       grips.paint(parts.grips);
     }
     reading.set(parts.reading ?? [model.get("reading")]);
-    redrawn(root);
-  }
-
-  function follow(n) {
-    experts.set(n);
-    topK.set(model.get("top_k"), upTo(1, n));
-    heat.set(model.get("temperature"), steps(model.get("temperature")));
-    rule.set(model.get("rule"));
-    renorm.set(model.get("renorm"));
-  }
-
-  const ended = whenChanged(model, ["figure", "parts", "error", "source", "answered"], paint);
-  paint();
-  const unwatched = followWidth(model, root, 520, 812, ask);
-  return () => { ended(); unwatched(); };
+  });
 }
 
 // ---- moving logits by hand

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from moe_lite.model.routing import Routing, TopK, route, top_k_route
 from moe_lite.model.transformer import MoELanguageModel
+from moe_lite.widgets.kit.parts import code
+from moe_lite.widgets.kit.reading import read
 from moe_lite.widgets.kit.text import Face, token_text
 from moe_lite.widgets.kit.widget import called, name_of
-from moe_lite.widgets.token_viewer.words import code
 
 NEARBY = 32  # characters of the sentence that are shown on each side of the token
 
@@ -61,7 +62,6 @@ class TokenRows:
         return f"The model reads {n} tokens at once: of {total:,} tokens, the first {n} are here." if total > n else ""
 
 
-@torch.no_grad()
 def model_rows(model: MoELanguageModel, sentence: str, layer: int) -> TokenRows:
     """What the router of layer `layer`, counted from 1, gives each token of the sentence, as far as the context goes.
 
@@ -76,12 +76,7 @@ def model_rows(model: MoELanguageModel, sentence: str, layer: int) -> TokenRows:
     ids = list(text.ids[: config.context_length])
     if not ids:
         return TokenRows(torch.zeros(0, config.n_experts), (), origin)
-    training = model.training
-    try:
-        routing = model.eval()(torch.tensor([ids], device=model.embed.weight.device)).routing[layer - 1]
-    finally:
-        model.train(training)
-    return TokenRows(routing.logits.float().cpu(), text.faces, origin)  # (N, E)
+    return TokenRows(read(model, ids).routing[layer - 1].logits.float().cpu(), text.faces, origin)  # (N, E)
 
 
 def given_rows(logits: Tensor, sentence: str | None) -> TokenRows:
@@ -100,7 +95,7 @@ def given_rows(logits: Tensor, sentence: str | None) -> TokenRows:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ScoringRule:
     """A way from logits to weights, as options of `route`."""
 
     label: str
@@ -109,9 +104,9 @@ class Rule:
 
 
 RULES = {
-    "softmax": Rule("softmax, then top-k", "softmax", "score_first"),
-    "topk": Rule("top-k, then softmax", "softmax", "topk_first"),
-    "sigmoid": Rule("sigmoid, then top-k", "sigmoid", "score_first"),
+    "softmax": ScoringRule("softmax, then top-k", "softmax", "score_first"),
+    "topk": ScoringRule("top-k, then softmax", "softmax", "topk_first"),
+    "sigmoid": ScoringRule("sigmoid, then top-k", "sigmoid", "score_first"),
 }
 
 

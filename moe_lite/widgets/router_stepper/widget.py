@@ -7,13 +7,14 @@ from torch import Tensor
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode, validate
 
 from moe_lite.checkpoint import pretrained
+from moe_lite.look.words import number
 from moe_lite.model.routing import TopK, top_k_route
 from moe_lite.model.transformer import MoELanguageModel
+from moe_lite.widgets.kit.parts import plain, rich
 from moe_lite.widgets.kit.widget import MoEWidget, badge_html, name_of, script, style
-from moe_lite.widgets.router_stepper.drawing import FOOT, ROW, TOP, WIDEST, Drawing, columns_for
+from moe_lite.widgets.router_stepper.drawing import FOOT, ROW, TOP, WIDEST, StepperDrawing, columns_for
 from moe_lite.widgets.router_stepper.view import RULES, Step, given_rows, model_rows, step_view
-from moe_lite.widgets.router_stepper.words import EMPTY, notes, number, ordinal, reading_parts, setting_text
-from moe_lite.widgets.token_viewer.words import plain, rich
+from moe_lite.widgets.router_stepper.words import EMPTY, notes, ordinal, reading_parts, setting_text
 
 SENTENCE = "Are we all met? def area(r): return"
 MOST_EXPERTS = 16
@@ -39,7 +40,7 @@ class RouterStepper(MoEWidget):
     in `error`, and the last good figure stays.
     """
 
-    question = "How do a router’s logits become weights?"
+    question = Unicode("How do a router’s logits become weights?").tag(sync=True)
     inputs = ("n_experts", "top_k", "temperature", "rule", "renorm", "token", "edits", "width")
     _esm = script("router_stepper/script.js")
     _css = style("router_stepper/style.css")
@@ -165,11 +166,11 @@ class RouterStepper(MoEWidget):
             "grips": self._grips(),
         }
 
-    def _drawing(self, width: int) -> Drawing:
+    def _drawing(self, width: int) -> StepperDrawing:
         before = self._before
         if before is not None and (before.stopped or before.token != self.step.token or before == self.step):
             before = None
-        return Drawing(self.step, before, self.rows.span, columns_for(width), self.rows.formula)
+        return StepperDrawing(self.step, before, self.rows.span, columns_for(width), self.rows.formula)
 
     def _grips(self) -> dict:
         """Where the script lays its inputs for dragging logits, in px of the SVG."""

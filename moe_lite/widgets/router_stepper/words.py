@@ -2,8 +2,9 @@
 
 import math
 
+from moe_lite.look.words import number
+from moe_lite.widgets.kit.parts import Parts, listed_parts
 from moe_lite.widgets.router_stepper.view import RULES, Step
-from moe_lite.widgets.token_viewer.words import Parts, listed
 
 EMPTY = "No token: give RouterStepper a sentence."
 SAME = 1e-6  # weights closer than this differ by rounding
@@ -13,12 +14,6 @@ def ordinal(n: int) -> str:
     """1 -> "1st" """
     ending = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A number as figures print it, with a true minus sign; what rounds to zero has none."""
-    text = f"{value:.{digits}f}".replace("inf", "∞")
-    return text.replace("-", "" if not text.strip("-0.") else "−")
 
 
 def temperature_text(temperature: float) -> str:
@@ -50,7 +45,7 @@ def reading_parts(now: Step, before: Step | None) -> Parts:
 
 def listed_clauses(clauses: list[Parts]) -> Parts:
     """[[a], [b, c]] -> a and b c"""
-    marks = listed([str(i) for i in range(len(clauses))])
+    marks = listed_parts([str(i) for i in range(len(clauses))])
     return [part for mark in marks for part in (clauses[int(mark)] if mark.isdigit() else [mark])]
 
 
@@ -87,7 +82,7 @@ def _badges(experts: tuple[int, ...] | list[int], n_experts: int) -> Parts:
 
 
 def _experts(experts: tuple[int, ...]) -> Parts:
-    return ["expert " if len(experts) == 1 else "experts ", *listed([{"expert": e} for e in experts])]
+    return ["expert " if len(experts) == 1 else "experts ", *listed_parts([{"expert": e} for e in experts])]
 
 
 def _who(step: Step) -> Parts:
@@ -99,7 +94,7 @@ def _who(step: Step) -> Parts:
 def _state(now: Step) -> Parts:
     weights = [number(now.weights[e]) for e in now.chosen]
     to = [f"all {now.k} experts"] if now.k == now.n_experts else _experts(now.chosen)
-    values = ["weight " if len(weights) == 1 else "weights ", *listed(weights)]
+    values = ["weight " if len(weights) == 1 else "weights ", *listed_parts(weights)]
     if len(weights) > 4:
         values = [f"weights from {weights[0]} down to {weights[-1]}"]
     return ["The router sends ", {"code": now.text}, " to ", *to, " with ", *values, "."]
@@ -170,7 +165,7 @@ def _tie(now: Step) -> Parts:
     passed, out = now.tied
     if not out:
         return []
-    equal = listed([{"expert": e} for e in sorted(passed + out)])
+    equal = listed_parts([{"expert": e} for e in sorted(passed + out)])
     what = "logit" if now.rule == "topk" else "score"
     if max(passed) < min(out):
         return [" ", *equal, f" have the same {what}: the lower number passes, every time."]

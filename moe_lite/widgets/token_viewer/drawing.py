@@ -5,10 +5,11 @@ import html
 import numpy as np
 
 from moe_lite.look import palette
+from moe_lite.look.words import fair_share, percent
 from moe_lite.widgets.kit.text import Face, TokenText
 from moe_lite.widgets.kit.widget import badge_html, inline_tint
 from moe_lite.widgets.token_viewer.view import NONE, TokenRouting
-from moe_lite.widgets.token_viewer.words import ORDINALS, fair_share, hundredths, percent
+from moe_lite.widgets.token_viewer.words import ORDINALS, hundredths
 
 
 def token_view_html(routing: TokenRouting, text: TokenText, layer: int, choice: int, full: float | None = None) -> str:

@@ -6,19 +6,18 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from moe_lite.look.words import fair_share, percent
+from moe_lite.widgets.kit.parts import Parts
 from moe_lite.widgets.kit.text import PAGE, TokenText
 from moe_lite.widgets.kit.widget import CallbackError
 from moe_lite.widgets.token_viewer.drawing import bar_scale, token_view_html
 from moe_lite.widgets.token_viewer.view import MOST_EXPERTS, NONE, Names, TokenRouting
 from moe_lite.widgets.token_viewer.words import (
     ORDINALS,
-    Parts,
-    fair_share,
     fill,
     hundredths,
     layer_sentence,
     muted_sentence,
-    percent,
     reading_of,
     then_picked,
     then_token,

@@ -1,7 +1,8 @@
-// The parts of the token viewer: the controls above, the text at the left, the rail of experts at the right.
+// The parts of the token viewer: the controls above, the text at the left, the rail of experts at the right. The
+// generation viewer has the text, too.
 
 const NONE = 255; // no expert
-const count = (n) => n.toLocaleString("en-US");
+const count = withCommas;
 const plainToken = ([text]) => text.replaceAll("\n", "");
 const named = (experts, one = "expert ", many = "experts ") => [experts.length === 1 ? one : many, ...listed(experts.map((expert) => ({ expert })))];
 
@@ -26,7 +27,6 @@ function viewerControls(model, put, { ask, waiting }) {
     ask(domains.length ? { domains, first: 0 } : { domains, text: "", first: 0 });
   }
 
-  const range = (n) => Array.from({ length: Math.max(1, n) }, (_, i) => i + 1);
   const layer = slider({ label: "layer", values: [1], value: 1, width: 90, onmove: (v) => put("layer", v) });
   const choice = segmented({ label: "choice shown", value: 0, onpick: (c) => put("choice", c),
     options: fixed.ordinals.map((word, c) => [c, c < 2 ? `${word} choice` : word]) });
@@ -45,14 +45,14 @@ function viewerControls(model, put, { ask, waiting }) {
     }
     second.hidden = third.hidden = !some;
     if (!some) return;
-    layer.set(Math.min(model.get("layer"), routed.layers), range(routed.layers));
+    layer.set(Math.min(model.get("layer"), routed.layers), upTo(routed.layers));
     choice.set(model.get("choice"));
     choice.buttons.forEach((node, c) => { node.disabled = c >= routed.k; node.hidden = c > 1 && c >= routed.k; });
     weight.set(model.get("by_weight"));
     loss.textContent = lossText;
     if (waiting()) return;
     if (fixed.counts.includes(model.get("n_experts"))) experts.set(model.get("n_experts"));
-    topK.set(Math.min(model.get("top_k"), model.get("n_experts")), range(model.get("n_experts")));
+    topK.set(Math.min(model.get("top_k"), model.get("n_experts")), upTo(model.get("n_experts")));
   };
   const first = el("div", { class: "samples", role: "group", "aria-label": "samples" }, el("span", {}, "samples"), ...samples);
   const second = el("div", { class: "ctl" }, layer.node, choice.node, weight.node);

@@ -1,12 +1,12 @@
-// Token viewer. The kernel routes; this file draws what it sent (moe_lite/widgets/token_viewer/page.py) and counts nothing
-// but tokens. The spans of a text are built once; after that only classes, numerals and bar lengths change.
+// Token viewer. The kernel routes (view.py); this file draws what it sent (page.py) with parts.js and counts nothing but
+// tokens. The spans of a text are built once; after that only classes, numerals and bar lengths change.
 // With a model before there are two sides, each text and rail of one model; one of them or both are seen.
 
 const ROUTED = { before: "routed_before", after: "routed" };
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
-  const { root, tag } = openRoot(host, "Which expert takes each token?", model.get("source"));
+  const { root, tag } = openRoot(host, model);
   const problem = errorBox();
   const note = el("p", { class: "note", role: "status", hidden: true });
   const reading = readingLine(() => model.get("routed").experts ?? 8);
@@ -72,8 +72,7 @@ function render({ model, el: host }) {
 
   function paint() {
     take();
-    tag.textContent = fixed.names.badges?.[shown()] ?? model.get("source");
-    tag.hidden = !tag.textContent;
+    tag.set(fixed.names.badges?.[shown()] ?? model.get("source"));
     problem.set(model.get("error"));
     note.textContent = model.get("note");
     note.hidden = !note.textContent;

@@ -6,6 +6,7 @@ from traitlets import Bool, Dict, Int, List, Unicode, validate
 
 from moe_lite import data
 from moe_lite.model.transformer import MoELanguageModel
+from moe_lite.widgets.kit.parts import Parts, plain, rich
 from moe_lite.widgets.kit.text import PAGE, TokenText, token_text
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
 from moe_lite.widgets.token_viewer.page import (
@@ -28,7 +29,7 @@ from moe_lite.widgets.token_viewer.view import (
     checked_models,
     route_moved,
 )
-from moe_lite.widgets.token_viewer.words import EMPTY, ORDINALS, SENTENCES, UNROUTED, Parts, plain, reading_of, rich
+from moe_lite.widgets.token_viewer.words import EMPTY, ORDINALS, SENTENCES, UNROUTED, reading_of
 
 
 class TokenViewer(MoEWidget):
@@ -52,7 +53,7 @@ class TokenViewer(MoEWidget):
     goes wrong later, such as in a learner's top_k_fn, is shown in the widget and kept in `error`.
     """
 
-    question = "Which expert takes each token?"
+    question = Unicode("Which expert takes each token?").tag(sync=True)
     inputs = ("text", "domains", "n_experts", "top_k", "muted", "first", "layer", "choice", "pinned", "picked",
               "shown")  # fmt: skip
     _esm = script("token_viewer/parts.js", "token_viewer/script.js")

@@ -1,17 +1,13 @@
 """The token viewer in words: the sentences of its reading line, made from the routing that is shown."""
 
-import html
-import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from moe_lite.look.words import fair_share, percent
+from moe_lite.widgets.kit.parts import Parts, code, experts_named, filled, listed_parts
 from moe_lite.widgets.kit.text import Face, TokenText
-from moe_lite.widgets.kit.widget import badge_html
 from moe_lite.widgets.token_viewer.view import NONE, TokenRouting
-
-Parts = list  # of str, {"code": str} and {"expert": int}
 
 ORDINALS = ("first", "second", "third", "fourth")
 EMPTY = "Type a sentence, or take one from the nine domains."
@@ -40,61 +36,9 @@ def fill(sentence: str, **values: object) -> Parts:
     return filled(SENTENCES[sentence], **values)
 
 
-def filled(template: str, **values: object) -> Parts:
-    """A template with its {names} replaced by values."""
-    parts: Parts = []
-    for i, piece in enumerate(re.split(r"\{(\w+)\}", template)):
-        value = values[piece] if i % 2 else piece
-        parts.extend(value if isinstance(value, list) else [value])
-    return [part for part in parts if part != ""]
-
-
-def listed(parts: Sequence) -> Parts:
-    """[a, b, c] -> a, b and c"""
-    joined: Parts = []
-    for i, part in enumerate(parts):
-        joined += [" and " if i == len(parts) - 1 else ", ", part] if i else [part]
-    return joined
-
-
-def experts_named(experts: Sequence[int]) -> Parts:
-    """[5, 1] -> experts 5 and 1"""
-    return ["expert " if len(experts) == 1 else "experts ", *listed([{"expert": int(e)} for e in experts])]
-
-
-def plain(parts: Parts) -> str:
-    """Parts as text."""
-    return "".join(p if isinstance(p, str) else str(next(iter(p.values()))) for p in parts)
-
-
-def rich(parts: Parts, n_experts: int) -> str:
-    """Parts as HTML, escaped, experts as badges."""
-    return "".join(
-        html.escape(p) if isinstance(p, str)
-        else f"<code>{html.escape(p['code'])}</code>" if "code" in p
-        else badge_html(p["expert"], n_experts)
-        for p in parts
-    )  # fmt: skip
-
-
-def percent(share: float) -> str:
-    """A share as the rail prints it: 0.163 -> "16 %"; "0 %" only for none at all."""
-    return "<1 %" if 0 < share < 0.005 else f"{math.floor(100 * share + 0.5)} %"  # 12.5 -> 13, as the script does
-
-
-def fair_share(n_experts: int) -> str:
-    """8 -> "12.5 %" """
-    return f"{round(100 / n_experts, 2):g} %"
-
-
 def hundredths(values: np.ndarray) -> np.ndarray:
     """Values × 100, rounded half up: the numbers that are printed with two decimals."""
     return np.floor(values.astype(np.float64) * 100 + 0.5).astype(np.int64)
-
-
-def code(face: Face) -> dict:
-    """A token inside a sentence."""
-    return {"code": face.text.replace("\n", "")}
 
 
 def reading_of(
@@ -143,7 +87,7 @@ def named_choice(experts: np.ndarray, weights: np.ndarray) -> dict[str, Parts]:
     printed = [f"{w / 100:.2f}" for w in hundredths(weights[: len(chosen)])]
     return {
         "experts": experts_named(chosen),
-        "weights": ["weight " if len(chosen) == 1 else "weights ", *listed(printed)],
+        "weights": ["weight " if len(chosen) == 1 else "weights ", *listed_parts(printed)],
     }
 
 

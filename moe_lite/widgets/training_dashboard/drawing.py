@@ -1,4 +1,4 @@
-"""The training dashboard as a picture: the curves of all trials beside the load of every expert, as SVG text."""
+"""The training dashboard as a picture: the curves of all runs beside the load of every expert, as SVG text."""
 
 import html
 import math
@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from moe_lite.look.palette import expert_class
-from moe_lite.metrics import DEAD_BELOW
+from moe_lite.look.svg import figure
+from moe_lite.metrics import DEAD_BELOW, fair_multiples
 from moe_lite.train import StepLog
-from moe_lite.widgets.training_dashboard.view import Curve, Trial, at_step, fair_multiples, history, load_at, thinned
+from moe_lite.widgets.training_dashboard.view import (
+    Curve,
+    DashboardRun,
+    at_step,
+    history,
+    load_at,
+    thinned,
+)
 
 CELL, ROW, HEAD = 30, 27, 58  # px of a cell, of a row, and of the names of the layers
 FIRST = 40  # px over the first row
@@ -130,10 +138,10 @@ class Axes:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """trials oldest first, the last one in focus; `step` is the one that is looked at, `picked` a (layer, expert)."""
+class DashboardDrawing:
+    """runs oldest first, the last one in focus; `step` is the one that is looked at, `picked` a (layer, expert)."""
 
-    trials: Sequence[Trial]
+    runs: Sequence[DashboardRun]
     beside: Mapping[str, Curve]
     step: int
     width: int
@@ -146,16 +154,13 @@ class Drawing:
         if self._sparse:
             loads = LoadTable(self._focus.logs, self.step, self.width, self.picked)
             body += f'<g transform="translate({table[0]},{table[1]})">{loads.svg()}</g>'
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="training" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(label)}">{body}</svg>'
-        )
+        return figure(body, width, height, label, "training")
 
     # ---- places ------------------------------------------------------------------------------------------------------
 
     @property
-    def _focus(self) -> Trial | None:
-        return self.trials[-1] if self.trials and self.trials[-1].logs else None
+    def _focus(self) -> DashboardRun | None:
+        return self.runs[-1] if self.runs and self.runs[-1].logs else None
 
     @property
     def _sparse(self) -> bool:
@@ -178,15 +183,15 @@ class Drawing:
     def _lines(self) -> list[tuple[str, list[tuple[int, float]], str, bool]]:
         """(name, points, note, in focus) of every curve, recorded ones first."""
         lines = [(name, [*zip(c.steps, c.loss, strict=True)], c.note, False) for name, c in self.beside.items()]
-        for trial in self.trials:
-            points = [(log.step, log.cross_entropy) for log in thinned(trial.logs)]
+        for run in self.runs:
+            points = [(log.step, log.cross_entropy) for log in thinned(run.logs)]
             if points:
-                lines.append((trial.name, points, "", trial is self.trials[-1]))
+                lines.append((run.name, points, "", run is self.runs[-1]))
         return lines
 
     def _curves(self, width: float) -> str:
         lines = self._lines()
-        steps = max([trial.total for trial in self.trials] + [points[-1][0] for _, points, _, _ in lines], default=100)
+        steps = max([run.total for run in self.runs] + [points[-1][0] for _, points, _, _ in lines], default=100)
         losses = [y for _, points, _, _ in lines for _, y in points]
         low, high = (math.floor(min(losses)), math.ceil(max(losses))) if losses else (0, 8)
         axes = Axes(steps, low, max(high, low + 1), width)

@@ -1,29 +1,25 @@
-// Training dashboard. Python trains, counts and draws (moe_lite/widgets/training_dashboard*.py); this file has the controls.
+// Training dashboard. Python trains, counts (view.py) and draws (drawing.py); this file has the controls.
 
 function render({ model, el: host }) {
   const fixed = model.get("fixed");
   const now = () => model.get("view");
-  const { root, tag } = openRoot(host, "Is it learning, and is every expert working?", model.get("source"));
-  root.classList.add("dash");
-  const problem = errorBox();
   const status = el("span", { class: "dim", role: "status" });
-  const reading = readingLine(() => Math.max(1, model.get("n_experts")));
-  const asking = asker(model, root, (text) => { status.textContent = text; });
-  const ask = byPresses(model, root, asking.ask);
+  const { ask, waiting, problem, keys, stage, tag, reading, show } = panel(model, host, {
+    nExperts: () => Math.max(1, model.get("n_experts")), note: status, watch: ["n_experts", "top_k"], width: [460, 812],
+  });
 
   // ---- controls
 
   const press = button("", () => ask({ presses: model.get("presses") + 1 }), { class: "pri" });
   const halt = button("■ Stop", () => { halt.disabled = true; ask({ halts: model.get("halts") + 1 }); });
-  const upTo = (n) => Array.from({ length: Math.max(1, Math.min(fixed.most, n)) }, (_, i) => i + 1);
+  const choices = (n) => upTo(Math.min(fixed.most, n));
   const experts = slider({ label: "experts E", values: fixed.experts, value: model.get("n_experts"), width: 90,
     show: (n) => (n === 1 ? "dense" : String(n)), onmove: (n) => { follow(n); ask({ n_experts: n, top_k: topK.value }); } });
-  const topK = slider({ label: "top-k", values: upTo(model.get("n_experts")), value: model.get("top_k"), width: 90,
+  const topK = slider({ label: "top-k", values: choices(model.get("n_experts")), value: model.get("top_k"), width: 90,
     onmove: (k) => ask({ top_k: k }) });
-  const follow = (n) => topK.set(Math.min(topK.value, upTo(n).length), upTo(n));
+  const follow = (n) => topK.set(Math.min(topK.value, choices(n).length), choices(n));
   const next = el("span", { class: "dim" }, "next training:");
   const line = el("div", { class: "hair" }, el("i"));
-  const keys = el("div", { class: "keys" });
 
   // ---- the step that is looked at
 
@@ -39,11 +35,11 @@ function render({ model, el: host }) {
   });
   const back = el("div", { class: "back", hidden: true }, scrub, where, live);
 
-  const stage = el("div", { class: "stage fig" });
   const validation = el("p", { class: "note" });
-  root.append(
-    el("div", { class: "ctl" }, press, halt, status, el("span", { class: "sp" }), next, experts.node, topK.node),
-    line, problem.node, keys, stage, back, validation, reading.node, reading.voice);
+  const layout = [
+    [press, halt, status, el("span", { class: "sp" }), next, experts, topK],
+    line, problem, keys, stage, back, validation,
+  ];
 
   // ---- cells of the load table: one Tab stop, arrow keys inside, Enter or a click shows the expert over all steps
 
@@ -70,11 +66,8 @@ function render({ model, el: host }) {
 
   // ---- drawing
 
-  function paint() {
-    problem.set(model.get("error"));
-    tag.textContent = model.get("source");
-    tag.hidden = !tag.textContent;
-    tag.classList.toggle("live", now().state === "running");
+  return show(layout, () => {
+    tag.node.classList.toggle("live", now().state === "running");
     press.textContent = now().button;
     press.disabled = now().state === "stopping";
     halt.hidden = !now().live;
@@ -82,30 +75,22 @@ function render({ model, el: host }) {
     status.textContent = now().status;
     next.hidden = !now().live;
     line.firstChild.style.width = `${100 * now().progress}%`;
-    keys.replaceChildren(...now().facts.map(([value, name]) => el("div", { title: name.startsWith("dead") ? fixed.dead : null }, el("b", {}, value), el("span", {}, name))));
-    if (!asking.waiting()) {
+    keys.set(now().facts, (name) => (name.startsWith("dead") ? fixed.dead : null));
+    if (!waiting()) {
       experts.set(model.get("n_experts"));
-      topK.set(model.get("top_k"), upTo(model.get("n_experts")));
+      topK.set(model.get("top_k"), choices(model.get("n_experts")));
     }
     const held = document.activeElement?.dataset?.cell;
-    const figure = new DOMParser().parseFromString(model.get("figure"), "image/svg+xml").documentElement;
-    stage.replaceChildren(document.importNode(figure, true));
+    replaceFigure(stage, model.get("figure"));
     useCells();
     if (held) go(held);
     back.hidden = now().newest < 2;
     scrub.max = now().newest;
     if (document.activeElement !== scrub || model.get("at") === 0) scrub.value = now().shown;
-    where.textContent = `step ${now().shown.toLocaleString("en-US")}`;
+    where.textContent = `step ${withCommas(now().shown)}`;
     live.hidden = model.get("at") === 0;
     validation.textContent = now().validation;
     reading.voice.setAttribute("aria-live", now().state === "running" ? "off" : "polite");
     reading.set(now().parts);
-    redrawn(root);
-  }
-
-  const names = ["figure", "view", "error", "source", "answered", "n_experts", "top_k"];
-  const ended = whenChanged(model, names, paint);
-  paint();
-  const unwatched = followWidth(model, root, 460, 812, ask);
-  return () => { ended(); unwatched(); };
+  });
 }

@@ -1,4 +1,4 @@
-"""What the training dashboard shows: trials, recorded curves, and numbers of one step read off a stream of StepLog."""
+"""What the training dashboard shows: runs, recorded curves, and numbers of one step read off a stream of StepLog."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.lab.live import LiveRun
-from moe_lite.metrics import dead_experts, load_entropy
+from moe_lite.metrics import dead_experts, fair_multiples, load_entropy
 from moe_lite.train import StepLog, Training
 
 WINDOW = 20  # steps that loads, speed and time left are taken over
@@ -30,7 +30,7 @@ class Curve:
 
 
 @dataclass
-class Trial:
+class DashboardRun:
     """One training of the dashboard: its model, its run, and every log so far."""
 
     name: str
@@ -67,11 +67,6 @@ def at_step(logs: Sequence[StepLog], step: int) -> int:
 def load_at(logs: Sequence[StepLog], index: int) -> Tensor:
     """(L, E) int64: assignments over the last WINDOW steps up to logs[index]; (0, 0) for a dense model."""
     return torch.stack([log.load for log in logs[max(0, index + 1 - WINDOW) : index + 1]]).sum(dim=0)
-
-
-def fair_multiples(load: Tensor) -> Tensor:
-    """(L, E) float: 1 is the fair share."""
-    return load / load.double().mean(dim=1, keepdim=True).clamp(min=1e-9)
 
 
 def history(logs: Sequence[StepLog], layer: int, expert: int) -> list[tuple[int, float]]:

@@ -1,7 +1,6 @@
 """The training dashboard: is it learning, and is every expert working?"""
 
 import html
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -16,11 +15,12 @@ from moe_lite.lab.live import LiveRun
 from moe_lite.look.picture import Picture
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.train import StepLog, TrainConfig, Training, resume, train
-from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
-from moe_lite.widgets.token_viewer.words import plain, rich
-from moe_lite.widgets.training_dashboard.drawing import TWIN, WIDEST, Drawing
-from moe_lite.widgets.training_dashboard.view import Curve, Trial
-from moe_lite.widgets.training_dashboard.words import DEAD_MEANS, trial_name, view_of
+from moe_lite.widgets.kit.background import BackgroundWidget
+from moe_lite.widgets.kit.parts import plain, rich
+from moe_lite.widgets.kit.widget import FROM_PAGE, script, style
+from moe_lite.widgets.training_dashboard.drawing import TWIN, WIDEST, DashboardDrawing
+from moe_lite.widgets.training_dashboard.view import Curve, DashboardRun
+from moe_lite.widgets.training_dashboard.words import DEAD_MEANS, run_name, view_of
 
 Build = Callable[[int, int], MoELanguageModel]
 EVERY = 0.4  # seconds between two drawings while training
@@ -28,7 +28,7 @@ SAVE_EVERY = 30.0  # seconds between two checkpoints
 PATIENCE = 20.0  # seconds to wait for a step to end before another training begins
 
 
-class TrainingDashboard(MoEWidget):
+class TrainingDashboard(BackgroundWidget):
     """Trains language models in the background, and shows loss, speed, and the load of every expert while it does.
 
     build       (n_experts, top_k) -> MoELanguageModel, untrained; n_experts 1 asks for a dense model
@@ -47,7 +47,7 @@ class TrainingDashboard(MoEWidget):
     `error`; the curve and the model of the last whole step stay.
     """
 
-    question = "Is it learning, and is every expert working?"
+    question = Unicode("Is it learning, and is every expert working?").tag(sync=True)
     inputs = ("n_experts", "top_k", "at", "picked", "presses", "halts", "width")
     _esm = script("training_dashboard/script.js")
     _css = style("training_dashboard/style.css")
@@ -82,11 +82,10 @@ class TrainingDashboard(MoEWidget):
         self.build, self.corpora, self.config, self.device = build, dict(corpora), config or TrainConfig(), device
         self.beside = dict(beside or {})
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
-        self.runs: list[Trial] = []  # oldest first
+        self.runs: list[DashboardRun] = []  # oldest first
         self._drawn = self._saved = 0.0
         self._followed = (0, 0)  # presses and halts, as last computed
         self._problem: dict = {}
-        self._mutex = threading.RLock()  # the page speaks in the kernel's thread, steps come from another
         offered = sorted({n_experts, *choices})
         super().__init__(n_experts=n_experts, top_k=top_k, fixed={"experts": offered, "most": 8, "dead": DEAD_MEANS})
         type(self)._open.add(self)
@@ -145,57 +144,43 @@ class TrainingDashboard(MoEWidget):
                 dashboard.runs[-1].live.wait(PATIENCE)
 
     def _begin(self, n_experts: int, top_k: int, training: Training) -> LiveRun[StepLog]:
-        name = trial_name(n_experts, top_k)
-        again = sum(trial.name.split(" #")[0] == name for trial in self.runs)
-        trial = Trial(f"{name} #{again + 1}" if again else name, n_experts, top_k, training)
-        trial.live = LiveRun(training, on_step=lambda log: self._stepped(trial))
-        trial.live.on_change(lambda run: self._changed(trial))
+        name = run_name(n_experts, top_k)
+        again = sum(run.name.split(" #")[0] == name for run in self.runs)
+        run = DashboardRun(f"{name} #{again + 1}" if again else name, n_experts, top_k, training)
+        run.live = LiveRun(training, on_step=lambda log: self._stepped(run))
+        run.live.on_change(lambda _: self._changed(run))
         self._saved, self._problem = time.monotonic(), {}
-        self.runs.append(trial)
+        self.runs.append(run)
         self.at = 0
-        return trial.live.start()
+        return run.live.start()
 
-    def _stepped(self, trial: Trial) -> None:
+    def _stepped(self, run: DashboardRun) -> None:
         """In the training's thread: save now and then, draw now and then, never wait for the page."""
         now = time.monotonic()
         if self.checkpoint is not None and now - self._saved > SAVE_EVERY:
-            self._save(trial)
-        if now - self._drawn > EVERY and self._mutex.acquire(blocking=False):
-            try:
-                with self.hold_sync():
-                    self._tell()
-            finally:
-                self._mutex.release()
+            self._save(run)
+        if now - self._drawn > EVERY and self.draw(0.0):
             self._drawn = time.monotonic()
 
-    def _changed(self, trial: Trial) -> None:
+    def _changed(self, run: DashboardRun) -> None:
         """The training has begun, rests, goes on, ends or failed."""
-        if trial.state in ("paused", "stopped", "finished", "failed") and trial.logs:
-            self._save(trial)
-        if trial.live.error is not None:
+        if run.state in ("paused", "stopped", "finished", "failed") and run.logs:
+            self._save(run)
+        if run.live.error is not None:
             with self.errors_shown("The curve and the model of the last whole step stay."):
-                raise trial.live.error
+                raise run.live.error
             self._problem = self.error
-        if self._mutex.acquire(timeout=1.0):  # the page may be waiting for this very thread
-            try:
-                with self.hold_sync():
-                    self._tell()
-            finally:
-                self._mutex.release()
+        self.draw(1.0)
 
-    def _save(self, trial: Trial) -> None:
+    def _save(self, run: DashboardRun) -> None:
         self._saved = time.monotonic()
         if self.checkpoint is None:
             return
         with self.errors_shown("Training goes on; nothing was saved."):
-            trial.training.save(self.checkpoint)
+            run.training.save(self.checkpoint)
         self._problem = self.error
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
-
-    def _recompute(self, _change: object = None) -> None:
-        with self._mutex:
-            super()._recompute(_change)
 
     def compute(self) -> None:
         """Follow buttons and sliders, then draw."""
@@ -208,29 +193,29 @@ class TrainingDashboard(MoEWidget):
             self._problem = self.error
         if self.halts != halts:
             self.stop()
-        self._tell()
+        self.tell()
 
     def _press(self) -> None:
         """The main button: start, pause or resume."""
         state = self.runs[-1].state if self.runs else "ready"
         {"running": self.pause, "paused": self.resume}.get(state, self.start)()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Set everything that the script draws."""
-        trial = self.runs[-1] if self.runs else None
+        run = self.runs[-1] if self.runs else None
         saved_in = self.checkpoint.name if self.checkpoint else ""
-        self.view = view_of(trial, self.at, self.config, saved_in, len(self.runs))
+        self.view = view_of(run, self.at, self.config, saved_in, len(self.runs))
         self.source, self.reading, self.error = self.view["source"], plain(self.view["parts"]), self._problem
         self.figure = self._drawing(self.width).svg(self.reading)
 
-    def _drawing(self, width: int) -> Drawing:
+    def _drawing(self, width: int) -> DashboardDrawing:
         picked = None
         if self.picked and self.runs and self.runs[-1].logs:
             layer, expert = map(int, self.picked.split(","))
             shape = self.runs[-1].logs[0].load.shape
             picked = (layer, expert) if layer < shape[0] and expert < shape[1] else None
-        trials = [trial for trial in self.runs if trial.logs or trial is self.runs[-1]]
-        return Drawing(trials, self.beside, self.view["shown"], width, picked)
+        runs = [run for run in self.runs if run.logs or run is self.runs[-1]]
+        return DashboardDrawing(runs, self.beside, self.view["shown"], width, picked)
 
     def reading_html(self) -> str:
         return rich(self.view["parts"], self.runs[-1].n_experts if self.runs else 8)

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 import torch
 
-from moe_lite.metrics import DEAD_BELOW
+from moe_lite.metrics import DEAD_BELOW, fair_multiples
 from moe_lite.train import StepLog, TrainConfig
-from moe_lite.widgets.token_viewer.words import Parts
+from moe_lite.widgets.kit.parts import Parts
 from moe_lite.widgets.training_dashboard.view import (
     SMOOTH,
     WINDOW,
+    DashboardRun,
     Numbers,
-    Trial,
     at_step,
-    fair_multiples,
     load_at,
     numbers,
 )
@@ -22,7 +21,7 @@ DEAD_MEANS = f"Dead: under {DEAD_BELOW:.0%} of the layer's mean load over the la
 BUTTONS = {"running": "❚❚ Pause", "paused": "▶ Resume", "stopping": "❚❚ Pause"}
 
 
-def trial_name(n_experts: int, top_k: int) -> str:
+def run_name(n_experts: int, top_k: int) -> str:
     return "dense" if n_experts == 1 else f"{n_experts} experts, top-{top_k}"
 
 
@@ -49,22 +48,22 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def status(trial: Trial | None, config: TrainConfig, saved: str = "") -> str:
+def status(run: DashboardRun | None, config: TrainConfig, saved: str = "") -> str:
     """What is going on, and what can be done now."""
-    if trial is None:
+    if run is None:
         tokens = config.batch_size * config.length
         return f"{config.steps:,} steps of {tokens:,} tokens. Nothing has been trained yet." + saved
-    step = trial.logs[-1].step if trial.logs else 0
-    of = f"{step:,} of {trial.total:,} steps"
+    step = run.logs[-1].step if run.logs else 0
+    of = f"{step:,} of {run.total:,} steps"
     return {
         "ready": of,
         "running": of,
         "paused": f"Paused at step {step:,}. The model can be used; Resume goes on.",
         "stopping": "Ends after this step.",
-        "stopped": f"Stopped at step {step:,} of {trial.total:,}. The model of that step can be used.",
+        "stopped": f"Stopped at step {step:,} of {run.total:,}. The model of that step can be used.",
         "finished": f"Through: {step:,} steps.",
         "failed": f"The curve, and the model of step {step:,}, stay.",
-    }[trial.state] + saved
+    }[run.state] + saved
 
 
 def validation_text(logs: Sequence[StepLog], index: int) -> str:
@@ -77,12 +76,12 @@ def validation_text(logs: Sequence[StepLog], index: int) -> str:
     return f"validation at step {found.step:,}: mean {mean:.2f} · {domains}"
 
 
-def reading_parts(trial: Trial | None, index: int) -> Parts:
+def reading_parts(run: DashboardRun | None, index: int) -> Parts:
     """One sentence about the step that is shown."""
-    if trial is None or not trial.logs:
+    if run is None or not run.logs:
         return ["Nothing has been trained yet."]
-    log = trial.logs[index]
-    load = load_at(trial.logs, index)
+    log = run.logs[index]
+    load = load_at(run.logs, index)
     if not load.numel():
         loss = f"At step {log.step:,} the loss is {log.cross_entropy:.2f}; "
         return [loss + "in the dense model everything works on every token, so there is no load to watch."]
@@ -98,9 +97,9 @@ def reading_parts(trial: Trial | None, index: int) -> Parts:
     ]  # fmt: skip
 
 
-def view_of(trial: Trial | None, at: int, config: TrainConfig, saved_in: str, n_runs: int) -> dict[str, object]:
+def view_of(run: DashboardRun | None, at: int, config: TrainConfig, saved_in: str, n_runs: int) -> dict[str, object]:
     """Values of the dashboard's traits, all but the figure. at: the step that is looked at, 0 for the newest."""
-    state, logs = (trial.state, list(trial.logs)) if trial else ("ready", [])
+    state, logs = (run.state, list(run.logs)) if run else ("ready", [])
     newest = logs[-1].step if logs else 0
     index = at_step(logs, at or newest) if logs else 0
     saved = f" Saved in {saved_in}." if saved_in and state in ("paused", "stopped", "finished") else ""
@@ -108,12 +107,12 @@ def view_of(trial: Trial | None, at: int, config: TrainConfig, saved_in: str, n_
         "state": state,
         "live": state in ("running", "paused", "stopping"),
         "button": BUTTONS.get(state, "▶ Start again" if n_runs else "▶ Start"),
-        "status": status(trial, config, saved),
+        "status": status(run, config, saved),
         "source": "live" if state == "running" else f"step {newest:,}" if logs else "",
         "newest": newest,
         "shown": logs[index].step if logs else 0,
-        "progress": newest / trial.total if trial else 0.0,
-        "facts": facts(numbers(logs, index, trial.total)) if logs else [],
+        "progress": newest / run.total if run else 0.0,
+        "facts": facts(numbers(logs, index, run.total)) if logs else [],
         "validation": validation_text(logs, index) if logs else "",
-        "parts": reading_parts(trial, index),
+        "parts": reading_parts(run, index),
     }

@@ -1,0 +1,128 @@
+"""All twelve widgets on one page, live and as static twins: each looks as it does alone."""
+
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import sync_playwright
+from small import small_config, small_corpora
+from widget_page import PAGE, render
+
+from moe_lite import MoELanguageModel, TrainConfig, widgets
+from moe_lite.checkpoint import pretrained
+
+pytestmark = pytest.mark.browser
+
+TEXT = "The king said nothing.\ndef add(a, b):\n    return a + b\n17 + 25 = 42\n"
+# Where one widget's computed styles with its own sheet differ from those with the sheets of all, in any property that a
+# sheet speaks of. Live ones have their sheets in the page's head, in the order in which they were opened; twins bring
+# theirs along.
+DIFFERENCES = """([name, kind, reversed]) => {
+  const opened = [...document.querySelectorAll("head style")].sort((a, b) => a.dataset.order - b.dataset.order);
+  document.head.append(...(reversed ? opened.reverse() : opened));
+  document.querySelectorAll("style").forEach((style) => { style.sheet.disabled = true; });
+  const sheets = [...document.querySelectorAll(kind === "live" ? "head style" : "style")];
+
+  const spoken = (rules) => [...rules].flatMap((rule) => [...(rule.style ?? []), ...spoken(rule.cssRules ?? [])]);
+  const properties = [...new Set(sheets.flatMap((style) => spoken(style.sheet.cssRules)))];
+  const nodes = [...document.querySelectorAll(`#${name}-${kind} .mx, #${name}-${kind} .mx *`)];
+  const looks = (shown) => {
+    sheets.forEach((style) => { style.sheet.disabled = !shown(style); });
+    return nodes.map((node) => {
+      const style = getComputedStyle(node);
+      return properties.map((property) => style.getPropertyValue(property));
+    });
+  };
+  const alone = looks((style) => style.closest("[data-widget]").dataset.widget === name), together = looks(() => true);
+  const found = nodes.flatMap((node, i) => properties.flatMap((property, p) => alone[i][p] === together[i][p] ? []
+    : [[node.tagName, node.getAttribute("class"), property, alone[i][p], together[i][p]]]));
+  return { compared: nodes.length * properties.length, found: found.slice(0, 9) };
+}"""
+# unscoped, as lesson 07's sheet once was, and as strong as what it changes
+LEAK = ".mx.mx .tx .tk { background-color: var(--t) !important; } .mx.mx .keys { gap: 1px; }"
+
+
+def twelve() -> dict[str, widgets.kit.widget.MoEWidget]:
+    """One of each, in the look that a lesson gives it."""
+    model, dense = pretrained(8), pretrained(1)
+    tokens = widgets.TokenViewer(model, TEXT, top_k=2)
+    tokens.picked, tokens.by_weight = [3], True
+    written = widgets.GenerationViewer(model, "Once upon", n_tokens=5, dense=dense).run()
+    written.lacking += 1  # so that a page which opens now gets all tokens
+    drawn = widgets.NextTokens(dense, "def area(r):")
+    drawn.n_drawn = 3
+    budget = widgets.BudgetExplorer(count=lambda config, context: (1, 2))
+    budget.n_layers += 1
+    gallery = widgets.FailureGallery()
+    gallery.answer("A", "healthy")
+    config = TrainConfig(steps=8, batch_size=2, length=8, warmup_steps=2, validate_every=4, validation_windows=1)
+    trained = widgets.TrainingDashboard(
+        lambda n, k: MoELanguageModel(replace(small_config(), n_experts=n, top_k=k)), small_corpora(), config,
+        n_experts=5, choices=(5,),
+    )  # fmt: skip
+    assert trained.start().wait(60)
+    made = [
+        tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
+        widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
+    ]  # fmt: skip
+    return {widget.folder: widget for widget in made}
+
+
+@pytest.fixture(scope="module")
+def page(chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 900, "height": 900}, reduced_motion="reduce")
+        page.set_content(PAGE)
+        for order, (name, widget) in enumerate(twelve().items()):
+            page.evaluate(
+                """([name, order, css, twin]) => {
+                  const sheet = Object.assign(document.createElement("style"), { textContent: css });
+                  Object.assign(sheet.dataset, { widget: name, order });
+                  document.head.append(sheet);
+                  for (const [kind, html] of [["live", ""], ["twin", twin]]) {
+                    const host = document.createElement("div");
+                    host.id = `${name}-${kind}`;
+                    host.innerHTML = html;
+                    host.dataset.widget = name;
+                    host.style.position = "relative"; // no place in a widget depends on what stands above it
+                    document.body.append(host);
+                  }
+                }""",
+                [name, order, widget._css, widget.static_html()],
+            )
+            render(page, widget, f"#{name}-live")
+            page.wait_for_selector(f"#{name}-live .mx[data-version]:not([data-version='0'])")
+        yield page
+        browser.close()
+
+
+NAMES = sorted(getattr(widgets, name).folder for name in widgets.__all__)
+
+
+@pytest.mark.parametrize(
+    ("kind", "in_reverse"), [("live", False), ("live", True), ("twin", False)], ids=["live", "live in reverse", "twin"]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_widget_looks_among_all_as_it_does_alone(page, name, kind, in_reverse):
+    seen = page.evaluate(DIFFERENCES, [name, kind, in_reverse])
+    assert seen["compared"] > 5_000
+    assert seen["found"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"), [("live", ["token_viewer", "training_dashboard"]), ("twin", ["token_viewer"])]
+)
+def test_a_sheet_without_scope_would_be_seen(page, kind, changed):
+    page.evaluate(
+        """(css) => {
+          const sheet = Object.assign(document.createElement("style"), { textContent: css, id: "leak" });
+          Object.assign(sheet.dataset, { widget: "capacity_view", order: 99 });
+          document.head.append(sheet);
+        }""",
+        LEAK,
+    )
+    try:
+        looked_at = ["token_viewer", "training_dashboard", "next_tokens"]
+        assert [name for name in looked_at if page.evaluate(DIFFERENCES, [name, kind, False])["found"]] == changed
+    finally:
+        page.evaluate("document.getElementById('leak').remove()")
