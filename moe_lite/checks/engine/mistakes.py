@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moe_lite.checks.engine.compare import close, listed
+from moe_lite.checks.engine.compare import close
 from moe_lite.checks.engine.exercise import Attempt, Mistake, Note
 from moe_lite.checks.engine.say import Sentence, words
 
@@ -83,36 +83,6 @@ def as_tensor(value: Tensor | float | None) -> Tensor | None:
     return value if value is None or isinstance(value, Tensor) else torch.tensor(value)
 
 
-def row_sums(attempt: Attempt, name: str) -> str:
-    """The sums of the first rows of an output, `0.73, 0.73 and 0.66`; a fourth digit where two would show 1."""
-    sums = attempt.got[name].sum(dim=-1).tolist()[:3]
-    nearly = any(f"{s:.2f}" == "1.00" and abs(s - 1) > 1e-6 for s in sums)
-    return listed(sums, 4 if nearly else 2)
-
-
-def ids_wrong(attempt: Attempt) -> bool:
-    """Whether the answer's expert_ids are wrong, but can be compared with the expected ones token by token."""
-    same_shape = attempt.got["expert_ids"].shape == attempt.expected["expert_ids"].shape
-    return same_shape and not attempt.right("expert_ids")
-
-
-def same_experts(attempt: Attempt) -> bool:
-    """The right experts for every token, but in another order."""
-    if not ids_wrong(attempt):
-        return False
-    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
-    return torch.equal(got.sort(dim=-1).values.long(), expected.sort(dim=-1).values)
-
-
-def lowest_kept(attempt: Attempt, values: Tensor) -> bool:
-    """The experts kept are those with the smallest of `values` (N, E)."""
-    if not ids_wrong(attempt):
-        return False
-    k = attempt.expected["expert_ids"].shape[1]
-    lowest = values.sort(dim=-1, stable=True).indices[:, :k]  # (N, k)
-    return torch.equal(attempt.got["expert_ids"].long().sort(dim=-1).values, lowest.sort(dim=-1).values)
-
-
 def turned(output: str) -> Callable[[Attempt], bool]:
     """Whether a matrix has its rows for columns: (D, N) where (N, D) is expected."""
     return lambda a: a.got[output].shape == a.expected[output].T.shape != a.expected[output].shape
@@ -121,37 +91,3 @@ def turned(output: str) -> Callable[[Attempt], bool]:
 def not_finite(attempt: Attempt) -> bool:
     """Some result is nan or infinite."""
     return any(got.is_floating_point() and not torch.isfinite(got).all() for got in attempt.got.values())
-
-
-def runs_backwards(attempt: Attempt) -> bool:
-    return same_experts(attempt) and torch.equal(
-        attempt.got["expert_ids"].flip(-1).long(), attempt.expected["expert_ids"]
-    )
-
-
-def only_ties_differ(attempt: Attempt, values: Tensor) -> bool:
-    """Another expert stands in some place, but one with the same value."""
-    if not ids_wrong(attempt):
-        return False
-    got, expected = attempt.got["expert_ids"].long(), attempt.expected["expert_ids"]
-    if torch.equal(got, expected) or not ((got >= 0) & (got < values.shape[1])).all():
-        return False
-    distinct = (got.sort(dim=-1).values.diff(dim=-1) > 0).all()
-    return bool(distinct) and torch.equal(values.gather(1, got), values.gather(1, expected))
-
-
-def tie_sentence(attempt: Attempt) -> str:
-    """Names the first place where the wrong one of two equals stands."""
-    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
-    token, place = (got != expected).nonzero()[0].tolist()
-    right, mine = int(expected[token, place]), int(got[token, place])
-    return (
-        f"Right except among equal scores: experts {right} and {mine} have the same score for token {token}, and you "
-        f"put {mine} first. The lower number comes first. `topk` and a plain sort promise nothing about equals; a "
-        "stable sort does."
-    )
-
-
-def twice_the_same(attempt: Attempt) -> bool:
-    """Some token has one expert in two places."""
-    return ids_wrong(attempt) and bool((attempt.got["expert_ids"].sort(dim=-1).values.diff(dim=-1) == 0).any())

@@ -7,8 +7,8 @@ from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, number
 from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
-from moe_lite.checks.engine.mistakes import same_experts, sign, wrong
-from moe_lite.checks.lesson03.choice import spread, wrong_choices
+from moe_lite.checks.engine.mistakes import sign, wrong
+from moe_lite.checks.lesson03.choice import same_experts, spread, wrong_choices
 
 
 def reference(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -1,16 +1,11 @@
 """Exercise 5.3, count_moe: what a sparse model holds, what of it works on a token, and what that costs."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
 
-import torch
-
-from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Attempt, Case, Exercise, Mistake, Note, Output, Trial
-from moe_lite.checks.engine.mistakes import sign
+from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Exercise, Output, Trial
 from moe_lite.checks.lesson01 import count_slips as dense_slips
-from moe_lite.checks.lesson01.count_slips import look_back, table, vectors
+from moe_lite.checks.lesson01.count_slips import look_back, mistakes, table, vectors
 from moe_lite.model.config import ModelConfig
 
 NAMES = ("total", "active", "flops")
@@ -242,57 +237,10 @@ def carried(slip: dense_slips.Slip) -> Slip:
 SHARED_SLIPS = tuple(carried(slip) for slip in dense_slips.SLIPS if slip.title in COMMON)
 SLIPS = (*OF_DENSE, *OF_EXPERTS, *OF_THE_ROUTER, *OF_ACTIVE, *OF_FLOPS, *OF_LAYERS, *SHARED_SLIPS)
 
-
-def focus(a: Attempt) -> str:
-    """The number to speak of: the first that is wrong, for those after it are made of it."""
-    return next(name for name in NAMES if not a.right(name))
-
-
-def off(a: Attempt) -> float:
-    return a.got[focus(a)].item() - a.expected[focus(a)].item()
-
-
-def explains(added: float, difference: float) -> bool:
-    """Whether what a slip adds is the difference; it may have been rounded."""
-    return bool(added) and abs(added - difference) < 1
-
-
-def beside(a: Attempt) -> str:
-    name, more = focus(a), off(a)
-    size = f"{abs(int(more) if math.isfinite(more) else more):,} too {'many' if more > 0 else 'few'}"
-    return f"`{name}` is {a.got[name].item():,.0f}, expected {a.expected[name].item():,}: {size}."
-
-
-def one_slip(slip: Slip) -> Mistake:
-    """Recognised when the learner's number is off by exactly what the slip adds."""
-
-    def shows(a: Attempt) -> bool:
-        return explains(slip.added(focus(a), *a.args), off(a))
-
-    def answer(names: tuple[str, ...], args: tuple) -> tuple:
-        right = dict(zip(NAMES, totals(*args), strict=True))
-        return tuple(torch.tensor(math.floor(right[name] + slip.added(name, *args))) for name in names)
-
-    return sign(slip.title, shows, lambda a: f"{beside(a)} {slip.sentence}", answer=answer)
-
-
-def two_slips(a: Attempt) -> Note | None:
-    """Two slips that together explain the difference; the first in the list is named."""
-    if not a.got or a.all_right:
-        return None
-    name, difference = focus(a), off(a)
-    added = [(slip, slip.added(name, *a.args)) for slip in SLIPS]
-    for (one, first), (other, second) in combinations([pair for pair in added if pair[1]], 2):
-        if explains(first + second, difference) and one.title != other.title:
-            return Note(f"{one.title}, and more", f"{beside(a)} {one.sentence} This explains a part of it.")
-    return None
-
-
-MISTAKES = (*map(one_slip, SLIPS), Mistake(two_slips))
-
 COUNT_MOE = Exercise(
     id="5.3", name="count_moe", parameters=("config", "context"), sizes="VDLHKSFTEkG",
-    outputs=tuple(Output(name, whole=True) for name in NAMES), reference=totals, cases=cases, mistakes=MISTAKES,
+    outputs=tuple(Output(name, whole=True) for name in NAMES), reference=totals, cases=cases,
+    mistakes=mistakes(SLIPS, totals),
     hints=(
         "Only one thing differs between `total` and `active`: how many of a layer's experts count. All else works on "
         "every token, the router and the shared experts among it. And what would a dense config make of your formula?",

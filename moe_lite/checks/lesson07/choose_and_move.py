@@ -9,16 +9,9 @@ from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import first_difference, number
 from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
-from moe_lite.checks.engine.mistakes import (
-    lowest_kept,
-    one_wrong,
-    only_ties_differ,
-    runs_backwards,
-    sign,
-    tie_sentence,
-    twice_the_same,
-)
+from moe_lite.checks.engine.mistakes import one_wrong
 from moe_lite.checks.engine.say import said
+from moe_lite.checks.lesson03.choice import wrong_choices
 from moe_lite.checks.lesson03.top_k_route import best
 
 
@@ -239,12 +232,11 @@ MISTAKES = (
               "or taken off. Multiplied, a bias of 0 would never move."),
     one_wrong("new_bias", "The step is forgotten", lambda s, b, k, step: b + gap(s, b, k).sign().to(b.dtype), "The "
               "bias moves by 1. Multiply the sign by `step`."),
-    sign("An expert is chosen twice", twice_the_same, "A token has the same expert in two places."),
-    sign("The smallest are kept", lambda a: lowest_kept(a, a.args[0] + a.args[1]), "Chosen are the k smallest sums of "
-         "score and bias. Sorted ascending?"),
-    sign("The order is worst first", runs_backwards, "The right experts, the best one last: sort descending."),
-    sign("Ties are broken the wrong way", lambda a: only_ties_differ(a, a.args[0] + a.args[1]), tie_sentence,
-         show="expert_ids"),
+    *wrong_choices(lambda a: a.args[0] + a.args[1], {
+        "An expert is chosen twice": "A token has the same expert in two places.",
+        "The smallest are kept": "Chosen are the k smallest sums of score and bias. Sorted ascending?",
+        "The order is worst first": "The right experts, the best one last: sort descending.",
+    }),
 )  # fmt: skip
 
 OUTPUTS = (Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values=True), Output("new_bias", "E,"))
