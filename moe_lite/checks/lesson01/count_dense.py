@@ -62,7 +62,10 @@ def _single(slip: Slip) -> Mistake:
             return None
         return Note(slip.title, f"{_beside(attempt)} {slip.sentence}")
 
-    return Mistake(recognise)
+    def answer(names: tuple[str, ...], args: tuple) -> tuple:
+        return tuple(right + slip.added(name, *args) for name, right in zip(names, totals(*args), strict=True))
+
+    return Mistake(recognise, title=slip.title, answer=answer)
 
 
 def _two_at_once(attempt: Attempt) -> Note | None:
