@@ -1,9 +1,14 @@
 """How the committed answers are written and found (tests/answers/__init__.py)."""
 
+import builtins
+import dis
+import inspect
 import linecache
 
 import answers
 import pytest
+
+from moe_lite.checks.registry import exercises
 
 HEAD = """from answers import ANY, blind, right, wrong
 
@@ -78,3 +83,12 @@ def test_an_answer_is_given_out_anew_each_time():
     (answer,) = [answer for answer in answers.answers("0.1") if answer.name == "global_accumulates"]
     assert answer.function() is not answer.function()
     assert answer.graded().cases == answer.graded().cases, "what it kept from the first check reached the second"
+
+
+@pytest.mark.parametrize("id", exercises())
+def test_answers_find_every_name_that_they_use(id):
+    """What stands in a changed line alone is used by no line that a linter sees."""
+    for answer in answers.answers(id):
+        function = inspect.unwrap(answer.function())
+        used = {step.argval for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"}
+        assert [name for name in used if name not in function.__globals__ and not hasattr(builtins, name)] == [], answer

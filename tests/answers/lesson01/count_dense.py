@@ -1,5 +1,6 @@
 """Answers to exercise 1.3, count_dense: right ones, and wrong ones with the message that they must get."""
 
+import torch
 from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
