@@ -31,16 +31,16 @@ def patient(monkeypatch):
     monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "100")
 
 
-def tests_of(exercise: Exercise, name: str, *values) -> pytest.param:
+def params_of(exercise: Exercise, name: str, *values) -> pytest.param:
     """The parameters of one test of an exercise, called 3.2-name."""
     return pytest.param(*values, id=f"{exercise.id}-{name}", marks=pytest.mark.xdist_group(exercise.id))
 
 
 def each(found: tuple[Answer, ...]) -> list[pytest.param]:
-    return [tests_of(answer.exercise, answer.name, answer) for answer in found]
+    return [params_of(answer.exercise, answer.name, answer) for answer in found]
 
 
-each_exercise = pytest.mark.parametrize("exercise", [tests_of(e, e.name, e) for e in exercises().values()])
+each_exercise = pytest.mark.parametrize("exercise", [params_of(e, e.name, e) for e in exercises().values()])
 
 
 def compiled(text: str, name: str):
@@ -122,7 +122,7 @@ def returned(output: Output, value):
 
 
 @pytest.mark.parametrize(
-    "exercise, mistake", [tests_of(e, m.title, e, m) for e in exercises().values() for m in ruled(e)]
+    "exercise, mistake", [params_of(e, m.title, e, m) for e in exercises().values() for m in ruled(e)]
 )
 def test_a_mistake_made_by_its_own_rule_is_told_its_own_title(exercise, mistake):
     result = grade(exercise, made_on_purpose(exercise, mistake))
@@ -273,7 +273,7 @@ def odd_for(exercise: Exercise) -> dict:
 
 
 @pytest.mark.parametrize(
-    "exercise, odd", [tests_of(e, odd, e, odd) for e in exercises().values() for odd in odd_for(e)]
+    "exercise, odd", [params_of(e, odd, e, odd) for e in exercises().values() for odd in odd_for(e)]
 )
 def test_odd_answers_are_told_apart_without_an_error(exercise, odd):
     make = (ODD | ODD_NUMBERS)[odd]
