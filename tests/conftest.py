@@ -1,6 +1,7 @@
 """What a test needs from the machine. Where it is missing the test is skipped with the reason; in CI it fails."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -28,26 +29,37 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m selects, and before pytest-xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks that follow from what a test is; groups with a page or a notebook first, so that none is left for the end.
-
-    With --dist loadgroup the tests of a group run in one process and share its fixtures; without a mark of its own, a
-    test belongs to its file.
-    """
+    """Marks that follow from what a test is; groups with a page or a notebook first, so that none is left over."""
     long = set()
     for item in items:
         if "chromium" in item.fixturenames:
             item.add_marker("browser")
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         if item.get_closest_marker("browser") or item.get_closest_marker("notebook"):
-            long.add(group_of(item))
-    items.sort(key=lambda item: group_of(item) not in long)
+            long.add(group_of(item.nodeid))
+    items.sort(key=lambda item: group_of(item.nodeid) not in long)
 
 
-def group_of(item: pytest.Item) -> str:
-    return item.get_closest_marker("xdist_group").args[0]
+def group_of(nodeid: str) -> str:
+    """Tests of a group run in one process and share its fixtures: those of one run of a notebook, of one lesson or of
+    one exercise, which stand in brackets, else those of a file."""
+    named = re.search(r"\[((?:notebooks|solutions)-\d\d|\d\d(?=_)|\d\.\d)", nodeid)
+    return named[1] if named else nodeid.split("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is nothing to share out
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """By `group_of` under `--dist loadscope`. (Marks for `--dist loadgroup` have no effect with pytest 9.2.)"""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

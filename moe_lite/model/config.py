@@ -85,9 +85,7 @@ class ModelConfig:
         require(
             self, "capacity_factor", lambda c: c is None or is_positive(c), "None (drop nothing) or a number above 0"
         )
-        if self.n_experts == 1:
-            require(self, "n_shared_experts", lambda n: n == 0, "0 in a dense model (make d_expert wider instead)")
-        else:
+        if self.n_experts > 1:
             self._check_routing()
 
     def _check_routing(self) -> None:

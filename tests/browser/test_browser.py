@@ -234,9 +234,7 @@ def test_an_error_is_seen_wherever_it_is(lab):
     assert lab.error_outputs() == ["ZeroDivisionError: division by zero"]
 
 
-@pytest.mark.parametrize(
-    "lesson", [pytest.param(name, marks=pytest.mark.xdist_group(f"browser-{name}")) for name in LESSONS]
-)
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_unsolved_lesson_runs_from_top_to_bottom_without_an_error(lab, root: Path, lesson):
     lab.open(copy_notebook(root / "notebooks" / f"{lesson}.ipynb", lab.folder))
     lab.run_all()

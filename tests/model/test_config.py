@@ -104,11 +104,6 @@ def test_the_value_of_a_group_needs_groups():
         ModelConfig(group_score="max")
 
 
-def test_a_dense_model_has_no_shared_experts():
-    with pytest.raises(ValueError, match="n_shared_experts is 2, expected 0 in a dense model"):
-        ModelConfig(n_experts=1, n_shared_experts=2)
-
-
 def test_dense_model_ignores_top_k():
     config = ModelConfig(n_experts=1, top_k=2)
     assert config.is_dense and not ModelConfig().is_dense

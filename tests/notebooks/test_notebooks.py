@@ -27,10 +27,7 @@ Shown = Mapping[str, list[nbformat.NotebookNode]]  # the outputs of each code ce
 
 def runs(folder: str) -> list:
     """The lessons, for tests that need the run of their notebook in `folder`: they share a process, and so the run."""
-    return [
-        pytest.param(lesson, id=lesson, marks=[pytest.mark.notebook, pytest.mark.xdist_group(f"{folder}-{lesson}")])
-        for lesson in LESSONS
-    ]
+    return [pytest.param(lesson, id=f"{folder}-{lesson}", marks=pytest.mark.notebook) for lesson in LESSONS]
 
 
 def read(folder: str, lesson: str) -> nbformat.NotebookNode:
@@ -187,7 +184,7 @@ def test_unsolved_nothing_raises_but_the_checks_of_open_exercises(lesson, run):
 @pytest.mark.parametrize(
     "folder, lesson",
     [
-        pytest.param(folder, *each.values, id=f"{folder}-{each.id}", marks=each.marks)
+        pytest.param(folder, *each.values, id=each.id, marks=each.marks)
         for folder in ("notebooks", "solutions")
         for each in runs(folder)
     ],
@@ -198,7 +195,6 @@ def test_a_rebuild_finds_no_difference(folder, lesson, run):
 
 
 @pytest.mark.notebook
-@pytest.mark.xdist_group("filled-in")
 def test_nbval_fails_only_the_exercise_that_is_still_open(tmp_path):
     """All of lesson 03 solved but 3.2: later cells go on with the package's function."""
     lesson = next(name for name in LESSONS if name.startswith("03"))

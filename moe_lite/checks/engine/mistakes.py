@@ -8,12 +8,13 @@ Sentences are filled by `say.said`; one that needs more than numbers of the atte
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from moe_lite.checks.engine.compare import close
-from moe_lite.checks.engine.exercise import Attempt, Mistake, Note
+from moe_lite.checks.engine.exercise import Attempt, Mistake, Note, Trial
 from moe_lite.checks.engine.say import Sentence, words
 
 
@@ -30,8 +31,10 @@ def wrong(title: str, rule: Callable[..., Any] | None = None, say: Sentence = ""
             made = rule(*args)
         return tuple(map(as_tensor, made if isinstance(made, tuple) else (made,)))
 
+    made_of = once_per_trial(lambda attempt: answer(tuple(attempt.expected), attempt.args))
+
     def fits(attempt: Attempt) -> bool:
-        return attempt.equals(*answer(tuple(attempt.expected), attempt.args))
+        return attempt.equals(*made_of(attempt))
 
     return sign(title, fits, say, fits=fits, answer=answer)
 
@@ -61,16 +64,30 @@ def one_wrong(
     other_shape: what the rule gives may have another shape than the right answer.
     """
 
+    made_of = once_per_trial(lambda attempt: as_tensor(rule(*attempt.args)))
+
     def fits(attempt: Attempt) -> bool:
         got = attempt.got.get(output)
         if got is None or not other_shape and got.shape != attempt.expected[output].shape:
             return False
-        return close(got, as_tensor(rule(*attempt.args)), attempt.within.get(output))
+        return close(got, made_of(attempt), attempt.within.get(output))
 
     def answer(names: tuple[str, ...], args: tuple) -> tuple:
         return tuple(as_tensor(rule(*args)) if name == output else None for name in names)
 
     return sign(title, lambda a: not a.right(output) and fits(a), say, show=output, fits=fits, answer=answer)
+
+
+def once_per_trial(work: Callable[[Attempt], Any]) -> Callable[[Attempt], Any]:
+    """`work` looks at nothing but an attempt's trial; many attempts share one, and it is done once for each."""
+    done: WeakKeyDictionary[Trial, Any] = WeakKeyDictionary()
+
+    def ask(attempt: Attempt) -> Any:
+        if attempt.trial not in done:
+            done[attempt.trial] = work(attempt)
+        return done[attempt.trial]
+
+    return ask
 
 
 def off(output: str, title: str, rule: Callable[..., Tensor | float], say: str) -> Mistake:
