@@ -111,6 +111,18 @@ def test_work_that_ends_at_the_limit_is_either_done_or_timed_out_and_leaves_noth
     assert capfd.readouterr().err == ""
 
 
+def test_an_interrupt_while_the_thread_starts_leaves_nothing_running(monkeypatch):
+    class Interrupted(run._Worker):
+        def start(self):
+            super().start()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_Worker", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_limited(endless, LONG)
+    assert none_is_left()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3), GeneratorExit])
 def test_what_would_end_the_kernel_comes_back_as_an_error(error):
     def work():
@@ -228,7 +240,10 @@ def test_jupyters_stop_button_ends_a_check_in_a_kernel(tmp_path, took):
         took("from Jupyter's stop button to the cell's end", [1000 * (time.monotonic() - began)])
         assert reply["parent_header"]["msg_id"] == asked
         assert (reply["content"]["status"], reply["content"]["ename"]) == ("error", "KeyboardInterrupt")
-        left = 'assert not [t for t in threading.enumerate() if t.name == "learner\'s code"]'
+        left = (
+            'for t in [t for t in threading.enumerate() if t.name == "learner\'s code"]:\n'
+            f"    t.join({LONG})\n    assert not t.is_alive()"
+        )
         assert client.execute_interactive(left, timeout=LONG)["content"]["status"] == "ok"
     finally:
         client.stop_channels()

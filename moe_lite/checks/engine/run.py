@@ -52,8 +52,8 @@ def run_limited(work: Callable[[], Any], seconds: float) -> Ended:
     """Call `work()` in a thread for at most `seconds`. Raises only what is meant for the caller: an interrupt."""
     worker = _Worker(work)
     with _settings_kept(), _prints_caught(worker) as printed:
-        worker.start()
         try:
+            worker.start()  # waits until the thread runs, and an interrupt may come while it waits
             finished = worker.wait(seconds)
             stopped = finished or worker.stop(GRACE_SECONDS)
         except BaseException:  # Jupyter's interrupt, or TimeUp when this runs inside limited code itself
