@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ from moe_lite.model.config import (
 from moe_lite.model.transformer import LMOutput, MoELanguageModel
 
 __all__ = [
-    "Evaluation", "StepLog", "TrainConfig", "Training", "evaluate", "load", "resume", "save", "steps_for", "train"
+    "Evaluation", "StepLog", "TrainConfig", "Training", "evaluate", "load", "resume", "save", "budgeted", "train"
 ]  # fmt: skip
 
 
@@ -235,8 +236,12 @@ def resume(
     return run
 
 
-def steps_for(*, ci: int, normal: int, long: int) -> int:
-    """How long to train in a notebook, as $MOE_LITE_BUDGET says: "ci", "normal" (if it is not set) or "long"."""
+T = TypeVar("T")
+
+
+def budgeted(*, ci: T, normal: T, long: T) -> T:
+    """How much of something a notebook does (steps of training, windows of text, rounds of timing), as $MOE_LITE_BUDGET
+    says: "ci", "normal" (if it is not set) or "long"."""
     choices = {"ci": ci, "normal": normal, "long": long}
     chosen = os.environ.get("MOE_LITE_BUDGET") or "normal"
     if chosen not in choices:

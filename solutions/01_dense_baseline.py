@@ -395,7 +395,8 @@ plots.table(shares, "share of the parameters, %", rows=["course", "D = 512", "Mi
 many = torch.zeros(8, 256, dtype=torch.int64)  # (B, T) 2,048 tokens
 configs = [ModelConfig(n_experts=1, d_expert=width) for width in (128, 512, 2048)]
 models = {f"F = {each.d_expert}": MoELanguageModel(each) for each in configs}
-taken = timing.interleaved({name: lambda model=model: model(many) for name, model in models.items()}, rounds=5)
+rounds = train.budgeted(ci=1, normal=5, long=5)
+taken = timing.interleaved({name: lambda model=model: model(many) for name, model in models.items()}, rounds)
 counts = torch.tensor([my_count(each, 256) for each in configs]) / 1e6  # (3, 2)
 milliseconds = torch.tensor([[1000 * timed.median] for timed in taken.values()])  # (3, 1)
 columns = ["parameters, millions", "FLOPs a token, millions", "milliseconds for 2,048 tokens"]
@@ -422,7 +423,7 @@ counts = torch.bincount(seen.flatten(), minlength=config.vocab_size)  # (V,)
 frequencies_only = torch.special.entr(counts / counts.sum()).sum().item()
 
 mine_trained = with_mine(MoELanguageModel(config))
-steps = train.steps_for(ci=40, normal=300, long=1500)
+steps = train.budgeted(ci=8, normal=300, long=1500)
 points = [(log.tokens, log.cross_entropy) for log in train.train(mine_trained, corpora, TrainConfig(steps=steps))]
 
 # %% tags=["figure"]

@@ -33,7 +33,7 @@ model_diagram(today=2)
 # **Predict:** which half will it get right, and what does it do where they meet?
 
 # %% tags=["figure"]
-steps = train.steps_for(ci=60, normal=600, long=600)
+steps = train.budgeted(ci=60, normal=600, long=600)
 single = ExpertPartition(n_experts=1, steps=steps)
 await single.start().done()
 single.picture()

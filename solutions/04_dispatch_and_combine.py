@@ -15,7 +15,9 @@
 import torch
 import torch.nn.functional as F
 
-from moe_lite import checkpoint, claims, costs, data, dispatch, evaluate, experts, metrics, model_diagram, plots, timing
+from moe_lite import (
+    checkpoint, claims, costs, data, dispatch, evaluate, experts, metrics, model_diagram, plots, timing, train,
+)  # fmt: skip
 from moe_lite.checks import lesson04 as check, mine
 from moe_lite.widgets import DispatchView
 
@@ -371,7 +373,7 @@ def loop_over_matrices(x, weights, expert_ids, gate_up, down):
 
 
 ways = {"all on all": all_on_all, "loop": loop_over_matrices, "sorted": dispatch.sparse_forward}
-size = {"n_tokens": 1024, "width": 128}
+size = {"n_tokens": train.budgeted(ci=128, normal=1024, long=1024), "width": 128}
 
 # %% [markdown]
 # **Predict:** two experts a token, and the number of experts doubles from 2 to 64. The FLOPs on the right: which curve rises, which

@@ -314,7 +314,7 @@ print(metrics.count_parameters(build(8, 2)))
 # expert gets about its fair share. Does that stay so while they learn?
 
 # %% tags=["widget"]
-settings = ml.TrainConfig(steps=train.steps_for(ci=12, normal=400, long=2000), validate_every=100)
+settings = ml.TrainConfig(steps=train.budgeted(ci=12, normal=400, long=2000), validate_every=100)
 dashboard = TrainingDashboard(build, corpora, settings, n_experts=8, top_k=2)
 dashboard
 
@@ -344,7 +344,7 @@ dense = dashboard.model
 dashboard.picture()
 
 # %%
-windows = train.steps_for(ci=1, normal=16, long=64)  # of 256 tokens, from each domain
+windows = train.budgeted(ci=1, normal=16, long=64)  # of 256 tokens, from each domain
 measured = {
     name: evaluate.evaluate(model, corpora, max_windows=windows)
     for name, model in (("dense", dense), ("yours", sparse))
@@ -426,7 +426,7 @@ def always_the_same(scores, k):
     return torch.full((n_tokens, k), 1 / k), torch.arange(n_experts - k, n_experts).expand(n_tokens, k)
 
 
-short = ml.TrainConfig(steps=train.steps_for(ci=8, normal=100, long=400))
+short = ml.TrainConfig(steps=train.budgeted(ci=8, normal=100, long=400))
 blind = TrainingDashboard(lambda n_experts, top_k: build(n_experts, top_k, choose=always_the_same), corpora, short)
 blind
 

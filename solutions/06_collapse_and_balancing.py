@@ -35,15 +35,16 @@ model_diagram(today=6)
 # %%
 recorded = sweeps.grid()
 corpora = data.load_corpora()
-short = replace(recorded.train, steps=train.steps_for(ci=20, normal=300, long=900))
+steps, windows = train.budgeted(ci=(6, 2), normal=(300, None), long=(900, None))  # None: the whole validation split
+short = replace(recorded.train, steps=steps)
 
 
 def learn(balance_loss=None, seed=0, **changes):
-    """Train the small model anew; returns it with its load on the whole validation split, and its loss there."""
+    """Train the small model anew; returns it with its load and its loss on the validation split."""
     model = MoELanguageModel(replace(recorded.model, **changes), balance_loss=balance_loss, seed=seed)
     for _ in train.train(model, corpora, replace(short, seed=seed)):
         pass
-    return model, evaluate.evaluate(model, corpora, length=short.length)
+    return model, evaluate.evaluate(model, corpora, length=short.length, max_windows=windows)
 
 
 # %% [markdown]

@@ -448,13 +448,14 @@ def leaking(scores, bias, k, step):
 
 
 # %% tags=["broken"]
-grid, steps, rows = sweeps.grid(), train.steps_for(ci=20, normal=300, long=900), []
+grid, rows = sweeps.grid(), []
+steps, windows = train.budgeted(ci=(6, 2), normal=(300, None), long=(900, None))  # None: the whole validation split
 for rule in (None, my_rule, leaking):
     small = MoELanguageModel(sweeps.lab_model(grid.model, score="sigmoid"), seed=0)
     for block in small.blocks if rule else ():
         block.feed_forward.router.options["top_k_fn"] = Steered(rule)
     logs = [log for _, log in zip(range(steps), train.train(small, corpora, grid.train), strict=False)]
-    found = symptoms.symptoms(small, logs, corpora, length=grid.train.length)
+    found = symptoms.symptoms(small, logs, corpora, length=grid.train.length, max_windows=windows)
     rows.append([found.load_cv, found.dead, found.weight_sum, found.weight_gap, found.loss])
 columns = ["CV", "dead of 64", "sum of weights", "weights against scores", "loss"]
 names = ["no bias", "your rule", "bias leaks"]

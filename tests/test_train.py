@@ -15,7 +15,7 @@ from small import small_corpora, small_model
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, train as training_module
 from moe_lite.checkpoint import CheckpointError, load, save
 from moe_lite.evaluate import evaluate
-from moe_lite.train import StepLog, Training, learning_rate, resume, steps_for, train
+from moe_lite.train import StepLog, Training, budgeted, learning_rate, resume, train
 
 CONFIG = TrainConfig(steps=6, batch_size=3, length=12, warmup_steps=2, lr=0.01, seed=3)
 RICH = {"jitter": 0.1, "capacity_factor": 1.0, "selection_bias": True, "score": "sigmoid"}  # all that has a state
@@ -377,17 +377,17 @@ def test_dense_model_of_the_command_is_the_twin_of_the_sparse_one():
 
 
 @pytest.mark.parametrize(("budget", "steps"), [(None, 300), ("", 300), ("ci", 40), ("normal", 300), ("long", 1500)])
-def test_steps_in_a_notebook_follow_the_budget(monkeypatch, budget, steps):
+def test_what_a_notebook_does_follows_the_budget(monkeypatch, budget, steps):
     monkeypatch.delenv("MOE_LITE_BUDGET", raising=False)
     if budget is not None:
         monkeypatch.setenv("MOE_LITE_BUDGET", budget)
-    assert steps_for(ci=40, normal=300, long=1500) == steps
+    assert budgeted(ci=40, normal=300, long=1500) == steps
 
 
 def test_unknown_budget_is_refused(monkeypatch):
     monkeypatch.setenv("MOE_LITE_BUDGET", "fast")
     with pytest.raises(ValueError, match="MOE_LITE_BUDGET is 'fast', expected one of ci, normal, long"):
-        steps_for(ci=40, normal=300, long=1500)
+        budgeted(ci=40, normal=300, long=1500)
 
 
 @pytest.mark.parametrize(

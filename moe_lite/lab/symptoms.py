@@ -49,17 +49,17 @@ class Symptoms:
 @torch.no_grad()
 def symptoms(
     model: MoELanguageModel, logs: Sequence[StepLog], corpora: Mapping[str, Corpus], *,
-    length: int | None = None, windows: int = WINDOWS,
+    length: int | None = None, windows: int = WINDOWS, max_windows: int | None = None,
 ) -> Symptoms:  # fmt: skip
-    """Measure a trained model; logs are its training's. length: tokens a window (default: the model's context).
+    """Measure a trained model; logs are its training's. length: tokens per window (default: the model's context).
 
-    Load and loss are those of the whole validation split; what is read twice or looked at token by token, of `windows`
-    a domain.
+    Load and loss are those of `max_windows` per domain of the validation split (default: all of it); what is read twice
+    or looked at token by token, of `windows` per domain.
     ValueError for a dense model or without logs.
     """
     if model.config.is_dense or not logs:
         raise ValueError(f"{'A dense model has no router' if logs else 'There are no StepLogs'}: nothing to measure.")
-    whole = evaluate(model, dict(corpora), length=length)
+    whole = evaluate(model, dict(corpora), length=length, max_windows=max_windows)
     first, again = (evaluate(model, dict(corpora), length=length, max_windows=windows).loss for _ in range(2))
     last = logs[-LAST:]
     assignments = sum(log.load.sum() for log in last)  # over layers, too
