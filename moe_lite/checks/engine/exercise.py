@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -82,6 +83,14 @@ class Attempt:
 
     def right(self, name: str) -> bool:
         """Whether output `name` has the expected shape and values; where any value will do, shape and type."""
+        return self._rights[name]
+
+    @cached_property
+    def _rights(self) -> dict[str, bool]:
+        """For each output; every mistake asks."""
+        return {name: self._is_right(name) for name in self.expected}
+
+    def _is_right(self, name: str) -> bool:
         got, expected, within = self.got.get(name), self.expected[name], self.within.get(name)
         if got is None or (within == float("inf") and got.dtype != expected.dtype):
             return False
@@ -89,7 +98,7 @@ class Attempt:
 
     @property
     def all_right(self) -> bool:
-        return all(self.right(name) for name in self.expected)
+        return all(self._rights.values())
 
     def equals(self, *outputs: Tensor | None) -> bool:
         """Whether the answer is `outputs`; None stands for the expected one."""

@@ -182,7 +182,7 @@ def _settings_kept() -> Iterator[None]:
     dtype, torch_state, python_state = torch.get_default_dtype(), torch.get_rng_state(), random.getstate()
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy else None
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed also notes down a whole stack for CUDA, at each call
     random.seed(0)
     if numpy:
         numpy.random.seed(0)
