@@ -10,8 +10,12 @@ A source is a jupytext percent file, `solutions/NN_slug.py`. Its cells carry tag
     check     `check.name(name)`
     widget, figure, diagram   keep their pictures in the learner's notebook
     setup     imports
-    broken    the thing that is broken on purpose
     broken    breaks something on purpose
+    holds     `holds("what the prose claims", condition)`, with the variables of the cells above: holds.py. In neither
+              notebook. Runs behind the cell that it stands behind whenever the solved notebook is built or tested; a
+              sentence that does not hold fails there. It leaves the lesson as it is: names that it gives begin with
+              `_`, and it shows nothing, draws no random number and puts no value into anything that the lesson has
+    full      beside holds: about trainings in full length, so it is left out under MOE_LITE_BUDGET=ci
 
 Learners have no jupytext; the few lines that read its format here are held equal to it by a test.
 """
@@ -113,10 +117,18 @@ def _tags(text: str | None, where: str) -> tuple[str, ...]:
 
 def _cell_id(slug: str, kind: str, tags: tuple[str, ...], exercise: str, text: str) -> str:
     """Made from the content alone, so that a cell keeps its id when others come and go."""
+    if "holds" in tags:  # not saved anywhere: named by what it says
+        said = re.search(r"holds\(\s*f?[\"'](.+?)[\"']", text) or re.match("()", "")
+        return f"holds-{re.sub(r'[^a-z0-9]+', '-', said[1].lower())[:50].strip('-')}".strip("-")
     if exercise:
         role = next(tag for tag in ROLES if tag in tags)
         return f"{role}-{exercise.replace('.', '-')}"
     return hashlib.sha256(f"{slug}\n{kind}\n{text}".encode()).hexdigest()[:10]
+
+
+def line_in(where: str, line: int) -> str:
+    """Line `line` of the cell that stands at `where`; line 0 is its mark `# %%`."""
+    return re.sub(r"line (\d+)", lambda match: f"line {int(match[1]) + line}", where)
 
 
 # ---- stubs and solutions ---------------------------------------------------------------------------------------------
@@ -162,9 +174,14 @@ def regions(cell: Cell) -> list[tuple[str, str, bool]]:
 # ---- the notebook ----------------------------------------------------------------------------------------------------
 
 
+def in_notebooks(cells: list[Cell]) -> list[Cell]:
+    """The cells that the notebooks have: all but those tagged holds."""
+    return [cell for cell in cells if "holds" not in cell.tags]
+
+
 def learner_notebook(cells: list[Cell]) -> nbformat.NotebookNode:
     """What learners open: stubs in place of solutions."""
-    return notebook([(cell, stubbed(cell), cell.tags) for cell in cells])
+    return notebook([(cell, stubbed(cell), cell.tags) for cell in in_notebooks(cells)])
 
 
 def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]]) -> nbformat.NotebookNode:
