@@ -15,6 +15,9 @@ CODE_CELLS_IN_A_ROW = 2
 MINUTES = range(45, 76)
 SETUP_LINES = 5
 SUMMARY_LINES = range(4, 7)
+DISPLAYS = re.compile(
+    r"(?:\w+\.)*(?:plots\.\w+|claims|model_diagram|progress|[A-Z]\w*[a-z]\w*)"
+)  # what calls give is looked at
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FACTS = re.compile(
     r"\*Part \d — [^·*]+ · about (?P<minutes>\d+) minutes · "
@@ -58,6 +61,17 @@ def prose_between(lesson: Lesson) -> Found:
         row = row + 1 if cell.kind == "code" else 0
         if row == CODE_CELLS_IN_A_ROW + 1:
             yield cell.where, "the third code cell in a row (checks count); say above it what was seen or what comes."
+
+
+def seen(lesson: Lesson) -> Found:
+    """Jupyter shows the value of a cell's last statement only: a table before it is computed and thrown away."""
+    for cell in lesson.code:
+        tree = lesson.tree(cell)
+        for node in (n for n in ast.walk(tree) if isinstance(n, ast.Expr) and n is not tree.body[-1]):
+            called = ast.unparse(node.value.func) if isinstance(node.value, ast.Call) else ""
+            if DISPLAYS.fullmatch(called) or not isinstance(node.value, ast.Call | ast.Await | ast.Constant):
+                told = "split the cell behind it, or leave it out"
+                yield place(cell, node.lineno - 1), f"nobody sees `{_first(ast.unparse(node))[:60]}`; {told}."
 
 
 def title(lesson: Lesson) -> Found:

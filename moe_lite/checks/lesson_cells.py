@@ -17,6 +17,12 @@ A source is a jupytext percent file, `solutions/NN_slug.py`. Its cells carry tag
               `_`, and it shows nothing, draws no random number and puts no value into anything that the lesson has
     full      beside holds: about trainings in full length, so it is left out under MOE_LITE_BUDGET=ci
 
+Marks in Markdown, each a comment that readers do not see:
+
+    <!-- hints 3.2 -->      becomes the hints of the exercise
+    <!-- evidence: … -->    where the numbers of the paragraph come from: tools/lint_claims.py
+    <!-- reasoned: … -->    why what the paragraph compares needs no run: tools/lint_holds.py
+
 Learners have no jupytext; the few lines that read its format here are held equal to it by a test.
 """
 
