@@ -610,5 +610,6 @@ claims(lesson=3)
 # - The router learns through the weights only: one renormalised expert a token teaches it nothing.
 # - The combine matrix says what a sparse layer computes; weights that no longer sum to 1 damage a model without any error.
 #
-# **Next question:** the combine matrix is mostly zeros, and we computed every answer to multiply most by 0. How does a layer compute
-# only what it needs? That is lesson 04, *Dispatch and combine*.
+# The combine matrix is mostly zeros, and we computed every answer to multiply most by 0.
+#
+# <!-- next -->

@@ -577,5 +577,6 @@ claims(lesson=4)
 # - FLOPs fall as K / E; time falls less, because slices get short, and rows must be moved.
 # - A wrong permutation has right shapes, and a slow index has right numbers: look at pictures, gradients and clocks, too.
 #
-# **Next question:** the parts are there: attention, router, dispatch, experts. Does a model made of them *learn*, and does it beat
-# a dense one that does the same work? That is lesson 05, *The MoE language model*.
+# The parts are there: attention, router, dispatch, experts. Put together, they are a sparse language model.
+#
+# <!-- next -->

@@ -7,6 +7,8 @@ import unicodedata
 
 from lint_lesson import SECTION, Found, Lesson, lines_with, place, prose_of
 
+from moe_lite.checks.lesson_cells import NEXT
+
 CELLS = range(45, 71)
 WORDS = (1500, 3000)
 TOLERANCE = 0.05  # formulas, shapes and rows of a list count as words; so much is nobody's reading time
@@ -31,6 +33,7 @@ FILLERS = re.compile(
     re.IGNORECASE,
 )
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<)>~-])/(?:[\w.-]+/)+[\w.-]+|\b[A-Z]:\\\w+|\bsite-packages\b")
+TYPED_NEXT = re.compile(r"\*\*Next question\b|\blesson \d\d\b[^.]*?\b(?:being|not|yet) written", re.IGNORECASE)
 OWN_AFFAIRS = re.compile(r"\b(?:TODO|FIXME|XXX|WIP)\b|\b[Ii]ssue #\d+|\b[Pp]ull request\b|\bin commit [0-9a-f]{7}")
 
 
@@ -164,10 +167,16 @@ def summary(lesson: Lesson) -> Found:
 
 
 def next_question(lesson: Lesson) -> Found:
-    cell = lesson.cells[-1]
-    last = cell.text.strip().split("\n\n")[-1]
-    if not last.startswith("**Next question:** ") or not re.search(r"\.ipynb\)|[Ll]esson \d\d", last):
-        yield cell.where, "the last paragraph should be `**Next question:** …?`, with the lesson that answers it."
+    """course.toml knows what is next, and whether it is written."""
+    last = lesson.cells[-1].text.strip().split("\n\n")[-1]
+    if not NEXT.fullmatch(last):
+        yield (
+            lesson.cells[-1].where,
+            "the last paragraph should be `<!-- next -->`; the builder puts the next lesson there.",
+        )
+    for cell in lesson.prose:
+        for where, match in lines_with(cell, prose_of(cell), TYPED_NEXT):
+            yield where, f"{match[0]!r} is typed, and will be false one day; `<!-- next -->` says it from course.toml."
 
 
 def broken(lesson: Lesson) -> Found:

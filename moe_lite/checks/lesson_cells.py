@@ -20,6 +20,7 @@ A source is a jupytext percent file, `solutions/NN_slug.py`. Its cells carry tag
 Marks in Markdown, each a comment that readers do not see:
 
     <!-- hints 3.2 -->      becomes the hints of the exercise
+    <!-- next -->           the lesson's last line: becomes the next lesson's question, title and link, from course.toml
     <!-- evidence: … -->    where the numbers of the paragraph come from: tools/lint_claims.py
     <!-- reasoned: … -->    why what the paragraph compares needs no run: tools/lint_holds.py
 
@@ -38,12 +39,14 @@ import nbformat
 
 from moe_lite.checks.card.card import hints_html
 from moe_lite.checks.registry import exercises
+from moe_lite.course import outline
 
 ROLES = ("exercise", "stub", "check")
 KEEP_PICTURES = {"widget", "figure", "diagram"}  # tags of cells whose pictures stay in the learner's notebook
 PICTURES = ("text/html", "image/svg+xml", "image/png")
 TASK = re.compile(r"^### Exercise (\d+\.\d+) — ", re.MULTILINE)
 HINTS = re.compile(r"^<!-- hints (\d+\.\d+) -->$", re.MULTILINE)
+NEXT = re.compile(r"^<!-- next -->$", re.MULTILINE)
 MARK = re.compile(r"# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\[.*\]))?\s*")
 REGION = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|DRAFT)\s*$")
 METADATA = {
@@ -191,10 +194,13 @@ def learner_notebook(cells: list[Cell]) -> nbformat.NotebookNode:
 
 
 def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]]) -> nbformat.NotebookNode:
-    """A notebook of cells, each with the text and the tags that it gets; hints come from the checks."""
+    """A notebook of cells, each with the text and the tags that it gets; hints come from the checks, what is next from
+    the course's outline."""
     made = []
     for cell, text, tags in parts:
         new = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
+        if NEXT.search(text):
+            text = NEXT.sub(lambda _, cell=cell: next_words(int(cell.where[:2])), text)
         made.append(new(HINTS.sub(_hints, text), id=cell.id, metadata={"tags": list(tags)} if tags else {}))
     return nbformat.v4.new_notebook(cells=made, metadata=nbformat.from_dict(METADATA))
 
@@ -211,3 +217,23 @@ def keeps_pictures(cell: nbformat.NotebookNode) -> bool:
 
 def _hints(match: re.Match) -> str:
     return hints_html(exercises()[match[1]].hints)
+
+
+def next_words(number: int) -> str:
+    """What comes after lesson `number`, in Markdown; raises CourseError if there is no such lesson."""
+    this = outline.lesson(number)
+    if number + 1 == outline.N_LESSONS:
+        return "That was the last lesson."
+    following = outline.lesson(number + 1)
+    came = "" if following.written else ", which is planned and not written yet"
+    words = f"**Next question:** {following.question} That is {_named(following)}{came}."
+    short = [n for n in outline.course().short_path if n > number]
+    if this.number in outline.course().short_path and short and short[0] != following.number:
+        words += f" (On the short path, go on with {_named(outline.lesson(short[0]))}.)"
+    return words
+
+
+def _named(lesson: outline.Lesson) -> str:
+    """A lesson's number and title, with a link once it is written; the notebooks lie side by side."""
+    words = f"lesson {lesson.label}, *{lesson.title}*"
+    return f"[{words}]({lesson.file}.ipynb)" if lesson.written else words

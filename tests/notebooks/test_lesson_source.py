@@ -7,8 +7,9 @@ import lesson_texts
 import pytest
 from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook, with_holds, without_holds
 
-from moe_lite.checks.lesson_cells import read_cells
+from moe_lite.checks.lesson_cells import next_words, read_cells
 from moe_lite.checks.registry import exercises
+from moe_lite.course import outline
 
 TINY = '''# %% [markdown]
 # # 00 · Tiny
@@ -95,6 +96,24 @@ def test_hints_come_from_the_check(lesson):
         assert task.count("<details><summary>Hint") == 2 and "<!--" not in task
         assert "Start from E zeros" in task and "Start from E zeros" in exercises()["0.1"].hints[0]
         assert "<code>minlength=</code>" in task
+
+
+def test_what_is_next_comes_from_the_outline(lesson, monkeypatch):
+    text = "# %% [markdown]\n# The end.\n#\n# <!-- next -->\n"
+    cells = read_lesson(lesson(TINY + "\n" + text))
+    for notebook in (learner_notebook, solved_notebook):
+        assert notebook(cells).cells[-1].source == (
+            "The end.\n\n**Next question:** What does it cost when every parameter works on every token? "
+            "That is [lesson 01, *A dense baseline*](01_dense_baseline.ipynb). "
+            "(On the short path, go on with [lesson 03, *The router*](03_router.ipynb).)"
+        )
+    monkeypatch.setattr(outline.Lesson, "written", False)
+    assert next_words(5).endswith(
+        "That is lesson 06, *Collapse and the balancing loss*, which is planned and not written yet."
+    )
+    assert next_words(16) == "That was the last lesson."
+    with pytest.raises(outline.CourseError):
+        next_words(99)
 
 
 def test_check_cells_are_compared_by_nbval_in_the_solved_notebook_only(lesson):

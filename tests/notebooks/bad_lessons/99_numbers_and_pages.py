@@ -60,4 +60,4 @@ plots.load(None)
 # - Numbers need cells.
 # - So do you.
 #
-# **Next question:** who checks? That is lesson 16.
+# **Next question:** who checks? That is lesson 16; it is still being written.
