@@ -184,5 +184,4 @@ moe_lite.claims(lesson=0)
 # - A check names your first mistake; hints are folded below the task; you can always go on.
 # - `moe_lite.progress()` shows where you are; `moe_lite.claims()` what can be believed.
 #
-# **Next question:** what would it cost if every part worked on every token? That is [lesson 01, *A dense baseline*](01_dense_baseline.ipynb).
-# (On the short path, go on to [lesson 03, *The router*](03_router.ipynb).)
+# <!-- next -->

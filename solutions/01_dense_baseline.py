@@ -620,5 +620,6 @@ plots.table(weights, "layer 1, head 1: weight of each earlier token", rows=names
 # - In large models most of both are in the feed-forward networks, and a dense model pays for all of them at every token.
 # - A training loss that is too good is a reason to measure again, with other code and other text.
 #
-# **Next question:** must one network do everything? Lesson 02 lets several small ones share a problem; it is still being written, and you can go on with
-# [lesson 03, *The router*](03_router.ipynb), which needs nothing from it.
+# Must one network do everything?
+#
+# <!-- next -->

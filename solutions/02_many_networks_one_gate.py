@@ -595,5 +595,6 @@ claims(lesson=2)
 # - An ensemble has no common loss and no gate. At equal size a mixture was no better than one plain network: its gain is that most of it
 #   can be left out.
 #
-# **Next question:** one expert for each input, chosen by a gate, costs a fraction. How does a token choose its experts in a real
-# model? That is [lesson 03](03_router.ipynb).
+# One expert for each input, chosen by a gate, costs a fraction.
+#
+# <!-- next -->

@@ -59,6 +59,11 @@ plots.table(
     columns=rules,
 )
 
+# %% tags=["holds"]
+_own, _equal_weights, _in_turn = losses
+holds("Taking turns costs 2.1 nats", round(_in_turn - _own, 1) == 2.1)
+holds("own choice, equal weights: the loss hardly rises, not by a tenth", 0 < _equal_weights - _own < 0.1)
+
 # %% [markdown]
 # Taking turns costs 2.1 nats. The control says why: with the router's own choice and its weights ignored the loss hardly rises, so what
 # hurts is the *choice*. The experts are not interchangeable. What the model knows is partly *who knows it*, and that is stored in the
@@ -83,6 +88,11 @@ plots.table(logits, "logits, tokens × experts")
 
 # %%
 plots.table(logits.softmax(dim=-1), "scores: softmax over the experts")
+
+# %% tags=["holds"]
+_scores = logits.softmax(dim=-1)
+holds("expert 2 wins with two thirds of the score", _scores[0].argmax() == 2 and abs(_scores[0, 2] - 2 / 3) < 0.01)
+holds("Token 1: a tie between experts 0 and 2", _scores[1, 0] == _scores[1, 2] > _scores[1, 1])
 
 # %% [markdown]
 # Token 0 gives 1, 2 and 3: expert 2 wins with two thirds of the score. Token 1 gives 3, 0 and 3: a tie between experts 0 and 2, and
@@ -600,5 +610,6 @@ claims(lesson=3)
 # - The router learns through the weights only: one renormalised expert a token teaches it nothing.
 # - The combine matrix says what a sparse layer computes; weights that no longer sum to 1 damage a model without any error.
 #
-# **Next question:** the combine matrix is mostly zeros, and we computed every answer to multiply most by 0. How does a layer compute
-# only what it needs? That is lesson 04, *Dispatch and combine*.
+# The combine matrix is mostly zeros, and we computed every answer to multiply most by 0.
+#
+# <!-- next -->

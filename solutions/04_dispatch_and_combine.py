@@ -180,8 +180,8 @@ for name, other in others.items():
 expert_ids = torch.tensor([[2, 0], [0, 3], [2, 3]])  # (N, K)
 by_place = sorted((expert, place, place // 2) for place, expert in enumerate(expert_ids.flatten().tolist()))
 table = torch.tensor(by_place).T  # (3, N·K)
-plots.table(table, "sorted by expert", rows=["expert", "place", "token"], columns=[f"row {i}" for i in range(6)])
 print("places of each expert:", [expert_ids.flatten().tolist().count(e) for e in range(5)])
+plots.table(table, "sorted by expert", rows=["expert", "place", "token"], columns=[f"row {i}" for i in range(6)])
 
 # %% [markdown]
 # Places 1 and 2 chose expert 0, places 0 and 4 expert 2, places 3 and 5 expert 3. Counts: 2, 0, 2, 2 and 0. An expert that nobody
@@ -252,8 +252,8 @@ order = torch.tensor([1, 2, 0, 3])  # (N·K,)
 weights = torch.tensor([[0.5, 2.0], [1.0, 0.25]])  # (N, K)
 rows = torch.stack([order, order // 2, weights.flatten()[order], out[:, 0]])  # (4, N·K)
 names = ["place", "token", "weight", "answer"]
-plots.table(rows, "each sorted row", rows=names, columns=[f"row {i}" for i in range(4)])
 print("token 0:", 2.0 * 10 + 0.5 * 30, "  token 1:", 1.0 * 20 + 0.25 * 40)
+plots.table(rows, "each sorted row", rows=names, columns=[f"row {i}" for i in range(4)])
 
 # %% [markdown]
 # Token 0 has the rows with answers 10 (weight 2) and 30 (weight 0.5): 35. Token 1 has 20 (weight 1) and 40 (weight 0.25): 30. Read
@@ -579,5 +579,6 @@ claims(lesson=4)
 # - FLOPs fall as K / E; time falls less, because slices get short, and rows must be moved.
 # - A wrong permutation has right shapes, and a slow index has right numbers: look at pictures, gradients and clocks, too.
 #
-# **Next question:** the parts are there: attention, router, dispatch, experts. Does a model made of them *learn*, and does it beat
-# a dense one that does the same work? That is lesson 05, *The MoE language model*.
+# The parts are there: attention, router, dispatch, experts. Put together, they are a sparse language model.
+#
+# <!-- next -->

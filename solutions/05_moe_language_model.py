@@ -497,5 +497,6 @@ ml.claims(lesson=5)
 # - At the same work a token, eight experts beat the dense model by 0.05 nats after 2 million tokens, finer ones by 0.11: three seeds, one size.
 # - A router that never looks trains without an error, and its loss looks well at first. Watch the loads.
 #
-# **Next question:** the balancing term kept your experts at work. What happens without it, and what does it cost? That is lesson 06, *Collapse and the balancing
-# loss*.
+# The balancing term kept your experts at work.
+#
+# <!-- next -->

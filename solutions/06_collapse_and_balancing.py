@@ -655,5 +655,6 @@ claims(lesson=6)
 # - Balance buys room and time. Loss it cost, a few hundredths of a nat at 0.01 and some tenths at 0.1, in these short trainings.
 # - A balancing term can be computed and logged and do nothing. Watch loads, not the term.
 #
-# **Next question:** a term in the loss pulls against the language. Can loads be steered without one, and what happens to tokens at
-# an expert that is full? That is lesson 07, *Capacity, noise and balancing without a loss*.
+# A term in the loss pulls against the language. Can loads be steered without one?
+#
+# <!-- next -->

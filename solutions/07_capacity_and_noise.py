@@ -630,5 +630,6 @@ claims(lesson=7)
 # - A selection bias is moved by a sign and used for choosing only: too small a step does not arrive, too large a one swings.
 # - What a rule may know is part of the rule. Ask it: change the future, and look at the past.
 #
-# **Next question:** experts are at work, all of them or most. At *what*? Is there a Python expert? That is lesson 08, *What do
-# experts learn?*
+# Experts are at work, all of them or most. At *what*?
+#
+# <!-- next -->

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lesson_source import read_lesson, solved_notebook
+from lesson_source import in_notebooks, read_lesson, solved_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,7 +16,7 @@ def stub_cells(build: Callable = solved_notebook) -> dict[str, str]:
     """{exercise id: source of its stub cell} of all lessons that have a source: solved, or as `build` makes it."""
     texts = {}
     for path in lesson_files():
-        cells = read_lesson(path)
+        cells = in_notebooks(read_lesson(path))
         for cell, made in zip(cells, build(cells).cells, strict=True):
             if "stub" in cell.tags:
                 texts[cell.exercise] = made.source

@@ -5,7 +5,8 @@
     python tools/build_notebooks.py --check        # build, compare with the files that are there, write nothing
 
 Both notebooks of a lesson are run from top to bottom. The learner's must do so unsolved without an error; it keeps the
-pictures of cells tagged widget or figure and no other output. The solved one keeps all outputs; its checks must pass.
+pictures of cells tagged widget or figure and no other output. The solved one keeps all outputs; its checks must pass,
+and what its holds cells say must hold.
 """
 
 import argparse
@@ -23,9 +24,19 @@ import ipykernel.kernelspec
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from lesson_source import Cell, LessonError, learner_notebook, read_lesson, solved_notebook
+from lesson_source import (
+    Cell,
+    LessonError,
+    in_notebooks,
+    learner_notebook,
+    read_lesson,
+    solved_notebook,
+    with_holds,
+    without_holds,
+)
 from nbclient import NotebookClient
 
+from moe_lite.checks.holds import HoldsError
 from moe_lite.checks.lesson_cells import KEEP_PICTURES, keeps_pictures, pictures
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +60,7 @@ async def build(source: Path, root: Path, kernels: asyncio.Semaphore) -> dict[Pa
     cells = read_lesson(source)
     learner, solved = await _all(
         _run(learner_notebook(cells), root / "notebooks", cells, "unsolved", kernels),
-        _run(solved_notebook(cells), root / "solutions", cells, "solved", kernels),
+        _run(with_holds(solved_notebook(cells), cells), root / "solutions", cells, "solved", kernels),
     )
     name = f"{source.stem}.ipynb"
     return {
@@ -60,7 +71,7 @@ async def build(source: Path, root: Path, kernels: asyncio.Semaphore) -> dict[Pa
 
 def kept(notebook: nbformat.NotebookNode, cells: list[Cell], which: str) -> nbformat.NotebookNode:
     """What is saved of a notebook that has been run; LessonError if it does not show what it should."""
-    for made, cell in zip(notebook.cells, cells, strict=True):
+    for made, cell in zip(notebook.cells, in_notebooks(cells), strict=True):
         _trim_outputs(made)
         if "widget" in cell.tags and not pictures(made):
             raise cell.fail("a widget without a static picture (text/html): the saved notebook would show nothing.")
@@ -85,7 +96,8 @@ async def _all(*work: Awaitable[T]) -> list[T]:
 async def _run(
     notebook: nbformat.NotebookNode, folder: Path, cells: list[Cell], which: str, kernels: asyncio.Semaphore
 ) -> nbformat.NotebookNode:
-    """Run in `folder`, with a progress file of its own; the first cell that ends in an error is named."""
+    """Run in `folder`, with a progress file of its own; the first cell that ends in an error is named. What comes back
+    has no holds cells."""
     folder.mkdir(exist_ok=True)
     async with kernels:
         with tempfile.TemporaryDirectory() as temporary:
@@ -97,10 +109,14 @@ async def _run(
                 extra_arguments=["--log-level=ERROR"],
             )  # fmt: skip
             await client.async_execute(env=env)
-    for made, cell in zip(notebook.cells, cells, strict=True):
+    named = {cell.id: cell for cell in cells}
+    for made in notebook.cells:
         for output in made.get("outputs", ()):
+            if output.output_type == "error" and output.ename == HoldsError.__name__:
+                raise LessonError(output.evalue)
             if output.output_type == "error":
-                raise cell.fail(f"{which}, it raises {output.ename}: {output.evalue}")
+                raise named[made.id].fail(f"{which}, it raises {output.ename}: {output.evalue}")
+    notebook = without_holds(notebook)
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = {"name": "python"}  # the kernel adds its version
     return notebook

@@ -5,7 +5,8 @@
 
 Reads sources, built notebooks and the widgets' files; runs nothing. The rules stand in RULES below, each in a function
 of its own: lint_form.py (pace, header, words, end), lint_exercises.py (tasks, stubs, questions), lint_pages.py (what
-was built), lint_numbers.py (evidence; its markers are told there).
+was built), lint_numbers.py (evidence for numbers), lint_holds.py (evidence for comparisons, answers to questions). The
+last two tell their marks.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import lint_exercises
 import lint_form
+import lint_holds
 import lint_numbers
 import lint_pages
 from lesson_source import LessonError
@@ -26,6 +28,10 @@ WIDGETS = "loads nothing"  # the rule that the widgets' own files have to keep t
 EXEMPT = {
     0: {"cells", "words", "minutes", "builds on", "broken"}
 }  # the first page is a short welcome, not a full lesson
+# For a while only: lessons whose comparing sentences are not all held and whose questions are not all answered yet. Who
+# rewrites a lesson takes it out. The set goes when it is empty; a test sees to it that no lesson stays without a fault.
+STILL_TO_HOLD = {0, 1, 2, 3, 4, 5, 6, 7}
+TO_HOLD = {"comparing", "answers"}  # the rules that wait for them
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ RULES = (
     Rule("words", lint_form.words),
     Rule("code length", lint_form.code_length),
     Rule("prose between", lint_form.prose_between),
+    Rule("seen", lint_form.seen),
     Rule("title", lint_form.title),
     Rule("facts", lint_form.facts),
     Rule("minutes", lint_form.minutes),
@@ -56,6 +63,8 @@ RULES = (
     Rule("use", lint_exercises.use),
     Rule("prediction", lint_exercises.prediction),
     Rule("answer", lint_exercises.answer),
+    Rule("comparing", lint_holds.comparing),
+    Rule("answers", lint_holds.answers),
     Rule("broken", lint_form.broken),
     Rule("fillers", lint_form.fillers),
     Rule("exclamations", lint_form.exclamations),
@@ -78,7 +87,8 @@ def lint(path: Path, root: Path = ROOT) -> list[Fault]:
     """The faults of one lesson; raises LessonError if it cannot be cut into cells."""
     lesson = read(path, root)
     has_pages = not any(lesson.not_built())
-    asked = [r for r in RULES if r.name not in EXEMPT.get(lesson.number, ()) and (has_pages or not r.built)]
+    exempt = EXEMPT.get(lesson.number, set()) | (TO_HOLD if lesson.number in STILL_TO_HOLD else set())
+    asked = [rule for rule in RULES if rule.name not in exempt and (has_pages or not rule.built)]
     return [Fault(where, rule.name, message) for rule in asked for where, message in rule.find(lesson)]
 
 

@@ -7,6 +7,8 @@ import unicodedata
 
 from lint_lesson import SECTION, Found, Lesson, lines_with, place, prose_of
 
+from moe_lite.checks.lesson_cells import NEXT
+
 CELLS = range(45, 71)
 WORDS = (1500, 3000)
 TOLERANCE = 0.05  # formulas, shapes and rows of a list count as words; so much is nobody's reading time
@@ -15,6 +17,9 @@ CODE_CELLS_IN_A_ROW = 2
 MINUTES = range(45, 76)
 SETUP_LINES = 5
 SUMMARY_LINES = range(4, 7)
+DISPLAYS = re.compile(
+    r"(?:\w+\.)*(?:plots\.\w+|claims|model_diagram|progress|[A-Z]\w*[a-z]\w*)"
+)  # what calls give is looked at
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FACTS = re.compile(
     r"\*Part \d — [^·*]+ · about (?P<minutes>\d+) minutes · "
@@ -28,6 +33,7 @@ FILLERS = re.compile(
     re.IGNORECASE,
 )
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<)>~-])/(?:[\w.-]+/)+[\w.-]+|\b[A-Z]:\\\w+|\bsite-packages\b")
+TYPED_NEXT = re.compile(r"\*\*Next question\b|\blesson \d\d\b[^.]*?\b(?:being|not|yet) written", re.IGNORECASE)
 OWN_AFFAIRS = re.compile(r"\b(?:TODO|FIXME|XXX|WIP)\b|\b[Ii]ssue #\d+|\b[Pp]ull request\b|\bin commit [0-9a-f]{7}")
 
 
@@ -58,6 +64,17 @@ def prose_between(lesson: Lesson) -> Found:
         row = row + 1 if cell.kind == "code" else 0
         if row == CODE_CELLS_IN_A_ROW + 1:
             yield cell.where, "the third code cell in a row (checks count); say above it what was seen or what comes."
+
+
+def seen(lesson: Lesson) -> Found:
+    """Jupyter shows the value of a cell's last statement only: a table before it is computed and thrown away."""
+    for cell in lesson.code:
+        tree = lesson.tree(cell)
+        for node in (n for n in ast.walk(tree) if isinstance(n, ast.Expr) and n is not tree.body[-1]):
+            called = ast.unparse(node.value.func) if isinstance(node.value, ast.Call) else ""
+            if DISPLAYS.fullmatch(called) or not isinstance(node.value, ast.Call | ast.Await | ast.Constant):
+                told = "split the cell behind it, or leave it out"
+                yield place(cell, node.lineno - 1), f"nobody sees `{_first(ast.unparse(node))[:60]}`; {told}."
 
 
 def title(lesson: Lesson) -> Found:
@@ -150,10 +167,16 @@ def summary(lesson: Lesson) -> Found:
 
 
 def next_question(lesson: Lesson) -> Found:
-    cell = lesson.cells[-1]
-    last = cell.text.strip().split("\n\n")[-1]
-    if not last.startswith("**Next question:** ") or not re.search(r"\.ipynb\)|[Ll]esson \d\d", last):
-        yield cell.where, "the last paragraph should be `**Next question:** …?`, with the lesson that answers it."
+    """course.toml knows what is next, and whether it is written."""
+    last = lesson.cells[-1].text.strip().split("\n\n")[-1]
+    if not NEXT.fullmatch(last):
+        yield (
+            lesson.cells[-1].where,
+            "the last paragraph should be `<!-- next -->`; the builder puts the next lesson there.",
+        )
+    for cell in lesson.prose:
+        for where, match in lines_with(cell, prose_of(cell), TYPED_NEXT):
+            yield where, f"{match[0]!r} is typed, and will be false one day; `<!-- next -->` says it from course.toml."
 
 
 def broken(lesson: Lesson) -> Found:

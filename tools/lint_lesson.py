@@ -11,7 +11,7 @@ import nbformat
 from lesson_source import Cell, LessonError, read_lesson, solved_notebook
 
 from moe_lite.checks.engine.exercise import Exercise
-from moe_lite.checks.lesson_cells import read_cells
+from moe_lite.checks.lesson_cells import in_notebooks, line_in, read_cells
 from moe_lite.checks.registry import exercises
 
 Found = Iterator[tuple[str, str]]  # what a rule gives: where, and what is wrong
@@ -44,7 +44,12 @@ class Lesson:
 
     path: Path
     root: Path  # the folder of the course
-    cells: list[Cell]
+    source: list[Cell]  # with the holds cells
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Those that the notebooks have."""
+        return in_notebooks(self.source)
 
     @property
     def name(self) -> str:
@@ -135,7 +140,7 @@ def prose_of(cell: Cell) -> str:
 
 def place(cell: Cell, line: int) -> str:
     """Where line `line` of a cell, counted from 0, stands in the source."""
-    return re.sub(r"line (\d+)", lambda match: f"line {int(match[1]) + 1 + line}", cell.where)
+    return line_in(cell.where, 1 + line)
 
 
 def lines_with(cell: Cell, text: str, pattern: re.Pattern) -> Iterator[tuple[str, re.Match]]:

@@ -68,7 +68,7 @@ def _paragraphs(lesson: Lesson) -> Iterator[Paragraph]:
             section = section + given[cell.id]
             continue
         below = _below(lesson, i, given if QUESTION.search(cell.text) else written)
-        for line, text, prose in _split(cell):
+        for line, text, prose in split(cell):
             if text.startswith("## "):
                 section = sum(given.values(), []) if "Now you know" in text else []
             found: list[tuple[int, str, float | EvidenceError]] = []
@@ -84,7 +84,7 @@ def _paragraphs(lesson: Lesson) -> Iterator[Paragraph]:
             yield Paragraph(cell, line, claimed, section + below + marked, found)
 
 
-def _split(cell: Cell) -> Iterator[tuple[int, str, str]]:
+def split(cell: Cell) -> Iterator[tuple[int, str, str]]:
     """(first line, text, the same as prose only) of what stands between blank lines."""
     lines, prose = cell.text.splitlines(), blank(prose_of(cell), LINK).splitlines()
     start = 0

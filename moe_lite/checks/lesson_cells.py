@@ -10,8 +10,19 @@ A source is a jupytext percent file, `solutions/NN_slug.py`. Its cells carry tag
     check     `check.name(name)`
     widget, figure, diagram   keep their pictures in the learner's notebook
     setup     imports
-    broken    the thing that is broken on purpose
     broken    breaks something on purpose
+    holds     `holds("what the prose claims", condition)`, with the variables of the cells above: holds.py. In neither
+              notebook. Runs behind the cell that it stands behind whenever the solved notebook is built or tested; a
+              sentence that does not hold fails there. It leaves the lesson as it is: names that it gives begin with
+              `_`, and it shows nothing, draws no random number and puts no value into anything that the lesson has
+    full      beside holds: about trainings in full length, so it is left out under MOE_LITE_BUDGET=ci
+
+Marks in Markdown, each a comment that readers do not see:
+
+    <!-- hints 3.2 -->      becomes the hints of the exercise
+    <!-- next -->           the lesson's last line: becomes the next lesson's question, title and link, from course.toml
+    <!-- evidence: … -->    where the numbers of the paragraph come from: tools/lint_claims.py
+    <!-- reasoned: … -->    why what the paragraph compares needs no run: tools/lint_holds.py
 
 Learners have no jupytext; the few lines that read its format here are held equal to it by a test.
 """
@@ -28,12 +39,14 @@ import nbformat
 
 from moe_lite.checks.card.card import hints_html
 from moe_lite.checks.registry import exercises
+from moe_lite.course import outline
 
 ROLES = ("exercise", "stub", "check")
 KEEP_PICTURES = {"widget", "figure", "diagram"}  # tags of cells whose pictures stay in the learner's notebook
 PICTURES = ("text/html", "image/svg+xml", "image/png")
 TASK = re.compile(r"^### Exercise (\d+\.\d+) — ", re.MULTILINE)
 HINTS = re.compile(r"^<!-- hints (\d+\.\d+) -->$", re.MULTILINE)
+NEXT = re.compile(r"^<!-- next -->$", re.MULTILINE)
 MARK = re.compile(r"# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\[.*\]))?\s*")
 REGION = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|DRAFT)\s*$")
 METADATA = {
@@ -113,10 +126,18 @@ def _tags(text: str | None, where: str) -> tuple[str, ...]:
 
 def _cell_id(slug: str, kind: str, tags: tuple[str, ...], exercise: str, text: str) -> str:
     """Made from the content alone, so that a cell keeps its id when others come and go."""
+    if "holds" in tags:  # not saved anywhere: named by what it says
+        said = re.search(r"holds\(\s*f?[\"'](.+?)[\"']", text) or re.match("()", "")
+        return f"holds-{re.sub(r'[^a-z0-9]+', '-', said[1].lower())[:50].strip('-')}".strip("-")
     if exercise:
         role = next(tag for tag in ROLES if tag in tags)
         return f"{role}-{exercise.replace('.', '-')}"
     return hashlib.sha256(f"{slug}\n{kind}\n{text}".encode()).hexdigest()[:10]
+
+
+def line_in(where: str, line: int) -> str:
+    """Line `line` of the cell that stands at `where`; line 0 is its mark `# %%`."""
+    return re.sub(r"line (\d+)", lambda match: f"line {int(match[1]) + line}", where)
 
 
 # ---- stubs and solutions ---------------------------------------------------------------------------------------------
@@ -162,16 +183,24 @@ def regions(cell: Cell) -> list[tuple[str, str, bool]]:
 # ---- the notebook ----------------------------------------------------------------------------------------------------
 
 
+def in_notebooks(cells: list[Cell]) -> list[Cell]:
+    """The cells that the notebooks have: all but those tagged holds."""
+    return [cell for cell in cells if "holds" not in cell.tags]
+
+
 def learner_notebook(cells: list[Cell]) -> nbformat.NotebookNode:
     """What learners open: stubs in place of solutions."""
-    return notebook([(cell, stubbed(cell), cell.tags) for cell in cells])
+    return notebook([(cell, stubbed(cell), cell.tags) for cell in in_notebooks(cells)])
 
 
 def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]]) -> nbformat.NotebookNode:
-    """A notebook of cells, each with the text and the tags that it gets; hints come from the checks."""
+    """A notebook of cells, each with the text and the tags that it gets; hints come from the checks, what is next from
+    the course's outline."""
     made = []
     for cell, text, tags in parts:
         new = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
+        if NEXT.search(text):
+            text = NEXT.sub(lambda _, cell=cell: next_words(int(cell.where[:2])), text)
         made.append(new(HINTS.sub(_hints, text), id=cell.id, metadata={"tags": list(tags)} if tags else {}))
     return nbformat.v4.new_notebook(cells=made, metadata=nbformat.from_dict(METADATA))
 
@@ -188,3 +217,23 @@ def keeps_pictures(cell: nbformat.NotebookNode) -> bool:
 
 def _hints(match: re.Match) -> str:
     return hints_html(exercises()[match[1]].hints)
+
+
+def next_words(number: int) -> str:
+    """What comes after lesson `number`, in Markdown; raises CourseError if there is no such lesson."""
+    this = outline.lesson(number)
+    if number + 1 == outline.N_LESSONS:
+        return "That was the last lesson."
+    following = outline.lesson(number + 1)
+    came = "" if following.written else ", which is planned and not written yet"
+    words = f"**Next question:** {following.question} That is {_named(following)}{came}."
+    short = [n for n in outline.course().short_path if n > number]
+    if this.number in outline.course().short_path and short and short[0] != following.number:
+        words += f" (On the short path, go on with {_named(outline.lesson(short[0]))}.)"
+    return words
+
+
+def _named(lesson: outline.Lesson) -> str:
+    """A lesson's number and title, with a link once it is written; the notebooks lie side by side."""
+    words = f"lesson {lesson.label}, *{lesson.title}*"
+    return f"[{words}]({lesson.file}.ipynb)" if lesson.written else words

@@ -60,7 +60,7 @@ class Course:
     parts: dict[int, str]
     lessons: tuple[Lesson, ...]
     model: dict[str, int]  # part of the model -> the lesson that builds it
-    short_path: tuple[int, ...]
+    short_path: tuple[int, ...]  # numbers of lessons, of written ones only
 
 
 def lessons() -> tuple[Lesson, ...]:
@@ -99,7 +99,7 @@ def read_course(file: Path) -> Course:
         raise CourseError(f"{file.name} has {len(found)} lessons; expected {N_LESSONS}, numbers 0 to {N_LESSONS - 1}.")
     _numbers("short_path", table["short_path"], N_LESSONS, file.name)
     _numbers("model", [*model.values()], N_LESSONS, file.name)
-    return Course(parts, found, model, tuple(table["short_path"]))
+    return Course(parts, found, model, tuple(number for number in table["short_path"] if found[number].written))
 
 
 def _parts(table: Mapping[str, Any], name: str) -> dict[int, str]:

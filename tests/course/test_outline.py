@@ -52,6 +52,16 @@ def test_lessons_build_on_earlier_ones_and_name_parts_of_the_model():
     assert outline.lesson(7).today == ("router", "experts", "residual")
 
 
+def test_the_short_path_has_the_lessons_that_are_written(tmp_path):
+    (tmp_path / "course.toml").write_text(
+        TEXT.replace("short_path = [0, 3", "short_path = [0, 16, 3"), encoding="utf-8"
+    )
+    path = outline.read_course(tmp_path / "course.toml").short_path
+    assert path[:2] == ((0, 16) if outline.lesson(16).written else (0, 3))
+    assert path[:4] == outline.course().short_path[:4] == (0, 3, 5, 6)
+    assert all(outline.lesson(number).written for number in outline.course().short_path)
+
+
 @pytest.mark.parametrize("number", [-1, 17, "3", 3.0, True, None])
 def test_a_lesson_that_does_not_exist_is_named(number):
     with pytest.raises(outline.CourseError, match=r"lessons are whole numbers from 0 to 16") as caught:

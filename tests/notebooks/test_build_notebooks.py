@@ -7,7 +7,7 @@ import build_notebooks
 import lesson_texts
 import nbformat
 import pytest
-from lesson_source import LessonError
+from lesson_source import LessonError, read_lesson, with_holds
 from nbval_runs import grade_notebook
 
 TINY = """# %% [markdown]
@@ -41,6 +41,12 @@ class Widget:
 print("not kept")
 mine("0.1", expert_load, default=lambda expert_ids, n_experts: None)
 Widget()
+
+# %% tags=["holds"]
+holds("a widget that says what it is", Widget()._repr_mimebundle_()["text/plain"] == "twin")
+
+# %% tags=["holds", "full"]
+holds("trained in full, nobody dies", torch.tensor(True))
 
 # %% tags=["figure"]
 from IPython.display import SVG
@@ -105,6 +111,9 @@ def test_the_solved_notebook_keeps_every_output(built):
     assert found[CHECK].outputs[0].data["text/plain"] == "0.1 expert_load: 5 of 5 pass"
     assert "mx-check" in found[CHECK].outputs[0].data["text/html"]
     assert found[CHECK].execution_count == 3
+    counts = [cell.execution_count for cell in found if cell.cell_type == "code"]
+    assert counts == [1, 2, 3, 4, 5, 6], "counted as if the holds cells were not there"
+    assert found[WIDGET].outputs[1].execution_count == 4 and found[FIGURE].outputs[0].execution_count == 5
     assert [output.output_type for output in found[WIDGET].outputs] == ["stream", "execute_result"]
     assert found[WIDGET].outputs[0].text.splitlines()[1] == "0.1 expert_load: your function is used here."
     assert "application/vnd.jupyter.widget-view+json" not in found[WIDGET].outputs[1].data
@@ -192,8 +201,19 @@ def test_a_notebook_that_is_too_large_is_refused(root):
         ('print("not kept")', "1 / 0", "line 23 (cell "),
         ('print("not kept")', "expert_load(torch.zeros(1, 1).long(), 1)", "unsolved, it raises NotImplementedError"),
         ('"text/html": "<b>twin</b>",', "", "a widget without a static picture"),
+        (
+            '["text/plain"] == "twin")',
+            '["text/plain"] == "lone")',
+            "00_tiny.py, line 34 (cell holds-a-widget-that-says-what-it-is): it does not hold: a widget that says what",
+        ),
+        (
+            'Widget()._repr_mimebundle_()["text/plain"]',
+            "gone",
+            "00_tiny.py, line 34 (cell holds-a-widget-that-says-what-it-is): "
+            "`holds('a widget that says what it is', gone == 'twin')` raises NameError: name 'gone' is not defined",
+        ),
     ],
-    ids=["wrong solution", "error", "error only unsolved", "no twin"],
+    ids=["wrong solution", "error", "error only unsolved", "no twin", "claims too much", "raises"],
 )
 def test_a_lesson_that_does_not_hold_is_refused_and_nothing_is_written(root, old, new, said, capsys):
     before = {path: path.read_bytes() for path in root.glob("*/*.ipynb")}
@@ -221,3 +241,44 @@ def test_nbval_passes_the_solved_notebook_and_compares_its_checks(root):
     assert grade_notebook(path, root).failed == []
     path.write_text(path.read_text(encoding="utf-8").replace("5 of 5 pass", "4 of 4 pass"), encoding="utf-8")
     assert grade_notebook(path, root).failed == ["check-0-1"]
+
+
+HOLDS = "holds-a-widget-that-says-what-it-is"
+
+
+def test_no_reader_gets_the_holds_cells(built):
+    for folder in ("notebooks", "solutions"):
+        assert "holds" not in (built / folder / "00_tiny.ipynb").read_text(encoding="utf-8")
+        assert len(cells(built, folder)) == 8
+
+
+def test_nbval_fails_the_sentence_that_does_not_hold_and_nothing_else(root):
+    """One of two in a row; the one about trainings is left out where they are cut short."""
+    change(root, 'holds("a widget', 'holds("always", True)\nholds("a widget')
+    change(root, '["text/plain"] == "twin")', '["text/plain"] == "lone")')
+    path = root / "solutions" / "00_tiny.ipynb"
+    held = with_holds(nbformat.read(path, as_version=4), read_lesson(root / "solutions" / "00_tiny.py"))
+    nbformat.write(held, path)
+    graded = grade_notebook(path, root)
+    assert graded.failed == ["holds-always"]
+    assert "00_tiny.py, line 35 (cell holds-always): it does not hold: a widget that says what it is" in graded.output
+    assert "does not hold: always" not in graded.output and "moe_lite/checks" not in graded.output
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"), [("ci", [HOLDS]), ("normal", [HOLDS, "holds-trained-in-full-nobody-dies"])]
+)
+def test_what_is_held_of_trainings_is_left_out_where_they_are_cut_short(budget, expected, root, monkeypatch):
+    monkeypatch.setenv("MOE_LITE_BUDGET", budget)
+    solved = nbformat.read(root / "solutions" / "00_tiny.ipynb", as_version=4)
+    held = with_holds(solved, read_lesson(root / "solutions" / "00_tiny.py"))
+    ids = [cell.id for cell in held.cells]
+    assert ids[WIDGET + 1 : WIDGET + 1 + len(expected)] == expected
+    assert [id for id in ids if id not in expected] == [cell.id for cell in solved.cells]
+
+
+def test_a_holds_cell_behind_a_cell_that_the_notebook_does_not_have_is_named(root):
+    change(root, 'print("not kept")', 'print("kept?")')
+    solved = nbformat.read(root / "solutions" / "00_tiny.ipynb", as_version=4)
+    with pytest.raises(LessonError, match=rf"\(cell {HOLDS}\): the notebook has no cell \w+ for it to stand behind"):
+        with_holds(solved, read_lesson(root / "solutions" / "00_tiny.py"))

@@ -82,7 +82,7 @@ PACE_AND_PROSE = [
     ("exclamations", 39, "expected a full stop"),
     ("headings", 37, "🎉 in a heading"),
     ("summary", 0, "Now you know has 2 lines"),
-    ("next question", 0, "the last paragraph should be `**Next question:** …?`"),
+    ("next question", 0, "the last paragraph should be `<!-- next -->`"),
     ("own affairs", 40, "'/home/someone/notes/plan.txt' is a path of one machine"),
     ("own affairs", 40, "'issue #12' is about how the course is made"),
     ("own affairs", 0, "'TODO' is about how the course is made"),
@@ -90,6 +90,13 @@ PACE_AND_PROSE = [
 NUMBERS_AND_PAGES = [
     ("cells", 0, "9 cells"),
     ("words", 0, "words of prose"),
+    ("seen", 52, "nobody sees `plots.table(shares)`"),
+    ("comparing", 59, "'Hardly' compares, and nothing holds it: '- Hardly an expert has no share.'"),
+    ("answers", 20, "no answer to '**By hand:** three quarters"),
+    ("answers", 42, "no answer to '**Predict:** what comes next?'"),
+    ("next question", 0, "the last paragraph should be `<!-- next -->`"),
+    ("next question", 63, "'**Next question' is typed, and will be false one day"),
+    ("next question", 63, "'lesson 16; it is still being written' is typed"),
     ("addresses", 24, "code names https://example.com/shares"),
     ("addresses", 8, "a link to https://blog.example.com/moe"),
     ("addresses", 7, "a link to map.png, which is not in notebooks/"),
@@ -168,7 +175,7 @@ def test_every_rule_is_broken_by_a_bad_lesson():
     broken = {rule for faults in EXPECTED.values() for rule, _, _ in faults}
     assert broken == {rule.name for rule in lesson_lint.RULES}
     assert len(broken) == len(lesson_lint.RULES), "two rules of one name"
-    assert set.union(*lesson_lint.EXEMPT.values()) <= broken
+    assert set.union(lesson_lint.TO_HOLD, *lesson_lint.EXEMPT.values()) <= broken
 
 
 def test_an_old_notebook_is_one_fault_for_each_and_what_needs_it_waits(root):
@@ -176,7 +183,9 @@ def test_an_old_notebook_is_one_fault_for_each_and_what_needs_it_waits(root):
     changed = root / "99_numbers_and_pages.py"
     changed.write_text(text.replace("plots.load(None)", "plots.load(0)"), encoding="utf-8")
     faults = lesson_lint.lint(changed, root)
-    assert [fault.rule for fault in faults] == ["cells", "words", *["addresses"] * 4, "built", "built"]
+    rules = ["cells", "words", "seen", "comparing", *["answers"] * 2, *["next question"] * 3, *["addresses"] * 4]
+    rules += ["built", "built"]
+    assert [fault.rule for fault in faults] == rules
     assert "line 51 (cell " in faults[-1].where and "other code cells from here on" in faults[-1].message
 
 
@@ -186,6 +195,14 @@ def test_prose_may_change_without_a_rebuild(root):
     changed.write_text(text.replace("A comment said 777.", "A comment said so."), encoding="utf-8")
     said = [fault.message for fault in lesson_lint.lint(changed, root) if fault.rule == "numbers"]
     assert len(said) == 7 and not any("777" in message for message in said)
+
+
+def test_the_lessons_that_are_still_to_hold_still_have_faults(monkeypatch):
+    """Else the lesson is done, and its number has to go from the set."""
+    waiting = lesson_lint.STILL_TO_HOLD
+    monkeypatch.setattr(lesson_lint, "STILL_TO_HOLD", set())
+    faulty = {path: {fault.rule for fault in lesson_lint.lint(path)} for path in lesson_texts.lesson_files()}
+    assert waiting == {int(path.stem[:2]) for path, rules in faulty.items() if rules & lesson_lint.TO_HOLD}
 
 
 def test_only_the_first_page_may_be_short(monkeypatch):
@@ -317,6 +334,139 @@ def test_evidence_stands_in_its_section_above(filled, lines, root):
     nbformat.write(solved, root / "solutions" / "99_sections.ipynb")
     found = lesson_lint.lint_numbers.numbers(lint_lesson.read(path, root))
     assert [int(re.search(r"line (\d+)", where)[1]) for where, _ in found] == lines
+
+
+COMPARED = """# %%
+print(1)
+{behind}
+# %% [markdown]
+# {prose}
+{below}
+# %%
+print(2)
+
+# %% [markdown]
+# {later}
+"""
+HOLDS = '\n# %% tags=["holds"]\nholds("it is so", True)\n'
+RISES = "The loss rises."
+
+
+def lesson_of(text, root):
+    path = root / "99_compared.py"
+    path.write_text(text, encoding="utf-8")
+    return lint_lesson.read(path, root)
+
+
+def lines_of(found):
+    return [int(re.search(r"line (\d+)", where)[1]) for where, _ in found]
+
+
+@pytest.mark.parametrize(
+    ("filled", "lines"),
+    [
+        ({"prose": RISES}, [5]),
+        ({"prose": f"It ran.\n# {RISES}"}, [6]),
+        ({"prose": RISES, "behind": HOLDS}, []),
+        ({"prose": RISES, "below": HOLDS}, []),
+        ({"prose": RISES, "later": RISES, "below": HOLDS}, []),
+        ({"prose": RISES, "later": RISES, "behind": HOLDS}, [11 + 3]),
+        ({"prose": f"{RISES} ([their paper](https://arxiv.org/abs/1701.06538))"}, []),
+        ({"prose": f"{RISES}\n# <!-- evidence: data/record.json runs.0.0 -->"}, []),
+        ({"prose": f"{RISES}\n# <!-- reasoned: log is monotonic -->"}, []),
+        ({"prose": f"{RISES}\n# <!-- reasoned: -->"}, [5]),
+        ({"prose": f"{RISES}\n# <!-- reasoned: so -->\n#\n# {RISES}"}, [8]),
+        ({"prose": f"**Predict:** where is it? {RISES}"}, []),
+        ({"prose": f"**Answer.** {RISES} **Predict** the next."}, [5]),
+        ({"prose": "Does the loss rise, and is it higher than before?"}, []),
+        ({"prose": "## The loss rises"}, []),
+        ({"prose": "`the loss rises`"}, []),
+        ({"prose": "A router is a matrix with one row for each expert."}, []),
+    ],
+    ids=str,
+)
+def test_what_compares_is_held_near(filled, lines, root):
+    texts = {"behind": "", "below": "", "prose": "Nothing.", "later": "Nothing."} | filled
+    assert lines_of(lesson_lint.lint_holds.comparing(lesson_of(COMPARED.format(**texts), root))) == lines
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The error is more than ten times what it was.",
+        "With 8 experts none dies, in any seed.",
+        "Both rules keep nearly everyone at work.",
+        "More experts are dead with it than without.",
+        "A coefficient of 0.01 halves the CV.",
+        "At 0.001 a few are dead, at 0.01 none.",
+        "The cure costs next to nothing.",
+        "Most of the eight have nothing to do.",
+        "They part in every layer, and most in the first.",
+        "The same loss: what you wrote is a sparse layer.",
+    ],
+)
+def test_which_sentences_compare(sentence):
+    assert lesson_lint.lint_holds.COMPARES.search(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "A block has two halves: attention and a feed-forward network.",
+        "Row n of C says how much of each answer token n gets.",
+        "Take the most probable token.",
+        "Put yours into the trained model, in all four layers.",
+        "It costs 4·H·S FLOPs a token.",
+    ],
+)
+def test_which_sentences_do_not(sentence):
+    assert not lesson_lint.lint_holds.COMPARES.search(sentence)
+
+
+ASKS, ANSWERS = "**Predict:** how many?", "**Answer.** Two."
+CODE = "# %%\nprint(2)\n"
+
+
+def markdown(*paragraphs):
+    return "# %% [markdown]\n" + "\n#\n".join(f"# {text}" for text in paragraphs) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "lines"),
+    [
+        ([markdown(ASKS), CODE, markdown(ANSWERS)], []),
+        ([markdown("Text.", ASKS), CODE, markdown("Text.")], [4]),
+        ([markdown(ASKS), CODE], [2]),
+        ([markdown(ASKS, ANSWERS), CODE, markdown("Text.")], [4]),
+        ([markdown(ASKS, "**Before you run it:** why?"), CODE, markdown("So.", "**Answers.** Two.")], []),
+        ([markdown(ASKS), CODE, markdown(ASKS), CODE, markdown(ANSWERS)], [2]),
+        ([markdown(ASKS), CODE, markdown(ANSWERS, ASKS), CODE, markdown(ANSWERS)], []),
+        ([markdown(ASKS), CODE, markdown("Text."), CODE, markdown(ANSWERS)], []),
+        ([markdown(ASKS), CODE, markdown("The **Answer.** is two.")], [2]),
+        ([markdown("Text.").replace("]", '] tags=["exercise"]').replace("Text", ASKS), CODE], []),
+    ],
+    ids=str,
+)
+def test_every_question_is_answered_behind_its_code(parts, lines, root):
+    assert lines_of(lesson_lint.lint_holds.answers(lesson_of("".join(parts), root))) == lines
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("plots.table(x)\nprint(1)", 2),
+        ("for _ in range(2):\n    plots.table(x)", 3),
+        ("RouterStepper(x)\nx = 1", 2),
+        ("moe_lite.claims(lesson=3)\nprint(1)", 2),
+        ("x\nprint(1)", 2),
+        ("print(1)\nplots.table(x)", 0),
+        ('def f():\n    "words"\n    print(1)\n\n\nf()', 0),
+        ("picture = plots.table(x)\ndisplay(plots.table(x))\npicture", 0),
+    ],
+)
+def test_what_nobody_sees_is_refused(code, line, root):
+    lesson = lesson_of(f"# %%\n{code}\n", root)
+    assert lines_of(lesson_lint.lint_form.seen(lesson)) == ([line] if line else [])
 
 
 def test_the_program_prints_every_fault_and_fails(root, capsys):

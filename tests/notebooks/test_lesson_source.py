@@ -5,10 +5,11 @@ from pathlib import Path
 import jupytext
 import lesson_texts
 import pytest
-from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook
+from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook, with_holds, without_holds
 
-from moe_lite.checks.lesson_cells import read_cells
+from moe_lite.checks.lesson_cells import next_words, read_cells
 from moe_lite.checks.registry import exercises
+from moe_lite.course import outline
 
 TINY = '''# %% [markdown]
 # # 00 · Tiny
@@ -97,6 +98,24 @@ def test_hints_come_from_the_check(lesson):
         assert "<code>minlength=</code>" in task
 
 
+def test_what_is_next_comes_from_the_outline(lesson, monkeypatch):
+    text = "# %% [markdown]\n# The end.\n#\n# <!-- next -->\n"
+    cells = read_lesson(lesson(TINY + "\n" + text))
+    for notebook in (learner_notebook, solved_notebook):
+        assert notebook(cells).cells[-1].source == (
+            "The end.\n\n**Next question:** What does it cost when every parameter works on every token? "
+            "That is [lesson 01, *A dense baseline*](01_dense_baseline.ipynb). "
+            "(On the short path, go on with [lesson 03, *The router*](03_router.ipynb).)"
+        )
+    monkeypatch.setattr(outline.Lesson, "written", False)
+    assert next_words(5).endswith(
+        "That is lesson 06, *Collapse and the balancing loss*, which is planned and not written yet."
+    )
+    assert next_words(16) == "That was the last lesson."
+    with pytest.raises(outline.CourseError):
+        next_words(99)
+
+
 def test_check_cells_are_compared_by_nbval_in_the_solved_notebook_only(lesson):
     cells = read_lesson(lesson(TINY))
     assert learner_notebook(cells).cells[4].metadata == {"tags": ["check"]}
@@ -168,6 +187,47 @@ def test_an_exercise_that_has_a_check_and_no_cells_is_missed(lesson):
 def test_a_source_that_does_not_begin_with_a_cell_is_refused(lesson):
     with pytest.raises(LessonError, match="begin with `# %%`"):
         read_lesson(lesson("import torch\n" + TINY))
+
+
+HOLDS = '# %% tags=["holds"]\n_twice = 2 * total\nholds("twice the total is 6", _twice == 6)\n'
+
+
+def test_a_holds_cell_is_in_neither_notebook_and_changes_no_id(lesson):
+    without = read_lesson(lesson(TINY))
+    cells = read_lesson(lesson(TINY + "\n" + HOLDS))
+    assert (cells[-1].id, cells[-1].tags) == ("holds-twice-the-total-is-6", ("holds",))
+    for build in (learner_notebook, solved_notebook):
+        assert [cell.id for cell in build(cells).cells] == [cell.id for cell in without]
+    assert with_holds(solved_notebook(cells), cells).cells[-1].id == cells[-1].id
+    assert without_holds(with_holds(solved_notebook(cells), cells)).cells == solved_notebook(cells).cells
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('["holds"]', '["holds", "figure"]', 'tags=["holds"] or tags=["holds", "full"]'),
+        ('["holds"]', '["full"]', 'tags=["holds"] or tags=["holds", "full"]'),
+        ("holds(", "print(", "calls holds("),
+        ("_twice ==", "_twice = (", "this is no Python"),
+        ("_twice = ", "total = _twice = ", "gives the name total; its own names begin with _"),
+        ("_twice = ", "import math; _twice = ", "gives the name math"),
+        ("_twice = ", "def f(): pass\n_twice = ", "gives the name f"),
+        ("_twice = ", "[last := n for n in range(3)]; _twice = ", "gives the name last"),
+        ("_twice = ", "total[0] = 1; _twice = ", "changes something of the lesson (`total[0]`)"),
+        ("_twice = ", "model.width += 1; _twice = ", "changes something of the lesson (`model.width`)"),
+        ("2 * total", "total.mul_(2)", "changes something of the lesson (`total.mul_`)"),
+        ("_twice = ", "def _f():\n    global total\n_twice = ", "changes something of the lesson (`global`)"),
+    ],
+)
+def test_a_holds_cell_that_could_change_the_lesson_is_refused(old, new, said, lesson):
+    assert old in HOLDS
+    with pytest.raises(LessonError) as caught:
+        read_lesson(lesson(TINY + "\n" + HOLDS.replace(old, new, 1)))
+    assert str(caught.value).startswith("00_tiny.py, line 34 (cell ") and said in str(caught.value)
+
+
+def test_a_holds_cell_may_count_over_what_it_does_not_keep(lesson):
+    assert read_lesson(lesson(TINY + "\n" + HOLDS.replace("2 * total", "sum(n for n in (1, 2, 3))")))
 
 
 SHAPES = """# %% [markdown]

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from build_notebooks import differences, kept, written
-from lesson_source import KEEP_PICTURES, learner_notebook, read_lesson, solved_notebook
+from lesson_source import KEEP_PICTURES, learner_notebook, read_lesson, solved_notebook, with_holds
 from lesson_texts import ROOT, lesson_files
 from nbval_runs import Graded, grade_notebook
 
@@ -75,8 +75,15 @@ def grade(notebook: nbformat.NotebookNode, folder: Path) -> Graded:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Callable[[str, str], Graded]:
-    """run(folder, lesson): what nbval says of that notebook; it is run once."""
-    return functools.cache(lambda folder, lesson: grade(read(folder, lesson), tmp_path_factory.mktemp(folder)))
+    """run(folder, lesson): what nbval says of that notebook; it is run once, the solved one with its holds cells."""
+
+    def graded(folder: str, lesson: str) -> Graded:
+        notebook = read(folder, lesson)
+        if folder == "solutions":
+            notebook = with_holds(notebook, source_of(lesson))
+        return grade(notebook, tmp_path_factory.mktemp(folder))
+
+    return functools.cache(graded)
 
 
 # ---- as they lie there -----------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ TokenViewer(checkpoint.pretrained(8), "Are we all met?")
 # <!-- hints 0.1 -->
 
 # %% [markdown]
-# A word in between.
+# **Answer.** A word in between.
 
 
 # %% tags=["stub"]
@@ -60,6 +60,8 @@ plots.bars(expert_load(torch.tensor([[0, 1, 2], [0, 1, 1], [2, 2, 2]]), 3))
 mine("0.2", print, default=print)(0)
 
 # %% [markdown]
+# **Answer.** Nothing.
+#
 # ## Now you know
 #
 # - Experts have a load.
@@ -67,4 +69,4 @@ mine("0.2", print, default=print)(0)
 # - Silent experts count 0.
 # - Counting is quick.
 #
-# **Next question:** who chooses? That is lesson 03.
+# <!-- next -->
