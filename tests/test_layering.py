@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def module(path: Path, package: Path = PACKAGE) -> str:
 MODULES = {module(path) for path in files()}
 
 
+@cache
 def imports(path: Path, package: Path = PACKAGE) -> set[str]:
     """Full names of all that a file imports, anywhere in it; `from a import b` counts as a.b."""
     found = set()
@@ -69,6 +71,7 @@ def imports(path: Path, package: Path = PACKAGE) -> set[str]:
     return found
 
 
+@cache
 def modules_imported(path: Path) -> set[str]:
     """The modules of moe_lite that a file imports; a short name counts as the place that it stands for."""
     found = set()
