@@ -39,9 +39,8 @@ STATE = """() => {
   return { status: panel.querySelector('.jp-Notebook-ExecutionIndicator')?.getAttribute('data-status'),
            bar: document.querySelector('#jp-main-statusbar')?.innerText ?? '', prompts };
 }"""
-ERRORS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
-  .flatMap((cell) => cell.type === 'code' ? cell.outputs.toJSON() : [])
-  .filter((output) => output.output_type === 'error').map((output) => `${output.ename}: ${output.evalue}`)"""
+OUTPUTS = """() => Object.fromEntries([...window.jupyterapp.shell.currentWidget.content.model.cells]
+  .filter((cell) => cell.type === 'code').map((cell) => [cell.id, cell.outputs.toJSON()]))"""
 # moves one range input by a step, as a key does, and waits until the redraw that follows has been painted; the
 # milliseconds of it
 MOVE = """async ([css, label, step, limit]) => {
@@ -134,9 +133,14 @@ class Lab:
         """How often the widget has been drawn."""
         return int(self.page.locator(css).get_attribute("data-version"))
 
+    def outputs(self) -> dict[str, list[nbformat.NotebookNode]]:
+        """Of each code cell, by its id. Asked of the notebook's model: the page holds only what is near the eye."""
+        return {id: list(map(nbformat.from_dict, each)) for id, each in self.page.evaluate(OUTPUTS).items()}
+
     def error_outputs(self) -> list[str]:
-        """The errors that cells ended in. Asked of the notebook's model: the page holds only what is near the eye."""
-        return self.page.evaluate(ERRORS)
+        """The errors that cells ended in."""
+        outputs = [output for each in self.outputs().values() for output in each]
+        return [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
 
 
 @contextmanager

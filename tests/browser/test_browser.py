@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab, copy_notebook
+from lab import Lab
 from lesson_texts import lesson_files
 
 from moe_lite import data
@@ -232,14 +232,6 @@ def test_an_error_is_seen_wherever_it_is(lab):
     lab.open("error.ipynb")
     lab.run_all()
     assert lab.error_outputs() == ["ZeroDivisionError: division by zero"]
-
-
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_unsolved_lesson_runs_from_top_to_bottom_without_an_error(lab, root: Path, lesson):
-    lab.open(copy_notebook(root / "notebooks" / f"{lesson}.ipynb", lab.folder))
-    lab.run_all()
-    assert lab.error_outputs() == []
-    assert lab.errors == []
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

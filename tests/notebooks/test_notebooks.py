@@ -1,19 +1,22 @@
 """The lessons themselves: what their sources give, open without an error, graded right, read solved.
 
-Each notebook is run once, through nbval, as a class does it: the solved one, where every cell must pass, and the
-learner's, where the open exercises must fail and nothing else. What a rebuild would save is taken from the same run. A
-third run, in JupyterLab, is in tests/browser. The builder's own tests, in test_build_notebooks.py, need no lesson.
+Each notebook is run once: the solved one through nbval, as a class does it, where every cell must pass; the learner's
+from top to bottom in JupyterLab, where nothing may end in an error. What a rebuild would save is taken from the same
+runs. That nbval fails an open exercise and nothing else is shown once, by lesson 03 with one of its exercises open. The
+builder's own tests, in test_build_notebooks.py, need no lesson.
 """
 
 import functools
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pytest
 from build_notebooks import differences, kept, written
+from lab import copy_notebook, open_lab
 from lesson_source import KEEP_PICTURES, learner_notebook, read_lesson, solved_notebook, with_holds
 from lesson_texts import ROOT, lesson_files
 from nbval_runs import Graded, grade_notebook
@@ -21,7 +24,6 @@ from nbval_runs import Graded, grade_notebook
 from moe_lite.checks.registry import exercises
 
 LESSONS = [path.stem for path in lesson_files()]
-UNTOUCHED = {"00": "0.1 expert_load: 3 of 5 pass", "01": "1.1 cross_entropy: not attempted yet"}  # what nbval says
 Shown = Mapping[str, list[nbformat.NotebookNode]]  # the outputs of each code cell, by its id
 
 
@@ -73,17 +75,35 @@ def grade(notebook: nbformat.NotebookNode, folder: Path) -> Graded:
     return grade_notebook(folder / "lesson.ipynb", folder)
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory) -> Callable[[str, str], Graded]:
-    """run(folder, lesson): what nbval says of that notebook; it is run once, the solved one with its holds cells."""
+@dataclass(frozen=True)
+class Opened:
+    """What a notebook showed in JupyterLab."""
 
-    def graded(folder: str, lesson: str) -> Graded:
-        notebook = read(folder, lesson)
-        if folder == "solutions":
-            notebook = with_holds(notebook, source_of(lesson))
-        return grade(notebook, tmp_path_factory.mktemp(folder))
+    shown: Shown
+    complaints: list[str]  # of the page
+
+
+@pytest.fixture(scope="session")
+def solved(tmp_path_factory) -> Callable[[str], Graded]:
+    """solved(lesson): what nbval says of the solved notebook with its holds cells; it is run once."""
+
+    def graded(lesson: str) -> Graded:
+        return grade(with_holds(read("solutions", lesson), source_of(lesson)), tmp_path_factory.mktemp("solved"))
 
     return functools.cache(graded)
+
+
+@pytest.fixture(scope="session")
+def unsolved(server, chromium) -> Callable[[str], Opened]:
+    """unsolved(lesson): what the learner's notebook shows when all cells are run in JupyterLab; it is run once."""
+
+    def opened(lesson: str) -> Opened:
+        with open_lab(server, chromium) as lab:
+            lab.open(copy_notebook(ROOT / "notebooks" / f"{lesson}.ipynb", lab.folder))
+            lab.run_all()
+            return Opened(lab.outputs(), lab.errors)
+
+    return functools.cache(opened)
 
 
 # ---- as they lie there -----------------------------------------------------------------------------------------------
@@ -164,46 +184,47 @@ def test_the_learners_notebook_filled_in_is_the_solved_one(lesson):
 
 
 @pytest.mark.parametrize("lesson", runs("solutions"))
-def test_nbval_passes_the_solved_notebook(lesson, run):
-    graded = run("solutions", lesson)
+def test_nbval_passes_the_solved_notebook(lesson, solved):
+    graded = solved(lesson)
     assert graded.failed == [], graded.output
 
 
 @pytest.mark.parametrize("lesson", runs("notebooks"))
-def test_nbval_fails_exactly_at_the_open_exercises(lesson, run):
-    graded = run("notebooks", lesson)
-    assert graded.failed == [cell.id for cell in cells_tagged(read("notebooks", lesson), "check")]
-    assert UNTOUCHED.get(lesson[:2], "not attempted yet") in graded.output
+def test_the_learners_notebook_runs_from_top_to_bottom_without_an_error(lesson, unsolved):
+    """In JupyterLab, with nothing written: the cells, and the page that shows them."""
+    outputs = [(id, output) for id, outputs in unsolved(lesson).shown.items() for output in outputs]
+    assert [(id, output.ename) for id, output in outputs if output.output_type == "error"] == []
+    assert unsolved(lesson).complaints == []
 
 
 @pytest.mark.parametrize("lesson", runs("notebooks"))
-def test_unsolved_nothing_raises_but_the_checks_of_open_exercises(lesson, run):
-    """And these only because a check that does not pass raises under pytest."""
-    errors = [
-        (id, output.ename)
-        for id, outputs in run("notebooks", lesson).shown.items()
-        for output in outputs
-        if output.output_type == "error"
-    ]
-    assert errors == [(cell.id, "CheckFailed") for cell in cells_tagged(read("notebooks", lesson), "check")]
+def test_the_check_of_each_open_exercise_says_so(lesson, unsolved):
+    checks = cells_tagged(read("notebooks", lesson), "check")
+    said = ["".join(output.data["text/plain"] for output in unsolved(lesson).shown[cell.id]) for cell in checks]
+    expected = ["3 of 5 pass" if lesson.startswith("00") else "not attempted yet"] * len(checks)  # 00 has a draft
+    assert all(text.split(": ")[1].startswith(words) for text, words in zip(said, expected, strict=True)), said
 
 
-@pytest.mark.parametrize(
-    "folder, lesson",
-    [
-        pytest.param(folder, *each.values, id=each.id, marks=each.marks)
-        for folder in ("notebooks", "solutions")
-        for each in runs(folder)
-    ],
-)
-def test_a_rebuild_finds_no_difference(folder, lesson, run):
-    found = differences(read(folder, lesson), rebuilt(folder, lesson, run(folder, lesson).shown), lesson)
+@pytest.mark.parametrize("lesson", runs("solutions"))
+def test_a_rebuild_of_the_solved_notebook_finds_no_difference(lesson, solved):
+    assert_rebuilt("solutions", lesson, solved(lesson).shown)
+
+
+@pytest.mark.parametrize("lesson", runs("notebooks"))
+def test_a_rebuild_of_the_learners_notebook_finds_no_difference(lesson, unsolved):
+    assert_rebuilt("notebooks", lesson, unsolved(lesson).shown)
+
+
+def assert_rebuilt(folder: str, lesson: str, shown: Shown) -> None:
+    found = differences(read(folder, lesson), rebuilt(folder, lesson, shown), lesson)
     assert not found, "\n".join([*found, "Run: make notebooks"])
 
 
 @pytest.mark.notebook
 def test_nbval_fails_only_the_exercise_that_is_still_open(tmp_path):
-    """All of lesson 03 solved but 3.2: later cells go on with the package's function."""
+    """Lesson 03 solved but for 3.2, whose check raises under pytest; later cells go on with the package's function."""
     lesson = next(name for name in LESSONS if name.startswith("03"))
     graded = grade(filled_in(lesson, leave_open="stub-3-2"), tmp_path)
     assert graded.failed == ["check-3-2"], graded.output
+    errors = [output.ename for outputs in graded.shown.values() for output in outputs if output.output_type == "error"]
+    assert errors == ["CheckFailed"] and "3.2 top_k_route: not attempted yet" in graded.output
