@@ -175,6 +175,12 @@ def test_a_solved_course_is_a_program_of_the_learners_functions(corpus_folder, s
     assert out.count("equal to 1e-4") == 2 and "NOT" not in out
 
 
+def test_the_command_that_is_shown_runs_it(corpus_folder):
+    command = re.search(r"in a terminal: +(.+)", repr(my_program()))[1]
+    ended = subprocess.run(f"{command} --help", shell=True, capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 0 and "--steps" in ended.stdout, ended.stderr
+
+
 def test_what_is_wrong_in_the_program_shows_in_its_loss(corpus_folder):
     my_program()
     text = program_text().replace("F.silu(F.linear(x, w_gate))", "F.relu(F.linear(x, w_gate))")

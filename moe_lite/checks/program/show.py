@@ -85,12 +85,12 @@ def _write(entries: dict[str, dict]) -> tuple[Program, keep.Written]:
 def _file_lines(written: keep.Written) -> list[str]:
     if written.problem:
         return [f"{written.path}: cannot be written ({written.problem})."]
-    python = Path(sys.executable)
-    here = python.relative_to(outline.ROOT) if python.is_relative_to(outline.ROOT) else "python"
+    folder, python = written.path.parent, Path(sys.executable)
+    short = python.relative_to(folder) if python.is_relative_to(folder) else python
     return [
         f"{written.path}: the whole model as one program, without moe_lite.",
-        f"Run it in a cell:      %run {_from_here(written.path)}",
-        f"or in a terminal:      cd {written.path.parent} && {here} {keep.NAME}",
+        f'Run it in a cell:      !"{python}" "{_from_here(written.path)}"',
+        f'or in a terminal:      cd "{folder}" && "{short}" {keep.NAME}',
     ]
 
 
