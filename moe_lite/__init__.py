@@ -35,6 +35,7 @@ PLACES = {
     # the course
     "claims": "moe_lite.course.claims.claims",
     "model_diagram": "moe_lite.course.diagram.model_diagram",
+    "my_program": "moe_lite.checks.program.show.my_program",
     "progress": "moe_lite.checks.course_map.progress",
     "reset": "moe_lite.checks.unstuck.reset",
     "skip": "moe_lite.checks.unstuck.skip",

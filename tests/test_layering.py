@@ -42,6 +42,7 @@ ONLY_IN = {
     "transformers": {"hf"},
 }
 MODEL_LINES, FUNCTION_LINES, FILE_LINES = 1200, 60, 400
+ONE_PROGRAM, PROGRAM_LINES = PACKAGE / "checks/program/template.py", 550  # one file is what it is for
 
 
 def files(folder: Path = PACKAGE) -> list[Path]:
@@ -220,7 +221,8 @@ def test_the_model_can_be_read_in_one_sitting():
 
 
 def test_files_and_functions_can_be_taken_in_at_a_glance():
-    long = [f"{path.relative_to(PACKAGE)}: {n_lines(path)} lines" for path in files() if n_lines(path) > FILE_LINES]
+    most = {path: PROGRAM_LINES if path == ONE_PROGRAM else FILE_LINES for path in files()}
+    long = [f"{path.relative_to(PACKAGE)}: {n_lines(path)} lines" for path in files() if n_lines(path) > most[path]]
     for path in files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno + 1 > FUNCTION_LINES:

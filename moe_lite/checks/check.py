@@ -9,12 +9,15 @@ from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.engine.result import CheckFailed, CheckResult
 from moe_lite.checks.mine import kept_source
+from moe_lite.checks.program import add
 from moe_lite.checks.registry import exercises
 from moe_lite.course import progress
 
 
 def run_check(exercise: Exercise, fn: Any) -> CheckResult:
     """Grade `fn`, keep the result for the learner, and return it; where checks raise, raise it if it is no pass.
+
+    What passes goes into the learner's program, `my_moe.py`; the card says so.
 
     Raises CheckFailed with MOE_LITE_CHECKS=raise in the environment, as under pytest.
     """
@@ -23,6 +26,8 @@ def run_check(exercise: Exercise, fn: Any) -> CheckResult:
         passed = result.status == "pass"
         source = kept_source(fn, exercise.name) if passed else None
         progress.record(exercise.id, exercise.name, passed=passed, source=source)
+        if passed:
+            result = result.with_program(*add(exercise.id, exercise.name, source))
     if os.environ.get("MOE_LITE_CHECKS") == "raise" and result.status != "pass":
         raise CheckFailed(result) from None
     return result

@@ -30,10 +30,11 @@ def kept_source(fn: Any, name: str) -> str | None:
     if not isinstance(fn, FunctionType):
         return None
     pieces: dict[str, str] = {}
-    if not _collect(fn, pieces):
+    own = _collect(fn, pieces)
+    if not own:
         return None
     text = "\n".join(["from __future__ import annotations", *sorted(pieces.values(), key=_imports_first)])
-    return text + ("" if fn.__name__ == name else f"\n{name} = {fn.__name__}\n")
+    return text + ("" if own == name else f"\n{name} = {own}\n")
 
 
 def missing_names(text: str, known: Iterable[str]) -> list[str]:
@@ -53,20 +54,33 @@ def _imports_first(piece: str) -> int:
     return 0 if piece.startswith(("import ", "from ")) else 1
 
 
-def _collect(fn: FunctionType, pieces: dict[str, str]) -> bool:
-    """Put the source of `fn` and of all that it uses into `pieces`, by name; False if something cannot be kept."""
+def _collect(fn: FunctionType, pieces: dict[str, str]) -> str:
+    """Put the source of `fn` and of all that it uses into `pieces`, by name; the name that it defines, or ""."""
     try:
         source = textwrap.dedent(inspect.getsource(fn))
         tree = ast.parse(source)
     except (OSError, TypeError, SyntaxError):  # no source (typed at a prompt), or cut out of a longer line
-        return False
-    pieces[fn.__name__] = ""  # holds its place while its helpers are collected: they may call each other
+        return ""
+    own = _defined(tree)
+    if not own or own in pieces:
+        return own
+    pieces[own] = ""  # holds its place while its helpers are collected: they may call each other
     for name in _free_names(tree):
-        if name not in (fn.__name__, *pieces, *fn.__code__.co_freevars) and name in fn.__globals__:
+        if name not in (own, *pieces, *fn.__code__.co_freevars) and name in fn.__globals__:
             _keep(name, fn, pieces)
-    del pieces[fn.__name__]
-    pieces[fn.__name__] = source
-    return True
+    del pieces[own]
+    pieces[own] = source
+    return own
+
+
+def _defined(tree: ast.Module) -> str:
+    """The name in `def name` or `name = lambda`; "" for a lambda inside a call, say: running that text does more."""
+    first = tree.body[0] if len(tree.body) == 1 else None
+    if isinstance(first, ast.FunctionDef):
+        return first.name
+    if isinstance(first, ast.Assign) and isinstance(first.value, ast.Lambda) and isinstance(first.targets[0], ast.Name):
+        return first.targets[0].id
+    return ""
 
 
 def _free_names(tree: ast.Module) -> list[str]:
@@ -93,8 +107,8 @@ def _keep(name: str, fn: FunctionType, pieces: dict[str, str]) -> None:
     elif isinstance(value, torch.dtype):
         pieces[name] = f"import torch; {name} = {value!r}\n"
     elif isinstance(value, FunctionType) and value.__globals__ is fn.__globals__:
-        if _collect(value, pieces) and value.__name__ not in (name, "<lambda>"):
-            pieces[name] = f"{name} = {value.__name__}\n"
+        if (own := _collect(value, pieces)) and own != name:
+            pieces[name] = f"{name} = {own}\n"
     elif _importable(value):
         pieces[name] = f"from {value.__module__} import {value.__name__} as {name}\n"
 
@@ -140,13 +154,20 @@ def recall(id: str, default: Callable) -> Callable:
     return _take(fn, f"{label}: your function is used here, as it passed in lesson {exercise.lesson:02d}.")
 
 
+NO_SOURCE = "its source could not be kept: define it with `def` in a cell and run its check again"
+
+
+def only_in_notebook(names: list[str]) -> str:
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"it uses {listed}, which only its notebook has: put that inside the function and run its check again"
+
+
 def _obstacle(source: str | None) -> str:
     """Why a function that passed cannot be used outside its notebook."""
     if not source:
-        return "its source could not be kept: define it with `def` in a cell and run its check again"
+        return NO_SOURCE
     if missing := missing_names(source, USUAL):
-        names = ", ".join(f"`{name}`" for name in missing)
-        return f"it uses {names}, which only its notebook has: put that inside the function and run its check again"
+        return only_in_notebook(missing)
     return "as it was kept it does not pass any more: run its check again"
 
 

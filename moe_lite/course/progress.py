@@ -176,7 +176,7 @@ def _change(edit: Callable[[dict[str, dict]], None]) -> dict[str, dict]:
     file = path()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(file):
+        with locked(file):
             kept = load()
             if kept.damaged:
                 _set_aside(file, kept)
@@ -213,7 +213,7 @@ def _set_aside(file: Path, kept: Kept) -> None:
 
 
 @contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """Hold `<file>.lock`. The system lets go of it when a kernel dies. Raises OSError if others hold it for long.
 
     Where a file system knows no locks, there is none: one notebook at a time works there as everywhere.

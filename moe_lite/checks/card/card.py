@@ -1,6 +1,7 @@
 """The card of a check: static HTML, no script, the same in every run."""
 
 import re
+from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -14,12 +15,22 @@ COLOURS = {"pass": "ok", "not yet": "bad", "open": "fg2", "stopped": "warn"}
 MARKS = {True: ('<span class="ok">✓</span>', ""), False: ('<b class="no">✗</b>', "b"), None: ("–", "")}
 
 
+@dataclass(frozen=True, eq=False)
 class Card(CheckResult):
     """A check's result that a notebook draws as a card."""
+
+    program: str = ""  # what became of the function in the learner's own program, with `code` in backticks
+    program_link: str = ""
 
     @classmethod
     def of(cls, result: CheckResult) -> "Card":
         return cls(**vars(result))
+
+    def with_program(self, sentence: str, link: str) -> "Card":
+        return replace(self, program=sentence, program_link=link)
+
+    def __repr__(self) -> str:
+        return self.line
 
     def _repr_html_(self) -> str:
         return card_html(self)
@@ -31,7 +42,7 @@ def card_html(result: CheckResult) -> str:
     hints = "" if result.status == "pass" else hints_html(result.hints)
     parts = [f'<div class="l">{sign}<code>{escape(result.headline)}</code><span class="sp"></span>{hints}</div>']
     if result.status in ("pass", "open"):
-        parts.append(f'<p class="dim">{marked(result.remark)}</p>')
+        parts.append(f'<p class="dim">{marked(result.remark)}</p>{_program_html(result)}')
     elif result.status == "stopped":
         parts.append(_failure_html(result.failure))
     else:
@@ -40,6 +51,16 @@ def card_html(result: CheckResult) -> str:
         parts.append(f"<details><summary>what your code printed</summary><pre>{escape(result.printed)}</pre></details>")
     frame = f'<div class="mx-check" role="group" aria-label="check" style="--c:var(--{COLOURS[result.status]})">'
     return f"<style>{style_text()}</style>{frame}{''.join(parts)}</div>"
+
+
+def _program_html(result: CheckResult) -> str:
+    """The line about the learner's own program; its first `code` is the file, and leads there."""
+    if not getattr(result, "program", ""):
+        return ""
+    text = marked(result.program)
+    if result.program_link:
+        text = re.sub(r"<code>.+?</code>", rf'<a href="{escape(result.program_link)}">\g<0></a>', text, count=1)
+    return f'<p class="dim">{text}</p>'
 
 
 def hints_html(hints: tuple[str, ...]) -> str:
