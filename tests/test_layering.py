@@ -41,7 +41,8 @@ ONLY_IN = {
     "anywidget": {"widgets"},
     "transformers": {"hf"},
 }
-MODEL_LINES, FUNCTION_LINES, FILE_LINES = 1200, 60, 400
+MODEL_LINES = 1300  # 1,200 until inputs.py, which refuses what used to be misread without a word
+FUNCTION_LINES, FILE_LINES = 60, 400
 ONE_PROGRAM, PROGRAM_LINES = PACKAGE / "checks/program/template.py", 550  # one file is what it is for
 
 
@@ -149,7 +150,8 @@ def test_a_room_imports_what_its_line_allows(name):
 def test_the_lines_are_in_use():
     """The rule above would hold in a package that imports nothing."""
     core = {
-        f"moe_lite.model.{name}" for name in ("attention", "balance", "config", "experts", "moe", "routing", "routers")
+        f"moe_lite.model.{name}"
+        for name in ("attention", "balance", "config", "experts", "inputs", "moe", "routing", "routers")
     }
     assert modules_imported(PACKAGE / "model" / "transformer.py") == core
     assert {"checkpoint", "evaluate", "data"} <= rooms_imported(PACKAGE / "train.py")

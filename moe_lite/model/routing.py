@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from moe_lite.model.config import GROUP_SCORES, ORDERS, SCORES
 from moe_lite.model.fast import best_of, softmax_rows
+from moe_lite.model.inputs import checked_mask
 
 TopK = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
@@ -234,7 +235,7 @@ class Router(nn.Module):
         shape = {
             "layer": self.layer,
             "batch_shape": tuple(x.shape[:2]) if x.dim() == 3 else (1, len(flat)),
-            "token_mask": None if token_mask is None else token_mask.flatten(),  # (N,)
+            "token_mask": None if token_mask is None else checked_mask(token_mask, x.shape[:-1]).flatten(),  # (N,)
         }
         return self.choose_experts(flat, top_k or self.k, generator, shape)
 

@@ -15,6 +15,7 @@ from moe_lite.model.attention import Attention, KVCache, RMSNorm, turns
 from moe_lite.model.balance import BALANCE_LOSSES, BalanceLoss, z_loss
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Experts, SwiGLU
+from moe_lite.model.inputs import IGNORED, check_ids, check_padding, check_targets
 from moe_lite.model.moe import MoELayer
 from moe_lite.model.routers import ROUTERS
 from moe_lite.model.routing import Routing, TopK
@@ -138,16 +139,20 @@ class MoELanguageModel(nn.Module):
         token_mask: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> LMOutput:
-        """ids (B, T) int64 -> LMOutput.
+        """ids (B, T) int64 or int32 -> LMOutput. What cannot be read so raises ValueError.
 
         targets     (B, T), already shifted: targets[b, t] follows ids[b, t]; −100 is not counted
         top_k       experts a token for this call instead of the configured number
         cache       filled and read in place; ids are then the tokens that follow what it holds
-        token_mask  (B, T) bool, False for padding on the right: left out of loads and balancing
+        token_mask  (B, T) bool or 0 and 1, False for padding on the right: left out of loads and balancing
         generator   for router jitter in training
         """
         start = 0 if cache is None else len(cache)
         self._check(ids, start, top_k)
+        if targets is not None:
+            check_targets(targets, ids, self.config.vocab_size)
+        if token_mask is not None:
+            check_padding(token_mask, ids)
         x = self.embed(ids)  # (B, T, D)
         turn = self.turns[:, start : start + ids.shape[1]]  # (2, T, S)
         routings = []
@@ -163,7 +168,7 @@ class MoELanguageModel(nn.Module):
         return self._losses(logits, targets, routings)
 
     def _losses(self, logits: Tensor, targets: Tensor, routings: list[Routing]) -> LMOutput:
-        cross_entropy = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100)
+        cross_entropy = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten().long(), ignore_index=IGNORED)
         if not routings:
             zero = cross_entropy.new_zeros(())
             return LMOutput(logits, cross_entropy, cross_entropy, zero, zero, [])
@@ -172,10 +177,7 @@ class MoELanguageModel(nn.Module):
         return LMOutput(logits, loss, cross_entropy, balance, z, routings)
 
     def _check(self, ids: Tensor, start: int, top_k: int | None) -> None:
-        if ids.dim() != 2 or ids.is_floating_point() or 0 in ids.shape:
-            raise ValueError(
-                f"ids have shape {tuple(ids.shape)}, dtype {ids.dtype}; expected (B, T) integers, B, T ≥ 1."
-            )
+        check_ids(ids, self.config.vocab_size)
         if start + ids.shape[1] > self.config.context_length:
             raise ValueError(f"{start + ids.shape[1]} tokens, but context_length is {self.config.context_length}.")
         if top_k is not None and not 1 <= top_k <= self.config.n_experts:
@@ -193,6 +195,7 @@ class MoELanguageModel(nn.Module):
         """
         if self.config.router == "expert_choice":
             raise ValueError("router='expert_choice' needs the whole text, so it cannot generate token by token.")
+        check_ids(ids, self.config.vocab_size)
         if ids.shape[1] + n_tokens > self.config.context_length:
             raise ValueError(
                 f"{ids.shape[1]} tokens of prompt + {n_tokens} new, but context_length is {self.config.context_length}."

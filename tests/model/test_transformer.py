@@ -128,11 +128,49 @@ def test_top_k_can_be_changed_for_one_call():
         (random_ids(1, 33), {}, "33 tokens, but context_length is 32"),
         (random_ids(1, 4), {"top_k": 6}, "top_k is 6, expected a number from 1 to n_experts=5"),
         (random_ids(1, 4), {"top_k": 0}, "top_k is 0, expected a number from 1 to n_experts=5"),
+        ([[1, 2]], {}, r"ids are a list; expected a tensor \(B, T\)"),
+        (torch.tensor([[0, 61]]), {}, "ids go from 0 to 61; expected 0 to 60"),
+        (torch.tensor([[-1, 3]]), {}, "ids go from -1 to 3; expected 0 to 60"),
+        (torch.ones(1, 4, dtype=torch.bool), {}, "ids have shape .* dtype torch.bool"),
+        (random_ids(2, 8), {"targets": random_ids(8, 2)}, r"targets have shape \(8, 2\).* ids' shape \(2, 8\)"),
+        (random_ids(2, 8), {"targets": random_ids(2, 8).flatten()}, r"targets have shape \(16,\)"),
+        (random_ids(1, 4), {"targets": torch.rand(1, 4)}, "targets have shape .* dtype torch.float32"),
+        (random_ids(1, 2), {"targets": torch.tensor([[3, 61]])}, "targets go from 3 to 61; expected 0 to 60"),
+        (random_ids(1, 2), {"targets": torch.tensor([[3, -1]])}, "targets go from -1 to 3; expected 0 to 60"),
+        (random_ids(1, 2), {"targets": torch.tensor([[-100, -100]])}, "All targets are -100"),
+        (random_ids(1, 3), {"token_mask": torch.tensor([[0, 1, 1]])}, "padding before a real token"),
+        (random_ids(1, 3), {"token_mask": torch.tensor([[1, 0, 1]])}, "padding before a real token"),
+        (random_ids(1, 3), {"token_mask": torch.tensor([[2, 1, 0]])}, "other values than 0 and 1"),
+        (random_ids(1, 3), {"token_mask": torch.zeros(1, 3)}, "False everywhere"),
+        (random_ids(1, 3), {"token_mask": torch.ones(3, 1)}, r"token_mask has shape \(3, 1\); expected .* \(1, 3\)"),
     ],
 )
 def test_unfit_call_is_refused_with_what_came(ids, options, message):
     with pytest.raises(ValueError, match=message):
         small_model()(ids, **options)
+
+
+@pytest.mark.parametrize("ids", [[[1, 2]], random_ids(1, 4)[0], random_ids(1, 4) + 61, random_ids(1, 4) - 61])
+def test_generation_refuses_the_same_ids(ids):
+    with pytest.raises(ValueError, match="^ids "):
+        next(small_model().generate(ids, 2))
+
+
+def test_a_mask_of_ones_and_zeros_is_one_of_bools():
+    """As tokenizers give it. Taken as an index, it would be two tokens, again and again."""
+    model, ids = small_model(capacity_factor=1.0), random_ids(2, 8)
+    mask = torch.arange(8) < torch.tensor([[8], [3]])  # (2, 8)
+    expected = model(ids, ids, token_mask=mask)
+    for kind in (torch.int64, torch.uint8, torch.float32):
+        output = model(ids, ids, token_mask=mask.to(kind))
+        assert torch.equal(output.loss, expected.loss)
+        assert [r.load.tolist() for r in output.routing] == [r.load.tolist() for r in expected.routing]
+    assert expected.routing[0].load.sum() == 11 * model.config.top_k
+
+
+def test_ids_and_targets_may_be_int32_as_corpora_are():
+    model, ids = small_model(), random_ids(2, 8)
+    assert torch.equal(model(ids.int(), ids.int()).loss, model(ids, ids).loss)
 
 
 # ---- the learner's own choice ----------------------------------------------------------------------------------------
