@@ -1,7 +1,12 @@
 """An error in a learner's code is shown at its line, with its likely cause, and without our own frames."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+from answers import answers
+
+from moe_lite.checks.card.card import card_html
 from moe_lite.checks.engine.attempt import try_once
 from moe_lite.checks.engine.errors import explain
 from moe_lite.checks.engine.grade import grade
@@ -101,3 +106,35 @@ def test_an_error_in_the_backward_pass_says_so():
     failure = explain(TOP_K, top_k_route, ended)
     assert failure.what == "the gradient of your result raised RuntimeError"
     assert failure.note.title == "A change in place"
+
+
+# ---- the check's own errors ------------------------------------------------------------------------------------------
+
+
+def test_an_error_of_the_check_itself_is_a_card_that_says_so():
+    def gives_up(scores, k):
+        raise RuntimeError("planted")
+
+    result = grade(replace(TOP_K, reference=gives_up), right)
+    assert (result.status, repr(result)) == ("stopped", "3.2 top_k_route: the check itself failed")
+    card = card_html(result)
+    assert "Your function may be right" in card and "RuntimeError: planted" in card and "Likely cause" not in card
+
+
+def test_a_list_that_lost_a_part_is_a_changed_input():
+    def takes_out(scores, expert_ids):
+        scores.pop(0)
+        return exercises()["6.5"].reference(scores, expert_ids[1:])
+
+    result = grade(exercises()["6.5"], takes_out)
+    assert (result.status, result.mistake.title) == ("not yet", "Your function changed its input")
+    assert "`scores[" in result.mistake.sentence
+
+
+@pytest.mark.parametrize("id", exercises())
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_gradients_that_the_notebook_switched_off_are_no_fault_of_the_answer(without, id):
+    answer = next(answer for answer in answers(id) if answer.right)
+    with without():
+        assert grade(exercises()[id], answer.function()).status == "pass"
+        assert not torch.is_grad_enabled()

@@ -30,7 +30,7 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     if ended.error is None and not ended.timed_out:
         attempt.update(ended.value)
         before, after = (_tensors(exercise, given, range(len(args))) for given in (trial.args, args))
-        attempt["changed"] = tuple(name for name in before if not _identical(before[name], after[name].detach()))
+        attempt["changed"] = tuple(name for name in before if not _unchanged(before[name], after.get(name)))
         if REPEAT in case.parts and attempt.get("got"):
             ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
     if trial.random:
@@ -146,8 +146,9 @@ def _probe(value: Tensor) -> Tensor:
     return torch.arange(value.numel(), dtype=torch.float64).cos().reshape(value.shape).to(value.dtype)
 
 
-def _identical(before: Tensor, after: Tensor) -> bool:
-    return before.shape == after.shape and before.dtype == after.dtype and torch.equal(before, after)
+def _unchanged(before: Tensor, after: Tensor | None) -> bool:
+    """None: it was taken out of its list."""
+    return after is not None and after.dtype == before.dtype and torch.equal(before, after.detach())
 
 
 def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | None]:

@@ -37,6 +37,20 @@ def explain(exercise: Exercise, fn: Any, ended: Ended) -> Failure:
     )
 
 
+def own_fault(exercise: Exercise, error: Exception) -> Failure:
+    """What to say of an error in the check itself."""
+    sentence = (
+        f"Your function may be right: the check of {exercise.id} could not deal with what it returned or did "
+        f"({type(error).__name__}). Please report your function together with the traceback below. "
+        f'`moe_lite.skip("{exercise.id}")` goes on without this exercise.'
+    )
+    return Failure(
+        what="the check itself failed",
+        note=Note("The check itself failed", sentence, general=True),
+        traceback=_without_addresses("".join(traceback.format_exception(error))),
+    )
+
+
 def _timed_out(ended: Ended) -> Failure:
     seconds = f"{time_limit():g} s"
     if ended.left_running:

@@ -4,10 +4,12 @@ import dis
 import inspect
 from typing import Any
 
+import torch
+
 from moe_lite.checks.engine.attempt import try_once
 from moe_lite.checks.engine.diagnose import Tried, diagnose
-from moe_lite.checks.engine.errors import explain
-from moe_lite.checks.engine.exercise import Exercise, Note
+from moe_lite.checks.engine.errors import explain, own_fault
+from moe_lite.checks.engine.exercise import Case, Exercise, Note
 from moe_lite.checks.engine.general import part_is_right
 from moe_lite.checks.engine.result import CheckResult
 
@@ -15,9 +17,21 @@ DOES_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "
 
 
 def grade(exercise: Exercise, fn: Any) -> CheckResult:
-    """The result of checking `fn`. Learner's code may do anything; this raises only on Jupyter's own interrupt."""
-    cases = exercise.cases()
-    common = {"id": exercise.id, "name": exercise.name, "total": len(cases), "hints": exercise.hints}
+    """The result of checking `fn`. Learner's code may do anything; this raises only on Jupyter's own interrupt.
+
+    Gradients are recorded meanwhile, also where the notebook has switched them off.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        cases = exercise.cases()
+        common = {"id": exercise.id, "name": exercise.name, "total": len(cases), "hints": exercise.hints}
+        try:
+            return _grade(exercise, fn, cases, common)
+        except Exception as error:  # ours, and no answer may bring it about; if one does, the notebook goes on
+            failure = own_fault(exercise, error)
+            return CheckResult(**common, passed=0, status="stopped", mistake=failure.note, failure=failure)
+
+
+def _grade(exercise: Exercise, fn: Any, cases: list[Case], common: dict[str, Any]) -> CheckResult:
     if is_stub(fn):
         return CheckResult(**common, passed=0, status="open", remark=_how_to_begin(exercise))
     if note := _not_callable_like_this(exercise, fn):

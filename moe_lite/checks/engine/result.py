@@ -72,7 +72,7 @@ class CheckResult:
         if self.status == "open":
             text = "not attempted yet"
         elif self.status == "stopped":
-            text = f"{self.failure.what} in case {self.failed_case} of {self.total}"
+            text = self.failure.what + (f" in case {self.failed_case} of {self.total}" if self.failed_case else "")
         else:
             text = f"{self.passed} of {self.total} pass"
         return f"{self.id} {self.name}: {text}"
