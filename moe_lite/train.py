@@ -125,7 +125,8 @@ class Training:
         self.model.train()
         state = self.generator.get_state(), self.noise.get_state()
         try:
-            output = self._gradients()
+            with torch.inference_mode(False), torch.enable_grad():  # a notebook may have switched them off
+                output = self._gradients()
         except BaseException:  # an interrupt, too: the next step then draws the same batch
             self.generator.set_state(state[0])
             self.noise.set_state(state[1])

@@ -376,6 +376,14 @@ def test_dense_model_of_the_command_is_the_twin_of_the_sparse_one():
     assert MoELanguageModel(training_module._model_config(1, 2)).config.is_dense
 
 
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_training_records_gradients_wherever_it_is_asked(without):
+    expected = [log.cross_entropy for log in train(small_model(), small_corpora(), CONFIG)]
+    model = small_model()
+    with without():
+        assert [log.cross_entropy for log in train(model, small_corpora(), CONFIG)] == expected
+
+
 @pytest.mark.parametrize(("budget", "steps"), [(None, 300), ("", 300), ("ci", 40), ("normal", 300), ("long", 1500)])
 def test_what_a_notebook_does_follows_the_budget(monkeypatch, budget, steps):
     monkeypatch.delenv("MOE_LITE_BUDGET", raising=False)
