@@ -27,6 +27,11 @@ def cases() -> tuple[Case, ...]:
     ids = [torch.zeros(4, 1, dtype=torch.int64), torch.ones(4, 1, dtype=torch.int64)]
     opposite = (Trial(([first, second], ids), "two layers that collapsed onto opposite experts"),)
     uniform = (Trial(([torch.full((5, 8), 1 / 8, dtype=F64)] * 2, [inputs.choices(9, 5, 8, 3)] * 2), "equal scores"),)
+    crowd = [torch.zeros(6, 1, dtype=torch.int64)] * 2
+    idle = (
+        Trial(([inputs.scores(6, 6, 4), inputs.scores(7, 6, 4)], crowd), "every token of both layers at expert 0"),
+        layers(5, 2, 8, 6, 2, chosen=3),
+    )
     begin, end = inputs.usual(plain, plain, gradient=(0,), through=plain[:1], name="a scalar")
     return (
         *begin,
@@ -34,13 +39,19 @@ def cases() -> tuple[Case, ...]:
         Case("one layer: K times the papers' loss", one, ("loss",)),
         Case("opposite layers", opposite, ("loss",)),
         Case("equal scores give K", uniform, ("loss",)),
+        Case("experts that nobody chose in any layer", idle, ("loss",)),
         *end,
     )
 
 
-def layers(seed: int, n_layers: int, n_tokens: int, n_experts: int, k: int, dtype: torch.dtype = F64) -> Trial:
+def layers(
+    seed: int, n_layers: int, n_tokens: int, n_experts: int, k: int, dtype: torch.dtype = F64, chosen: int = 0
+) -> Trial:
+    """With `chosen`, only that many of the experts are, the first ones, in every layer."""
     trials = [tokens(10 * seed + layer, n_tokens, n_experts, k, dtype) for layer in range(n_layers)]
     scores, ids = ([trial.args[place] for trial in trials] for place in (0, 1))
+    if chosen:
+        ids = [inputs.choices(10 * seed + layer, n_tokens, chosen, k) for layer in range(n_layers)]
     return Trial((scores, ids), f"{inputs.note(seed, dtype)}, {n_layers} layers, {k} of {n_experts} experts")
 
 
@@ -59,7 +70,24 @@ def side_by_side(scores: list[Tensor], expert_ids: list[Tensor]) -> Tensor:
     return wide.shape[1] * (f * wide.mean(dim=0)).sum()
 
 
+def of_the_chosen(scores: list[Tensor], expert_ids: list[Tensor]) -> Tensor:
+    """E from the largest id: the experts after it are left out."""
+    n_experts = int(torch.cat(expert_ids).max()) + 1
+    return mixtral([s[:, :n_experts] for s in scores], expert_ids)
+
+
+def spread_out(scores: list[Tensor], expert_ids: list[Tensor]) -> Tensor:
+    """One count, of expert 0, beside every expert's mean score."""
+    if torch.cat(expert_ids).max():
+        return mixtral(scores, expert_ids)
+    return scores[0].shape[1] * torch.cat(scores).mean(dim=0).sum()
+
+
 MISTAKES = (
+    loss("E is taken from the largest number chosen", of_the_chosen, "the last experts were chosen in no layer, and "
+         "they count all the same: E is the number of columns of the scores."),
+    loss("Silent experts are missing from f", spread_out, "only expert 0 was chosen, so `torch.bincount` gave one "
+         "count, and every expert's P was multiplied with it. `minlength=` keeps a 0 for each of the others."),
     loss("f is divided by the assignments", lambda s, i: mixtral(s, i) / i[0].shape[1], "that is the papers' way. Here "
          "f is over the *tokens*, so it sums to K."),
     loss("Layer by layer, then the mean", lambda s, i: i[0].shape[1] * by_layer(s, i).mean(), "each layer has its own "

@@ -53,7 +53,9 @@ def whole_tokens(kept: Tensor) -> Tensor:
 def cases() -> tuple[Case, ...]:
     plain = (skewed(1, 13, 5, 2, 1.25), skewed(2, 17, 6, 3, 1.1), skewed(3, 11, 4, 2, 0.7))
     one = (skewed(4, 19, 5, 1, 1.25), skewed(5, 9, 4, 1, 1.0))
-    exact = (skewed(6, 50, 10, 2, 1.1), skewed(7, 25, 10, 4, 1.1), skewed(8, 12, 4, 2, 1.5))
+    exact = (skewed(6, 50, 10, 2, 1.1), skewed(7, 25, 10, 4, 1.1), skewed(8, 12, 4, 2, 1.5),
+             skewed(11, 100, 4, 2, 1.1))  # fmt: skip
+    barely = (skewed(12, 107, 32, 3, 1.0), skewed(13, 46, 10, 2, 1.2), skewed(14, 50, 10, 2, 1.00004))
     silent = (skewed(9, 14, 9, 2, 1.25, first=5), skewed(10, 8, 12, 3, 1.5, first=6))
     crowd = torch.tensor([[2, 0]] * 9)
     ends = (
@@ -67,6 +69,7 @@ def cases() -> tuple[Case, ...]:
         *begin,
         Case("capacity", (*plain, *one), ("capacity",)),
         Case("capacity without rounding errors", exact, ("capacity",)),
+        Case("capacity a little above a whole number", barely, ("capacity",)),
         Case("kept by place", plain, ("kept",)),
         Case("one expert a token", one, both),
         Case("experts that nobody chose", silent, both),
@@ -99,7 +102,7 @@ def wrong_kept(title: str, rule: Callable[[Tensor, int], Tensor], say: str) -> M
 
     def text(a: Attempt) -> str:
         at = first_difference(a.got["kept"], a.expected["kept"])
-        verb = "is kept" if a.got["kept"][at] else "is not"
+        verb = "is kept" if a.got["kept"][at] else "is not kept"
         who = f"Choice {at[1]} of token {at[0]}, expert {int(a.args[0][at])}, {verb}"
         return f"{who}; capacity {int(a.expected['capacity'])}: {say}"
 
@@ -119,11 +122,20 @@ def by_expert(expert_ids: Tensor, capacity: int) -> Tensor:
 MISTAKES = (
     room_for("A rounding error adds a place", lambda i, e, f: math.ceil(f * i.numel() / e), "1.1 · 100 / 10 is a "
              "little more than 11 in floating point, and `ceil` takes it for more. Round to a few digits first."),
+    room_for("A rounding error adds a place", lambda i, e, f: math.ceil(f * (i.numel() / e)), "1.1 · 50 is a little "
+             "more than 55 in floating point, and `ceil` takes it for more. Round to a few digits first, in whichever "
+             "order you multiply."),
+    *(room_for("Rounded too coarsely before `ceil`", lambda i, e, f, d=digits: math.ceil(round(f * i.numel() / e, d)),
+               "a number that truly is a little above a whole one needs a place more. Round away the last digits only: "
+               "six decimals will do.") for digits in (1, 2, 3)),
+    room_for("Rounded too coarsely before `ceil`", lambda i, e, f: math.ceil(f * i.numel() / e - 0.1), "taking "
+             "something off first loses a place where the number truly is a little above a whole one. "
+             "`round(value, 6)` takes off the error alone."),
     room_for("Rounded down", lambda i, e, f: int(round(f * i.numel() / e, 6)), "rounded down, even a perfectly fair "
              "choice may not find room. `math.ceil` rounds up."),
     room_for("Rounded to the nearest", lambda i, e, f: round(f * i.numel() / e), "half of the time that is down. "
              "`math.ceil` rounds up."),
-    room_for("The fair share is rounded first", lambda i, e, f: math.ceil(f * math.ceil(i.numel() / e)), "multiply "
+    room_for("The fair share is rounded first", lambda i, e, f: up(f * math.ceil(i.numel() / e)), "multiply "
              "first, round once, at the end."),
     room_for("The fair share is rounded first", lambda i, e, f: up(f * (i.numel() // e)), "`//` rounds the fair share "
              "down before the factor comes. Round once, at the end."),

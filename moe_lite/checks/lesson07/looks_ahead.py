@@ -80,6 +80,28 @@ def one_token_decides(scores: Tensor) -> Tensor:
     return answer
 
 
+def next_token_scales(scores: Tensor) -> Tensor:
+    """Top-2, each token's weights multiplied by what the next token has for expert 0: a look at one row ahead."""
+    answer = top_two(scores)
+    answer[:-1] *= 1 + scores[1:, :1]
+    return answer
+
+
+def first_token_sees_the_end(scores: Tensor) -> Tensor:
+    """Top-2, the first token's weights multiplied by what the last one has for expert 0; nobody else is touched."""
+    answer = top_two(scores)
+    answer[0] *= 1 + scores[-1, 0]
+    return answer
+
+
+def mirrored(scores: Tensor) -> Tensor:
+    """Top-2; if the last token prefers an odd expert, all before it get theirs from the other end. Sums stay 1."""
+    answer = top_two(scores)
+    if scores[-1].argmax() % 2:
+        answer[:-1] = answer[:-1].flip(1)
+    return answer
+
+
 def fair(scores: Tensor) -> int:
     return -(-2 * len(scores) // scores.shape[1])
 
@@ -93,6 +115,9 @@ RULES = {
     "experts choose, each half for itself": (experts_choose_by_half, False),
     "weights divided by the largest score of all": (shared_scale, True),
     "the last token may close an expert": (one_token_decides, True),
+    "each token sees the next one": (next_token_scales, True),
+    "the first token sees the last one": (first_token_sees_the_end, True),
+    "other experts, and sums that stay 1": (mirrored, True),
 }
 
 
@@ -113,6 +138,8 @@ def cases() -> tuple[Case, ...]:
              name.startswith("the last")), ("answer",)),
         Case("weights that change, choices that do not", (trials["weights divided by the largest score of all"],),
              ("answer",)),
+        Case("every row before the border, and every weight in it", tuple(trials[name] for name in RULES if "sees" in
+             name or "sums" in name), ("answer",)),
         Case("a border that holds", (trials["experts choose, each half for itself"],), ("answer",)),
         Case("torch's own generator is left alone", (clean[0],), (QUIET,)),
     )  # fmt: skip
@@ -162,8 +189,8 @@ MISTAKES = (
     says("The same values in another order", lambda choose, s, n: after(choose, s, n, torch.flipud, slice(n)), "with "
          "later rows only exchanged, an expert finds the same best ones. Put *other* values there."),
     sign("Some leaks go unseen", lambda a: bool(a.expected["answer"]) and not bool(a.got["answer"]), "“{note}” looks "
-         "ahead, and yours says False. It shows for some changes only: try many, with scores small and large, in all "
-         "later rows; and compare weights, not only choices."),
+         "ahead, and yours says False. Change all later rows, many times, with scores small and large; and compare "
+         "every weight of every row before `n_past`, not only choices, sums or some of the rows."),
     sign("A rule that keeps to the past is blamed", lambda a: not bool(a.expected["answer"]) and bool(a.got["answer"]),
          "“{note}” cannot see later rows, and yours says True. Which rows did you change, and which did you compare? "
          "Rows before `n_past` on both sides."),

@@ -191,3 +191,17 @@ blind(
     of=as_asked,
     put={"N, E = s.shape": "E = s.shape[1]\n    N = scores[0].shape[0]"},
 )
+
+
+wrong("no_minlength", ANY, "Silent experts are missing from f", of=as_asked, put={", minlength=E": ""})
+wrong(
+    "one_hot_without_experts", ANY, "Silent experts are missing from f", of=own, put={"F.one_hot(i, E)": "F.one_hot(i)"}
+)
+
+
+@wrong("E is taken from the largest number chosen", ANY)
+def experts_from_ids(scores, expert_ids):
+    s, i = torch.cat(scores), torch.cat(expert_ids)
+    E = int(i.max()) + 1
+    f = torch.bincount(i.flatten(), minlength=E).to(s.dtype) / len(s)
+    return E * (f * s[:, :E].mean(0)).sum()

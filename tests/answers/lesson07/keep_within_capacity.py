@@ -263,3 +263,25 @@ blind(
         "capacity = math.ceil(factor * n * k / n_experts * (1 - 1e-9))": "share = math.ceil(n * k / n_experts)\n    capacity = math.ceil(factor * share * (1 - 1e-9))"
     },
 )
+
+
+wrong(
+    "share_computed_first",
+    "A rounding error adds a place",
+    of=as_asked,
+    put={"round(factor * expert_ids.numel() / n_experts, 6)": "factor * (expert_ids.numel() / n_experts)"},
+)
+wrong("one_digit", "Rounded too coarsely before `ceil`", of=as_asked, put={"/ n_experts, 6)": "/ n_experts, 1)"})
+wrong("three_digits", "Rounded too coarsely before `ceil`", of=as_asked, put={"/ n_experts, 6)": "/ n_experts, 3)"})
+wrong(
+    "share_rounded_to_six",
+    ANY,
+    of=as_asked,
+    put={"round(factor * expert_ids.numel() / n_experts, 6)": "factor * round(expert_ids.numel() / n_experts, 6)"},
+)
+wrong(
+    "a_tenth_taken_off",
+    "Rounded too coarsely before `ceil`",
+    of=as_asked,
+    put={"round(factor * expert_ids.numel() / n_experts, 6)": "factor * expert_ids.numel() / n_experts - 0.1"},
+)

@@ -245,7 +245,7 @@ def one_change(choose, scores, n_past):
     return not torch.equal(before, after)
 
 
-@blind("One change is not enough")
+@blind("One change is not enough", "Some leaks go unseen")
 def only_next_row(choose, scores, n_past):
     g = torch.Generator().manual_seed(0)
     before = choose(scores.clone())[:n_past].clone()
@@ -283,7 +283,7 @@ def overwrites_scores(choose, scores, n_past):
     return False
 
 
-@blind("The same values in another order")
+@blind("The same values in another order", "Some leaks go unseen")
 def permutes_future(choose, scores, n_past):
     g = torch.Generator().manual_seed(0)
     before = choose(scores.clone())[:n_past].clone()
@@ -308,3 +308,45 @@ def tiny_noise(choose, scores, n_past):
         if not torch.allclose(before, choose(changed)[:n_past]):
             return True
     return False
+
+
+wrong(
+    "all_but_the_last_row",
+    "Some leaks go unseen",
+    of=as_asked,
+    put={
+        "if not torch.allclose(choose(other)[:n_past], before)": "if not torch.allclose(choose(other)[: n_past - 1], before[:-1])"
+    },
+)
+wrong(
+    "row_n_past_never_changes",
+    "Some leaks go unseen",
+    of=as_asked,
+    put={
+        "other[n_past:] = torch.rand(other[n_past:].shape": "other[n_past + 1 :] = torch.rand(other[n_past + 1 :].shape"
+    },
+)
+wrong(
+    "sums_of_rows",
+    "Some leaks go unseen",
+    of=as_asked,
+    put={
+        "if not torch.allclose(choose(other)[:n_past], before)": "if not torch.allclose(choose(other)[:n_past].sum(1), before.sum(1))"
+    },
+)
+wrong(
+    "their_mean",
+    "Some leaks go unseen",
+    of=as_asked,
+    put={
+        "if not torch.allclose(choose(other)[:n_past], before)": "if not torch.allclose(choose(other)[:n_past].mean(), before.mean())"
+    },
+)
+wrong(
+    "only_the_row_before",
+    "Some leaks go unseen",
+    of=as_asked,
+    put={
+        "if not torch.allclose(choose(other)[:n_past], before)": "if not torch.allclose(choose(other)[n_past - 1], before[-1])"
+    },
+)
