@@ -24,6 +24,7 @@ PLACES = {
     "transformer": "moe_lite.model.transformer",
     # what single lessons build
     "admission": "moe_lite.lessons.admission",
+    "baseline": "moe_lite.lessons.baseline",
     "dispatch": "moe_lite.lessons.dispatch",
     "mixture": "moe_lite.lessons.mixture",
     # trainings recorded and measured

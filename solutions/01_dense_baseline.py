@@ -1,27 +1,35 @@
 # %% [markdown]
 # # 01 · A dense baseline
-# *Part 1 — A model that uses a part of itself · about 70 minutes · four exercises and one stretch*
+# *Part 1 — A model that uses a part of itself · about 110 minutes · four exercises and one stretch*
 #
 # **What does it cost when every parameter works on every token?**
 #
-# Before a model can use a part of itself, there has to be one that uses all of itself. This lesson builds it, trains it, lets it speak,
-# and counts what it holds and what a token costs. It is the yardstick: every sparse model of this course is compared with it.
+# In a mixture of experts each token uses a part of the model. To judge that idea you need a model to compare with: one in which every
+# parameter works on every token. Engineers call it **dense**. In this lesson you measure such a model, look into it, count what it holds
+# and what it computes per token, train one yourself, and let it write. The later lessons compare every sparse model with this one.
 #
 # **Builds on** Python and a first neural network in PyTorch; [lesson 00](00_start_here.ipynb) shows how checks, hints and widgets
-# work. In shape comments, B is the batch, T time, N = B·T tokens, D the model's width, F the feed-forward's width, L layers, V the
-# vocabulary, H heads and S their size.
+# work. Section 1.5 is a stretch for those who want to write attention themselves. It takes 20 of these minutes, and no later lesson needs it.
+#
+# Comments behind tensors name their shapes in letters: B texts in a batch, T tokens in a text, N = B·T tokens in all, D numbers in a
+# token's vector, F the width of the feed-forward network, L layers, V tokens in the vocabulary. H and S belong to attention; section 1.2
+# explains them.
 
 # %% tags=["setup"]
+from functools import partial
+
 import torch
 
-from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, checkpoint, data, evaluate, experts
+from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, baseline, checkpoint, data, evaluate, experts
 from moe_lite import metrics, model_diagram, plots, timing, train, transformer
 from moe_lite.checks import lesson01 as check, mine
 from moe_lite.widgets import BudgetExplorer, NextTokens
 
 # %% [markdown]
-# The line below is the whole model. A text comes in as numbers, each becomes a vector (*embed*); four blocks work on the vectors, one
-# after the other; the *head* turns the last vectors into a guess at the next token. Today's parts are marked.
+# The line below is the whole model. A text comes in as a row of token numbers. The *embedding* is a table with one vector per token of the
+# vocabulary; each number is replaced by its vector, so that the layers have something to compute with. Four blocks then change these
+# vectors, one block after the other. At the end one matrix, drawn as *head*, turns each vector into a guess at the next token.
+# This lesson is about the marked parts.
 
 # %% tags=["diagram"]
 model_diagram(today=1)
@@ -29,48 +37,84 @@ model_diagram(today=1)
 # %% [markdown]
 # ## 1.0 A model that knows nothing
 #
-# A text is cut into **tokens**, pieces that are frequent in the texts that the tokenizer has seen: the course's tokenizer knows 2,048.
-# A language model reads some tokens and gives every token of its vocabulary a number, its **logit**: how much that one would fit as the
-# next. Here are two models of the same shape: one fresh from its random start, one that has been trained for ten minutes. Both go on
-# from the same line.
+# Before you can say that a model is good, you should have seen one that is not. Here are two models of the same shape. The first is
+# *untrained*: its weights are random numbers. The second is the *trained model* that the course ships: it was trained for about nine
+# minutes, on 6.1 million tokens. Both continue the same line.
+# <!-- evidence: data/checkpoints/dense.json tokens -->
+#
+# A **token** is a piece of text that is frequent in the texts from which the tokenizer was made: a word, a part of a word, a digit, a space.
+# The course's tokenizer knows 2,048 of them. A language model reads some tokens and gives each of the 2,048 a number, its **logit**:
+# the larger it is, the better that token fits as the next one.
 # <!-- evidence: len(data/tokenizer.json model.vocab) -->
 #
-# **Predict:** what will the fresh one write? Letters, words, or something in between?
+# **Predict:** what will the untrained model write: letters, words, or something in between?
+
 
 # %%
-config = ModelConfig(n_experts=1, d_expert=128)  # one "expert" in each layer: a plain dense transformer
-fresh, trained = MoELanguageModel(config).eval(), checkpoint.pretrained(1)
+def continuation(model, ids, n_tokens, **options):
+    """The text that the model writes after ids (1, T)."""
+    drawn = []
+    for token, _ in model.generate(ids, n_tokens, **options):  # the second item holds the logits; not needed here
+        drawn.append(token.item())
+    return "".join(data.token_pieces(drawn))
+
+
+config = ModelConfig(n_experts=1, d_expert=128)  # one "expert" per layer: a dense model
+untrained = MoELanguageModel(config).eval()
+trained = checkpoint.pretrained(1)  # the shipped model with 1 expert per layer
 line = "Are we all met?"
 ids = torch.tensor([data.encode(line)])  # (1, T)
-print("tokens ", data.token_pieces(ids[0].tolist()))
-for name, model in [("fresh", fresh), ("trained", trained)]:
-    drawn = [token.item() for token, _ in model.generate(ids, 40, generator=torch.Generator().manual_seed(0))]
-    print(f"\n{name:8}{''.join(data.token_pieces(drawn))!r}")
+print("tokens   ", data.token_pieces(ids[0].tolist()))
+texts = {}
+for name, model in [("untrained", untrained), ("trained", trained)]:
+    texts[name] = continuation(model, ids, 40, generator=torch.Generator().manual_seed(0))
+    print(f"\n{name:10}{texts[name]!r}")
+
+# %% tags=["holds"]
+holds("the trained one writes lines of a play", "\n\nFAUST:\n" in texts["trained"])
+holds("a stray control character", any(ord(c) < 32 and c != "\n" for c in texts["untrained"]))
+holds("a whole word among the parts", " her " in texts["untrained"])
 
 # %% [markdown]
-# The fresh model strews its vocabulary: whole words, word ends, a stray control character, with no order. The trained one writes lines of
-# a play, in German that nobody speaks. (It has read *Faust*, among eight other kinds of text.) Both are wrong, but not equally. To make a
-# model better, you need a number for how wrong it is.
+# **Answer.** Something in between. The untrained model scatters tokens at random: whole words, parts of words, even a stray control
+# character. The trained one writes lines of a play, in a German that nobody speaks. (Goethe's *Faust* is one of the nine kinds of text it was
+# trained on.) Both texts are wrong, but one is more wrong than the other. To make a model better you need a number for how wrong
+# it is.
+# <!-- reasoned: "more wrong" only leads to the measure; section 1.1 measures it -->
 #
 # ## 1.1 One number for being wrong
 #
-# Softmax turns the logits into probabilities. Then the text says which token really came, and the model is charged for the
-# probability that it gave to that one: −log p, called **cross-entropy**. Sure and right costs almost nothing. Sure and wrong costs
-# much, without limit.
+# Every training run in this course lowers one number, the *loss*. It is worth writing it yourself once, because a loss that is wrong by a little
+# raises no error. One example: training libraries averaged the averages of several small batches, although these held different numbers
+# of tokens. [torchtune corrected this](https://github.com/meta-pytorch/torchtune/pull/1875) in October 2024.
 #
-# **By hand:** four tokens in the vocabulary, and logits log 1, log 2, log 4 and log 1. Which probabilities are these? What does the model
-# pay if token 2 comes next, and what if token 0 does? (The logarithm is the natural one; its unit is the *nat*. log 2 is 0.69.)
+# The loss is made in three steps. Softmax turns the logits into probabilities. Then we look up which token really came next in the
+# text. The model is charged −log p, where p is the probability that it gave to this token. This is called the **cross-entropy**. If the
+# model was sure and right, p is near 1 and the charge is near 0. If it was sure and wrong, p is near 0 and the charge has no upper limit.
+#
+# **By hand:** a vocabulary of four tokens, with the logits log 1, log 2, log 4 and log 1. Which probabilities does softmax give? What is the
+# charge if token 2 comes next, and what if token 0 does? (Here log is the natural logarithm; its unit is the *nat*. log 2 is 0.69.)
 
 # %%
 logits = torch.tensor([1.0, 2.0, 4.0, 1.0]).log()  # (V,)
 probabilities = logits.softmax(dim=-1)  # (V,)
-rows = ["logit", "probability", "cost if it comes next"]
+charges = -probabilities.log()  # (V,)
+rows = ["logit", "probability", "charge if it comes next"]
 names = [f"token {i}" for i in range(4)]
-plots.table(torch.stack([logits, probabilities, -probabilities.log()]), "four tokens", rows=rows, columns=names)
+plots.table(torch.stack([logits, probabilities, charges]), "four tokens", rows=rows, columns=names)
+
+# %% tags=["holds"]
+_log2 = torch.tensor(2.0).log()
+holds("1/8, 1/4, 1/2 and 1/8", torch.allclose(probabilities, torch.tensor([1, 2, 4, 1]) / 8))
+holds("log 2 for token 2", torch.allclose(charges[2], _log2))
+holds("three times as much for token 0", torch.allclose(charges[0], 3 * _log2))
 
 # %% [markdown]
-# Half the probability costs log 2 = 0.69 nats, an eighth costs three times that. The model's **loss** is the mean over all positions of a
-# text, and every position is a question: the token after it is the answer. So the **targets** are the same text, shifted by one.
+# **Answer.** exp(log 4) is 4, so the exponentials are 1, 2, 4 and 1, and their sum is 8. The probabilities are 1/8, 1/4, 1/2 and 1/8. If
+# token 2 comes next, the model is charged log 2 = 0.69 nats. If token 0 comes, it is charged log 8 = 2.08 nats, three times as much.
+#
+# A text has many positions, and each is a question: which token comes next? The **loss** is the mean charge over all positions. The answers
+# are already in the text, one position further on, so the **targets** are the same text shifted by one:
 
 # %%
 pieces = data.token_pieces(ids[0].tolist())
@@ -78,30 +122,34 @@ for t in range(len(pieces) - 1):
     print(f"after {''.join(pieces[: t + 1])!r:18} comes {pieces[t + 1]!r}")
 
 # %% [markdown]
-# A model that knows nothing gives every token the same probability and pays log V at each position. For 2,048 tokens that is
-# 7.62 nats. The exponential of the loss, the **perplexity**, turns this round: a loss of 7.62 is being as unsure as among 2,048 equals,
-# a loss of 0.69 as among two.
+# What is a bad loss? A model that knows nothing gives all V tokens the same probability, 1/V, and is charged log V at every position.
+# For 2,048 tokens that is 7.62 nats. The exponential of the loss, called **perplexity**, translates it into a number of choices: a loss of
+# 7.62 means the model is as unsure as if it were choosing among 2,048 equally likely tokens, a loss of 0.69 as if among two.
 # <!-- evidence: log(len(data/tokenizer.json model.vocab)) -->
 #
-# One trap lies in the arithmetic. exp(1000) is infinite in float32, and log(exp(−1000)) is −∞ where it should be −1000. Real
-# logits can grow large, so the loss has to be worked out without ever writing down such an exponential: −log p is the *log of the sum of
-# the exponentials* minus *the target's logit*, and the first of the two has a safe function of its own.
+# There is one trap in the arithmetic. In float32, exp(1000) is infinite, and exp(−1000) is 0, so that log(exp(−1000)) gives −∞ where −1000 is
+# right. Nothing limits how large a logit becomes. So the loss must be computed without ever storing such an exponential. It helps
+# that −log p is a difference: the *logarithm of the sum of all exponentials*, minus *the target's logit*. PyTorch has a safe function for the
+# first of the two, `logsumexp`.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.1 — cross-entropy
 # *10 minutes · core · about 3 lines*
 #
-# **Given** `logits` (N, V) of any floating dtype and `targets` (N,) int64. A target of −100 marks a position that does not count.
+# **Given** `logits` (N, V) of any floating dtype and `targets` (N,) int64. A target of −100 marks a position that does not count, for
+# example padding.
 # **Return** `loss` (), the mean of −log softmax(logits)[target] over the positions that count, in nats. Logits of ±10,000 must
 # give a finite loss, and the gradient must reach `logits`.
 # **Allowed:** `logsumexp`, indexing or `gather`, sums and means. (Not `F.cross_entropy`: it is what you are writing.)
+#
+# `gather` picks one entry per row: `logits.gather(1, columns)` with `columns` (N, 1) gives (N, 1), row n's entry in column `columns[n, 0]`.
 #
 # <!-- hints 1.1 -->
 
 
 # %% tags=["stub"]
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The mean cost of the targets, in nats; positions with target −100 are left out.
+    """The mean charge of the targets, in nats; positions with target −100 are left out.
 
     logits (N, V), targets (N,) int64 -> loss ()
     """
@@ -117,15 +165,16 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 check.cross_entropy(cross_entropy)
 
 # %% [markdown]
-# The package uses PyTorch's own, which does the same. Now let your function judge the two models on text that neither was
-# trained on: a short sample of each of the nine domains.
+# Now use your function on the two models. They read one short text from each of the nine domains, held out from training. The line
+# with `mine` hands on your function if it passes its check, and otherwise the package's (here PyTorch's), so that the page
+# works either way. It prints which of the two it took.
 #
-# **Predict:** where does the fresh model stand? And for the trained one, which domain is easiest, which hardest?
+# **Predict:** about what loss will the untrained model have? And for the trained one: which domains are easiest, and which hardest?
 
 
 # %%
 def sample_losses(model, loss_fn):
-    """loss_fn on a short held-out text of each domain -> nats a token, one for each."""
+    """loss_fn on a short held-out text per domain: nine losses, in nats per token."""
     losses = []
     for text in data.SAMPLES.values():
         tokens = torch.tensor([data.encode(text)])  # (1, T)
@@ -136,39 +185,138 @@ def sample_losses(model, loss_fn):
 
 
 my_loss = mine("1.1", cross_entropy, default=torch.nn.functional.cross_entropy)
-rows = {"fresh": sample_losses(fresh, my_loss), "trained": sample_losses(trained, my_loss)}
-caption = "loss on one short text each, nats a token"
-plots.table(torch.tensor([*rows.values()]), caption, rows=[*rows], columns=data.SAMPLES)
+losses = {"untrained": sample_losses(untrained, my_loss), "trained": sample_losses(trained, my_loss)}
+caption = "loss on one short text per domain, nats per token"
+plots.table(torch.tensor([*losses.values()]), caption, rows=[*losses], columns=data.SAMPLES)
+
+# %% tags=["holds"]
+_trained = dict(zip(data.SAMPLES, losses["trained"], strict=True))
+_easy = ("json", "math", "dialogue")
+holds("untrained: about log V in every domain", all(abs(loss - 7.62) < 0.1 for loss in losses["untrained"]))
+holds("trained: lower in every domain", max(losses["trained"]) < min(losses["untrained"]))
+holds("below 1 in three domains", {name for name, loss in _trained.items() if loss < 1} == {*_easy})
+holds("about 3 and more in the others", all(_trained[name] > 2.9 for name in _trained if name not in _easy))
+holds("German is hardest", max(_trained, key=_trained.get) == "german")
 
 # %% [markdown]
-# The fresh model pays about log V everywhere, as one should who knows nothing. The trained one is good where the text repeats itself:
-# dialogues made from templates, JSON, sums. It is poor at poetry and prose. Keep the spread in mind: a mean over such domains says little
-# about any of them, and lessons report them one by one.
+# **Answer.** The untrained model stands near log V = 7.62 in all nine domains, as it should: it knows nothing about any of them. The
+# trained one is below 1 in three of them: dialogue and sums, which are made from templates, and JSON, in which the same keys return
+# again and again. In verse, novels, prose and code its loss is about 3 to 4, and highest in German. Its mean over the nine would hide this
+# difference, so the lessons of this course report the domains one by one where it matters.
 #
 # ## 1.2 What happens to a token
 #
-# A block has two halves. **Attention** lets a token look back: it compares itself with every token up to its own position and takes in
-# a weighted mean of what they offer. The **feed-forward network** then works on each token alone. Each half reads a normalised copy of the
-# vectors and *adds* what it found, so the vectors run through the model like a conveyor belt on which everybody puts something.
+# A mixture of experts replaces one part of this model and leaves the rest as it is. To see which part, and why that one, you have to look
+# inside a block.
 #
-# The normalising is **RMSNorm**: divide a vector by the root of its mean square.
+# A block has two halves. **Attention** lets a token collect information from the tokens before it. The **feed-forward network** then works on
+# each token alone. Each half reads the token's vector, computes something, and *adds* its result to the vector. So a vector
+# travels through the model as on a conveyor belt, and each half puts something onto it. Engineers call the belt the **residual
+# stream**.
 #
-# **By hand:** what is the mean square of (3, 4)? What comes out, and what for (300, 400)?
+# After some additions a vector can have any length. So each half reads a normalised copy: **RMSNorm** divides the vector by the root of the
+# mean of its squares.
+#
+# **By hand:** what is the mean square of (3, 4)? What does RMSNorm give for (3, 4), and what for (300, 400)?
 
 # %%
 x = torch.tensor([[3.0, 4.0], [300.0, 400.0]])  # (N, D)
 mean_square = x.square().mean(dim=-1, keepdim=True)  # (N, 1)
+root = mean_square.sqrt()  # (N, 1)
+normalised = x / root  # (N, D)
 columns = ["first", "second", "mean square", "its root", "first, normalised", "second, normalised"]
-parts = [x, mean_square, mean_square.sqrt(), x / mean_square.sqrt()]
-plots.table(torch.cat(parts, dim=-1), "RMSNorm, two vectors", rows=["short", "long"], columns=columns)
+parts = torch.cat([x, mean_square, root, normalised], dim=-1)  # (N, 2D + 2)
+plots.table(parts, "RMSNorm of two vectors", rows=["short", "long"], columns=columns)
+
+# %% tags=["holds"]
+holds("both give the same", torch.allclose(normalised[0], normalised[1]))
 
 # %% [markdown]
-# The same twice: length is taken out, direction stays. (A weight for each feature, which is learned, lets some count more afterwards.)
+# **Answer.** (9 + 16) / 2 = 12.5, and its root is 3.54. Both vectors give (0.85, 1.13): the length is removed, the direction stays.
+# (Afterwards each feature is multiplied by a learned weight, D weights per RMSNorm.)
 #
-# That attention looks *back* only can be seen from outside. If it did not, a model could read the answer off the next position, and its
-# loss would mean nothing.
+# ### Attention: query, key and value
 #
-# **Predict:** the same text twice, with another last token. At which positions do the logits change?
+# Take the text "the red ball". To guess what comes next, the token "ball" needs to know that there is something red about it. In attention,
+# each token makes three short vectors from its own long one, by three matrices of learned weights:
+#
+# - a **query**: what this token is looking for;
+# - a **key**: what this token can be found by;
+# - a **value**: what it hands over when it is found.
+#
+# The dot product of a query with a key is called the **score** of the pair: it is large if the two vectors point the same way. Softmax turns the scores
+# of one query into weights, which sum to 1. With these weights the token takes the weighted sum of the values.
+#
+# **By hand:** "ball" has the query (log 2, 0). The keys are (0, 1) for "the", (1, 0) for "red" and (0, 0) for "ball"; the values are (8, 0),
+# (0, 8) and (4, 4). What are the three scores, the three weights, and the vector that "ball" takes in?
+
+# %%
+query = torch.tensor([2.0, 1.0]).log()  # (S,) of "ball": (log 2, 0)
+keys = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])  # (T, S)
+values = torch.tensor([[8.0, 0.0], [0.0, 8.0], [4.0, 4.0]])  # (T, S)
+scores = keys @ query  # (T,)
+weights = scores.softmax(dim=-1)  # (T,)
+taken_in = weights @ values  # (S,)
+print(f"scores   {scores.tolist()}")
+print(f"weights  {weights.tolist()}")
+print(f"taken in {taken_in.tolist()}")
+
+# %% tags=["holds"]
+holds("¼, ½, ¼", torch.allclose(weights, torch.tensor([0.25, 0.5, 0.25])))
+holds("(3, 5)", torch.allclose(taken_in, torch.tensor([3.0, 5.0])))
+
+# %% [markdown]
+# **Answer.** The scores are 0, log 2 and 0, so the weights are ¼, ½ and ¼. "ball" takes in ¼ · (8, 0) + ½ · (0, 8) + ¼ · (4, 4) = (3, 5). Half of
+# the weight goes to "red", because its key fits the query.
+#
+# One such search, with queries, keys and values of its own, is called a **head**. A layer of this model has H = 4 heads, so that a token
+# can look for four things at once. Their results are laid side by side, and a fourth matrix, *out*, turns them into what is added to
+# the token's vector. Two more details matter when you count:
+#
+# - The size of a head's vectors is S. The heads share the width of the model, S = D / H, here 128 / 4 = 32. So H·S = D.
+# - Two heads share their keys and values. The number of different key heads is H_kv = 2 here. This is *grouped-query attention*
+#   ([Ainslie et al. 2023](https://arxiv.org/abs/2305.13245)); it saves memory while text is generated.
+# <!-- evidence: 4 * 32 -->
+#
+# "Head" has a second meaning. The last matrix of the model, which turns vectors into logits, is called head as well, in the drawing above and in
+# most code. On this page that one is always the **output head**.
+#
+# ### How attention knows the order
+#
+# A weighted sum does not depend on the order of its terms. As described so far, "the red ball" and "red the ball" would look the same to the
+# token "ball". So the model turns every query and key by an angle that grows with the token's position, before it takes the scores
+# (*rotary positions*, [Su et al. 2021](https://arxiv.org/abs/2104.09864)). In a toy with S = 2, let every query and every key be (1, 0), and
+# let each position turn its vector by another 30 degrees: by 0, 30, 60 and 90.
+#
+# **By hand:** the dot product of two vectors of length 1 is the cosine of the angle between them. What is the score of the query at position 3
+# with the keys at positions 3, 2 and 0? At which other positions do you find the same scores?
+
+# %%
+angles = torch.arange(4) * torch.pi / 6  # (T,) 0, 30, 60 and 90 degrees
+turned = torch.stack([angles.cos(), angles.sin()], dim=-1)  # (T, S)
+scores = turned @ turned.T  # (T, T)
+positions = [f"position {t}" for t in range(4)]
+plots.table(
+    scores.round(decimals=6), "score of the query (row) with the key (column)", rows=positions, columns=positions
+)
+
+# %% tags=["holds"]
+_by_distance = [[scores[t, t - d].item() for t in range(d, 4)] for d in range(4)]
+holds("equal distance, equal score", all(max(same) - min(same) < 1e-6 for same in _by_distance))
+holds("1, 0.87, 0.5, 0", torch.allclose(scores[3].flip(0), torch.tensor([1, 0.75**0.5, 0.5, 0]), atol=1e-6))
+
+# %% [markdown]
+# **Answer.** cos 0° = 1, cos 30° = 0.87 and cos 90° = 0. The same scores stand on every diagonal of the table: the score now depends on the
+# *distance* between two tokens, not on where in the text they stand. (In the model a head has 16 such pairs of numbers, and each pair
+# turns at a speed of its own.)
+#
+# ### Attention looks back only
+#
+# A token collects from the tokens before it and from itself, never from later ones. If it could look ahead, it could read the answer off the
+# next position, and the loss would mean nothing. You can test this from outside.
+#
+# **Predict:** the trained model reads "Are we all met?", and then the same text with another last token. At which positions do its logits
+# change?
 
 # %%
 other = ids.clone()
@@ -177,46 +325,68 @@ with torch.no_grad():
     change = (trained(ids).logits - trained(other).logits).abs().amax(dim=-1)  # (1, T)
 plots.table(change, "largest change of a logit, by position", rows=["last token replaced"], columns=pieces)
 
-# %% [markdown]
-# At the last position only. (How the mask inside does that is exercise 1.5, for those who want to write it.) The two halves are not
-# equally important, and here is a way to ask which matters more: take one out.
-#
-# **Predict:** without attention no token sees another. Without the feed-forward networks nothing works on a token alone. Which model is worse, and
-# is either as bad as one that knows nothing (7.62)?
+# %% tags=["holds"]
+holds("only the last position changes", bool((change[0, :-1] == 0).all()) and bool(change[0, -1] > 1))
 
+# %% [markdown]
+# **Answer.** Only at the last position. The others do not see the token that was replaced. (How a mask does this inside attention is the
+# stretch exercise 1.5.)
+#
+# ### Which half matters?
+#
+# To find out what a part does, take it out and measure again. The last matrix of each half writes into the residual stream. If we fill it
+# with zeros, that half adds zeros, and the rest of the model runs as before: `baseline.without` does this to a copy of the model.
+# Each loss is measured on two stretches of 256 tokens per domain. (On all of the held-out text the trained model has 2.57; a small sample
+# gives another number.)
+# <!-- evidence: data/checkpoints/dense.json val_loss_mean; data/checkpoints/dense.json train.length -->
+#
+# **Predict:** without attention, no token knows any other. Without feed-forward networks, nothing works on a token alone. Which model is worse? And
+# is either as bad as a model that knows nothing (7.62)?
 
 # %%
-def silenced(layers, part):
-    """The trained model with one half of some blocks writing nothing."""
-    model = checkpoint.pretrained(1)
-    for layer in layers:
-        block = model.blocks[layer]
-        torch.nn.init.zeros_(block.attention.out.weight if part == "attention" else block.feed_forward.down)
-    return model
-
-
 corpora = data.load_corpora()
 which = {"none": [], "layer 1": [0], "layer 2": [1], "layer 3": [2], "layer 4": [3], "all four": range(4)}
-losses = [
-    [evaluate.evaluate(silenced(layers, part), corpora, max_windows=2).mean_loss for layers in which.values()]
-    for part in ("attention", "feed-forward")
-]
+ablated = torch.zeros(2, len(which))
+for row, part in enumerate(baseline.PARTS):
+    for column, layers in enumerate(which.values()):
+        model = baseline.without(trained, part, layers)
+        ablated[row, column] = evaluate.evaluate(model, corpora, max_windows=2).mean_loss
+caption = "loss in nats per token, mean over the domains, without a half of some blocks"
+plots.table(ablated, caption, rows=["no attention in", "no feed-forward in"], columns=which)
 
-# %%
-caption = "loss, nats a token, mean over the domains, without a part of the trained model"
-plots.table(torch.tensor(losses), caption, rows=["no attention in", "no feed-forward in"], columns=which)
+# %% tags=["holds"]
+_attention, _feed_forward = (dict(zip(which, row, strict=True)) for row in ablated.tolist())
+holds("no attention: better than knowing nothing", _attention["all four"] < 7.62 - 1)
+holds("no feed-forward: worse than knowing nothing", _feed_forward["all four"] > 7.62 + 0.1)
+holds("the feed-forward network counts more in 1 and 2", all(
+    _feed_forward[layer] > _attention[layer] + 0.1 for layer in ("layer 1", "layer 2")))  # fmt: skip
+holds("attention counts a little more in 3 and 4", all(
+    0.1 < _attention[layer] - _feed_forward[layer] < 0.25 for layer in ("layer 3", "layer 4")))  # fmt: skip
+_lost = {layer: _feed_forward[layer] - _feed_forward["none"] for layer in which}
+holds("more than half in the first layer", _lost["layer 1"] > 0.5 * _lost["all four"])
 
 # %% [markdown]
-# Without attention the model guesses from a single token. Without feed-forward networks it is worse than knowing nothing: the head reads
-# vectors that it was not made for, and gives the right token less than an even share. Most of that is the work of the first layer. So the half that
-# works on each token alone is no decoration. What does it do?
+# **Takeaway: the model needs both halves, and the one that works on each token alone is no minor part.**
 #
-# In Llama, Mixtral and here it is a **SwiGLU** ([Shazeer 2020, arXiv 2002.05202](https://arxiv.org/abs/2002.05202)), with three matrices. The first makes F
-# *gates*, the second F *values*, and each value passes through its gate: silu(gate) · value, where silu(z) = z · sigmoid(z). Far above zero
-# silu is z itself, far below it is 0. The third matrix leads from width F back to D.
+# **Answer.** The model without feed-forward networks is worse: 7.85, which is even worse than knowing nothing. Without attention it has
+# 5.45: each position still guesses from one token, and that is worth something.
 #
-# **By hand:** the token (1, −1), gates that read ten times each feature, values that read twice the first and three times the second.
-# Which of the two gates is open? What passes?
+# Layer by layer it depends. In layers 1 and 2, leaving out the feed-forward network costs more than leaving out attention, and the network of
+# layer 1 alone costs more than half of what all four cost. In layers 3 and 4 attention counts a little more.
+#
+# How can a model be worse than knowing nothing? Its output head reads vectors of a kind that never occurred in training, and on average it gives
+# the right token less than an even share of 1/V. So what does the feed-forward network compute?
+#
+# ### The feed-forward network
+#
+# In Llama, Mixtral and here it is a **SwiGLU** ([Shazeer 2020, arXiv 2002.05202](https://arxiv.org/abs/2002.05202)), and it has three
+# matrices. The first turns the token's D numbers into F *gates*. The second turns the same D numbers into F *values*. (They have
+# nothing to do with the values of attention.) Each gate goes through the function silu(z) = z · sigmoid(z), and is then multiplied with its
+# value. For large z, silu(z) is nearly z; for very negative z it is nearly 0. So a gate decides how much of its value passes. The third
+# matrix turns the F products into D numbers again.
+#
+# **By hand:** D = 2 and F = 2, and the token is (1, −1). The gates are 10 times the first feature and 10 times the second. The values are 2 times
+# the first feature and 3 times the second. Which gate is open? About how much of each value passes?
 
 # %%
 x = torch.tensor([[1.0, -1.0]])  # (N, D)
@@ -224,19 +394,28 @@ w_gate = torch.tensor([[10.0, 0.0], [0.0, 10.0]])  # (F, D)
 w_up = torch.tensor([[2.0, 0.0], [0.0, 3.0]])  # (F, D)
 gate, value = x @ w_gate.T, x @ w_up.T  # (N, F), (N, F)
 silu = gate * gate.sigmoid()  # (N, F)
+passes = silu * value  # (N, F)
 rows = ["gate", "silu(gate)", "value", "what passes"]
-plots.table(torch.cat([gate, silu, value, silu * value]), "F = 2", rows=rows, columns=["first", "second"])
+plots.table(torch.cat([gate, silu, value, passes]), "F = 2", rows=rows, columns=["first", "second"])
+
+# %% tags=["holds"]
+holds("the first passes 10 times its value", abs(passes[0, 0] - 10 * value[0, 0]) < 0.01)
+holds("the second is nearly shut", bool(passes[0, 1].abs() < 0.002))
 
 # %% [markdown]
-# The first gate reads 10, stands open, and multiplies its value by 10. The second reads −10 and is shut: of its value, nothing is left
-# but a trace. Which of the F values count is decided anew for each token. Remember that: a router will do the same with whole networks.
+# **Answer.** The first gate is 10. It is open, and multiplies its value 2 by nearly 10. The second gate is −10 and is shut: of the value −3
+# only about a thousandth passes.
+#
+# Which of the F values count is decided anew for each token, by the token itself. Remember this step: a router will do the same with
+# whole networks.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.2 — the feed-forward network
 # *8 minutes · core · about 2 lines*
 #
-# **Given** `x` (N, D), `w_gate` (F, D), `w_up` (F, D) and `w_down` (D, F). **Return** `y` (N, D): silu of the gates, times the values, led
-# back to width D by `w_down`. Matrices are stored as PyTorch's linear layers store them: (out, in). The gradient must reach all four.
+# **Given** `x` (N, D), `w_gate` (F, D), `w_up` (F, D) and `w_down` (D, F). **Return** `y` (N, D): silu of the gates, times the values, turned
+# back to width D by `w_down`. `w_up` is the matrix that makes the values. All matrices are stored as in PyTorch's linear layers, (out, in).
+# The gradient must reach all four.
 # **Allowed:** matrix products, `sigmoid` or `silu`.
 #
 # <!-- hints 1.2 -->
@@ -258,66 +437,111 @@ def swiglu(x: torch.Tensor, w_gate: torch.Tensor, w_up: torch.Tensor, w_down: to
 check.swiglu(swiglu)
 
 # %% [markdown]
-# The package's is `moe_lite.experts.swiglu`; it keeps gate and value matrix in one tensor, to multiply once. Put yours into the trained
-# model, in all four layers. If it is the same function, the loss stays what it was.
-
+# Does your function compute what the trained model computes? Put it into all four blocks, with the weights that are there, and measure
+# again. If the two are the same function, the loss must stay the same to the last digit that is printed.
 
 # %%
-class MyFeedForward(experts.SwiGLU):
-    def forward(self, x):  # (B, T, D)
-        return my_swiglu(x.flatten(0, 1), *self.gate_up.chunk(2), self.down).view_as(x)  # (B, T, D)
+my_swiglu = mine("1.2", swiglu, default=baseline.swiglu)
+with_mine = baseline.with_feed_forward(trained, my_swiglu)  # a copy: the same weights, your arithmetic
+before = evaluate.evaluate(trained, corpora, max_windows=2).mean_loss
+after = evaluate.evaluate(with_mine, corpora, max_windows=2).mean_loss
+print(f"loss before {before:.6f}, with your function {after:.6f} nats per token")
 
-
-def with_mine(model):
-    """The same weights, your arithmetic, in every block."""
-    for block in model.blocks:
-        yours = MyFeedForward(config.d_model, config.d_expert)
-        yours.load_state_dict(block.feed_forward.state_dict())
-        block.feed_forward = yours
-    return model
-
-
-my_swiglu = mine("1.2", swiglu, default=lambda x, gate, up, down: experts.swiglu(x, torch.cat([gate, up]), down))
-models = trained, with_mine(checkpoint.pretrained(1))
-before, after = (evaluate.evaluate(model, corpora, max_windows=2).mean_loss for model in models)
-print(f"loss before {before:.6f}, with your function {after:.6f} nats a token")
+# %% tags=["holds"]
+holds("the two losses agree", abs(before - after) < 5e-6)
 
 # %% [markdown]
+# The two losses agree: your function computes what the trained model computes.
+#
 # ## 1.3 Count before you build
 #
-# How large is this model, and what does a token cost? Both follow from a handful of sizes, and both can be worked out on paper, for this model and
-# for one that no laptop could hold.
+# Nobody wants to train a large model only to find that it does not fit, or takes a year. So engineers count first, on paper. The count is easy
+# to get wrong: the training library MaxText once reported 287.78 TFLOPs for Mixtral where
+# [79.98 was right](https://github.com/AI-Hypercomputer/maxtext/pull/678), because it counted experts that did no work. In another
+# library's count [a reviewer found](https://github.com/huggingface/trl/pull/5698) the embedding's lookup counted as a multiplication.
 #
-# **Parameters** are the entries of all matrices. **FLOPs** are counted in additions and multiplications: a matrix of size a × b,
-# applied to one vector, costs a·b multiplications and as many additions, 2·a·b. So each weight of a matrix costs two FLOPs a token. Two things
-# break the rule. The embedding is a table in which a row is looked up: many parameters, no FLOPs. And attention compares a token with all
-# those before it: FLOPs that grow with the text, without any parameters.
+# **Parameters** are all the numbers that the model holds: the entries of its matrices and vectors.
 #
-# **By hand:** a vocabulary of 10, width D = 4, feed-forward width F = 6. How many parameters has the embedding, how many the SwiGLU, and what
-# does the SwiGLU cost a token?
+# **FLOPs** are the additions and multiplications that it computes for one token. A matrix of a × b, applied to one vector, needs a·b
+# multiplications and a·b additions: 2·a·b FLOPs. So the rule is *two FLOPs per weight*. It has two exceptions. The embedding is a table
+# in which one row is looked up: many parameters, no FLOPs. And attention compares a token with all the tokens before it: FLOPs that grow with
+# the text, and no parameters.
+# <!-- reasoned: arithmetic that the paragraph shows -->
+#
+# **By hand:** a vocabulary of V = 10, width D = 4, feed-forward width F = 6. How many parameters does the embedding have, and how many
+# the SwiGLU? How many FLOPs does the SwiGLU need per token?
 
 # %%
 V, D, F = 10, 4, 6
 small = experts.SwiGLU(D, F)
-cost = metrics.counted_flops(lambda: small(torch.zeros(1, D)))  # PyTorch's own count, for one token
+small_parameters = sum(p.numel() for p in small.parameters())
+small_flops = metrics.counted_flops(lambda: small(torch.zeros(1, D)))  # PyTorch's own count, for one token
 print(f"embedding: {V * D} parameters")
-print(f"SwiGLU: {sum(p.numel() for p in small.parameters())} parameters, {cost} FLOPs a token")
+print(f"SwiGLU: {small_parameters} parameters, {small_flops} FLOPs per token")
+
+# %% tags=["holds"]
+holds("three matrices of 24", small_parameters == 3 * 24)
+holds("twice as many FLOPs", small_flops == 2 * small_parameters)
 
 # %% [markdown]
-# Three matrices of 4 × 6, and twice as many FLOPs as weights. Attention has four matrices: *query* and *out* between the width D and
-# all heads together, H·S, and *key* and *value*, which are smaller if several heads share them: D to H_kv·S each (*grouped-query
-# attention*). Its comparing and mixing costs 4·H·S FLOPs for each token that it looks at.
+# **Answer.** The embedding has 10 × 4 = 40. The SwiGLU has three matrices of 4 × 6, together 72 parameters, and needs twice as many FLOPs, 144.
+#
+# Now attention. Section 1.2 named its four matrices. *Query* makes the queries of all heads at once, from D numbers to H·S. *Key* and
+# *value* make the vectors that the heads share, from D numbers to H_kv·S. *Out* goes from H·S numbers back to D.
+#
+# **By hand:** in the trained model D = 128, H = 4, H_kv = 2 and S = 32. Which shapes do the four matrices have, stored as (out, in), and
+# how many parameters do they have together?
+
+# %%
+attention = trained.blocks[0].attention
+matrices = {name: getattr(attention, name).weight for name in ("query", "key", "value", "out")}
+for name, matrix in matrices.items():
+    print(f"{name:6} {tuple(matrix.shape)}")
+n_attention = sum(matrix.numel() for matrix in matrices.values())
+print(f"together {n_attention:,} parameters")
+
+# %% tags=["holds"]
+holds("2·D·H·S + 2·D·H_kv·S", n_attention == 2 * 128 * 128 + 2 * 128 * 64 == 49152)
+
+# %% [markdown]
+# **Answer.** Query and out are 128 × 128, key and value 64 × 128: 2 · 16,384 + 2 · 8,192 = 49,152.
+# <!-- evidence: 128 * 128; 64 * 128 -->
+#
+# And the part without parameters? Go back to "ball", which looked at three tokens, with one head of S = 2. For each token that it looks at
+# there are two jobs:
+#
+# - *The score*: the dot product of two vectors of S numbers. S multiplications and S additions, so 2·S FLOPs.
+# - *The mix*: the weight times the value, added to the sum so far. Again S multiplications and S additions, 2·S FLOPs.
+#
+# That makes 4·S per head, and **4·H·S per layer for each token that is looked at**. (The exponentials of softmax are left out: one per score,
+# beside 4·S for the rest.)
+#
+# **By hand:** how many FLOPs is that for "ball", with its three tokens? And per layer in the trained model, for a token that looks at 256?
+
+# %%
+for_scores = metrics.counted_flops(lambda: query[None] @ keys.T)
+for_mix = metrics.counted_flops(lambda: weights[None] @ values)
+print(f'"ball": {for_scores} for the scores + {for_mix} for the mix = {for_scores + for_mix} FLOPs')
+H, S, context = config.n_heads, config.d_head, 256
+print(f"the trained model, per layer: 4 · {H} · {S} · {context} = {4 * H * S * context:,} FLOPs")
+
+# %% tags=["holds"]
+holds("4·1·2·3 = 24", for_scores + for_mix == 24 and for_scores == for_mix)
+
+# %% [markdown]
+# **Answer.** 4 · 1 · 2 · 3 = 24 for "ball", and PyTorch counts the same. In the trained model it is 131,072 per layer. You have met all the
+# parts now; the exercise adds them up.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.3 — parameters and FLOPs
 # *12 minutes · core · about 8 lines*
 #
-# **Given** a dense `config` (a `ModelConfig`) and `context`, the tokens that attention looks at. **Return** two whole numbers:
-# `n_parameters`, all that the model holds, and `flops`, what the forward pass costs for one token.
-# Sizes: `vocab_size` V, `d_model` D, `n_layers` L, `n_heads` H, `n_kv_heads` H_kv, `d_head` S, `d_expert` F (the feed-forward's width).
-# The model: an embedding V × D; L blocks with four attention matrices, a SwiGLU, and two RMSNorm vectors of D weights; one more such
-# vector; a head V × D of its own. No biases. FLOPs: 2 a weight of every matrix but the embedding, nothing for the vectors, and
-# 4·H·S·`context` in each layer.
+# **Given** a dense `config` (a `ModelConfig`) and `context`, the number of tokens that attention looks at. **Return** two whole numbers:
+# `n_parameters`, all that the model holds, and `flops`, what the forward pass costs per token.
+# Sizes: `vocab_size` V, `d_model` D, `n_layers` L, `n_heads` H, `n_kv_heads` H_kv, `d_head` S = D/H, `d_expert` F (the feed-forward's width).
+# The model has an embedding of V × D; L blocks, each with the four attention matrices, a SwiGLU, and two RMSNorm vectors of D weights;
+# one more such vector at the end; and an output head of V × D, a matrix of its own. No biases. FLOPs: 2 per weight of every matrix but the
+# embedding, nothing for the vectors, and 4·H·S·`context` in each layer.
 # **Allowed:** arithmetic.
 #
 # <!-- hints 1.3 -->
@@ -325,7 +549,7 @@ print(f"SwiGLU: {sum(p.numel() for p in small.parameters())} parameters, {cost} 
 
 # %% tags=["stub"]
 def count_dense(config: ModelConfig, context: int) -> tuple[int, int]:
-    """What a dense model holds, and what it costs for one token that looks at `context` tokens.
+    """What a dense model holds, and what it costs per token if the token looks at `context` tokens.
 
     config, context -> n_parameters, flops
     """
@@ -344,8 +568,9 @@ def count_dense(config: ModelConfig, context: int) -> tuple[int, int]:
 check.count_dense(count_dense)
 
 # %% [markdown]
-# Does the formula describe the real model? Count the numbers in its tensors, and let PyTorch count the FLOPs of a real forward pass over
-# 256 tokens. (In its plain form attention works out the whole square of comparisons, the masked ones too: each token looks at 256.)
+# Does the formula describe the real model? Compare it with a count of the numbers in its tensors, and with PyTorch's count of the FLOPs
+# in a forward pass over 256 tokens. (PyTorch's plain attention computes all 256 × 256 scores and then masks the later ones, so each token
+# counts as looking at 256.)
 
 
 # %%
@@ -356,136 +581,244 @@ def package_count(config, context):
 
 my_count = mine("1.3", count_dense, default=package_count)
 n_parameters, flops = my_count(config, 256)
+in_tensors = sum(p.numel() for p in trained.parameters())
 counted = metrics.counted_flops(lambda: trained(torch.zeros(1, 256, dtype=torch.int64)))
-print(f"parameters: formula {n_parameters:,}, tensors {sum(p.numel() for p in trained.parameters()):,}")
-print(f"FLOPs a token: formula {flops:,}, counted {counted // 256:,}")
+print(f"parameters: formula {n_parameters:,}, tensors {in_tensors:,}")
+print(f"FLOPs per token: formula {flops:,}, counted {counted // 256:,}")
+
+# %% tags=["holds"]
+holds("the formula is exact", n_parameters == in_tensors and 256 * flops == counted)
 
 # %% [markdown]
-# Now use the formula where no model has to exist. The explorer takes your function's totals beside its own.
+# Both totals agree to the last digit: the formula describes the model. So you can use it where no model exists yet, and where none would fit
+# on your machine. The explorer below shows where parameters and FLOPs sit, beside the totals of your function. In it, "head" is the
+# output head, and embedding and output head together are what we call the *vocabulary*.
 #
-# **Predict, then move:** in the course's model, which part holds the most parameters? If you only widen the model (D), whose share grows
-# and whose shrinks? Then take the shape of a large published model: how much of it is feed-forward?
+# **Predict, then move:** in the course's model, what holds more parameters: the vocabulary, attention or the feed-forward networks? If you make only D
+# larger, whose share grows? (H stays 4, so S = D/H grows with D. Look at the shapes of the matrices.) Then choose the shape of a large published
+# model: how much of it is feed-forward?
 
 # %% tags=["widget"]
 BudgetExplorer(config, count=my_count)
 
 # %% [markdown]
-# Here are the shares once more, for the course's model, the same with D four times as wide, and a dense model of the shape of Mixtral 8x7B.
+# The next cell keeps three of these shapes: the course's model, the same with D four times as wide, and a dense model with the sizes of
+# Mixtral 8x7B. The last two columns show the feed-forward networks' share of the FLOPs for a short and for a long context.
 
 # %%
 wider = ModelConfig(n_experts=1, d_expert=128, d_model=512)
 large = ModelConfig(n_experts=1, vocab_size=32000, d_model=4096, n_layers=32, n_heads=32, n_kv_heads=8, d_expert=14336)
-parts = [metrics.budget(each, 256).parameters for each in (config, wider, large)]
-shares = torch.tensor([list(part.values()) for part in parts], dtype=torch.float64)  # (3, parts)
-shares = 100 * shares / shares.sum(dim=1, keepdim=True)
-plots.table(shares, "share of the parameters, %", rows=["course", "D = 512", "Mixtral's shape"], columns=parts[0])
+shapes = {"course": config, "D = 512": wider, "Mixtral's sizes": large}
+shares = []
+for shape in shapes.values():
+    short, long = metrics.budget(shape, context=256), metrics.budget(shape, context=32768)
+    held, total = short.parameters, short.total_parameters
+    vocabulary = held["embedding"] + held["head"]
+    of_parameters = [100 * n / total for n in (vocabulary, held["attention"], held["feed-forward"])]
+    of_flops = [100 * each.flops["feed-forward"] / each.total_flops for each in (short, long)]
+    shares.append(of_parameters + of_flops)
+columns = ["vocabulary", "attention", "feed-forward", "feed-forward, FLOPs at 256", "feed-forward, FLOPs at 32,768"]
+plots.table(torch.tensor(shares), "shares in % (the first three: of the parameters)", rows=shapes, columns=columns)
+
+# %% tags=["holds"]
+_course, _wide, _large = shares
+holds("most of the course's parameters are vocabulary", _course[0] > 50)
+holds("attention and feed-forward hold the same", _course[1] == _course[2])
+holds("attention's share grows with D", _wide[1] > 2 * _course[1])
+holds("the others shrink", _wide[0] < _course[0] and _wide[2] < _course[2])
+holds("nearly four fifths", 0.77 < _large[2] / 100 < 0.8 and 0.77 < _large[3] / 100 < 0.8)
+holds("little more than a third at 32,768", 1 / 3 < _large[4] / 100 < 0.37)
+holds("less than a hundredth in the small ones", max(_course[4], _wide[4]) < 1)
 
 # %% [markdown]
-# In a model this small most parameters are vocabulary: two tables of 2,048 × 128. If only D grows, these tables and the SwiGLU (3·D·F)
-# grow in step with it, attention with D²: its share rises, the others shrink. Published models widen F as well, to several times D, and then the
-# feed-forward networks take nearly four fifths of the parameters. Their share of the FLOPs is much the same, as long as the context is short. That is
-# the first reason for all that follows: who wants to save, saves there. The second you have seen: the feed-forward half works on each token
-# alone, so it can be cut up without any token noticing the others' cut.
+# **Takeaway: with the sizes of a large model, nearly four fifths of the parameters are in the feed-forward networks, and so are the FLOPs while the
+# context is short.**
 #
-# And in a dense model, what it holds and what it costs are one number. Make the feed-forward networks 4 and 16 times as wide:
+# **Answer.** In the course's model the vocabulary holds most: 57 % of the parameters, in two tables of 2,048 × 128. Attention and the
+# feed-forward networks hold 21 % each. If only D grows, the vocabulary (2·V·D) and the SwiGLUs (3·D·F per layer) grow in proportion to D. Attention
+# grows with D²: both sides of its matrices become larger, since H·S = D. So attention's share rises, here to 52 %, and the other two shrink.
 #
-# **Predict:** parameters rise. Does a token's time rise as much?
+# With Mixtral's sizes the feed-forward networks hold 78 %, because published models make F several times as wide as D. With a context of 32,768 tokens
+# attention's comparisons take over: the feed-forward networks' share of the FLOPs falls to 36 %, and below 1 % in the two small models.
+#
+# This is the first reason for mixtures of experts: in a large model the feed-forward networks are where savings count. You have already seen the second. A
+# feed-forward network works on each token alone. So it can be split into pieces, and different tokens can use different pieces without
+# affecting each other.
+#
+# ### Knowing more costs more
+#
+# In a dense model there is no way to hold more without computing more. Measure it: the same model, with feed-forward networks 4 and 16 times
+# as wide.
+#
+# **Predict:** the parameters rise. Do the FLOPs rise as much? And the time?
 
 # %%
 many = torch.zeros(8, 256, dtype=torch.int64)  # (B, T) 2,048 tokens
 configs = [ModelConfig(n_experts=1, d_expert=width) for width in (128, 512, 2048)]
-models = {f"F = {each.d_expert}": MoELanguageModel(each) for each in configs}
-rounds = train.budgeted(ci=1, normal=5, long=5)
-taken = timing.interleaved({name: lambda model=model: model(many) for name, model in models.items()}, rounds)
-counts = torch.tensor([my_count(each, 256) for each in configs]) / 1e6  # (3, 2)
-milliseconds = torch.tensor([[1000 * timed.median] for timed in taken.values()])  # (3, 1)
-columns = ["parameters, millions", "FLOPs a token, millions", "milliseconds for 2,048 tokens"]
-plots.table(torch.cat([counts, milliseconds], 1), "one dense model, three widths", rows=[*models], columns=columns)
+names = [f"F = {each.d_expert}" for each in configs]
+works = {name: partial(MoELanguageModel(each), many) for name, each in zip(names, configs, strict=True)}
+taken = timing.interleaved(works, rounds=train.budgeted(ci=1, normal=5, long=5))  # calls the three works in turn
+totals = torch.tensor([my_count(each, 256) for each in configs]) / 1e6  # (3, 2)
+milliseconds = torch.tensor([[1000 * taken[name].median] for name in names])  # (3, 1)
+columns = ["parameters, millions", "FLOPs per token, millions", "milliseconds for 2,048 tokens"]
+plots.table(torch.cat([totals, milliseconds], 1), "one dense model, three widths", rows=names, columns=columns)
+
+# %% tags=["holds"]
+_growth = totals[2] / totals[0]  # parameters, FLOPs
+holds("about four times the parameters and the FLOPs", bool(((_growth > 3.9) & (_growth < 4.4)).all()))
+
+# %% tags=["holds", "full"]
+holds("several times the time", milliseconds[2, 0] > 2 * milliseconds[0, 0])
 
 # %% [markdown]
-# From the narrowest to the widest: four times the FLOPs, and about four times the time. Whatever the model learns to know, every token pays for all of it, also for the parts that have nothing to
-# say about it. Could a model hold much and pay for little? That is the question of this course.
+# **Answer.** Yes. From the narrowest to the widest, parameters and FLOPs both become a little more than four times as many, and the time grows
+# several times too (how much depends on the machine). Whatever a dense model holds, every token pays for all of it, also for the
+# parts that are of no use to this token. Could a model hold much, and let each token pay for a little of it? That is the question of this course.
 #
-# ## 1.4 Train it, then let it speak
+# ## 1.4 Train it, then let it write
 #
-# Training is the loop that you know: a batch, the loss, its gradient, a step. `train` yields one record a step, and your SwiGLU is in all
-# four layers. A minute is not enough for a good model, but it shows what is learned first.
+# You will train many models in this course. A training run tells you two things while it runs: how low the loss is, and whether it is too good to
+# be true.
 #
-# For comparison, a very simple model: it knows how frequent each token is, and nothing else. What it pays is the *entropy* of the
-# frequencies, the mean of −log p over tokens drawn from p itself.
+# Training is the loop that you know: take a batch, compute the loss, compute its gradient, take a step. `train` does this and hands back one
+# record per step. The model is a new one, with your SwiGLU in its four layers. It gets a tenth of the trained model's tokens, 300 steps of
+# 2,048. That is too little for a good model, but enough to see what is learned first. This takes half a minute to three minutes.
 #
-# **Predict:** the loss starts at 7.62. After 60 of the 300 steps, is more than half of the way done? And which level is reached first: that of
-# the frequencies, or that of the model that was trained ten times as long?
+# We compare it with a very simple model, which knows how frequent each token is and nothing else. It gives every token its frequency p as its
+# probability, so it is charged −log p, and its loss is the mean of that over the text. (This mean is called the *entropy* of
+# the frequencies.)
+#
+# **Predict:** the loss begins near 7.62. Of all that it falls in 300 steps, does more than half happen in the first 60? How many steps does it
+# take to pass the model of frequencies? And which domains become good first?
 
 # %%
 seen = data.sample_batch(corpora, 2000, 128, torch.Generator().manual_seed(0)).targets  # (2000, 128)
 counts = torch.bincount(seen.flatten(), minlength=config.vocab_size)  # (V,)
-frequencies_only = torch.special.entr(counts / counts.sum()).sum().item()
+p = counts[counts > 0] / counts.sum()  # the frequencies of the tokens that occur
+frequencies_only = -(p * p.log()).sum().item()
 
-mine_trained = with_mine(MoELanguageModel(config))
+my_model = baseline.with_feed_forward(MoELanguageModel(config), my_swiglu)
 steps = train.budgeted(ci=8, normal=300, long=1500)
-points = [(log.tokens, log.cross_entropy) for log in train.train(mine_trained, corpora, TrainConfig(steps=steps))]
+early = min(60, steps)
+points, held_out = [], {}
+for log in train.train(my_model, corpora, TrainConfig(steps=steps)):
+    points.append((log.tokens, log.cross_entropy))
+    if log.step in (early, steps):
+        held_out[f"after {log.step} steps"] = evaluate.evaluate(my_model, corpora, max_windows=2).loss
 
 # %% tags=["figure"]
-shipped = checkpoint.pretrained_record(1)["val_loss_mean"]
-levels = {"knows nothing": 7.62, "frequencies only": frequencies_only, "shipped model, held-out text": shipped}
+full_record = checkpoint.pretrained_record(1)["val_loss_mean"]
+levels = {"knows nothing": 7.62, "frequencies only": frequencies_only, "trained model, held-out text": full_record}
 plots.loss_curves({"this run": points}, levels)
 
+# %% tags=["holds", "full"]
+_loss = [loss for _, loss in points]
+_first, _at_60, _end = _loss[0], sum(_loss[50:60]) / 10, sum(_loss[-10:]) / 10  # the means of ten steps, as drawn
+holds("more than half of the fall", _first - _at_60 > 0.5 * (_first - _end))
+holds("the frequencies are passed before step 60", _at_60 < frequencies_only)
+holds("worth about a nat and a half", 1.4 < 7.62 - frequencies_only < 1.6)
+holds("it ends above the trained model", _end > full_record)
+
 # %% [markdown]
-# How frequent tokens are is learned within the first 40 steps, about 80,000 tokens; it is worth a nat and a half. By step 60 most of the way is
-# done: what the domains made of templates repeat is easy to pick up. What follows is slow: words, then what fits
-# together. (The thin line jumps because each batch is another mixture of domains.)
-# <!-- evidence: 40 * len(data/tokenizer.json model.vocab) -->
+# **Answer.** Yes: more than half of the fall happens in the first 60 steps, a fifth of the run. The level of the frequencies is passed in fewer
+# than 60 steps; knowing them is worth about a nat and a half. After that progress becomes slow, and this run ends above the trained
+# model. (The thin line jumps because each batch is another mixture of domains.)
+#
+# One warning about this figure. The curve is the loss on text that the model is being trained on, while the level of the trained model was
+# measured on held-out text. For the last question we need a loss per domain on held-out text. The training cell measured one on the way:
+
+# %%
+record = {**held_out, "trained model": checkpoint.pretrained_record(1)["val_loss"]}
+by_domain = torch.tensor([[*losses.values()] for losses in record.values()])  # (rows, 9)
+caption = "held-out loss by domain, nats per token (this run: two stretches of text per domain)"
+plots.table(by_domain, caption, rows=record, columns=corpora)
+
+# %% tags=["holds", "full"]
+_early, _end, _trained = (dict(zip(corpora, row, strict=True)) for row in by_domain.tolist())
+_templates = {"json", "math", "dialogue"}
+_others = {*corpora} - _templates
+holds("three domains are lowest after 60 steps", {*sorted(_early, key=_early.get)[:3]} == _templates)
+holds("the others are still at about 6 there", all(5.5 < _early[name] < 6.6 for name in _others))
+holds("below 3 at the end", max(_end[name] for name in _templates) < 3)
+holds("no other domain below 4", min(_end[name] for name in _others) > 4)
+holds("the trained model is lower in every domain", all(_trained[name] < _end[name] for name in corpora))
+
+# %% [markdown]
+# **Answer.** Sums, JSON and dialogue become good first: they are the three lowest after 60 steps, while the other six are still at about 6. At the
+# end these three are below 3, and none of the others is below 4. A likely reason is that they repeat themselves: sums and dialogue are made from
+# templates, and JSON repeats its keys. The trained model is lower in every domain.
 #
 # ### Broken on purpose: a loss that is too good
 #
-# Here is a training loop with one slip. Read it and find the slip before you run it.
+# Here is a training loop with one slip. Read it and find the slip before you run it. This takes up to half a minute.
 #
-# **Predict:** will the loss be lower or higher than that of the right training after the same 60 steps?
+# **Predict:** after 60 steps, will its training loss be lower or higher than that of the right training?
 
 # %% tags=["broken"]
 broken = MoELanguageModel(config)
 optimizer = torch.optim.AdamW(broken.parameters(), lr=2e-3)
-chance = torch.Generator().manual_seed(0)
-for _ in range(min(60, steps)):
-    batch = data.sample_batch(corpora, 16, 128, chance)
+generator = torch.Generator().manual_seed(0)
+for _ in range(early):
+    batch = data.sample_batch(corpora, 16, 128, generator)
     loss = broken(batch.ids, batch.ids).loss
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-print(f"training loss at the end {loss.item():.2f}; the right training had {points[min(60, steps) - 1][1]:.2f} there")
-measured = evaluate.evaluate(broken, corpora, max_windows=2).mean_loss
-drawn = [token.item() for token, _ in broken.generate(ids, 30, temperature=0)]
-print(f"loss on held-out text {measured:.2f}")
-print(f"it goes on from {line!r} with {''.join(data.token_pieces(drawn))!r}")
+right_loss = points[early - 1][1]
+print(f"training loss after {early} steps: {loss.item():.2f}; the right training had {right_loss:.2f}")
+broken_loss = evaluate.evaluate(broken, corpora, max_windows=2).mean_loss
+print(f"loss on held-out text: {broken_loss:.2f}")
+broken_text = continuation(broken, ids, 30, temperature=0)
+print(f"after {line!r} it writes {broken_text!r}")
+
+# %% tags=["holds", "full"]
+holds("far lower in training", loss.item() < 1 < 3 < right_loss)
+holds("worse than knowing nothing on held-out text", broken_loss > 7.62 + 0.5)
+holds("its last token for ever", broken_text == 30 * "?")
 
 # %% [markdown]
-# The targets are the inputs, not shifted. So the model learned to say the token that it is looking at, which is easy, and tells you nothing
-# about the next one: on the real question it is worse than knowing nothing, and what it writes is its last token for ever. A training loss that is
-# too good is a finding, not a success. What gave it away is a loss measured by *other code*, on text held out.
+# **Answer.** Far lower, and that is the bad news. The targets are the inputs, `batch.ids` twice, not shifted by one. So the model
+# learned to repeat the token that it is looking at. That is easy, and useless: on the real question its loss is higher than 7.62, worse than knowing nothing,
+# and when it writes, it repeats its last token for ever.
+#
+# This happens to professionals. The first GPT-2 in Hugging Face's library
+# [compared each position with its own token](https://github.com/huggingface/transformers/pull/404); in 2026 another of its models was found to
+# [shift the targets twice](https://github.com/huggingface/transformers/issues/47394), and nothing had raised an error. A training loss that is too
+# good is a reason to look for the mistake. What exposes it is a loss on held-out text, computed by *other code*.
 #
 # ### Choosing the next token
 #
-# A model gives probabilities; somebody has to choose. Always taking the most probable token makes text that circles. Drawing lots by the
-# probabilities makes text that wanders. The **temperature** T lies between: divide all logits by T before the softmax.
+# A model gives probabilities, and some code has to choose a token. If you always take the most probable one, the text tends to run in circles. If you
+# sample from the probabilities, now and then an improbable token comes, and the text follows it. The **temperature** lies between the two:
+# divide all logits by the temperature before the softmax.
 #
-# **By hand:** probabilities 1/2, 1/4 and 1/4. Dividing logits by T = ½ doubles them, which squares the probabilities (and softmax makes
-# them sum to 1 again). What comes out? And for T = 2, which takes square roots?
+# **By hand:** the probabilities are 1/2, 1/4 and 1/4. A temperature of ½ doubles the logits, which squares the probabilities; softmax
+# then makes them sum to 1 again. What are they now? And what does a temperature of 2 give, which takes square roots?
 
 # %%
 logits = torch.tensor([0.5, 0.25, 0.25]).log()  # (V,)
-rows = {f"T = {T}": (logits / T).softmax(dim=-1) for T in (0.5, 1, 2, 10)}
-plots.table(torch.stack([*rows.values()]), "probabilities", rows=[*rows], columns=["first", "second", "third"])
+temperatures = (0.5, 1, 2, 10)
+by_temperature = torch.stack([(logits / t).softmax(dim=-1) for t in temperatures])  # (4, V)
+rows = [f"temperature {t}" for t in temperatures]
+plots.table(by_temperature, "probabilities", rows=rows, columns=["first", "second", "third"])
+
+# %% tags=["holds"]
+_first = by_temperature[:, 0]
+holds("2/3 and 1/6 each at ½", torch.allclose(by_temperature[0], torch.tensor([4.0, 1.0, 1.0]) / 6))
+holds("the favourite loses as the temperature rises", bool((_first.diff() < 0).all()))
+holds("the order stays", bool((_first > by_temperature[:, 1]).all()))
 
 # %% [markdown]
-# Below 1 the favourite gains, above 1 it loses, and the order never changes. T → 0 leaves only the favourite, and T = 0 is taken to mean
-# just that, since nobody can divide by it.
+# **Answer.** The squares are 1/4, 1/16 and 1/16; divided by their sum they are 2/3, 1/6 and 1/6. The square roots 0.71, 0.5 and 0.5, divided by
+# their sum, are 0.41, 0.29 and 0.29. Below a temperature of 1 the most probable token gains, above 1 it loses, and the order never changes. Dividing
+# by 0 is impossible, so a temperature of 0 is taken to mean: always choose the most probable token.
+# <!-- evidence: sqrt(1/2) -->
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.4 — drawing a token
 # *8 minutes · core · about 4 lines*
 #
-# **Given** `logits` (B, V), one row a text, `temperature` ≥ 0 and a `generator`. **Return** `token_ids` (B,) int64, one token for each row, drawn with
+# **Given** `logits` (B, V), one row per text, `temperature` ≥ 0 and a `generator`. **Return** `token_ids` (B,) int64, one token per row, drawn with
 # the probabilities softmax(logits / temperature); at temperature 0 the most probable one. All chance comes from `generator`: the same
 # generator state gives the same tokens.
 # **Allowed:** `softmax`, `argmax`, `torch.multinomial`.
@@ -495,7 +828,7 @@ plots.table(torch.stack([*rows.values()]), "probabilities", rows=[*rows], column
 
 # %% tags=["stub"]
 def sample_token(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
-    """One token a row, drawn from softmax(logits / temperature); at 0 the most probable.
+    """One token per row, drawn from softmax(logits / temperature); at 0 the most probable.
 
     logits (B, V) -> token_ids (B,) int64
     """
@@ -511,61 +844,113 @@ def sample_token(logits: torch.Tensor, temperature: float, generator: torch.Gene
 check.sample_token(sample_token)
 
 # %% [markdown]
-# **Predict, then move:** below, the model has to begin the answer to a sum. Is it sure of the first digit? What does the bar of the favourite do
-# between T = 0 and T = 2? Then change the text: find one after which even T = 2 hardly changes anything, and one after which the model has no idea.
+# **Predict, then move:** below, the trained model has to begin the answer to a sum. Is it sure of the first digit, and is its favourite
+# right? (2/9 + 9/10 is 101/90.) What happens to the favourite's bar between temperature 0 and temperature 2? Then change the text: find one after
+# which even temperature 2 changes hardly anything, and one after which the model has no idea.
 
 # %% tags=["widget"]
 my_sample = mine("1.4", sample_token, default=transformer.sample_token)
 NextTokens(trained, "Q: 2/9 + 9/10 = ?\nA: ", sample=my_sample)
 
 # %% [markdown]
-# The bars say how *open* a place in a text is. The exponential of their entropy puts a number on it: as open as a choice among so many
-# equals.
+# How open is a place in a text? The exponential of the entropy, this time of the model's probabilities, gives a number of equally
+# likely choices. Here it is for four texts, with what the favourite gets at temperatures 1 and 2.
+
 
 # %%
-for text in ("Agent: Hello", "Q: 2/9 + 9/10 = ?\nA: ", "Are we all"):
+def next_token(text, temperature=1.0):
+    """The probabilities of the token after a text. (V,)"""
     with torch.no_grad():
-        p = trained(torch.tensor([data.encode(text)])).logits[0, -1].softmax(dim=-1)  # (V,)
-    favourite, openness = data.token_pieces([p.argmax().item()])[0], torch.special.entr(p).sum().exp()
-    print(f"{text!r:28} favourite {favourite!r:6} {p.max():6.1%}   as open as among {openness:5.1f} equals")
+        logits = trained(torch.tensor([data.encode(text)])).logits[0, -1]  # (V,)
+    return (logits / temperature).softmax(dim=-1)
 
-# %% [markdown]
-# After the greeting of a dialogue there is hardly a choice; at the first digit of the sum among about seven; in a line of verse among more than a hundred.
-# Temperature cannot turn a bad guess into a good one: it moves probability between tokens whose order the model has fixed.
-#
-# To end, everything of yours at once: the model that you trained, with your SwiGLU in its four layers, and your function drawing.
 
 # %%
-for T in (0, 0.8, 1.5):
-    chance = torch.Generator().manual_seed(0)
-    drawn = mine_trained.generate(ids, 40, temperature=T, generator=chance, sample=my_sample)
-    text = "".join(data.token_pieces([token.item() for token, _ in drawn]))
-    print(f"T = {T}: {text!r}")
+question = "Q: 2/9 + 9/10 = ?\nA:"
+columns = ["favourite at 1, %", "the same at 2, %", "equal choices at 1"]
+table, favourites = [], []
+for text in (question, question + " ", "Agent: Hello", "Are we all"):
+    p = next_token(text)
+    best = p.argmax()
+    entropy = -(p * p.log()).sum()
+    table.append([100 * p[best], 100 * next_token(text, 2)[best], entropy.exp()])
+    favourites.append(f"{text!r}: {data.token_pieces([best.item()])[0]!r}")
+p_right = next_token(question + " ")[data.encode("1")[0]]
+print(f"the right first digit of the sum, '1', has {p_right:.1%}")
+plots.table(torch.tensor(table), "text: its favourite token, at temperature 1 and 2", rows=favourites, columns=columns)
+
+# %% tags=["holds"]
+_space, _digit, _greeting, _line = table
+holds("surely a space: 90 % even at temperature 2", _space[0] > 99.9 and _space[1] > 89)
+holds("the greeting falls to 63 %", _greeting[0] > 99 and _greeting[1] < 64)
+holds("about seven at the sum", 6 < _digit[2] < 8)
+holds("more than a hundred in a line of a play", _line[2] > 100)
+holds("the favourite digit is 2, the right one second", next_token(question + " ").topk(2).indices.tolist() == [
+    data.encode(digit)[0] for digit in "21"])  # fmt: skip
 
 # %% [markdown]
-# At T = 0 it circles. At 1.5 it is close to the strewn tokens of the beginning. In between are the nine kinds of text, after a minute
-# more a smell than a language.
+# **Takeaway: temperature cannot turn a bad guess into a good one.** It moves probability between tokens, and their order stays as the model made
+# it.
+#
+# **Answer.** The model is not sure of the first digit: the place is as open as a choice among about seven digits. Its favourite is 2, with 37 %, and that
+# is wrong; the right digit, 1, is second with 17 %. At temperature 0 the favourite's bar takes everything, and at 2 it has shrunk to 20 %. After "A:"
+# the model is sure of a space, and even temperature 2 leaves it 90 %. The greeting's comma is nearly as sure at temperature 1, but keeps only
+# 63 % at 2. In the middle of a line of a play the place is as open as more than a hundred equal choices.
+#
+# To end, everything of yours at once: the model that you trained, with your SwiGLU in its four layers, and your function drawing the
+# tokens.
+#
+# **Predict:** which of the three temperatures will look most like the untrained model of section 1.0?
+
+# %%
+written = {}
+for temperature in (0, 0.8, 1.5):
+    generator = torch.Generator().manual_seed(0)
+    text = continuation(my_model, ids, 40, temperature=temperature, generator=generator, sample=my_sample)
+    written[temperature] = text
+    print(f"temperature {temperature}: {text!r}")
+
+# %% tags=["holds", "full"]
+_words = {temperature: text.split() for temperature, text in written.items()}
+_repeated = {temperature: 1 - len({*words}) / len(words) for temperature, words in _words.items()}
+holds("at 0 the same words come again and again", _repeated[0] > 0.25)
+holds("at 1.5 few words come twice", _repeated[1.5] < _repeated[0])
+
+# %% [markdown]
+# **Answer.** The text at 1.5: it is close to the scattered tokens of the untrained model. At temperature 0 the same words come again and
+# again. In between you can recognise some of the nine kinds of text: after so short a training, a flavour rather than a language.
 #
 # ## 1.5 How attention keeps to the past (stretch)
 #
-# In each head every token has a query q, a key k and a value v, vectors of size S. Token i compares its query with the key of each token
-# j ≤ i: q·k / √S. Softmax makes weights of these, and the token takes the weighted sum of the values. "j ≤ i" is done by a **mask**: what may not
-# be seen gets −∞ before the softmax, and exp(−∞) is 0.
+# A mask is a small thing that fails silently: in [one public implementation](https://github.com/lucidrains/memory-compressed-attention/issues/2)
+# it was filled with +∞ where −∞ was meant, until a reader noticed. Write one yourself, and you know what to look for.
 #
-# **By hand:** three tokens, all comparisons equal. What are the weights of each token?
+# Section 1.2 explained queries, keys and values. Two things are still missing. The scores are divided by √S, because dot products of longer vectors
+# are larger, and softmax would become too sure. And token i may use only the tokens j ≤ i. This is done by a **mask**: every score of
+# a later token is replaced by −∞ *before* the softmax. exp(−∞) is 0, so that token gets the weight 0.
+# <!-- reasoned: the size of a dot product of S terms -->
+#
+# **By hand:** three tokens, and all scores are equal. Which weights does each token give to the tokens up to its own position?
 
 # %%
-equal = torch.zeros(3, 3)  # (T, T) all comparisons the same
-past = torch.ones(3, 3, dtype=torch.bool).tril()  # (T, T) True where j ≤ i
-weights = equal.masked_fill(~past, -torch.inf).softmax(dim=-1)  # (T, T)
-plots.table(weights, "weights: token i looks at token j", columns=["token 0", "token 1", "token 2"])
+scores = torch.zeros(3, 3)  # (T, T) row i: scores of token i's query
+allowed = torch.ones(3, 3, dtype=torch.bool).tril()  # (T, T) True where j ≤ i; `tril` keeps the lower triangle
+weights = scores.masked_fill(~allowed, -torch.inf).softmax(dim=-1)  # (T, T)
+names = [f"token {i}" for i in range(3)]
+plots.table(weights, "weights: token i (row) takes from token j (column)", rows=names, columns=names)
+
+# %% tags=["holds"]
+holds("1; ½ and ½; ⅓ each", torch.allclose(weights, torch.tensor([[6, 0, 0], [3, 3, 0], [2, 2, 2]]) / 6))
+
+# %% [markdown]
+# **Answer.** Token 0 has only itself. Token 1 gives ½ to each of two tokens, and token 2 gives ⅓ to each of three.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.5 — causal attention
 # *12 minutes · stretch · about 5 lines*
 #
 # **Given** `q`, `k` and `v`, each (B, H, T, S). **Return** `out` (B, H, T, S): for each token the sum of the values up to its own position,
-# weighted by the softmax of q·k / √S over those positions. The gradient must reach all three.
+# weighted by the softmax of q·k / √S over those positions. Large scores must not give nan. The gradient must reach all three.
 # **Allowed:** matrix products, `tril` or comparisons, `masked_fill`, `softmax`.
 #
 # <!-- hints 1.5 -->
@@ -589,9 +974,11 @@ def causal_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch
 check.causal_attention(causal_attention)
 
 # %% [markdown]
-# Whom does a trained head look at? If each token's value is a unit vector of its own, the weighted sum *is* the weights. So your function
-# can draw what it normally hides: here the first head of the first layer, on the line from the beginning (without the rotation by
-# position that the model adds, so this is what the head looks for in tokens, wherever they stand).
+# What does a trained head look at? Attention returns the mix, not the weights. But there is a trick: give token j the value (0, …, 1, …, 0), with
+# the 1 at place j. Then number j of the weighted sum is the weight of token j. Here is the first head of layer 1, on "Are we all met?". The
+# queries and keys are used without the rotation by position, so you see what the head looks for in tokens, wherever they stand.
+#
+# **Predict:** which part of the table must be zero, and what must each row sum to?
 
 
 # %%
@@ -600,26 +987,62 @@ def package_attention(q, k, v):
 
 
 my_attention = mine("1.5", causal_attention, default=package_attention)
+block, n = trained.blocks[0], len(pieces)
+first_head = slice(0, config.d_head)
 with torch.no_grad():
-    block = trained.blocks[0]
-    h = block.attention_norm(trained.embed(ids))  # (1, T, D)
-    q = block.attention.query(h)[..., : config.d_head][:, None]  # (1, 1, T, S) head 0
-    k = block.attention.key(h)[..., : config.d_head][:, None]  # (1, 1, T, S) the key that it shares with head 1
-    weights = my_attention(q, k, torch.eye(ids.shape[1])[None, None])[0, 0]  # (T, T)
+    h = block.attention_norm(trained.embed(ids))  # (1, T, D) what attention reads in the first block
+    q = block.attention.query(h)[:, None, :, first_head]  # (1, 1, T, S)
+    k = block.attention.key(h)[:, None, :, first_head]  # (1, 1, T, S)
+v = torch.eye(n, config.d_head)[None, None]  # (1, 1, T, S) token j has its 1 at place j
+weights = my_attention(q, k, v)[0, 0, :, :n]  # (T, T)
 names = [repr(piece)[1:-1] for piece in pieces]
 plots.table(weights, "layer 1, head 1: weight of each earlier token", rows=names, columns=names)
 
+# %% tags=["holds"]
+holds("nothing above the diagonal", bool((weights.triu(1) == 0).all()))
+holds("every row sums to 1", torch.allclose(weights.sum(dim=-1), torch.ones(n)))
+holds("no weight of the last token reaches a third", bool(weights[-1].max() < 1 / 3))
+holds("the largest of the last row is all", names[weights[-1].argmax()] == " all")
+
 # %% [markdown]
-# Every row sums to 1, and nothing stands above the diagonal.
+# **Answer.** Everything above the diagonal is zero, because those tokens come later, and every row sums to 1. The last token, "?", takes most from
+# " all", 0.31, and something from each of the others: this head spreads its attention.
+#
+# ## Open task
+#
+# *20 to 60 minutes, no check.* You have the FLOPs of the course's model to spend: 1.84 million per token, at a context of 256. That model spends them
+# on four layers with F = 128. Use `count_dense` to find a model with only two layers that costs no more, by making F wider. Train
+# both as in section 1.4, with the same seed, and compare their losses on held-out text. Which shape is better? How sure are you, and what would you
+# do to become surer?
+# <!-- evidence: 2 * (4 * (3 * 128 * 128 + 3 * 128 * 128) + 2048 * 128) + 4 * 4 * 128 * 256 -->
+#
+# <details><summary>What a good answer contains</summary>
+#
+# With two layers, F = 552 is the widest multiple of 8 that fits: 1,830,912 FLOPs per token. The parameters are not equal then, 1,047,168
+# against 918,656, and a good answer says so. When we tried it with two seeds, the model with two layers had the lower held-out loss
+# both times, by nearly two tenths of a nat, while two seeds of the same shape differed by a few hundredths. So at this size, after so short a
+# training, the wider model with fewer layers was the better one.
+# <!-- evidence: 69 * 8; 2 * (2 * (3 * 128 * 128 + 3 * 128 * 69 * 8) + 2048 * 128) + 4 * 2 * 128 * 256; 2 * (3 * 128 * 128 + 3 * 128 * 69 * 8) + 2 * 2048 * 128 + 5 * 128; data/checkpoints/dense.json parameters.total -->
+#
+# A good answer measures with `evaluate` on held-out text, not with the training loss; looks at the domains one by one; runs at least a second
+# seed before it calls a difference real; and says what the result does not show. Both shapes were trained very briefly and with one learning rate, and a
+# longer training may favour depth.
+#
+# </details>
 #
 # ## Now you know
 #
-# - A language model is charged −log p for each token that comes; one that knows nothing pays log V.
+# - A language model is charged −log p for each token that comes; a model that knows nothing is charged log V.
 # - A block is attention, which looks back, and a feed-forward network, which works on each token alone.
-# - Parameters and FLOPs follow from a few sizes: two FLOPs a weight and token, nothing for a lookup.
-# - In large models most of both are in the feed-forward networks, and a dense model pays for all of them at every token.
-# - A training loss that is too good is a reason to measure again, with other code and other text.
+# - A head is one search: queries meet keys, and the weights mix values. All heads together are as wide as the model, H·S = D.
+# - Parameters and FLOPs follow from a few sizes: two FLOPs per weight, nothing for a lookup, and 4·H·S per layer for each token that is looked at.
+# - In large models most parameters are in the feed-forward networks, and a dense model pays for all of them at every token.
+# - A training loss that is too good is a reason to measure again, with other code and on other text.
 #
 # Must one network do everything?
 #
 # <!-- next -->
+
+# %% tags=["holds"]
+_widest, _next = (my_count(ModelConfig(n_experts=1, n_layers=2, d_expert=width), 256) for width in (552, 560))
+holds("552 is the widest that fits", _widest == (1047168, 1830912) and _widest[1] < flops < _next[1])

@@ -1,1 +1,1 @@
-"""What one lesson builds beside the model: the mixture of 1991, dispatch step by step, who is let in."""
+"""What one lesson builds beside the model: a dense model taken apart, the mixture of 1991, dispatch, who is let in."""

@@ -148,7 +148,7 @@ def test_draws_are_those_of_the_function_one_after_the_other(sparse):
     facts = [about for _, about in widget.line["drawn"]]
     last = widget.drawn[-1]
     assert facts[-1] == (
-        f"drawn, 6 of 6: {visible(last.token)} · {tenths(last.share)} at T 1.3 · rank {last.rank:,} of 2,048"
+        f"drawn, 6 of 6: {visible(last.token)} · {tenths(last.share)} at temperature 1.3 · rank {last.rank:,} of 2,048"
     )
     assert [text for text, _ in widget.line["drawn"]] == [running(d.token) for d in widget.drawn]
 
@@ -217,7 +217,7 @@ def test_any_text_can_be_shown(dense, text):
 def test_settings_out_of_range_are_corrected_or_refused(dense):
     widget = NextTokens(dense, TEXT)
     widget.temperature = 9
-    assert widget.temperature == 2 and widget.note == "T was 9, but it goes from 0 to 2: now it is 2."
+    assert widget.temperature == 2 and widget.note == "The temperature was 9, but it goes from 0 to 2: now it is 2."
     widget.temperature = -1
     assert widget.temperature == 0
     with pytest.raises(ValueError, match="vocab_size 61; the course’s tokenizer knows 2,048"):
@@ -324,12 +324,12 @@ def test_reading_line_states_the_distribution():
     say = plain(reading_parts(guess((1,), logits, 1.0), 12))
     # entropy: 0.3 ln(1/0.3) + 0.2 ln 5 + 0.5 ln 4092 = 0.3612 + 0.3219 + 4.1583 = 4.8414; exp = 126.6
     assert say == (
-        "At T 1.0 the most probable next token is ␣the with 30 %; the 12 shown hold 50 %, and the choice is as open as "
-        "one among 127 equals."
+        "At temperature 1.0 the most probable next token is ␣the with 30 %; the 12 shown hold 50 %, and the choice is "
+        "as open as one among 127 equals."
     )
     assert held(guess((1,), logits, 1.0), 12) == pytest.approx(0.5 + 10 * 0.5 / 2046)
     assert plain(reading_parts(guess((1,), logits, 0.0), 12)) == (
-        "At T 0 the most probable next token is always taken: ␣the, which has 30 % at T 1.0."
+        "At temperature 0 the most probable next token is always taken: ␣the, which has 30 % at temperature 1.0."
     )
     assert "there is hardly a choice" in plain(reading_parts(guess((1,), 50 * logits, 1.0), 12))
     assert plain(reading_parts(guess((1,), torch.tensor([1.0, 1.0]), 1.0), 1)).endswith(

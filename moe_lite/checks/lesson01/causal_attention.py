@@ -237,8 +237,8 @@ CAUSAL_ATTENTION = Exercise(
     id="1.5", name="causal_attention", parameters=("q", "k", "v"), sizes="BHTS", outputs=(Output("out", "B, H, T, S"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
-        "Compare every position with every other first, a square (T, T) for each head. Then rule out the pairs where "
-        "the key stands later than the query, so that softmax gives them exactly 0.",
+        "First compute the scores of every query with every key, a square (T, T) per head. Then mask the pairs in "
+        "which the key comes later than the query, so that softmax gives them exactly 0.",
         "Four steps: scores from `q` and `k` with its last two dimensions exchanged, divided by √S; a lower triangle "
         "of True; `masked_fill` where it is False, with a number whose exp is 0; softmax, then one product with `v`.",
     ),

@@ -41,8 +41,8 @@ COUNT_DENSE = Exercise(
     outputs=(Output("n_parameters", whole=True), Output("flops", whole=True)),
     reference=totals, cases=cases, mistakes=mistakes(SLIPS, totals),
     hints=(
-        "Give each kind of matrix a line: rows times columns, and in how many layers it stands. Keys and values can "
-        "have fewer heads than the queries. Which of all these is no matrix product at all?",
+        "Give each kind of matrix a line: rows times columns, and how many layers have one. Keys and values can have "
+        "fewer heads than the queries. Which one is only looked up, and never multiplied?",
         "One sum of the matrices that a token is multiplied with serves both answers: `n_parameters` is that sum plus "
         "the embedding plus the vectors; `flops` is twice the sum plus what attention does with `context` tokens.",
     ),

@@ -161,8 +161,9 @@ SLIPS = (
                 lambda c: -3 * c.n_layers * feed_forward(c)),
     of_matrices("One feed-forward matrix too many", "SwiGLU has three: gate, up and down, D × F each.",
                 lambda c: c.n_layers * feed_forward(c)),
-    of_matrices("The feed-forward is counted `top_k` times", "A dense model has one in each block; `top_k` means "
-                "nothing to it.", lambda c: 3 * c.n_layers * (c.top_k - 1) * feed_forward(c)),
+    of_matrices("The feed-forward is counted twice", "A dense model has one feed-forward network per block, and "
+                "each token goes through it once. (`top_k` is for models with experts.)",
+                lambda c: 3 * c.n_layers * (c.top_k - 1) * feed_forward(c)),
     of_matrices("The feed-forward's width is `d_expert`", "Yours counts it as 4 · D wide.",
                 lambda c: 3 * c.n_layers * c.d_model * (4 * c.d_model - c.d_expert)),
     of_matrices("Only one block is counted", "There are `n_layers` blocks.", lambda c: -(c.n_layers - 1) * block(c)),

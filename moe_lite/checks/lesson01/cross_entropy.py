@@ -259,11 +259,11 @@ CROSS_ENTROPY = Exercise(
     id="1.1", name="cross_entropy", parameters=("logits", "targets"), sizes="NV",
     outputs=(Output("loss", strict_dtype=False),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
-        "−log of a softmax is a difference: the log of the sum of all exps, minus the target's own logit. Written so, "
-        "nothing overflows. Rows whose target is −100 go before anything else happens.",
-        "Three steps: a mask of the rows that count, applied to `logits` and to `targets`; each row's own logit, found "
-        "with its target as the column; the mean of `logsumexp` along the classes minus that.",
+        "First drop the rows whose target is −100. For the others, −log of the softmax is a difference: the log of the "
+        "sum of all exps, minus the target's own logit. In this form nothing overflows.",
+        "Three steps: make a mask of the rows that count, and apply it to `logits` and `targets`; pick from each row "
+        "the logit in its target's column; take the mean of `logsumexp` along the classes minus that logit.",
     ),
     minutes=10, lines="about 3 lines",
-    done="One number says how surprised a model is. Every training run of this course lowers it.",
+    done="This one number measures how surprised a model is by a text. Every training in this course lowers it.",
 )  # fmt: skip

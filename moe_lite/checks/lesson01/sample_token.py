@@ -324,8 +324,8 @@ SAMPLE_TOKEN = Exercise(
     id="1.4", name="sample_token", parameters=("logits", "temperature", "generator"), sizes="BV",
     outputs=(Output("token_ids", "B,"),), reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
-        "A temperature changes the logits, before they become probabilities. Temperature 0 has nothing to draw, and "
-        "nothing can be divided by it: it needs an `if` of its own.",
+        "The temperature divides the logits, before they become probabilities. Nothing can be divided by 0, and at "
+        "temperature 0 there is nothing to draw: it needs an `if` of its own.",
         "After the `if`: one line that turns logits into probabilities along the tokens; one with `torch.multinomial`, "
         "which also takes a `generator=`. It gives a column (B, 1); the answer is (B,).",
     ),

@@ -82,7 +82,7 @@ def other_gating(title: str, what: str, rule: Gating) -> Mistake:
         shown = (gate, up, rule(gate, up), silu(gate) * up)
         first_gate, first_up, made, right = (number(value.item()) for value in shown)
         return (
-            f"Token 0's first gate is {first_gate}, its first up {first_up}; you make {made} of them, expected "
+            f"Token 0's first gate is {first_gate}, its first value {first_up}; yours makes {made} of them, expected "
             f"{right}: {what}"
         )
 
@@ -95,7 +95,7 @@ def reread(w: Tensor) -> Tensor:
 
 
 MISTAKES = (
-    other_gating("Gate and up have changed places", "silu belongs to the gate; the up side stays as it is.",
+    other_gating("Gates and values have changed places", "silu belongs to the gate; the value stays as it is.",
                  lambda gate, up: gate * silu(up)),
     other_gating("ReLU, not silu", "ReLU cuts off below 0, silu lets a little through.",
                  lambda gate, up: gate.clamp(min=0) * up),
@@ -112,38 +112,41 @@ MISTAKES = (
                  lambda gate, up: F.softplus(gate) * up),
     other_gating("The sign in the sigmoid is turned", "sigmoid(z) is 1 / (1 + exp(−z)), with a minus.",
                  lambda gate, up: gate * sigmoid(-gate) * up),
-    other_gating("No silu at all", "gate times up, without silu, is no gate yet.", lambda gate, up: gate * up),
+    other_gating("No silu at all", "yours is gate times value; the gate goes through silu first.",
+                 lambda gate, up: gate * up),
     other_gating("silu on both sides", "only the gate goes through silu.", lambda gate, up: silu(gate) * silu(up)),
     other_gating("silu after the product", "silu comes first, on the gate alone; then the product.",
                  lambda gate, up: silu(gate * up)),
     other_gating("The gate was multiplied in twice", "silu(z) already holds the factor z.",
                  lambda gate, up: gate * silu(gate) * up),
-    other_gating("A sum, not a product", "the gate says how much of the up side passes, so the two are multiplied.",
+    other_gating("A sum, not a product", "the gate decides how much of the value passes, so the two are multiplied.",
                  lambda gate, up: silu(gate) + up),
-    other_gating("The up side is missing", "that is silu(gate) alone. It has to be multiplied with x · w_up.",
+    other_gating("The values are missing", "that is silu(gate) alone. It has to be multiplied by the values, x · w_up.",
                  lambda gate, up: silu(gate)),
-    other_gating("The gate is missing", "that is the up side alone, and nothing holds it back.", lambda gate, up: up),
-    other_gating("silu of the up side alone", "the gate is missing.", lambda gate, up: silu(up)),
-    wrong("Softmax, not silu", gated(lambda gate, up: gate.softmax(dim=-1) * up), "{y.first}: softmax lets the hidden "
-          "numbers share 1. silu looks at each by itself: z · sigmoid(z)."),
-    wrong("silu on the result", lambda *args: silu(reference(*args)), "{y.first}: after `w_down` nothing more "
-          "happens."),
+    other_gating("The gates are missing", "that is the value alone, and no gate decides how much of it passes.",
+                 lambda gate, up: up),
+    other_gating("silu of the values alone", "the gate is missing.", lambda gate, up: silu(up)),
+    wrong("Softmax, not silu", gated(lambda gate, up: gate.softmax(dim=-1) * up), "{y.first}: softmax makes the F "
+          "gates of a token sum to 1. silu looks at each gate by itself: z · sigmoid(z)."),
+    wrong("silu on the result", lambda *args: silu(reference(*args)), "{y.first}: silu belongs to the gates. The "
+          "result of `w_down` stays as it is."),
     wrong("silu on the result", lambda x, g, u, d: silu(times(times(x, g) * times(x, u), d)), "{y.first}: silu belongs "
           "to the gate, before the product, and not to the result."),
     wrong("silu on the input", lambda x, g, u, d: times(times(silu(x), g) * times(x, u), d), "{y.first}: silu was "
           "taken of `x`. Take it of the gate, after `w_gate`."),
     wrong("silu on the input", lambda x, g, u, d: times(times(silu(x), g) * times(silu(x), u), d), "{y.first}: silu "
           "was taken of `x`. Take it of the gate, after `w_gate`."),
-    wrong("The same matrix twice", lambda x, g, u, d: reference(x, g, g, d), "{y.first}: gate and up were both made "
-          "with `w_gate`."),
-    wrong("The same matrix twice", lambda x, g, u, d: reference(x, u, u, d), "{y.first}: gate and up were both made "
-          "with `w_up`."),
+    wrong("The same matrix twice", lambda x, g, u, d: reference(x, g, g, d), "{y.first}: gates and values were both "
+          "made with `w_gate`."),
+    wrong("The same matrix twice", lambda x, g, u, d: reference(x, u, u, d), "{y.first}: gates and values were both "
+          "made with `w_up`."),
     wrong("The input is added", lambda x, *ws: x + reference(x, *ws), "`y[0, 0]` is {y[0][0].beside}: {x[0][0]} too "
           "much, which is `x[0, 0]`. The block adds the input later; this network only gives what is to be added."),
     wrong("The matrices were reshaped, not transposed", lambda x, *ws: reference(x, *map(reread, ws)), "{y.first}: "
-          "`view` and `reshape` only count the numbers anew, row after row. `.T` turns rows into columns."),
-    wrong("The way back is missing", lambda x, g, u, d: hidden(x, g, u), "`y` is {y.shape}, the {w_gate.size[0]} "
-          "hidden numbers of each token. `w_down` leads back to width {x.size[1]}."),
+          "`view` and `reshape` keep the numbers in their order and cut them into other rows. `.T` turns rows into "
+          "columns."),
+    wrong("`w_down` is missing", lambda x, g, u, d: hidden(x, g, u), "`y` is {y.shape}, the {w_gate.size[0]} "
+          "products of each token. `w_down` turns them back into {x.size[1]} numbers."),
     sign("Not a number for strong gates", not_finite, "{y.not_finite} of {y.numel} values are nan or inf: `exp` of a "
          "large gate is inf, and inf / inf is nan. `torch.sigmoid` does not overflow."),
 )  # fmt: skip
@@ -152,10 +155,10 @@ SWIGLU = Exercise(
     id="1.2", name="swiglu", parameters=("x", "w_gate", "w_up", "w_down"), sizes="NDF", outputs=(Output("y", "N, D"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
-        "Two matrices take each token from width D to width F. One result goes through silu and says how much of the "
-        "other passes. A third matrix leads back to width D.",
-        "A matrix stored (out, in) meets rows with its transpose, `x @ w.T`. So: one such product for the gate; then "
-        "a product of silu(gate) and the other one, number by number, and one matrix product around it all.",
+        "Two matrices turn each token's D numbers into F gates and F values. silu of a gate decides how much of its "
+        "value passes. The third matrix turns the F products back into D numbers.",
+        "To apply a matrix stored as (out, in) to rows, multiply by its transpose: `x @ w.T`. Do this for the gates "
+        "and for the values, multiply silu(gates) elementwise by the values, then apply `w_down` in the same way.",
     ),
     minutes=8, lines="about 2 lines",
     done="In this course every expert is one of these. Here all tokens share it.",

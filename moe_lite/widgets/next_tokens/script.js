@@ -23,7 +23,7 @@ function render({ model, el: host }) {
     wanted = Math.max(0, n);
     ask({ n_drawn: wanted });
   };
-  const heat = slide("temperature", "temperature T", () => withStep(fixed.temperatures, model.get("temperature")), { width: 120, show: withDot });
+  const heat = slide("temperature", "temperature", () => withStep(fixed.temperatures, model.get("temperature")), { width: 120, show: withDot });
   const one = button("draw", () => drawUpTo(wanted + 1), { class: "pri" });
   const many = button("draw 20", () => drawUpTo(wanted + 20));
   const undo = button("undo", () => drawUpTo(wanted - 1));

@@ -117,7 +117,8 @@ class NextTokens(MoEWidget):
         wanted = self.temperature
         self.temperature = min(max(0.0, wanted), HOTTEST)
         if self.temperature != wanted:
-            notes.append(f"T was {wanted:g}, but it goes from 0 to {HOTTEST:g}: now it is {self.temperature:g}.")
+            said = f"The temperature was {wanted:g}, but it goes from 0 to {HOTTEST:g}"
+            notes.append(f"{said}: now it is {self.temperature:g}.")
         if self.n_drawn > MOST_DRAWN:
             notes.append(f"At most {MOST_DRAWN} tokens are drawn after a text.")
         self.n_drawn = min(max(0, self.n_drawn), MOST_DRAWN)

@@ -31,10 +31,10 @@ def reading_parts(guess: Guess, n_shown: int) -> Parts:
     """How sure the model is, in one sentence."""
     first = {"code": visible(guess.first)}
     if guess.temperature == 0:
-        at_one = f", which has {certainty(guess.at_one)} at T 1.0."
-        return ["At T 0 the most probable next token is always taken: ", first, at_one]
+        at_one = f", which has {certainty(guess.at_one)} at temperature 1.0."
+        return ["At temperature 0 the most probable next token is always taken: ", first, at_one]
     top = certainty(float(guess.shares[guess.first]))
-    parts = [f"At T {degrees(guess.temperature)} the most probable next token is ", first, f" with {top}"]
+    parts = [f"At temperature {degrees(guess.temperature)} the most probable next token is ", first, f" with {top}"]
     if 1 < n_shown < len(guess.shares):
         parts.append(f"; the {n_shown} shown hold {certainty(held(guess, n_shown))}")
     return [*parts, f", and {_open(guess.equals)}."]
@@ -54,7 +54,7 @@ def drawn_text(drawn: Drawn, i: int, n: int, n_tokens: int) -> str:
     """Draw i of n, counted from 0: what it was, how probable, and how many were more so."""
     which = "drawn" if n == 1 else f"drawn, {i + 1} of {n}"
     return (
-        f"{which}: {visible(drawn.token)} · {tenths(drawn.share)} at T {degrees(drawn.temperature)} · "
+        f"{which}: {visible(drawn.token)} · {tenths(drawn.share)} at temperature {degrees(drawn.temperature)} · "
         f"rank {drawn.rank:,} of {n_tokens:,}"
     )
 

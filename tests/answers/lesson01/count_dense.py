@@ -252,7 +252,7 @@ wrong(
     of=as_asked,
     put={"matrices + V * D + (2 * L + 1) * D": "matrices"},
 )
-wrong("top_k_times", "The feed-forward is counted `top_k` times", of=as_asked, put={"3 * D": "3 * config.top_k * D"})
+wrong("top_k_times", "The feed-forward is counted twice", of=as_asked, put={"3 * D": "3 * config.top_k * D"})
 wrong("training", "The FLOPs of training", of=as_asked, put={"n_parameters, flops": "n_parameters, 3 * flops"})
 wrong("twice", "Twice the FLOPs", of=as_asked, put={"n_parameters, flops": "n_parameters, 2 * flops"})
 wrong("two_matrices", "One feed-forward matrix is missing", of=as_asked, put={"3 * D": "2 * D"})

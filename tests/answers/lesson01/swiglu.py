@@ -125,7 +125,7 @@ def no_activation(x, w_gate, w_up, w_down):
     return (gate * up) @ w_down.T
 
 
-@wrong("The gate is missing")
+@wrong("The gates are missing")
 def no_gate(x, w_gate, w_up, w_down):
     return (x @ w_up.T) @ w_down.T
 
@@ -137,12 +137,12 @@ def no_grad(x, w_gate, w_up, w_down):
         return (F.silu(gate) * up) @ w_down.T
 
 
-@wrong("The up side is missing")
+@wrong("The values are missing")
 def no_up(x, w_gate, w_up, w_down):
     return F.silu(x @ w_gate.T) @ w_down.T
 
 
-@wrong("The way back is missing")
+@wrong("`w_down` is missing")
 def no_way_back(x, w_gate, w_up, w_down):
     gate, up = x @ w_gate.T, x @ w_up.T
     return F.silu(gate) * up
@@ -226,7 +226,7 @@ def plus_in_place_of_times(x, w_gate, w_up, w_down):
     return (F.silu(gate) + up) @ w_down.T
 
 
-@wrong("Gate and up have changed places")
+@wrong("Gates and values have changed places")
 def swapped(x, w_gate, w_up, w_down):
     gate, up = x @ w_gate.T, x @ w_up.T
     return (gate * F.silu(up)) @ w_down.T
@@ -238,7 +238,7 @@ def tanh(x, w_gate, w_up, w_down):
     return (torch.tanh(gate) * up) @ w_down.T
 
 
-@wrong("silu of the up side alone")
+@wrong("silu of the values alone")
 def up_gates_alone(x, w_gate, w_up, w_down):
     return F.silu(x @ w_up.T) @ w_down.T
 
@@ -328,6 +328,6 @@ def silu_with_beta_1_702(x, w_gate, w_up, w_down):
     return ((g * (1.702 * g).sigmoid()) * (x @ w_up.T)) @ w_down.T
 
 
-@blind("Gate and up have changed places", ANY)
+@blind("Gates and values have changed places", ANY)
 def blind_swapped(x, w_gate, w_up, w_down):
     return (F.silu(x @ w_up.T) * (x @ w_gate.T)) @ w_down.T
