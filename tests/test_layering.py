@@ -40,7 +40,7 @@ ONLY_IN = {
     "anywidget": {"widgets"},
     "transformers": {"hf"},
 }
-MODEL_LINES, FUNCTION_LINES, FILE_LINES = 1200, 60, 400
+MODEL_LINES, FUNCTION_LINES, FILE_LINES = 1240, 60, 400  # 40 for dispatch_fn: readers' code instead of ours
 
 
 def files(folder: Path = PACKAGE) -> list[Path]:
