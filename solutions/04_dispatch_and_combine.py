@@ -472,7 +472,8 @@ check.combine(combine)
 # leads back to width D. The weights of all experts are stacked: `gate_up[e]` (2F, D) has expert e's gate matrix in its first F rows
 # and its up matrix below, and `down[e]` is (D, F).
 #
-# Some tools that you may not know: `F.linear(rows, w)` is `rows @ w.T`. `chunk(2, dim=-1)` cuts a tensor into two halves.
+# Some tools that you may not know: `F.linear(rows, w)` is `rows @ w.T`.
+# `x.index_select(0, token)` is `x[token]`. `chunk(2, dim=-1)` cuts a tensor into two halves.
 # `split([2, 0, 3])` cuts a tensor into slices of these lengths. `unbind(0)` turns a stack of E matrices into E matrices.
 #
 # **Before you write it:** which of the steps (sort, count, gather, compute, weighted sum) pass a gradient back, and to which of
@@ -901,7 +902,7 @@ holds("blocks of 32: at most a fifteenth more than needed, in every layer", (_bl
 #
 # Now every layer of the shipped model with eight experts is computed by `my_sparse`: your function, if it passed.
 #
-# **Predict** the model's loss, in four digits. Then predict the verdicts (true, true with conditions, false) on three sentences of
+# **Predict** the model's loss; 4.6 shows that of the model as shipped. Then predict the verdicts (true, true with conditions, false) on three sentences of
 # popular articles:
 #
 # 1. The chosen experts' answers are added, each times the router's weight.
@@ -920,7 +921,7 @@ claims(lesson=4)
 holds("the same loss", abs(loss[0] - loss[1]) < 1e-4)
 
 # %% [markdown]
-# **Answer.** The loss is the same in all four digits: what you wrote *is* a sparse layer.
+# **Answer.** The loss is the same in all digits shown: what you wrote *is* a sparse layer.
 #
 # The first sentence is true with a condition, because one published model (Llama 4) weighs what goes into the expert instead. The
 # second is true of the experts' own arithmetic, but attention, router and vocabulary are computed in full, and 4.5 showed that time
