@@ -40,7 +40,7 @@ model_diagram(today=4)
 # expert_ids      weights             torch.zeros(3, 4).scatter(1, expert_ids, weights)
 #
 #                                     expert     0     1     2     3
-# [[2, 0],        [[0.7, 0.3],        token 0   0.3    0    0.7    0
+# [[2, 0],        [[0.7, 0.3],   →    token 0   0.3    0    0.7    0
 #  [1, 3],         [0.6, 0.4],        token 1    0    0.6    0    0.4
 #  [2, 3]]         [0.9, 0.1]]        token 2    0     0    0.9   0.1
 # ```
@@ -286,8 +286,8 @@ holds("to float64: more than 0, about a millionth", 1e-8 < _off[2] < 1e-5)
 # The loop looks through all N · K choices once for each expert, gathers that expert's rows, and scatters its answers. With sixteen
 # experts that is sixteen searches, sixteen gathers and sixteen scatters; DeepSeek-V3 has
 # [256 experts](https://arxiv.org/abs/2412.19437) per layer. There is a better way: **sort** the choices by expert, once. Then each
-# expert's rows stand side by side, in one contiguous slice per expert, and one gather and one scatter serve all of them. Fast MoE
-# libraries begin with this step.
+# expert's rows stand side by side, in one contiguous slice per expert, and one gather and one scatter serve all of them. Libraries
+# such as [MegaBlocks](https://github.com/databricks/megablocks) begin with this step.
 #
 # To sort the choices, each one needs an address. Count them token by token, from left to right:
 #
@@ -336,8 +336,8 @@ holds("row 3 is place 4, token 2, for expert 2", sorted_choices[:, 3].tolist() =
 # ### Exercise 4.2 — order and counts
 # *10 minutes · core · about 4 lines*
 #
-# **Given** `expert_ids` (N, K) int64 and `n_experts`. **Return** `order` (N·K,) int64, the places (token n's choice j is place n·K
-# + j) expert by expert and rising within an expert; and `counts` (E,) int64, how many places each expert has, zeros included.
+# **Given** `expert_ids` (N, K) int64 and `n_experts`. **Return** `order` (N·K,) int64, the places (token n's choice j is place
+# n·K + j) expert by expert and rising within an expert; and `counts` (E,) int64, how many places each expert has, zeros included.
 # **Allowed:** `flatten`, sorting, `bincount`.
 #
 # <!-- hints 4.2 -->
@@ -473,8 +473,8 @@ check.combine(combine)
 # and its up matrix below, and `down[e]` is (D, F).
 #
 # Some tools that you may not know: `F.linear(rows, w)` is `rows @ w.T`.
-# `x.index_select(0, token)` is `x[token]`. `chunk(2, dim=-1)` cuts a tensor into two halves.
-# `split([2, 0, 3])` cuts a tensor into slices of these lengths. `unbind(0)` turns a stack of E matrices into E matrices.
+# `x.index_select(0, token)` is `x[token]`. `chunk(2, dim=-1)` cuts a tensor into two halves. `split([2, 0, 3])` cuts a tensor into
+# slices of these lengths. `unbind(0)` turns a stack of E matrices into E matrices.
 #
 # **Before you write it:** which of the steps (sort, count, gather, compute, weighted sum) pass a gradient back, and to which of
 # `x`, `weights`, `gate_up` and `down`? The check will ask for all four.
@@ -894,8 +894,9 @@ holds("blocks of 32: at most a fifteenth more than needed, in every layer", (_bl
 #
 # The first large sparse models drew a line instead: an expert takes a fixed number of tokens, its **capacity**, and what comes after that
 # is dropped ([GShard](https://arxiv.org/abs/2006.16668), [Switch Transformer](https://arxiv.org/abs/2101.03961)). Lesson 07 is about what
-# this does to the dropped ones. Today's libraries mostly do without padding and without dropping: their **grouped** products take slices
-# of different lengths in one call, as [MegaBlocks](https://arxiv.org/abs/2211.15841) showed.
+# this does to the dropped ones. [MegaBlocks](https://arxiv.org/abs/2211.15841) showed a way
+# without dropping and without padding to the fullest. Its successors are called **grouped** products: one call that takes slices of
+# different lengths.
 
 # %% [markdown]
 # ## 4.8 Your dispatch in the real model
