@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from moe_lite.data import data_dir
 from moe_lite.model.config import ModelConfig, from_dict
+from moe_lite.model.experts import Dispatch
 from moe_lite.model.routing import TopK
 from moe_lite.model.transformer import MoELanguageModel
 
@@ -63,14 +64,20 @@ def check_path(path: str | Path) -> Path:
     return path
 
 
-def load(path: str | Path, *, top_k_fn: TopK | None = None, device: str | torch.device = "cpu") -> MoELanguageModel:
-    """The model in `path`, float32, in evaluation mode. Raises CheckpointError, or FileNotFoundError with the name."""
+def load(
+    path: str | Path, *, top_k_fn: TopK | None = None, dispatch_fn: Dispatch | None = None,
+    device: str | torch.device = "cpu",
+) -> MoELanguageModel:  # fmt: skip
+    """The model in `path`, float32, in evaluation mode. Raises CheckpointError, or FileNotFoundError with the name.
+
+    top_k_fn and dispatch_fn replace the model's own, as in `MoELanguageModel`.
+    """
     header, tensors = _read(path)
     try:
         config = from_dict(ModelConfig, header["model"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its model settings do not fit this version: {error}") from error
-    model = MoELanguageModel(config, top_k_fn=top_k_fn)
+    model = MoELanguageModel(config, top_k_fn=top_k_fn, dispatch_fn=dispatch_fn)
     restore(model, tensors, path)
     return model.to(device).eval()
 
@@ -102,13 +109,15 @@ def load_extra(path: str | Path) -> tuple[dict, dict[str, Tensor]]:
     return header | header["extra"], tensors
 
 
-def pretrained(n_experts: int = 8, *, top_k_fn: TopK | None = None) -> MoELanguageModel:
+def pretrained(
+    n_experts: int = 8, *, top_k_fn: TopK | None = None, dispatch_fn: Dispatch | None = None
+) -> MoELanguageModel:
     """One of the small models that the course ships, trained on its corpora with 2 of 4, 8 or 16 experts a token.
 
     1 is their dense twin: as many FLOPs a token, one feed-forward network in each layer, no router.
     """
     path = _shipped(n_experts).with_suffix(".safetensors")
-    return load(path, top_k_fn=top_k_fn)
+    return load(path, top_k_fn=top_k_fn, dispatch_fn=dispatch_fn)
 
 
 def pretrained_record(n_experts: int = 8) -> dict:

@@ -1,13 +1,14 @@
-"""Measuring a model on the validation split: loss by domain, and who worked."""
+"""Measuring a model on the validation split: loss by domain, who worked, and what a layer is given."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from moe_lite.data import Corpus, validation_batches
 from moe_lite.metrics import dead_experts, load_cv
-from moe_lite.model.transformer import LMOutput, MoELanguageModel
+from moe_lite.model.transformer import LMOutput, MoELanguageModel, evaluating
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,25 @@ def evaluate(
     finally:
         model.train(was_training)
     return Evaluation(loss, torch.stack(list(loads.values())).sum(0), loads)
+
+
+@torch.no_grad()
+def tokens_into(part: nn.Module, model: MoELanguageModel, texts: Iterable[Tensor]) -> Tensor:
+    """What `part` of the model is given while it reads texts, each ids (B, T): (N, D), N tokens of all texts together.
+
+    Reads in evaluation mode, and leaves the mode as it was.
+    """
+    seen: list[Tensor] = []
+    hook = part.register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten(0, -2)))
+    try:
+        with evaluating(model):
+            for ids in texts:
+                model(ids)
+    finally:
+        hook.remove()
+    if not seen:
+        raise ValueError(f"{type(part).__name__} was given nothing: is it a part of this model, and is there a text?")
+    return torch.cat(seen)  # (N, D)
 
 
 def report(model: MoELanguageModel, measured: Evaluation) -> str:

@@ -16,7 +16,7 @@
 import torch
 
 import moe_lite as ml
-from moe_lite import checkpoint, data, dispatch, evaluate, experts, metrics, moe, plots, routing, runs, train
+from moe_lite import checkpoint, data, dispatch, evaluate, metrics, moe, plots, routing, runs, train
 from moe_lite.checks import lesson05 as check, mine, progress, recall, verdict
 from moe_lite.widgets import GenerationViewer, TokenViewer, TrainingDashboard
 
@@ -271,13 +271,6 @@ my_layer = mine("5.1", moe_layer, default=four_steps)
 
 
 # %%
-class MyExperts(experts.Experts):
-    """The package's experts, with `my_sparse` sending the tokens."""
-
-    def forward(self, x, routing, *, gate_on="output"):
-        return my_sparse(x, *routing.top_k, self.gate_up, self.down)
-
-
 class MyLayer(moe.MoELayer):
     """The package's layer, its steps done by `my_layer`."""
 
@@ -286,7 +279,7 @@ class MyLayer(moe.MoELayer):
 
 
 # %% [markdown]
-# The two classes keep the package's parameters and replace what is done with them. `build` makes a whole model: your width decides how wide its experts are, and your parts go into
+# The class keeps the package's parameters and replaces what is done with them; `dispatch_fn` does the same for the experts. `build` makes a whole model: your width decides how wide its experts are, and your parts go into
 # every block. With one expert it is the dense model of lesson 01.
 
 
@@ -295,10 +288,11 @@ def build(n_experts, top_k, choose=my_route):
     """A model with your parts in every block; dense if there is one expert."""
     width, _ = my_width(128, 128, n_experts, top_k, 0)
     settings = ml.ModelConfig(n_experts=n_experts, top_k=top_k, d_expert=width)
-    model = ml.MoELanguageModel(settings, top_k_fn=choose, seed=0)
+    if settings.is_dense:
+        return ml.MoELanguageModel(settings, seed=0)
+    model = ml.MoELanguageModel(settings, top_k_fn=choose, dispatch_fn=my_sparse, seed=0)
     for block in model.blocks:
-        if not settings.is_dense:
-            block.feed_forward.__class__, block.feed_forward.experts.__class__ = MyLayer, MyExperts
+        block.feed_forward = MyLayer(block.feed_forward.router, block.feed_forward.experts)
     return model
 
 

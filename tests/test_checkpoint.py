@@ -12,6 +12,7 @@ from small import random_ids, small_model
 
 from moe_lite import checkpoint
 from moe_lite.checkpoint import CheckpointError, load, load_extra, pretrained, pretrained_record, save
+from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.metrics import flops_per_token
 from moe_lite.model.config import dense_twin
 from moe_lite.model.routing import top_k_route
@@ -93,6 +94,18 @@ def test_learners_function_goes_into_the_loaded_model(saved):
 
     load(saved, top_k_fn=mine)(random_ids(1, 4))
     assert calls == [2, 2, 2]
+
+
+def test_learners_dispatch_goes_into_the_loaded_model(saved):
+    calls = []
+
+    def mine(x, weights, expert_ids, gate_up, down):
+        calls.append(tuple(expert_ids.shape))
+        return sparse_forward(x, weights, expert_ids, gate_up, down)
+
+    ids = random_ids(1, 4)
+    torch.testing.assert_close(load(saved, dispatch_fn=mine)(ids).logits, load(saved)(ids).logits)
+    assert calls == [(4, 2)] * 3
 
 
 # ---- atomic ----------------------------------------------------------------------------------------------------------

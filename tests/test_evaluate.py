@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from small import small_corpora, small_model
+from small import random_ids, small_corpora, small_model
 
 from moe_lite.data import validation_batches
-from moe_lite.evaluate import evaluate, report
+from moe_lite.evaluate import evaluate, report, tokens_into
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])  # the last batch is smaller than the others
@@ -87,3 +87,15 @@ def test_measuring_builds_no_graph():
     model.head.register_forward_hook(lambda module, inputs, output: graphs.append(output.requires_grad))
     evaluate(model, small_corpora(), length=10)
     assert graphs == [False] * 3  # one pass a domain
+
+
+def test_what_a_layer_is_given():
+    model, ids = small_model().train(), random_ids(2, 7)
+    x = tokens_into(model.blocks[0].attention_norm, model, [ids, ids[:1]])
+    assert torch.equal(x, model.embed(torch.cat([ids.flatten(), ids[0]])).detach())  # the first block reads embeddings
+    assert model.training and not model.blocks[0].attention_norm._forward_pre_hooks and not x.requires_grad
+
+
+def test_a_part_of_another_model_is_given_nothing():
+    with pytest.raises(ValueError, match="RMSNorm was given nothing: is it a part of this model"):
+        tokens_into(small_model().norm, small_model(), [random_ids(2, 7)])

@@ -48,13 +48,13 @@ def combine(out: Tensor, order: Tensor, weights: Tensor) -> Tensor:
 
 
 def sparse_forward(x: Tensor, weights: Tensor, expert_ids: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-    """Sorted dispatch: one contiguous slice an expert.
+    """Sorted dispatch: one contiguous slice per expert.
 
     x (N, D), weights and expert_ids (N, K), gate_up (E, 2F, D), down (E, D, F) -> (N, D)
     """
     order, counts = dispatch_order(expert_ids, len(gate_up))  # (N·K,), (E,)
     slices = x.index_select(0, order // expert_ids.shape[1]).split(counts.tolist())  # E of (n, D)
-    # unbind, not gate_up[e]: the backward of indexing would fill a gradient for all experts, once an expert
+    # unbind, not gate_up[e]: the backward of indexing would fill a gradient for all experts, once per expert
     parts = [swiglu(*part) for part in zip(slices, gate_up.unbind(0), down.unbind(0), strict=True)]
     return combine(torch.cat(parts), order, weights)
 

@@ -1,7 +1,10 @@
 """The experts: E small SwiGLU networks, and two ways to send tokens through them.
 
 `loop` is the obvious way and the reference; `sorted` gives the same values and gradients and costs what it activates.
+A function of your own can take their place: `dispatch_fn`.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +13,9 @@ from torch import Tensor, nn
 from moe_lite.model import fast
 from moe_lite.model.config import GATES, IMPLEMENTATIONS
 from moe_lite.model.routing import Routing
+
+# x (N, D), weights (N, K), expert_ids (N, K), gate_up (E, 2F, D), down (E, D, F) -> (N, D); lessons.dispatch has some
+Dispatch = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
@@ -36,11 +42,20 @@ class SwiGLU(nn.Module):
 class Experts(nn.Module):
     """E SwiGLU networks of equal width, their weights stacked."""
 
-    def __init__(self, n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted"):
+    def __init__(
+        self, n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted",
+        dispatch_fn: Dispatch | None = None,
+    ):  # fmt: skip
+        """dispatch_fn (x, weights, expert_ids, gate_up, down) -> y computes in place of `implementation`."""
         super().__init__()
         if implementation not in IMPLEMENTATIONS:
             raise ValueError(f"implementation is {implementation!r}, expected one of {IMPLEMENTATIONS}.")
-        self.implementation = implementation
+        if dispatch_fn is not None and not callable(dispatch_fn):
+            raise TypeError(
+                f"dispatch_fn is a {type(dispatch_fn).__name__}, expected a function of (x, weights, expert_ids, "
+                "gate_up, down); pass the function itself, not what it returns."
+            )
+        self.implementation, self.dispatch_fn = implementation, dispatch_fn
         self.gate_up = nn.Parameter(torch.empty(n_experts, 2 * d_expert, d_model))
         self.down = nn.Parameter(torch.empty(n_experts, d_model, d_expert))
 
@@ -51,8 +66,23 @@ class Experts(nn.Module):
         """
         if gate_on not in GATES:
             raise ValueError(f"gate_on is {gate_on!r}, expected one of {GATES}.")
+        if self.dispatch_fn is not None:
+            return self._by_function(x, routing, gate_on)
         compute = self._loop if self.implementation == "loop" else self._sorted
         return compute(x, routing, gate_on)
+
+    def _by_function(self, x: Tensor, routing: Routing, gate_on: str) -> Tensor:
+        dropped = int((~routing.kept).sum())
+        if gate_on != "output" or dropped:
+            raise ValueError(
+                f"dispatch_fn weighs outputs and drops nothing; here gate_on={gate_on!r}, {dropped} dropped."
+            )
+        weights, expert_ids = routing.top_k  # (N, K), (N, K)
+        y = self.dispatch_fn(x, weights.to(x.dtype), expert_ids, self.gate_up, self.down)  # (N, D)
+        if not isinstance(y, Tensor) or y.shape != x.shape:
+            came = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise ValueError(f"dispatch_fn returned {came}, expected y (N, D) = {tuple(x.shape)}, one row per token.")
+        return y
 
     def _loop(self, x: Tensor, routing: Routing, gate_on: str) -> Tensor:
         y = x.new_zeros(x.shape)  # (N, D)

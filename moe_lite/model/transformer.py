@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from moe_lite.model.attention import Attention, KVCache, RMSNorm, turns
 from moe_lite.model.balance import BALANCE_LOSSES, BalanceLoss, z_loss
 from moe_lite.model.config import ModelConfig
-from moe_lite.model.experts import Experts, SwiGLU
+from moe_lite.model.experts import Dispatch, Experts, SwiGLU
 from moe_lite.model.inputs import IGNORED, check_ids, check_padding, check_targets
 from moe_lite.model.moe import MoELayer
 from moe_lite.model.routers import ROUTERS
@@ -64,7 +64,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 class Block(nn.Module):
     """x + attention(norm(x)), then x + feed-forward(norm(x)); the feed-forward is dense or sparse."""
 
-    def __init__(self, config: ModelConfig, layer: int, top_k_fn: TopK | None):
+    def __init__(self, config: ModelConfig, layer: int, top_k_fn: TopK | None, dispatch_fn: Dispatch | None):
         super().__init__()
         self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
         self.attention = Attention(config, layer)
@@ -72,7 +72,7 @@ class Block(nn.Module):
         if config.is_dense:
             self.feed_forward = SwiGLU(config.d_model, config.d_expert)
         else:
-            self.feed_forward = build_moe_layer(config, layer, top_k_fn)
+            self.feed_forward = build_moe_layer(config, layer, top_k_fn, dispatch_fn)
 
     def forward(self, x: Tensor, cache, start: int, turn: Tensor, **router_options) -> tuple[Tensor, Routing | None]:
         """x (B, T, D); cache, start and turn as for `Attention`, options for the router."""
@@ -84,17 +84,25 @@ class Block(nn.Module):
         return x + y, routing
 
 
-def build_moe_layer(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None) -> MoELayer:
+def build_moe_layer(
+    config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None, dispatch_fn: Dispatch | None = None
+) -> MoELayer:
     """The sparse layer that `config` describes, with parameters not yet initialised."""
     if top_k_fn is not None and config.router != "top_k":
         raise ValueError(f"top_k_fn replaces the choice of router='top_k'; this model has router={config.router!r}.")
     if top_k_fn is not None and (config.selection_bias or config.n_groups > 1):
         raise ValueError("top_k_fn replaces the whole choice, so selection_bias and n_groups would have no effect.")
+    if dispatch_fn is not None:
+        for name, usual in (("capacity_factor", None), ("gate_on", "output")):
+            if getattr(config, name) != usual:
+                raise ValueError(f"dispatch_fn knows nothing of {name}={getattr(config, name)!r}; expected {usual!r}.")
+        if config.router == "expert_choice":
+            raise ValueError("dispatch_fn needs K experts for every token; router='expert_choice' varies their number.")
     router = ROUTERS[config.router](
         config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
         layer=layer, top_k_fn=top_k_fn, **config.routing_options(),
     )  # fmt: skip
-    experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation)
+    experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn)
     shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
     return MoELayer(
         router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on
@@ -106,14 +114,17 @@ class MoELanguageModel(nn.Module):
 
     def __init__(
         self, config: ModelConfig, *, top_k_fn: TopK | None = None, balance_loss: BalanceLoss | None = None,
-        seed: int = 0,
+        dispatch_fn: Dispatch | None = None, seed: int = 0,
     ):  # fmt: skip
-        """top_k_fn (as `routing.top_k_route`) and balance_loss (Routing of each layer -> scalar) replace our own."""
+        """Functions that replace our own: top_k_fn (as `routing.top_k_route`), balance_loss (Routing of each layer ->
+        scalar), dispatch_fn (as `lessons.dispatch.sparse_forward`, in every sparse layer)."""
         super().__init__()
+        if dispatch_fn is not None and config.is_dense:
+            raise ValueError("dispatch_fn sends tokens to experts, but this model is dense (n_experts=1): it has none.")
         self.config = config
         self.balance_loss = balance_loss or BALANCE_LOSSES[config.balance]
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
-        self.blocks = nn.ModuleList(Block(config, layer, top_k_fn) for layer in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config, layer, top_k_fn, dispatch_fn) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         table = turns(config.context_length, config.d_head, config.rope_theta)

@@ -196,3 +196,13 @@ def test_one_token_under_autocast_has_the_type_of_many():
     many = experts(randn(1, D), routing)
     assert y.dtype == torch.bfloat16
     torch.testing.assert_close(y.float(), many, atol=0.1, rtol=0.02)
+
+
+def test_own_dispatch_is_refused_where_assignments_are_dropped_or_the_input_is_weighed():
+    experts, x = Experts(5, D, FF, dispatch_fn=lambda x, *rest: x), randn(8, D)
+    routing = route(randn(8, 5, seed=1), 2)
+    assert torch.equal(experts(x, routing), x)
+    with pytest.raises(ValueError, match="dispatch_fn weighs outputs and drops nothing; .* 5 dropped"):
+        experts(x, replace(routing, kept=torch.arange(16) >= 5))
+    with pytest.raises(ValueError, match="dispatch_fn weighs outputs and drops nothing; here gate_on='input'"):
+        experts(x, routing, gate_on="input")

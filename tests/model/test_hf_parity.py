@@ -19,6 +19,7 @@ from transformers.models.qwen2_moe import modeling_qwen2_moe as qwen2
 from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3
 
 from moe_lite.hf import FREE, tensors_by_name, twin
+from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.model.balance import load_balancing_loss, switch_loss
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Experts, SwiGLU
@@ -110,6 +111,8 @@ def test_every_setting_is_free_or_refused():
 def test_model_with_a_function_of_ones_own_has_no_twin():
     with pytest.raises(ValueError, match="top_k_fn replaces the choice of this model"):
         twin(small_model(top_k_fn=top_k_route))
+    with pytest.raises(ValueError, match="dispatch_fn computes this model's experts"):
+        twin(small_model(dispatch_fn=sparse_forward))
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ import torch
 from small import generator, randn, random_ids, small_model
 
 from moe_lite import ModelConfig, MoELanguageModel
+from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.model.attention import KVCache, RMSNorm, rotate, turns
 from moe_lite.model.balance import load_balancing_loss, router_z_loss
 from moe_lite.model.routing import top_k_route
@@ -206,6 +207,78 @@ def test_own_function_with_the_same_rule_gives_the_same_model():
 def test_wrong_function_is_refused_in_the_model():
     with pytest.raises(ValueError, match=r"top_k_fn: weights have shape \(2, 14\), expected \(N, k\) = \(14, 2\)"):
         small_model(top_k_fn=lambda scores, k: tuple(t.T for t in top_k_route(scores, k)))(random_ids(2, 7))
+
+
+# ---- a dispatch passed in --------------------------------------------------------------------------------------------
+
+
+def test_dispatch_passed_in_computes_every_layer():
+    sizes = []
+
+    def nothing(x, weights, expert_ids, gate_up, down):
+        sizes.append((tuple(x.shape), tuple(weights.shape), tuple(expert_ids.shape), len(gate_up), len(down)))
+        return torch.zeros_like(x)
+
+    ids = random_ids(2, 7)
+    output = small_model(dispatch_fn=nothing)(ids, top_k=3)
+    assert sizes == [((14, 16), (14, 3), (14, 3), 5, 5)] * 3
+    assert (output.logits - small_model()(ids, top_k=3).logits).abs().max() > 1e-3
+
+
+def test_dispatch_of_lesson_04_gives_the_same_model_and_gradients():
+    ids, targets = random_ids(2, 7), random_ids(2, 7, seed=1)
+    model, own = small_model(dispatch_fn=sparse_forward), small_model()
+    output, expected = model(ids, targets), own(ids, targets)
+    torch.testing.assert_close(output.logits, expected.logits)
+    for each in (output, expected):
+        each.loss.backward()
+    for parameter, right in zip(model.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, right.grad)
+
+
+def test_dispatch_passed_in_generates():
+    ids = random_ids(1, 3)
+    model, own = small_model(dispatch_fn=sparse_forward), small_model()
+    drawn = [[token.item() for token, _ in each.generate(ids, 5, temperature=0)] for each in (model, own)]
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize(
+    "returned, came",
+    [
+        (lambda x: x[:, :3], r"\(14, 3\)"),
+        (lambda x: x.T, r"\(16, 14\)"),
+        (lambda x: (x, 28), "tuple"),
+        (lambda x: None, "NoneType"),
+    ],
+)
+def test_dispatch_that_returns_something_else_is_refused(returned, came):
+    model = small_model(dispatch_fn=lambda x, *rest: returned(x))
+    with pytest.raises(ValueError, match=rf"dispatch_fn returned {came}, expected y \(N, D\) = \(14, 16\)"):
+        model(random_ids(2, 7))
+
+
+def test_dispatch_is_refused_where_there_is_nothing_to_dispatch():
+    with pytest.raises(ValueError, match=r"this model is dense \(n_experts=1\)"):
+        small_model(dispatch_fn=sparse_forward, n_experts=1, top_k=1)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"capacity_factor": 1.25}, r"nothing of capacity_factor=1.25; expected None"),
+        ({"gate_on": "input"}, r"nothing of gate_on='input'; expected 'output'"),
+        ({"router": "expert_choice", "allow_lookahead": True, "renorm": False}, "needs K experts for every token"),
+    ],
+)
+def test_dispatch_is_refused_with_settings_that_it_would_ignore(settings, message):
+    with pytest.raises(ValueError, match="dispatch_fn.*" + message):
+        small_model(dispatch_fn=sparse_forward, **settings)
+
+
+def test_dispatch_that_is_no_function_is_refused():
+    with pytest.raises(TypeError, match="dispatch_fn is a Tensor, expected a function of .*, not what it returns"):
+        small_model(dispatch_fn=torch.zeros(3))
 
 
 # ---- cache and causality ---------------------------------------------------------------------------------------------

@@ -95,8 +95,8 @@ MISTAKES = (
          "came. They stand expert by expert: row i belongs to place `order[i]`."),
     of_y("The permutation the wrong way round", lambda out, order, w: folded(out[order], w), "`out[order]` sorts once "
          "more. To undo `order`, write row i to place `order[i]`, or index with `order.argsort()`."),
-    of_y("The weights were not sorted along", row_weights(lambda order, w: w), "row i has the weight of place i. It "
-         "answers place `order[i]`, and needs the weight from there."),
+    of_y("The weights were not sorted with the rows", row_weights(lambda order, w: w), "row i has the weight of place "
+         "i. It answers place `order[i]`, and needs the weight from there."),
     of_y("The weights were sorted the wrong way round", row_weights(lambda order, w: w[order.argsort()]), "row i needs "
          "the weight of place `order[i]`: index with `order` itself."),
     *wrong_weights(weighed, {
@@ -107,7 +107,7 @@ MISTAKES = (
             "each counts.",
         "The weights are applied twice": "each answer is multiplied by its weight squared.",
         "The weights were normalised": "a token's weights were divided by their sum. Take them as they come: whether "
-            "they sum to 1 is the router's affair.",
+            "they sum to 1 is the router's job.",
         "The weight of the first choice for all": "every answer of a token has the weight `weights[n, 0]`. Place n·K + "
             "j has the weight `weights[n, j]`.",
         "All weights of the token at once": "an answer is multiplied by the sum of the token's K weights.",
@@ -131,5 +131,5 @@ COMBINE = Exercise(
         "`index_add` on zeros (N, D), with one token number for each row of `out`.",
     ),
     minutes=10, lines="about 4 lines",
-    done="Every answer is back with its token. What was sorted apart is one matrix again.",
+    done="Every answer is back with its token, weighted and added up.",
 )  # fmt: skip

@@ -133,10 +133,11 @@ MISTAKES = (
     of_order("The permutation the wrong way round", lambda ids, n: order_of(ids, n).argsort(), "yours says for each "
              "place where it goes. `order` says for each sorted row where it comes from: sort once, not twice."),
     of_order("Experts, not places", lambda ids, n: ids.flatten().sort().values, "these are the sorted expert numbers. "
-             "Asked is where each stood before: the indices that sorting gives."),
-    of_order("Nothing is sorted", lambda ids, n: torch.arange(ids.numel()), "the places stand as they came."),
-    of_order("Only the first choices are sorted", lambda ids, n: order_of(ids[:, :1], n), "there is one place a token. "
-             "Each of a token's K choices is a place of its own."),
+             "Return where each of them stood before: the indices that sorting gives."),
+    of_order("Nothing is sorted", lambda ids, n: torch.arange(ids.numel()), "the places are in their "
+             "original order."),
+    of_order("Only the first choices are sorted", lambda ids, n: order_of(ids[:, :1], n), "there is one place per "
+             "token. Each of a token's K choices is a place of its own."),
     sign("The last expert comes first", descending, lambda a: f"{begins('order', a)}: it starts with expert "
          f"{experts_met(a)[0]}. Expert 0 comes first: sort ascending.", show="order"),
     sign("Within an expert, places do not rise", unstable, places_of_one, show="order"),
@@ -148,13 +149,13 @@ MISTAKES = (
     of_counts("Running sums, not counts", lambda ids, n: counts_of(ids, n).cumsum(0), "each entry holds all before it "
               "as well: these are the ends of the slices."),
     of_counts("Starts, not counts", lambda ids, n: counts_of(ids, n).cumsum(0) - counts_of(ids, n), "these are the "
-              "places at which the slices start. Asked is how many rows each has."),
+              "places at which the slices start. Return how many rows each expert has."),
     of_counts("Only the first choices are counted", lambda ids, n: counts_of(ids[:, :1], n), "the counts sum to N. "
               "Every one of the N·K choices is a row for some expert."),
     of_counts("Each expert counts at most once", lambda ids, n: counts_of(ids, n).clamp(max=1), "an assignment such as "
               "`counts[ids] = …` or `counts[ids] += 1` writes once for equal indices."),
     of_counts("Choices of a token, not of an expert", lambda ids, n: torch.full((len(ids),), ids.shape[1]), "these are "
-              "counts for each token. Asked is how often each expert was chosen."),
+              "counts for each token. Return how often each expert was chosen."),
     of_counts("Shares, not counts", lambda ids, n: counts_of(ids, n).to(F64) / ids.numel(), "yours sum to 1. A count "
               "is a whole number of rows."),
     of_counts("Sorted by size", lambda ids, n: counts_of(ids, n).sort(descending=True).values, "entry e belongs to "

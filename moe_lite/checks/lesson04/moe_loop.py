@@ -120,7 +120,7 @@ def of_busiest(advice: str) -> Sentence:
     return sentence
 
 
-ROWS = "{rows.sum} rows went through experts, needed are {right.rows.sum}"
+ROWS = "{rows.sum} rows went through experts, but only {right.rows.sum} are needed"
 
 MISTAKES = (
     *of_form(),
@@ -149,16 +149,16 @@ MISTAKES = (
         "A weight of another token": "the weights laid out in a row were looked up by the token's number. Token n's "
             "choice j stands at place n·K + j.",
         "The weights were normalised": "a token's weights were divided by their sum. Take them as they come: whether "
-            "they sum to 1 is the router's affair.",
+            "they sum to 1 is the router's job.",
         "Divided by the number of choices": "a mean over the choices, where a sum is due: the weights say how much "
             "each counts.",
     }),
     of_y("Weighted before the expert", weighed_before, "the weight multiplies what goes in. It belongs to what comes "
-         "out: an expert is no straight line."),
+         "out: an expert is not linear, so it makes a difference."),
     of_y("Place j instead of expert `expert_ids[:, j]`", by_place, "choice j went to expert j. `expert_ids` names the "
          "expert."),
     of_y("The token itself is added", lambda x, *rest: x + reference(x, *rest), "`x` is in the sum as well. Keeping it "
-         "is the affair of the block around the layer."),
+         "is the job of the block around the layer."),
     of_y("The last expert is left out", only(slice(0, -1)), "tokens lack the answer of the last expert: does the loop "
          "end one too early?"),
     of_y("The first expert is left out", only(slice(1, None)), "tokens lack the answer of expert 0: does the loop "

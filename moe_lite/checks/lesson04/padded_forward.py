@@ -82,7 +82,7 @@ def all_tokens(a: Attempt) -> bool:
     return not a.right("rows") and int(a.got["rows"]) == len(a.args[4]) * len(a.args[0])
 
 
-COMPUTED = "{rows} rows went through experts, expected E times the fullest = {right.rows}"
+COMPUTED = "{rows} rows went through experts; E times the fullest count is {right.rows}"
 
 MISTAKES = (
     *OF_Y,
@@ -93,7 +93,7 @@ MISTAKES = (
     off("The rows needed, not those computed", lambda c, ids: ids.numel(), "this is N · K, without padding. Every "
         "expert computes as many as the fullest."),
     off("The padding alone", lambda c, ids: len(c) * int(c.max()) - ids.numel(), "these are the rows that are thrown "
-        "away. Asked are all that are computed."),
+        "away. Return all rows that are computed."),
     off("One expert's rows", lambda c, ids: int(c.max()), "this is the fullest expert's count. There are E blocks of "
         "this length."),
     off("As long as there are tokens", lambda c, ids: len(c) * len(ids), "this is E · N. A block is as long as the "
@@ -127,5 +127,5 @@ PADDED_FORWARD = Exercise(
         "- counts`. `block @ gate_up.mT` is one product for all; read the answers at the same (expert, place).",
     ),
     minutes=15, lines="about 10 lines",
-    done="One product for all experts, paid with rows that nobody asked for: `n_rows` against N · K says how many.",
+    done="One product for all experts, paid for with rows that nobody needs: `n_rows` against N · K says how many.",
 )  # fmt: skip

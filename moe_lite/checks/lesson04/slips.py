@@ -33,7 +33,7 @@ def of_form(hint: str = "") -> tuple[Mistake, ...]:
         return k > 1 and tuple(attempt.got["y"].shape) in ((n_tokens * k, width), (n_tokens, k, width))
 
     return (
-        sign("Rows and columns have changed places", turned("y"), "`y` is {y.shape}; one row a token is expected, "
+        sign("Rows and columns have changed places", turned("y"), "`y` is {y.shape}; one row per token is expected, "
              "{right.y.shape}."),
         sign("A row for each choice", row_a_choice, "`y` is {y.shape}: the K answers of a token still stand apart. "
              f"They are added into its one row, {{right.y.shape}}{hint}."),

@@ -1,4 +1,4 @@
-"""Exercise 4.4, sparse_forward: sort, one slice an expert, put back."""
+"""Exercise 4.4, sparse_forward: sort, one slice per expert, put back."""
 
 from collections.abc import Callable
 
@@ -36,7 +36,7 @@ def cases() -> tuple[Case, ...]:
         Case("equal to the loop", t["plain"] + t["other"], ("y",)),
         Case("experts without tokens", t["silent"], ("y",)),
         Case("K = 1; all tokens alike", t["ends"], ("y",)),
-        Case("N · K rows, a slice an expert", t["plain"] + t["many"], ("rows", "products")),
+        Case("N · K rows, one slice per expert", t["plain"] + t["many"], ("rows", "products")),
         Case("gradients", t["gradients"], (GRADIENT,)),
     )
 
@@ -181,8 +181,8 @@ OF_THE_EXPERT = (
 OF_THE_WEIGHTS = (
     of_y("Weighted before the expert", weighed_before, "the weight multiplies what goes into the expert. It belongs to "
          "what comes out."),
-    of_y("The weights were not sorted along", at_rows(lambda w, order: w), "sorted row i has the weight of place i. It "
-         "answers place `order[i]`, and needs the weight from there."),
+    of_y("The weights were not sorted with the rows", at_rows(lambda w, order: w), "sorted row i has the weight of "
+         "place i. It answers place `order[i]`, and needs the weight from there."),
     of_y("The weights were sorted the wrong way round", at_rows(lambda w, order: w[order.argsort()]), "sorted row i "
          "needs the weight of place `order[i]`: index with `order` itself."),
     *wrong_weights(weighed, {
@@ -206,7 +206,7 @@ OF_THE_ORDER = (
     of_y("The permutation the wrong way round", folded(lambda rows, order: rows[order]), "`out[order]` sorts once "
          "more. To undo `order`, index with `order.argsort()`, or add at `order // K`."),
     of_y("Rows in the wrong slices", by_choice, "places were sorted choice by choice and read token by token, so "
-         "tokens went to experts that they never chose: `flatten` without transposing."),
+         "rows went to other experts than their choice named: `flatten` without transposing."),
     of_y("Rows were not sorted", gathered(lambda order, ids: torch.arange(len(order)) // ids.shape[1]), "slices were "
          "cut from the rows as they stood. Sorted row i is token `order[i] // K`."),
     of_y("The remainder, not the token", gathered(lambda order, ids: order % ids.shape[1]), "`order % K` is the number "
@@ -219,7 +219,7 @@ OF_THE_ORDER = (
     of_y("Place j instead of expert `expert_ids[:, j]`", chosen(lambda ids: torch.arange(ids.shape[1]).expand_as(ids)),
          "choice j went to expert j. `expert_ids` names the expert."),
     of_y("The token itself is added", lambda x, *rest: x + reference(x, *rest), "`x` is in the sum as well. Keeping it "
-         "is the affair of the block around the layer."),
+         "is the job of the block around the layer."),
 )  # fmt: skip
 OF_Y = (*of_form(), *OF_THE_ORDER, *OF_THE_WEIGHTS, *OF_THE_EXPERT)
 
@@ -228,7 +228,7 @@ def all_on_all(a: Attempt) -> bool:
     return int(a.got["rows"]) >= len(a.args[0]) * len(a.args[4]) > a.args[2].numel()
 
 
-ROWS = "{rows} rows went through experts, needed are N · K = {right.rows}"
+ROWS = "{rows} rows went through experts, but only N · K = {right.rows} are needed"
 
 OF_THE_WORK = (
     sign("Every expert computes every token", all_on_all, ROWS + ": right numbers, but the work of {down.size[0]} "
@@ -246,7 +246,7 @@ SPARSE_FORWARD = Exercise(
         "Order and counts as in 4.2, then three steps: gather the rows of `x` in that order, cut them into one slice "
         "for each expert, and bring back what comes out as in 4.3.",
         "`split` takes a list of lengths, the counts; `zip` goes through slices and matrices together. The first "
-        "product gives gate and up side by side, `chunk` parts them; `torch.cat` makes one tensor of all answers.",
+        "product gives gate and up side by side, `chunk` splits them; `torch.cat` makes one tensor of all answers.",
     ),
     minutes=15, lines="about 9 lines",
     done="A sparse layer that computes what it needs, equal to the loop in value and in all four gradients.",

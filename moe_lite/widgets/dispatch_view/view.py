@@ -40,7 +40,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Dispatch:
-    """Row i of the sorted rows holds place order[i]; rows are cut into one slice an expert, counts[e] rows long."""
+    """Row i of the sorted rows holds place order[i]; rows are cut into one slice per expert, counts[e] rows long."""
 
     choices: Choices
     order: tuple[int, ...]  # (N·K,)

@@ -36,7 +36,7 @@ PACKAGES = "Drawn instead: the package's own order."
 
 
 class DispatchView(MoEWidget):
-    """A few tokens on their way through a sparse layer: copied into one slice an expert, computed, and put back.
+    """A few tokens on their way through a sparse layer: copied into one slice per expert, computed, and put back.
 
     text     its first 14 tokens are routed by a real model; or a `Routing`, whose tokens have numbers for names
     models   one MoELanguageModel, or {n_experts: model} for a slider over E; the shipped ones with 4, 8 and 16

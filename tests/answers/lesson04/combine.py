@@ -208,7 +208,7 @@ def weights_inverse(out, order, weights):
     return out.new_zeros(len(weights), out.shape[1]).index_add(0, order // k, weighted)
 
 
-@wrong("The weights were not sorted along")
+@wrong("The weights were not sorted with the rows")
 def weights_not_sorted(out, order, weights):
     k = weights.shape[1]
     weighted = out * weights.reshape(-1, 1)
@@ -293,7 +293,7 @@ def unsorted_view(out, order, weights):
     return (out.view(n, k, -1) * weights[:, :, None]).sum(dim=1)
 
 
-@blind("The weights were not sorted along", ANY)  # weights are not brought into the order of the rows
+@blind("The weights were not sorted with the rows", ANY)  # weights are not brought into the order of the rows
 def weights_as_they_stand(out, order, weights):
     k = weights.shape[1]
     y = out.new_zeros(len(weights), out.shape[1])

@@ -240,7 +240,7 @@ wrong(
 )
 wrong(
     "weights_not_sorted",
-    "The weights were not sorted along",
+    "The weights were not sorted with the rows",
     of=as_asked,
     put={"weights.flatten()[order, None]": "weights.reshape(-1, 1)"},
 )
@@ -311,7 +311,7 @@ blind(
 # weights as they stand
 blind(
     "weights_unsorted",
-    "The weights were not sorted along",
+    "The weights were not sorted with the rows",
     ANY,
     of=put_another_way,
     put={"weights.flatten()[order, None]": "weights.flatten()[:, None]"},
