@@ -37,8 +37,8 @@ model_diagram(today=2)
 # to see the cause.
 #
 # Our problem has two halves. Left of x = 0 the targets lie on a falling line. Right of it they lie on a wave, and at 0 they jump. A network
-# with three hidden units is asked to learn both. (`start()` trains in the background, so that a
-# figure can follow the training, and `await` with `done()` waits until it is over.)
+# with three hidden units is asked to learn both. (`start()` trains in the background, so that a figure can follow the training, and `await`
+# with `done()` waits until it is over.)
 #
 # **Predict:** which half will the network get right? What will its curve do at 0, where the targets jump?
 
@@ -189,8 +189,8 @@ check.soft_gate(soft_gate)
 # 1 for a hit and near 0 for a miss. Then it multiplies each fit by the expert's gate, sums over the experts, and takes −log of the sum.
 #
 # The number **σ** (sigma) sets how far off an answer may be and still count as near. You choose it; it is not learned. The table shows the
-# fit for three choices. Do not confuse it with the noise in the data. In this lesson σ is 0.5 on the curve and 1 on
-# the plane, unless the page says otherwise.
+# fit for three choices. Do not confuse it with the noise in the data. In this lesson σ is 0.5 on the curve and 1 on the plane, unless the
+# page says otherwise.
 
 # %%
 distance, sigma = torch.tensor([0.0, 0.25, 0.5, 1.0, 2.0]), torch.tensor([0.1, 0.5, 20.0])
@@ -396,8 +396,8 @@ holds("where its curve is thick, the blend lies on it", (_y - _alone)[_near].squ
 
 # %% [markdown]
 # **Answer.** Two experts divide the x axis, and the other two get no part. The border is not at 0: one expert has the whole left half *and*
-# the first crest of the wave, the other has the rest. Where a curve is thick, the black blend lies on it, so the top expert could answer
-# alone.
+# the first crest of the wave, the other has the rest. Where a curve is thick, the black blend lies on it, except close to the border. So
+# the top expert could answer alone.
 #
 # **Predict** what the cooperative loss makes of the same random start. Will the thick curves still lie on the data?
 
@@ -532,8 +532,8 @@ holds("in some start worse than always 0", sum(m.alone > 1 for m in _found["coop
 #
 # ## 2.6 Does a gate cure forgetting?
 #
-# The lesson began with forgetting, and experts that keep to their part should help. In practice this is a common hope: let the new task go
-# to other experts, and the old ones stay as they are.
+# The lesson began with forgetting, and experts that keep to their part should help. In practice you may hope for the same: the new task
+# goes to other experts, and the old ones stay as they are.
 #
 # To see which part of the mixture forgets, the next cell also mixes old and new. It keeps the answers and the gates from before the right
 # half was taught, and combines the old answers with the new gates, and the new answers with the old gates.
@@ -593,8 +593,8 @@ holds("one expert has most of the left half", (_left.amax(dim=1) > 0.5).all())
 holds("and more than a quarter of the right", (_right.gather(1, _of_the_left[:, None]) > 0.25).all())
 
 # %% [markdown]
-# In every start the expert that has most of the left half also has more than a quarter of the right half. It was retrained there. While the
-# left half was taught, the gate never saw the right half, so it learned no reason to keep the two apart.
+# In every start the expert that has most of the left half also has more than a quarter of the right half. It was retrained there. This is
+# no wonder: while the left half was taught, the gate never saw the right half, so nothing taught it to keep the two apart.
 #
 # So experts divide only what they are shown *together*. If a new task comes later, something else has to protect the old one, for example
 # freezing the old experts. Lesson 14 does that.
@@ -635,7 +635,8 @@ holds("alone: an expert, and the gate's row for each", [n - alone[0] for n in al
 #
 # What survives of the idea is the gate, one matrix and a softmax, and the weighted sum. What took the place of competition is choosing: a
 # model computes only its top K experts *during training as well*. The experts of a token are trained as the same small group that answers
-# later, so nobody has to stand alone. You can try this in the open task below. Lesson 03 builds the choice.
+# later, so it does not matter what one of them would answer without the others. You can try this in the open task below. Lesson 03 builds
+# the choice.
 #
 # ## 2.8 Broken on purpose: all alike
 #
@@ -759,9 +760,9 @@ claims(lesson=2)
 #
 # *About 15 minutes. The rest of the course does not need 2.11 to 2.13.*
 #
-# An **ensemble** is several networks, each trained by itself on the whole problem, whose answers are averaged. Practitioners trust
-# ensembles. If a mixture were one, we could train the experts on different machines and never let them meet. Two things set them apart: a
-# mixture has a *gate*, and its experts are trained *together*. Each can be had without the other:
+# An **ensemble** is several networks, each trained by itself on the whole problem, whose answers are averaged. It is a standard way to
+# lower an error. If a mixture were one, we could train the experts on different machines and never let them meet. Two things set them
+# apart: a mixture has a *gate*, and its experts are trained *together*. Each can be had without the other:
 #
 # | | average, no gate | with a gate |
 # |---|---|---|
@@ -973,16 +974,16 @@ holds("cooperative: between a third and a half", 0.33 < min(away["cooperative"])
 #
 # <details><summary>What a good answer contains</summary>
 #
-# - The gate: fill the logits that are not among the K largest with a large negative number *before* `log_softmax`. With −∞ you would get 0
-#   · −∞ = nan in the effective number of experts; −10⁹ is enough.
-# - K = 2: the blend is about as good as with all four experts. The top expert alone is still clearly worse than the blend in almost every
-#   start. The two chosen experts are partners, as 2.7 said. That is fine, because the two always answer together.
-# - K = 1: the blend is worse, and `w_gate` has not moved from 0. With one gate that is made to sum to 1, the gate is always 1, whatever the
-#   logits are, so its gradient is 0. Equal logits then send every input to the same expert. People have shipped this mistake
-#   ([minimind](https://github.com/jingyaogong/minimind/issues/858)).
-# - A repair for K = 1, with its numbers: leave the kept gate as it is, without making it sum to 1. Now the gate learns, and the top expert
-#   alone is closer to the blend than with K = 2 in most starts. The Switch Transformer does this ([Fedus and others
-#   2021](https://arxiv.org/abs/2101.03961)).
+# - The gate: replace the logits that are not among the K largest by −∞ *before* `log_softmax`. Then the kept gates sum to 1 again, the
+#   others are exactly 0, and no nan appears.
+# - K = 2: the blend is about as good as with all four experts. The top expert alone is worse than the blend in every start, on both
+#   problems. The two chosen experts are partners. That does no harm, because they always answer together, in use as in training.
+# - K = 1: `w_gate` has not moved from 0. A single gate that is made to sum to 1 is 1, whatever the logits are, so its gradient is 0. One
+#   expert does everything, and on the plane the error is clearly above that of every mixture. People have run into this in real trainings
+#   ([minimind](https://github.com/jingyaogong/minimind/issues/858)). The column of the top expert means nothing here: all logits are equal,
+#   and `argmax` may pick another expert than your `topk`.
+# - A repair for K = 1, with its numbers: leave the kept gate as it is, as the Switch Transformer does ([Fedus and others
+#   2021](https://arxiv.org/abs/2101.03961)). Now the gate learns, and several experts get a part.
 # - What four starts cannot tell, said as such.
 #
 # </details>
