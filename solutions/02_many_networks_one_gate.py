@@ -197,7 +197,7 @@ distance, sigma = torch.tensor([0.0, 0.25, 0.5, 1.0, 2.0]), torch.tensor([0.1, 0
 fits = (-0.5 * (distance / sigma[:, None]) ** 2).exp()  # (sigmas, distances)
 rows = [f"σ = {value:g}" for value in sigma.tolist()]
 columns = [f"{value:g} off" for value in distance.tolist()]
-plots.table(fits, "fit of an answer, by its distance from the target", rows=rows, columns=columns)
+plots.table(fits.round(decimals=2), "fit of an answer, by its distance from the target", rows=rows, columns=columns)
 
 # %% tags=["holds"]
 holds("with 0.1, a quarter off is a miss", fits[0, 1] < 0.05)
@@ -582,7 +582,7 @@ mean_gates = []
 for network in networks:
     for half in (unseen_left, unseen_right):
         mean_gates.append(network(half.x).log_gates.exp().mean(dim=0).detach())  # (E,)
-mean_gates = torch.stack(mean_gates)  # (2 starts, E)
+mean_gates = torch.stack(mean_gates).round(decimals=2)  # (2 starts, E)
 rows = [f"{start}, {half} half" for start in starts for half in ("left", "right")]
 plots.table(mean_gates, "mean gates after the right half was taught", rows=rows)
 
@@ -596,8 +596,8 @@ holds("and more than a quarter of the right", (_right.gather(1, _of_the_left[:, 
 # In every start the expert that has most of the left half also has more than a quarter of the right half. It was retrained there. This is
 # no wonder: while the left half was taught, the gate never saw the right half, so nothing taught it to keep the two apart.
 #
-# So experts divide only what they are shown *together*. If a new task comes later, something else has to protect the old one, for example
-# freezing the old experts. Lesson 14 does that.
+# So experts divide only what they are shown *at the same time*. If a new task comes later, something else has to protect the old one, for
+# example freezing the old experts. Lesson 14 does that.
 #
 # ## 2.7 What it costs
 #
