@@ -402,14 +402,15 @@ holds("where its curve is thick, the blend lies on it", (_y - _alone)[_near].squ
 # **Predict** what the cooperative loss makes of the same random start. Will the thick curves still lie on the data?
 
 # %% tags=["figure"]
-await partition.start(loss="cooperative", seed=0).done()
-partition.picture()
+partners = ExpertPartition(loss="cooperative", gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
+await partners.start().done()
+partners.picture()
 
 # %% tags=["holds", "full"]
 _test = mixture.line_and_wave(1024, seed=1)
 _x = _test.x[:, 0]
-_alone = (partition.mixture.only_top(_test.x).detach() - _test.targets).abs()
-_blend = (partition.mixture(_test.x).y.detach() - _test.targets).abs()
+_alone = (partners.mixture.only_top(_test.x).detach() - _test.targets).abs()
+_blend = (partners.mixture(_test.x).y.detach() - _test.targets).abs()
 holds("on the left they do", _alone[_x < -0.3].mean() < 0.1)
 holds("around 0 and on the first crest the top expert is off", _alone[(_x > 0.0) & (_x < 0.5)].mean() > 0.2)
 holds("there the blend is right", _blend[(_x > 0.1) & (_x < 0.5)].mean() < 0.15)
@@ -489,12 +490,13 @@ holds("every start has a border", all(len(top.unique()) > 1 for top in _tops))
 # **Predict:** what will an expert answer *outside* its frame? Is it right there?
 
 # %% tags=["figure"]
-await partition.start(task="2-D", loss="competitive", seed=0).done()
-partition.picture()
+on_a_plane = ExpertPartition(task="2-D", gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
+await on_a_plane.start().done()
+on_a_plane.picture()
 
 # %% tags=["holds", "full"]
 _plane = mixture.slope_and_disc(1024, seed=1)
-_says = partition.mixture(_plane.x)
+_says = on_a_plane.mixture(_plane.x)
 _right = (_says.outputs > 0) == (_plane.targets > 0)[:, None]
 _asked = torch.nn.functional.one_hot(_says.log_gates.argmax(dim=-1), 4).bool()
 _used = _asked.float().mean(dim=0) > 0.02
