@@ -84,6 +84,14 @@ def responsibilities(log_gates: Tensor, outputs: Tensor, targets: Tensor, sigma:
     return exponents(log_gates, outputs, targets, sigma).softmax(dim=-1)
 
 
+def pulls(log_gates: Tensor, outputs: Tensor, targets: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Minus the slope of each input's own loss by each answer: cooperative (N, E), competitive (N, E)."""
+    gates, own_gap = log_gates.exp(), targets[:, None] - outputs  # (N, E), (N, E)
+    blend_gap = targets[:, None] - (gates * outputs).sum(dim=-1, keepdim=True)  # (N, 1)
+    h = responsibilities(log_gates, outputs, targets, sigma)  # (N, E)
+    return gates * blend_gap / sigma**2, h * own_gap / sigma**2
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a mixture says to N inputs."""
@@ -128,11 +136,11 @@ class Mixture(nn.Module):
         outputs = torch.baddbmm(self.b_out, hidden, self.w_out)[:, :, 0].T  # (N, E)
         return Answer(outputs, *self.gate(x, self.w_gate, self.b_gate, outputs))
 
-    def only_best(self, x: Tensor) -> Tensor:
-        """The answer (N,) when each input x (N, D) asks one expert, the one with its largest gate, and no other."""
-        best = (x @ self.w_gate.T + self.b_gate).argmax(dim=-1)  # (N,)
-        hidden = torch.baddbmm(self.b_in[best], x[:, None], self.w_in[best]).tanh()  # (N, 1, F)
-        return torch.baddbmm(self.b_out[best], hidden, self.w_out[best])[:, 0, 0]  # (N,)
+    def only_top(self, x: Tensor) -> Tensor:
+        """The answer (N,) if only the top expert of each input x (N, D) is computed: the one with the largest gate."""
+        top = (x @ self.w_gate.T + self.b_gate).argmax(dim=-1)  # (N,)
+        hidden = torch.baddbmm(self.b_in[top], x[:, None], self.w_in[top]).tanh()  # (N, 1, F)
+        return torch.baddbmm(self.b_out[top], hidden, self.w_out[top])[:, 0, 0]  # (N,)
 
 
 @dataclass(frozen=True)
@@ -142,14 +150,14 @@ class MixtureLog:
     step: int  # 1 is the first
     loss: float
     error: float  # of the blend, root of the mean square
-    claimed: Tensor  # (E,), mean responsibility of each expert, sums to 1; (0,) if nobody asks
+    claimed: Tensor  # (E,), mean responsibility of each expert, sums to 1; (0,) if it was not asked for
 
 
 def train(
     mixture: Mixture, problem: Problem, *, loss: Loss = mixture_nll, steps: int = 600, lr: float = 0.03,
     sigma: float | None = None, responsible: Loss | None = responsibilities,
 ) -> Iterator[MixtureLog]:  # fmt: skip
-    """Train with Adam on all of the problem at once; one log a step. sigma: the problem's own unless given."""
+    """Train with Adam on all of the problem at once; one log per step. sigma: the problem's own unless given."""
     width = problem.sigma if sigma is None else sigma
     optimizer = torch.optim.Adam([p for p in mixture.parameters() if p.requires_grad], lr=lr)
     for step in range(1, steps + 1):
@@ -167,7 +175,7 @@ def train(
 
 
 def trained(mixture: Mixture, problem: Problem, **settings) -> Mixture:
-    """The mixture after all steps of `train` with these settings."""
+    """Take all steps of `train` with these settings. Changes the mixture, and returns it."""
     for _ in train(mixture, problem, responsible=None, **settings):
         pass
     return mixture
@@ -178,8 +186,8 @@ class Measures:
     """How a mixture does on a problem; errors are roots of mean squares, in the unit of the targets."""
 
     error: float  # of the blend
-    alone: float  # when each input asks its best expert only
-    listened: float  # exp of the mean entropy of the gates: 1 if one expert has it all, E if all share alike
+    alone: float  # when the top expert of each input answers alone
+    effective: float  # number of experts, exp of the gates' mean entropy: 1 if one gate has it all, E if all are equal
     used: int  # experts that have the largest gate for at least 2 % of the inputs
 
 
@@ -187,6 +195,20 @@ class Measures:
 def measure(mixture: Mixture, problem: Problem) -> Measures:
     answer = mixture(problem.x)
     gates = answer.log_gates.exp()  # (N, E)
-    listened = torch.special.entr(gates).sum(dim=-1).mean().exp().item()
+    effective = torch.special.entr(gates).sum(dim=-1).mean().exp().item()
     used = int((gates.argmax(dim=-1).bincount() >= 0.02 * len(gates)).sum())
-    return Measures(problem.error(answer.y), problem.error(mixture.only_best(problem.x)), listened, used)
+    return Measures(problem.error(answer.y), problem.error(mixture.only_top(problem.x)), effective, used)
+
+
+MEASURED = ("error of the blend", "of the top expert alone", "effective experts")  # the columns of `ranges`
+
+
+def ranges(rows: dict[str, list[Mixture]], problem: Problem) -> tuple[Tensor, Tensor]:
+    """The least and the most of each measure over the mixtures of a row, which differ by their start. (R, 3), (R, 3)"""
+    least, most = [], []
+    for mixtures in rows.values():
+        found = [measure(mixture, problem) for mixture in mixtures]
+        values = torch.tensor([(m.error, m.alone, m.effective) for m in found])  # (starts, 3)
+        least.append(values.amin(dim=0))
+        most.append(values.amax(dim=0))
+    return torch.stack(least), torch.stack(most)

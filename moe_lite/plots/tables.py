@@ -26,14 +26,16 @@ def table(
     values: Tensor,
     caption: str,
     *,
+    to: Tensor | None = None,
     chosen: Tensor | None = None,
     rows: Sequence[str] | None = None,
     columns: Iterable | None = None,
     right: tuple[str, Tensor] | None = None,
 ) -> Picture:
-    """A small matrix, drawn: one row a token, one column an expert, unless `rows` and `columns` name them otherwise.
+    """A small matrix, drawn: one row per token, one column per expert, unless `rows` and `columns` name them otherwise.
 
-    values (R, C); chosen (R, k): columns to fill in the expert's colour; right: a name and a number for each row.
+    values (R, C); to (R, C): makes each cell a range, "0.10 to 0.12"; chosen (R, k): columns to fill in the expert's
+    colour; right: a name and a number for each row.
     """
     n_rows, n_columns = values.shape
     names = list(rows) if rows is not None else [f"token {i}" for i in range(n_rows)]
@@ -45,6 +47,10 @@ def table(
         raise ValueError(
             f"values are {n_rows} × {n_columns}, but there are {len(names)} rows and {len(heads)} columns."
         )
+    if to is not None and to.shape != values.shape:
+        raise ValueError(
+            f"values are {n_rows} × {n_columns}, but the upper ends `to` have the shape {tuple(to.shape)}."
+        )
     if right is not None:
         heads.append(f"<th>{escape(right[0])}</th>")
     body = []
@@ -53,7 +59,8 @@ def table(
         cells = [f"<th>{escape(name)}</th>"]
         for e, value in enumerate(values[i].tolist()):
             on = f' class="on {expert_class(e, n_columns)}"' if e in picked else ""
-            cells.append(f"<td{on}>{number(value)}</td>")
+            text = number(value) if to is None else f"{number(value)} to {number(to[i, e].item())}"
+            cells.append(f"<td{on}>{text}</td>")
         if right is not None:
             cells.append(f'<td class="right">{number(right[1][i].item())}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")

@@ -28,7 +28,7 @@ def test_partition_is_started_watched_changed_and_stopped_from_the_page(lab):
     until(lambda: page.locator(f"{ROOT} path.own").count() == 5)
     page.locator(ROOT).get_by_role("button", name="2-D classes").click()
     until(lambda: page.locator(f"{ROOT} path.hole").count() == 1)
-    until(lambda: "of 4,000, random start 1" in page.locator(f"{ROOT} [role=status]").inner_text())
+    until(lambda: "of 4,000, random start 0" in page.locator(f"{ROOT} [role=status]").inner_text())
     button.click()
     until(lambda: "Stopped at step" in page.locator(f"{ROOT} [role=status]").inner_text())
     assert button.inner_text() == "▶ Start again" and lab.errors == []

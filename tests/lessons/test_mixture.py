@@ -13,6 +13,8 @@ from moe_lite.lessons.mixture import (
     line_and_wave,
     measure,
     mixture_nll,
+    pulls,
+    ranges,
     responsibilities,
     slope_and_disc,
     soft_gate,
@@ -97,17 +99,17 @@ def test_answers_are_those_of_each_network_alone():
         close(outputs[:, e], (hidden @ mixture.w_out[e] + mixture.b_out[e])[:, 0])
 
 
-def test_only_best_is_the_answer_of_the_largest_gate_at_the_cost_of_one_expert():
+def test_only_top_is_the_answer_of_the_largest_gate_at_the_cost_of_one_expert():
     mixture, x = Mixture(2, 4, hidden=5), torch.randn(50, 2)
     with torch.no_grad():
         mixture.w_gate.normal_()
     answer = mixture(x)
     best = answer.log_gates.argmax(dim=-1)
     assert len(best.unique()) > 1
-    close(mixture.only_best(x), answer.outputs.gather(1, best[:, None])[:, 0])
+    close(mixture.only_top(x), answer.outputs.gather(1, best[:, None])[:, 0])
     gate, expert = 2 * 2 * 4, 2 * (2 * 5 + 5)  # FLOPs an input
     assert counted_flops(lambda: mixture(x)) == 50 * (gate + 4 * expert)
-    assert counted_flops(lambda: mixture.only_best(x)) == 50 * (gate + expert)
+    assert counted_flops(lambda: mixture.only_top(x)) == 50 * (gate + expert)
 
 
 def test_own_gate_is_used():
@@ -180,7 +182,7 @@ def test_competitive_experts_stand_alone_and_cooperative_ones_do_not():
     competitive = measure(trained(Mixture(1, 4), problem, steps=400), unseen)
     cooperative = measure(trained(Mixture(1, 4), problem, steps=400, loss=cooperative_loss), unseen)
     assert competitive.alone < 1.1 * competitive.error and cooperative.alone > 1.3 * cooperative.error
-    assert 1 < competitive.listened < cooperative.listened < 4
+    assert 1 < competitive.effective < cooperative.effective < 4
 
 
 def test_measures_of_a_mixture_that_is_known():
@@ -192,7 +194,27 @@ def test_measures_of_a_mixture_that_is_known():
     found = measure(mixture, problem)
     assert found.error == pytest.approx((problem.targets - 0.5).square().mean().sqrt().item(), rel=1e-5)
     assert found.alone == pytest.approx(problem.targets.square().mean().sqrt().item(), rel=1e-5)
-    assert found.listened == pytest.approx(2.0) and found.used == 1
+    assert found.effective == pytest.approx(2.0) and found.used == 1
+
+
+def test_ranges_go_from_the_least_to_the_most_of_each_measure():
+    problem = line_and_wave(64)
+    rows = {"a": [Mixture(1, 2, seed=seed) for seed in range(3)], "b": [Mixture(1, 4)]}
+    least, most = ranges(rows, problem)
+    found = [measure(mixture, problem) for mixture in rows["a"]]
+    assert least[0].tolist() == pytest.approx([min(m.error for m in found), min(m.alone for m in found), 2.0])
+    assert most[0].tolist() == pytest.approx([max(m.error for m in found), max(m.alone for m in found), 2.0])
+    assert torch.equal(least[1], most[1]) and least[1, 2].item() == pytest.approx(4.0)
+
+
+def test_pulls_are_minus_the_slopes_of_the_losses():
+    generator = torch.Generator().manual_seed(0)
+    log_gates = torch.randn(6, 3, generator=generator).log_softmax(dim=-1)
+    outputs, targets = torch.randn(6, 3, generator=generator).requires_grad_(), torch.randn(6, generator=generator)
+    found = pulls(log_gates, outputs, targets, 0.7)
+    for loss, pull in zip((cooperative_loss, mixture_nll), found, strict=True):
+        (slope,) = torch.autograd.grad(6 * loss(log_gates, outputs, targets, 0.7), outputs)
+        close(pull.detach(), -slope)
 
 
 # ---- problems --------------------------------------------------------------------------------------------------------

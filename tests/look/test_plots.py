@@ -23,6 +23,13 @@ def test_table_shows_every_value_and_fills_the_chosen_cells():
     assert repr(picture) == "Table, 2 × 3: scores"
 
 
+def test_table_shows_ranges():
+    picture = plots.table(torch.tensor([[0.1, 1.0]]), "errors", to=torch.tensor([[0.25, 1.0]]), rows=["a"])
+    assert re.findall(r"<td[^>]*>([^<]+)</td>", picture.html) == ["0.10 to 0.25", "1 to 1"]
+    with pytest.raises(ValueError, match=r"values are 1 × 2, but the upper ends `to` have the shape \(2,\)"):
+        plots.table(torch.zeros(1, 2), "errors", to=torch.zeros(2), rows=["a"])
+
+
 def test_table_refuses_names_that_do_not_fit():
     with pytest.raises(ValueError, match="values are 2 × 3, but there are 1 rows and 3 columns"):
         plots.table(torch.zeros(2, 3), "scores", rows=["one"])

@@ -81,12 +81,21 @@ def test_words_state_the_measures():
     seen = look(fit)
     values = dict((name, value) for value, name in facts(fit, seen))
     assert values["error of the blend"] == f"{seen.measures.error:.2f}"
-    assert values["experts an input listens to"] == f"{seen.measures.listened:.1f} of 4"
-    assert status(fit) == "Through: 30 steps, random start 1."
-    measures = seen.measures.__class__(error=0.1, alone=0.35, listened=2.0, used=1)
+    assert values["effective experts"] == f"{seen.measures.effective:.1f} of 4"
+    assert status(fit) == "Finished: 30 steps, random start 0."
+    measures = seen.measures.__class__(error=0.1, alone=0.35, effective=2.0, used=1)
     altered = View(seen.x, seen.outputs, seen.gates, seen.y, seen.claimed_by, measures, 0.0)
     sentence = "".join(reading(fit, altered))
     assert "1 expert has a region" in sentence and "3.5 times as large" in sentence
+
+
+def test_one_expert_is_shown_without_words_about_gates():
+    shown = partition(n_experts=1)
+    asyncio.run(shown.start().done())
+    assert [name for _, name in facts(shown.fit, look(shown.fit))] == ["error"]
+    html = shown.picture().html
+    assert all(word not in html for word in ("gate", "blend:", "competitive", "effective"))
+    assert "gates: the share of each expert" in partition(n_experts=2).figure
 
 
 @pytest.mark.parametrize("task", ["1-D", "2-D"])
@@ -146,7 +155,7 @@ def test_each_start_with_the_same_settings_is_another_one_unless_a_seed_is_given
         seeds.append(shown.fit.seed)
     asyncio.run(shown.start(n_experts=2).done())
     asyncio.run(shown.start(n_experts=4, seed=7).done())
-    assert [*seeds, shown.fit.seed] == [0, 1, 7] and "random start 8" in shown.view["status"]
+    assert [*seeds, shown.fit.seed] == [0, 1, 7] and "random start 7" in shown.view["status"]
 
 
 def test_own_functions_train():

@@ -38,7 +38,7 @@ def cases() -> tuple[Case, ...]:
         *first,
         Case("mean of −log Σ", plain, ("loss",)),
         Case("one expert", (one_expert(),), ("loss",)),
-        Case("far targets, shut gates", far, ("loss",)),
+        Case("far targets, tiny gates", far, ("loss",)),
         *last,
     )
 
@@ -82,8 +82,8 @@ def one_each(a: Attempt) -> bool:
 
 
 MISTAKES = (
-    wrong("The sign is missing", lambda *a: -reference(*a), "Yours is {loss.beside}: −log, with a minus: a likely "
-          "target is cheap."),
+    wrong("The sign is missing", lambda *a: -reference(*a), "Yours is {loss.beside}: the loss is *minus* the "
+          "logarithm, so that a target that fits well has a small loss."),
     wrong("A sum, not a mean", lambda *a: each(*a).sum(), "Yours is {loss.beside}: the costs of all rows were added. "
           "Average them."),
     *(wrong(title, of_exponents(rule), f"Yours is {{loss.beside}}: {advice}")
@@ -123,8 +123,8 @@ MISTAKES = (
          "experts."),
     sign("The loss has a ceiling", has_a_ceiling, "Yours is {loss.beside}: a clamp, or a small number inside the "
          "logarithm, hides how wrong all experts are, and no gradient would tell them. `logsumexp` needs neither."),
-    sign("A shut gate lost its expert", lost_gate, "Yours is {loss.beside}: one gate is exp(−120), which is 0 in "
-         "float32, and with it went the only expert that fits. Do not turn `log_gates` into gates: add them to the "
+    sign("The expert with a tiny gate was lost", lost_gate, "Yours is {loss.beside}: one gate is exp(−120), which is 0 "
+         "in float32, and with it went the only expert that fits. Do not turn `log_gates` into gates: add them to the "
          "exponent."),
 )  # fmt: skip
 

@@ -84,7 +84,7 @@ MISTAKES = (
     about(COMP, "The competitive pull has no weight", lambda g, o, t, s: gaps(o, t) / s**2, "each expert is drawn "
           "with its responsibility h as a factor."),
     about(COMP, "Divided by the responsibility", lambda g, o, t, s: gaps(o, t) / s**2 / responsible(g, o, t, s),
-          "h multiplies: who is responsible for more is drawn more."),
+          "h multiplies: the larger an expert's responsibility, the stronger its pull."),
     about(COMP, "The competitive pull has the wrong sign", lambda *a: -competitive(*a), "a pull is minus the "
           "gradient: an answer below the target is drawn upwards."),
     about(COMP, "σ is missing", lambda *a: competitive(*a) * a[3] ** 2, "the slope of ½(gap / σ)² is gap / σ²."),
@@ -102,5 +102,5 @@ PULLS = Exercise(
         "expert's own, weighed by a softmax that you have written.",
     ),
     minutes=12, lines="about 4 lines", stretch=True,
-    done="One formula shares the blame for the blend, the other hands each case to whoever is nearly right.",
+    done="The cooperative pull shares the blend's error among all experts; the competitive one looks at each alone.",
 )  # fmt: skip

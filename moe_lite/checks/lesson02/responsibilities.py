@@ -35,9 +35,9 @@ def cases() -> tuple[Case, ...]:
     first, last = inputs.usual(plain, plain, gradient=(0, 1), through=plain[::2])
     return (
         *first,
-        Case("gate times fit, shared out", plain, ("h",)),
+        Case("gate times fit, divided by the sum", plain, ("h",)),
         Case("one expert", (one_expert(),), ("h",)),
-        Case("far targets, shut gates", far_trials(), ("h",)),
+        Case("far targets, tiny gates", far_trials(), ("h",)),
         *last,
     )
 
@@ -64,7 +64,7 @@ def nobody(a: Attempt) -> bool:
 def smallest_sum(a: Attempt) -> str:
     return (
         f"The smallest sum of your rows is {number(float(a.got['h'].sum(-1).min()))}: where exp is 0 for all experts, "
-        "a small number added to the sum leaves a row of zeros. Somebody is always nearest: use a softmax."
+        "a small number added to the sum leaves a row of zeros. One expert is always nearest: use a softmax."
     )
 
 
@@ -80,13 +80,13 @@ MISTAKES = (
     *(shares(title, lambda *a, rule=rule: softmax(rule(*a)), advice) for title, rule, advice in OTHER_EXPONENTS),
     shares("The gates, not the responsibilities", lambda g, o, t, s: g.exp(), "yours are the gates, which do not know "
            "the target. Weigh each with how well the expert's answer fits."),
-    shares("Softmax over the rows", lambda *a: softmax(joint(*a), dim=0), "each target is shared out among the "
-           "experts, along the last dimension."),
-    shares("One softmax over the whole table", lambda *a: softmax(joint(*a).flatten()).view_as(a[0]), "every target is "
-           "shared out by itself: its row sums to 1."),
+    shares("Softmax over the rows", lambda *a: softmax(joint(*a), dim=0), "the responsibilities for a target "
+           "sum to 1 over the experts, along the last dimension."),
+    shares("One softmax over the whole table", lambda *a: softmax(joint(*a).flatten()).view_as(a[0]), "every target "
+           "has responsibilities of its own: each row sums to 1."),
     shares("The logarithm of the responsibilities", lambda *a: log_softmax(joint(*a)), "yours are logarithms. Take the "
            "softmax itself."),
-    shares("The exponent, not shared out", joint, "yours is log g − ½(t − o)²/σ². A softmax along the experts is "
+    shares("The softmax is missing", joint, "yours is log g − ½(t − o)²/σ². A softmax along the experts is "
            "missing."),
     wrong("The rows do not sum to 1", lambda *a: joint(*a).exp(), "Your rows sum to {h.rows}: g · exp(…) is right, but "
           "it is not divided by its sum along the experts."),
@@ -101,9 +101,9 @@ MISTAKES = (
     sign("0 divided by 0", not_finite, "{h.not_finite} of your values are nan or infinite: far from the target exp is "
          "0 for every expert, and so is their sum. A softmax of log g − ½(t − o)²/σ² takes the largest exponent away "
          "first."),
-    sign("Nobody is responsible", nobody, smallest_sum),
-    sign("A shut gate lost its expert", lost_gate, lambda a: f"{first_cell(a, 'h').capitalize()}: a gate of exp(−120) "
-         "is 0 in float32, and with it went the only expert that fits. Add `log_gates` to the exponent."),
+    sign("No expert is responsible", nobody, smallest_sum),
+    sign("The expert with a tiny gate was lost", lost_gate, lambda a: f"{first_cell(a, 'h').capitalize()}: a gate of "
+         "exp(−120) is 0 in float32, and with it went the only expert that fits. Add `log_gates` to the exponent."),
 )  # fmt: skip
 
 RESPONSIBILITIES = Exercise(
@@ -116,5 +116,5 @@ RESPONSIBILITIES = Exercise(
         "you used in 2.1.",
     ),
     minutes=8, lines="about 2 lines",
-    done="Statisticians call it the posterior: the gate before the answer is known, corrected after.",
+    done="Statisticians call this a posterior: the gate is the guess before the target is known, h the guess after.",
 )  # fmt: skip

@@ -46,12 +46,12 @@ OTHER_EXPONENTS = (
     ("σ is ignored", lambda g, o, t, s: g - 0.5 * gaps(o, t) ** 2, "yours is right for σ = 1 only."),
     ("The distance is not squared", lambda g, o, t, s: g - 0.5 * gaps(o, t).abs() / s, "the exponent is "
      "−½(t − o)²/σ², with a square."),
-    ("The exponent's sign is turned", lambda g, o, t, s: g + costs(o, t, s), "an answer far from the target must weigh "
-     "less: exp of *minus* ½(t − o)²/σ²."),
-    ("The gates are missing", lambda g, o, t, s: -costs(o, t, s), "every expert counts alike in yours. Its gate g "
+    ("The exponent has the wrong sign", lambda g, o, t, s: g + costs(o, t, s), "an answer far from the target must "
+     "count less: exp of *minus* ½(t − o)²/σ²."),
+    ("The gates are missing", lambda g, o, t, s: -costs(o, t, s), "all experts count equally in yours. The gate g "
      "multiplies, so its logarithm is added."),
-    ("The gates are no logarithms here", lambda g, o, t, s: g.exp() - costs(o, t, s), "`log_gates` was turned into "
-     "gates and then added to an exponent. A product of g and exp(…) is a sum of *logarithms*."),
+    ("Gates were added, not their logarithms", lambda g, o, t, s: g.exp() - costs(o, t, s), "`log_gates` was turned "
+     "into gates and then added to an exponent. A product of g and exp(…) is a sum of *logarithms*."),
 )  # fmt: skip
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------

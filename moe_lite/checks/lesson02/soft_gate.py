@@ -89,12 +89,12 @@ MISTAKES = (
           "logarithm, which stays finite where a gate is too small for float32: `log_softmax`."),
     gates("The softmax is missing", lambda x, w, b, o: logits_of(x, w, b), "yours are the logits. A softmax makes "
           "shares of them that sum to 1."),
-    gates("Softmax over the inputs", lambda x, w, b, o: log_softmax(logits_of(x, w, b), dim=0), "each input shares "
-          "itself out among the experts, along the last dimension."),
+    gates("Softmax over the inputs", lambda x, w, b, o: log_softmax(logits_of(x, w, b), dim=0), "the gates of an "
+          "input sum to 1 over the experts, along the last dimension."),
     gates("One softmax over the whole table", lambda x, w, b, o: log_softmax(logits_of(x, w, b).flatten()).view_as(o),
           "every input has shares of its own, which sum to 1."),
     gates("The bias is missing", lambda x, w, b, o: log_softmax(logits_of(x, w, 0 * b)), "without `b_gate` all gates "
-          "are alike at x = 0, whatever was learned."),
+          "are equal at x = 0, whatever was learned."),
     gates("The bias is subtracted", lambda x, w, b, o: log_softmax(logits_of(x, w, -b)), "`b_gate` is added to the "
           "products."),
     gates("The input is not read", lambda x, w, b, o: log_softmax(b.expand_as(o)), "yours has the same gates for every "
@@ -105,7 +105,7 @@ MISTAKES = (
           "alone; the shares of an input sum to 1."),
     gates("The logarithm to base 2", lambda x, w, b, o: log_softmax(logits_of(x, w, b)) / math.log(2), "take the "
           "natural logarithm, `log`."),
-    gates("The sign is turned", lambda x, w, b, o: -log_softmax(logits_of(x, w, b)), "the logarithm of a share is at "
+    gates("The sign is wrong", lambda x, w, b, o: -log_softmax(logits_of(x, w, b)), "the logarithm of a share is at "
           "most 0."),
     sign("The logarithm of 0", lambda a: not a.got["log_gates"].isfinite().all(), "{log_gates.not_finite} of your "
          "log_gates are nan or infinite: gates below 1e-45 are 0 in float32, and exp of a logit above 88 is inf. Take "
@@ -117,8 +117,8 @@ MISTAKES = (
           "weights of a blend are the gates themselves: exp of `log_gates`."),
     blend("The blend weighs with logits", lambda x, w, b, o: (logits_of(x, w, b) * o).sum(-1), "the weights of a blend "
           "are the gates: exp of `log_gates`."),
-    blend("The blend is a plain mean", lambda x, w, b, o: o.mean(-1), "every expert counts alike in yours. Its gate is "
-          "its weight."),
+    blend("The blend is a plain mean", lambda x, w, b, o: o.mean(-1), "all experts count equally in yours. The weight "
+          "of an expert is its gate."),
     blend("The blend is a plain sum", lambda x, w, b, o: o.sum(-1), "the gates are missing in it."),
     blend("A mean, not a sum", lambda x, w, b, o: (gates_of(x, w, b) * o).mean(-1), "the gates sum to 1 already: "
           "dividing by the number of experts is one division too many."),
@@ -128,8 +128,8 @@ MISTAKES = (
           "answer: sum along the experts, the last dimension."),
     blend("One blend for all inputs", lambda x, w, b, o: (gates_of(x, w, b) * o).sum(), "every input gets an answer of "
           "its own."),
-    blend("The answers are not added up", lambda x, w, b, o: gates_of(x, w, b) * o, "one column an expert is left: add "
-          "along the last dimension."),
+    blend("The answers are not added up", lambda x, w, b, o: gates_of(x, w, b) * o, "one column per expert is left: "
+          "add along the last dimension."),
     wrong("A column, not a row of answers", y=lambda *args: reference(*args)[1][:, None], say="`y` is {y.shape}: "
           "right, but with a dimension too many; expected {right.y.shape}."),
 )  # fmt: skip

@@ -37,7 +37,8 @@ def _curves(fit: Fit, view: View, width: int) -> tuple[str, int]:
         return TOP + (HIGH - y) / (HIGH - LOW) * TALL
 
     n, x, best = fit.n_experts, view.x[:, 0].tolist(), view.gates.argmax(dim=-1)
-    out = [_text(LEFT, 12, "target; thick: where the expert has the largest gate; black: the blend")]
+    legend = "dots: targets; thick: where the expert has the largest gate; black: the blend"
+    out = [_text(LEFT, 12, legend if n > 1 else "dots: targets; black: what the network answers")]
     for y in (-1, 0, 1):
         out.append(f'<path class="grid" d="M{LEFT} {py(y):.1f}H{width - 8}"/>' + _text(LEFT - 6, py(y) + 4, f"{y}".replace("-", "−"), "d", "end"))  # fmt: skip # noqa: E501
     out.append(_dots(fit, view, px, py))
@@ -48,9 +49,11 @@ def _curves(fit: Fit, view: View, width: int) -> tuple[str, int]:
         out.append(f'<path class="best {expert_class(e, n)}" d="{_pieces(own)}"/>')
     blend = [(px(a), py(b), LOW <= b <= HIGH) for a, b in zip(x, view.y.tolist(), strict=True)]
     out.append(f'<path class="blend" d="{_pieces(blend)}"/>')
-    top = TOP + TALL + GAP
-    out.append(_text(LEFT, top - 6, "gates: the share of each expert") + _strip(view.gates, [px(a) for a in x], top))
-    bottom = top + STRIP
+    bottom = TOP + TALL
+    if n > 1:  # a gate over one expert is 1 everywhere
+        top, bottom = bottom + GAP, bottom + GAP + STRIP
+        out.append(_text(LEFT, top - 6, "gates: the share of each expert"))
+        out.append(_strip(view.gates, [px(a) for a in x], top))
     for tick in (-1, -0.5, 0, 0.5, 1):
         anchor = "start" if tick == -1 else "end" if tick == 1 else "middle"
         out.append(_text(px(tick), bottom + 16, f"{tick:g}".replace("-", "−"), "d", anchor))

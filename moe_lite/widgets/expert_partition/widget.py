@@ -113,7 +113,7 @@ class ExpertPartition(BackgroundWidget):
         return self.fit is not None and self.fit.live is not None
 
     def _end(self) -> None:
-        """Stop what runs; what it still reports is not listened to."""
+        """Stop what runs; what it still reports is ignored."""
         old, self.fit = self.fit, None
         if old is not None and old.live is not None:
             old.live.stop()
@@ -189,7 +189,8 @@ class ExpertPartition(BackgroundWidget):
 
     def twin(self) -> str:
         experts = "1 expert" if self.n_experts == 1 else f"{self.n_experts} experts"
-        settings = f"{self.task} · {experts} · {self.loss} · {self.view['status']}"
+        loss = f"{self.loss} · " * (self.n_experts > 1)  # with one expert the two losses are equal
+        settings = f"{self.task} · {experts} · {loss}{self.view['status']}"
         known = " · ".join(f"{name} {value}" for value, name in self.view["facts"])
         return (
             f'{self.error_html()}<p class="note">{html.escape(settings)}</p>'

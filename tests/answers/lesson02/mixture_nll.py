@@ -80,19 +80,19 @@ def eps(log_gates, outputs, targets, sigma):
     return -((log_gates.exp() * fit).sum(dim=-1) + 1e-12).log().mean()
 
 
-@wrong("The exponent's sign is turned")
+@wrong("The exponent has the wrong sign")
 def exponent_sign(log_gates, outputs, targets, sigma):
     z = log_gates + 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return -z.logsumexp(dim=-1).mean()
 
 
-@wrong("The gates are no logarithms here")
+@wrong("Gates were added, not their logarithms")
 def gates_added(log_gates, outputs, targets, sigma):
     z = log_gates.exp() - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return -z.logsumexp(dim=-1).mean()
 
 
-@wrong("A shut gate lost its expert", ANY)
+@wrong("The expert with a tiny gate was lost", ANY)
 def gates_clamped(log_gates, outputs, targets, sigma):
     z = log_gates.exp().log().clamp(min=-1e4) - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return -z.logsumexp(dim=-1).mean()

@@ -54,13 +54,13 @@ def detached(log_gates, outputs, targets, sigma):
     return z.detach().softmax(dim=-1)
 
 
-@wrong("Nobody is responsible")
+@wrong("No expert is responsible")
 def eps(log_gates, outputs, targets, sigma):
     z = log_gates - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return z.exp() / (z.exp().sum(dim=-1, keepdim=True) + 1e-30)
 
 
-@wrong("The exponent, not shared out")
+@wrong("The softmax is missing")
 def exponents(log_gates, outputs, targets, sigma):
     z = log_gates - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return z
@@ -77,7 +77,7 @@ def gates(log_gates, outputs, targets, sigma):
     return log_gates.exp()
 
 
-@wrong("The gates are no logarithms here")
+@wrong("Gates were added, not their logarithms")
 def gates_added(log_gates, outputs, targets, sigma):
     z = log_gates.exp() - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return z.softmax(dim=-1)
@@ -89,7 +89,7 @@ def gates_after(log_gates, outputs, targets, sigma):
     return log_gates.exp() * fit
 
 
-@wrong("A shut gate lost its expert")
+@wrong("The expert with a tiny gate was lost")
 def gates_lost(log_gates, outputs, targets, sigma):
     z = log_gates.exp().log() - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return z.softmax(dim=-1)
@@ -108,7 +108,7 @@ def logarithms(log_gates, outputs, targets, sigma):
     return z.log_softmax(dim=-1)
 
 
-@wrong("Nobody is responsible")
+@wrong("No expert is responsible")
 def nan_to_zero(log_gates, outputs, targets, sigma):
     z = log_gates - 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return (z.exp() / z.exp().sum(dim=-1, keepdim=True)).nan_to_num()
@@ -168,7 +168,7 @@ def sigma_not_squared(log_gates, outputs, targets, sigma):
     return z.softmax(dim=-1)
 
 
-@wrong("The exponent's sign is turned")
+@wrong("The exponent has the wrong sign")
 def sign(log_gates, outputs, targets, sigma):
     z = log_gates + 0.5 * ((targets[:, None] - outputs) / sigma) ** 2
     return z.softmax(dim=-1)
@@ -225,7 +225,7 @@ def blind_absolute(log_gates, outputs, targets, sigma):
     return (log_gates - 0.5 * gap).softmax(-1)
 
 
-@blind("Nobody is responsible", ANY)  # 0 over 0 is hidden by a small number
+@blind("No expert is responsible", ANY)  # 0 over 0 is hidden by a small number
 def blind_eps(log_gates, outputs, targets, sigma):
     t = log_gates.exp() * (-0.5 * ((targets[:, None] - outputs) / sigma) ** 2).exp()
     return t / (t.sum(-1, keepdim=True) + 1e-12)
@@ -267,7 +267,7 @@ def over_inputs(log_gates, outputs, targets, sigma):
     return (log_gates - 0.5 * gap**2).softmax(0)
 
 
-@blind("The exponent's sign is turned", ANY)  # nearer is worse
+@blind("The exponent has the wrong sign", ANY)  # nearer is worse
 def plus(log_gates, outputs, targets, sigma):
     gap = (targets[:, None] - outputs) / sigma
     return (log_gates + 0.5 * gap**2).softmax(-1)
