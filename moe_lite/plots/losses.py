@@ -11,9 +11,9 @@ from moe_lite.plots.figure import BRAND, FG, FG2, HALO, label, picture, spread_l
 
 
 def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: int) -> Picture:
-    """Validation loss against the number of experts a token at inference, one line for each expert count.
+    """Validation loss against the number of experts per token at inference, one line for each expert count.
 
-    losses: {n_experts: {top_k: nats a token}}, as `pretrained_record(E)["val_loss_by_top_k"]` holds them.
+    losses: {n_experts: {top_k: nats per token}}, as `pretrained_record(E)["val_loss_by_top_k"]` holds them.
     """
     figure = Figure(figsize=(6.4, 3.4))
     axes = figure.add_subplot()
@@ -29,13 +29,13 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
     axes.axvline(trained_at, color=BRAND, linewidth=1)
     axes.annotate(f"trained at {trained_at}", (trained_at, 1), (4, -4), xycoords=("data", "axes fraction"),
                   textcoords="offset points", va="top", color=BRAND)  # fmt: skip
-    axes.set_xlabel("experts a token at inference, top-k (logarithmic)")
-    axes.set_ylabel("validation loss, nats a token")
+    axes.set_xlabel("experts per token at inference, top-k (logarithmic)")
+    axes.set_ylabel("validation loss, nats per token")
     axes.set_xscale("log", base=2)
     ticks = [1, 2, 4, 8, 16]
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.set_xlim(0.9, 26)
-    return picture(figure, "Validation loss by experts a token: " + "; ".join(best) + ".")
+    return picture(figure, "Validation loss by experts per token: " + "; ".join(best) + ".")
 
 
 def loss_curves(
