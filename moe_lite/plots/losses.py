@@ -19,10 +19,11 @@ def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: i
     axes = figure.add_subplot()
     best = []
     for (n_experts, by_k), style in zip(losses.items(), cycle(("-", "--", ":")), strict=False):
-        k = [int(key) for key in by_k]
+        k, last = [int(key) for key in by_k], [*by_k][-1]
         y = list(by_k.values())
         axes.plot(k, y, style, color=FG, linewidth=1.2, marker="o", markersize=3)
-        label(axes, f"{n_experts} experts", (k[-1], y[-1]))
+        others = [other[last] for other in losses.values() if last in other]  # the lines that get as far, this one too
+        label(axes, f"{n_experts} experts", (k[-1], y[-1]), above=y[-1] == max(others) and len(others) > 1)
         low, at_home = min(range(len(k)), key=y.__getitem__), k.index(trained_at)
         compared = ", as trained" if low == at_home else f"; {y[at_home]:.2f} at {trained_at}"
         best.append(f"{n_experts} experts are lowest at top-{k[low]} ({y[low]:.2f}{compared})")
