@@ -83,8 +83,9 @@ holds("own choice, equal weights: it rises, by less than a tenth of a nat", 0 < 
 # knows which.
 # <!-- evidence: 4.72 - 2.61 -->
 #
-# The control is a bug that was really made: [one engine](https://github.com/edwardcapriolo/deliverance/issues/87) used the scores to choose the
-# experts and then forgot to multiply by them. Errors of this size do not show as nonsense in the text. Look for them in the loss.
+# The control is close to a bug that was really made: [one engine](https://github.com/edwardcapriolo/deliverance/issues/87) used the scores to choose
+# the experts and then added their answers without any weights. Do not look for an error of this size by reading generated text. Measure
+# the loss.
 #
 # One word on numbers. These losses come from a few stretches of text, so that the cell takes seconds. Over the whole validation set the same model
 # has a loss of 2.48. Compare losses within a table only.
@@ -601,8 +602,8 @@ check.sigmoid_route(sigmoid_route)
 # ## 3.6 Broken on purpose: the forgotten division
 #
 # The easiest mistake of this lesson is to forget the renormalising.
-# [One framework](https://github.com/pytorch/torchtitan/issues/1448) did when it loaded DeepSeek-V3's kind of model, and a user noticed only by odd
-# gradients. Shapes are right, nothing crashes, and the function picks the best experts, with weights in the right proportion. Here it is in every
+# [One framework](https://github.com/pytorch/torchtitan/issues/1448) did for models of DeepSeek-V3's kind, and a user noticed it only by
+# unusually large gradients. Shapes are right, nothing crashes, and the function picks the best experts, with weights in the right proportion. Here it is in every
 # layer of a model that was trained with weights that sum to 1.
 #
 # **Predict:** does the loss stay, rise a little, or rise by a nat? Does it rise in every domain?
