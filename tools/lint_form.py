@@ -124,7 +124,10 @@ def setup(lesson: Lesson) -> Found:
         for node in lesson.tree(cell).body:
             if not isinstance(node, ast.Import | ast.ImportFrom):
                 yield place(cell, node.lineno - 1), f"`{_first(ast.unparse(node))}` is no import; move it down."
-        sources = {getattr(node, "module", None) or ast.unparse(node) for node in lesson.tree(cell).body}
+        sources = {
+            getattr(node, "module", None) or ast.unparse(node).removeprefix("import ")
+            for node in lesson.tree(cell).body
+        }
         if (n := len(sources)) > SETUP_LINES:  # a long import may stand in two lines
             yield cell.where, f"imports from {n} places; expected at most {SETUP_LINES}."
 

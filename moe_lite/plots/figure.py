@@ -23,9 +23,11 @@ FG, FG2, LINE, BRAND, BG = _INK
 HALO = {"facecolor": BG, "edgecolor": "none", "pad": 1}  # behind a label: lines may cross it
 
 
-def label(axes: Axes, text: str, at: tuple[float, float]) -> None:
-    """`text` at the right of a line's end."""
-    axes.annotate(text, at, (6, 0), textcoords="offset points", va="center", color=FG, bbox=HALO, annotation_clip=False)
+def label(axes: Axes, text: str, at: tuple[float, float], *, above: bool = False) -> None:
+    """`text` at the right of a line's end, or above it, where other lines go on at the right."""
+    where = {"ha": "center", "va": "bottom"} if above else {"va": "center"}
+    axes.annotate(text, at, (0, 5) if above else (6, 0), textcoords="offset points", color=FG, bbox=HALO,
+                  annotation_clip=False, **where)  # fmt: skip
 
 
 def spread_labels(axes: Axes, height: float = 11) -> None:

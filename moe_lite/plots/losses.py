@@ -11,31 +11,32 @@ from moe_lite.plots.figure import BRAND, FG, FG2, HALO, label, picture, spread_l
 
 
 def loss_by_top_k(losses: Mapping[int, Mapping[int | str, float]], trained_at: int) -> Picture:
-    """Validation loss against the number of experts a token at inference, one line for each expert count.
+    """Validation loss against the number of experts per token at inference, one line for each expert count.
 
-    losses: {n_experts: {top_k: nats a token}}, as `pretrained_record(E)["val_loss_by_top_k"]` holds them.
+    losses: {n_experts: {top_k: nats per token}}, as `pretrained_record(E)["val_loss_by_top_k"]` holds them.
     """
     figure = Figure(figsize=(6.4, 3.4))
     axes = figure.add_subplot()
     best = []
     for (n_experts, by_k), style in zip(losses.items(), cycle(("-", "--", ":")), strict=False):
-        k = [int(key) for key in by_k]
+        k, last = [int(key) for key in by_k], [*by_k][-1]
         y = list(by_k.values())
         axes.plot(k, y, style, color=FG, linewidth=1.2, marker="o", markersize=3)
-        label(axes, f"{n_experts} experts", (k[-1], y[-1]))
+        others = [other[last] for other in losses.values() if last in other]  # the lines that get as far, this one too
+        label(axes, f"{n_experts} experts", (k[-1], y[-1]), above=y[-1] == max(others) and len(others) > 1)
         low, at_home = min(range(len(k)), key=y.__getitem__), k.index(trained_at)
         compared = ", as trained" if low == at_home else f"; {y[at_home]:.2f} at {trained_at}"
         best.append(f"{n_experts} experts are lowest at top-{k[low]} ({y[low]:.2f}{compared})")
     axes.axvline(trained_at, color=BRAND, linewidth=1)
     axes.annotate(f"trained at {trained_at}", (trained_at, 1), (4, -4), xycoords=("data", "axes fraction"),
                   textcoords="offset points", va="top", color=BRAND)  # fmt: skip
-    axes.set_xlabel("experts a token at inference, top-k (logarithmic)")
-    axes.set_ylabel("validation loss, nats a token")
+    axes.set_xlabel("experts per token at inference, top-k (logarithmic)")
+    axes.set_ylabel("validation loss, nats per token")
     axes.set_xscale("log", base=2)
     ticks = [1, 2, 4, 8, 16]
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.set_xlim(0.9, 26)
-    return picture(figure, "Validation loss by experts a token: " + "; ".join(best) + ".")
+    return picture(figure, "Validation loss by experts per token: " + "; ".join(best) + ".")
 
 
 def loss_curves(

@@ -30,7 +30,7 @@ def test_reading_line_compares_only_settings_of_one_token():
 def test_reading_line_tells_temperature():
     before, now = step_view(ONE, k=2), step_view(ONE, k=2, temperature=0.7)  # 1/(1+e^(-0.3/0.7)) = 0.606
     expected = "T from 1.0 to 0.7: the choice stays 3 6, and the first weight grows from 0.57 to 0.61."
-    assert say(now, before) == f"{expected} How much has changed, not who."
+    assert say(now, before) == f"{expected} The weights changed, the choice did not."
     assert "the first weight shrinks from 0.61 to 0.57" in say(before, now)
 
 
@@ -101,7 +101,7 @@ def test_reading_line_never_claims_what_did_not_happen(seed):
         assert first != second
         assert float(first) == pytest.approx(a, abs=0.006) and float(second) == pytest.approx(b, abs=0.006)
     only_t = replace(now, temperature=1, weights=(), scores=()) == replace(before, temperature=1, weights=(), scores=())
-    assert ("How much has changed, not who." in text) <= (only_t and now.chosen == before.chosen)
+    assert ("The weights changed, the choice did not." in text) <= (only_t and now.chosen == before.chosen)
     total = re.findall(r"weights sum to ([\d.]+)\.", text)
     assert total == ([] if number(sum(now.weights)) == "1.00" else [number(sum(now.weights))])
 

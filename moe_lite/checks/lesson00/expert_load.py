@@ -91,7 +91,7 @@ MISTAKES = (
           "zeros. Entry e is the load of expert e."),
     wrong("Only the first choices are counted", lambda ids, n: reference(ids[:, :1], n), "Your counts sum to "
           "{load.sum:0}, one for each token. Every token chooses K experts, and each choice is work for the expert "
-          "that it falls on."),
+          "that was chosen."),
     wrong("Only the last choices are counted", lambda ids, n: reference(ids[:, -1:], n), "Your counts sum to "
           "{load.sum:0}, one for each token. Is a count replaced where it should grow?"),
     wrong("Shares, not counts", lambda ids, n: reference(ids, n).double() / ids.numel(), "Yours are {load.listed}, "
@@ -104,8 +104,8 @@ MISTAKES = (
           "add up."),
     wrong("Sorted by size", lambda ids, n: reference(ids, n).sort(descending=True).values, "Yours start with "
           "{load.listed}, largest first. Entry e is the load of expert e, in the order of the experts."),
-    sign("One sum is missing", not_added_up, "`load` has one number an expert, {right.load.shape}. Yours is "
-         "{load.shape}: summed over what is left besides the experts, it would be right."),
+    sign("One sum is missing", not_added_up, "`load` has one number per expert, {right.load.shape}. Yours "
+         "is {load.shape}: summed over its other dimension, it would be right."),
 )  # fmt: skip
 
 EXPERT_LOAD = Exercise(

@@ -131,7 +131,7 @@ MISTAKES = (
     wrong("Expert numbers instead of weights", lambda w, ids, n: reference(ids.to(w.dtype), ids, n), "Each column "
           "holds its own number; the token's weight for that expert belongs there."),
     wrong("The rows were normalised", lambda w, ids, n: reference(w / w.sum(dim=1, keepdim=True), ids, n), "Your rows "
-          "sum to {combine.rows}. The weights are to be put in as they came: row 0 sums to {weights[0].sum}."),
+          "sum to {combine.rows}. Put the weights in as they came: row 0 sums to {weights[0].sum}."),
     wrong("Softmax over the rows", lambda w, ids, n: reference(w, ids, n).softmax(dim=-1), "Your rows sum to "
           "{combine.rows}, and no cell is 0: only chosen experts have a weight."),
     wrong("Place j instead of expert `expert_ids[:, j]`", lambda w, ids, n: pad(w, (0, n - w.shape[1])), lambda a:
@@ -150,7 +150,7 @@ MISTAKES = (
     sign("Not 0 where nothing was chosen", filled_elsewhere, of_row_0("The chosen experts are right, but row 0 "
          "has {count} cells that are not 0, expected {weights.size[1]}. Start from zeros.")),
     wrong("Divided by the number of choices", lambda w, ids, n: reference(w, ids, n) / w.shape[1], "Every weight is "
-          "1/{weights.size[1]} of what it should be: a mean over the choices, where a sum is due."),
+          "1/{weights.size[1]} of what it should be: a mean over the choices, where a sum is wanted."),
 )  # fmt: skip
 
 COMBINE_MATRIX = Exercise(

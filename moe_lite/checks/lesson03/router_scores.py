@@ -114,17 +114,17 @@ def kept_type(a: Attempt) -> Note | None:
     return Note(
         KEPT_TYPE,
         f"`scores` should be float32 whatever comes in; here {dtype_text(got)} came out. Cast `x` and `w_router` "
-        "before the product.",
+        "before the product, and do not cast the scores back.",
     )
 
 
 MISTAKES = (
     sign("Rows and columns have changed places", turned("scores"), "`scores` should be (N, E) = {right.scores.shape}, "
-         "one row for each token; yours is {scores.shape}. `x @ w_router.T` has one row a token."),
+         "one row for each token; yours is {scores.shape}. `x @ w_router.T` has one row per token."),
     wrong("The softmax is missing", logits_of, "Yours are the logits: row 0 runs from {scores[0].min} to "
           "{scores[0].max} and sums to {scores[0].sum}. Softmax makes them positive, with sum 1."),
     wrong("Softmax over the tokens", of(lambda z: z.softmax(dim=0)), lambda a: said("Your columns sum to {columns}, "
-          "your rows to {scores.rows}. Each token shares itself out among the experts: `dim=-1`.", a,
+          "your rows to {scores.rows}. Each token has scores for all experts, which sum to 1: `dim=-1`.", a,
           columns=listed(a.got["scores"].sum(dim=0).tolist()[:3]))),
     wrong("One softmax over the whole array", of(lambda z: z.flatten().softmax(0).view_as(z)), "All your scores "
           "together sum to 1; each row should. Your rows sum to {scores.rows}."),
@@ -147,8 +147,8 @@ MISTAKES = (
           "largest score is {scores.max}, expected {right.scores.max}: a second softmax flattens the first."),
     wrong("Logits are divided by √D", lambda x, w: (logits_of(x, w) / x.shape[1] ** 0.5).softmax(dim=-1), "The largest "
           "score is {scores.max}, expected {right.scores.max}: attention scales its products, a router does not."),
-    wrong("The logits' signs are turned", of(lambda z: (-z).softmax(dim=-1)), "The worst expert has the highest score: "
-          "softmax was taken of minus the logits."),
+    wrong("The logits' signs are flipped", of(lambda z: (-z).softmax(dim=-1)), "The worst expert has the highest "
+          "score: softmax was taken of minus the logits."),
     sign("`exp` overflows", not_finite, overflow),
     sign("Computed in the input's type", low_precision, digits_lost),
     Mistake(kept_type, title=KEPT_TYPE, answer=lambda names, args: (reference(*args).to(args[0].dtype),)),

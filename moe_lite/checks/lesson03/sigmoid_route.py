@@ -139,7 +139,7 @@ MISTAKES = (
     wrong(LEAK, weights=of_kept(lambda s, b: normalised(s) + b), say="Right experts, but " + FIRST + "; rows sum to "
           "{weights.rows}: the bias was added to the weights."),
     wrong("The bias is in the sum", weights=of_kept(lambda s, b: s / (s + b).sum(dim=1, keepdim=True)), say="Your rows "
-          "sum to {weights.rows}: the scores above are right, the sum below still has the bias."),
+          "sum to {weights.rows}: the numerator is right, but the sum that it is divided by still contains the bias."),
     wrong("The bias is ignored", lambda z, k, b: routed(sigmoid(z), sigmoid(z), k), with_choice("{choice}. Without "
           "`bias` yours would be right: it is added to the scores before choosing.")),
     wrong(INSIDE, lambda z, k, b: routed(sigmoid(z + b), sigmoid(z + b), k), FIRST + ": yours are sigmoid(logits + "

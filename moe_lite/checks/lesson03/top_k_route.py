@@ -156,7 +156,8 @@ TOP_K_ROUTE = Exercise(
         "Sorting can be told to keep equals in their order. After that, what you want are the first k columns of what "
         "it returns.",
         "`values, expert_ids = scores.sort(…)`: the dots say along which dimension, in which direction, and what "
-        "becomes of equals. Cut both to k columns. Then one division, by a sum that keeps its dimension.",
+        "becomes of equals. With `stable=` PyTorch wants the dimension by name, `dim=-1`. Cut both to k columns. Then "
+        "one division, by a sum that keeps its dimension.",
     ),
     minutes=10, lines="about 3 lines", done="Your function can route every token of a real model now.",
     picture=("weights by expert (N, E)", spread),

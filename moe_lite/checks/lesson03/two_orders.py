@@ -138,7 +138,7 @@ MISTAKES = (
           "`score_first` keep what softmax over all E gave them: they should sum to {right.score_first[0].sum:4} in "
           "row 0. Yours sum to 1: either you always divide, or softmax saw only the kept logits."),
     wrong("`renorm` is the wrong way round", score_first=lambda z, k, renorm: reference(z, k, not renorm)[0],
-          say="With renorm={renorm} your rows of `score_first` sum to {score_first.rows}: the condition is turned."),
+          say="With renorm={renorm} your rows of `score_first` sum to {score_first.rows}: the condition is inverted."),
     wrong("`topk_first` takes its softmax over all experts", topk_first=scores_of_all, say="Rows of `topk_first` sum "
           "to {topk_first.rows}. The dropped experts must not take part: softmax over the k kept logits alone."),
     wrong("Both softmaxes see all experts, `renorm` is ignored", score_first=scores_of_all, topk_first=scores_of_all,
@@ -174,7 +174,7 @@ MISTAKES = (
     wrong("Softmax over the tokens", score_first=softmax_down, say="Rows of `score_first` sum to {score_first.rows}: "
           "was softmax taken down the columns? It goes along `dim=-1`."),
     sign("Expert numbers, not weights", lambda a: bool(whole_numbers(a)), lambda a: f"{whole_numbers(a)}: whole "
-         "numbers came, the weights of the experts are asked for."),
+         "numbers came, but the weights of the experts are wanted."),
 )  # fmt: skip
 
 WEIGHTS = tuple(Output(name, "N, k", strict_dtype=False) for name in ("score_first", "topk_first"))

@@ -39,7 +39,7 @@ def reading_parts(now: Step, before: Step | None) -> Parts:
     parts[0] = first[:1].upper() + first[1:]
     only_t = len(moved) == 1 and now.temperature != before.temperature
     if only_t and now.chosen == before.chosen and _differ(now, before):
-        parts.append(" How much has changed, not who.")
+        parts.append(" The weights changed, the choice did not.")
     return [*parts, *_sum(now), *_tie(now)]
 
 
