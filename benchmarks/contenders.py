@@ -32,7 +32,7 @@ class Shape:
 
     @property
     def flops(self) -> int:
-        """Of the forward pass: three matrices, two FLOPs a weight, K experts a token. The router is not counted."""
+        """Of the forward pass: three matrices, two FLOPs a weight, K experts per token. The router is not counted."""
         return 6 * self.N * self.K * self.D * self.F
 
 

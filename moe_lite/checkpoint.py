@@ -112,7 +112,7 @@ def load_extra(path: str | Path) -> tuple[dict, dict[str, Tensor]]:
 def pretrained(
     n_experts: int = 8, *, top_k_fn: TopK | None = None, dispatch_fn: Dispatch | None = None
 ) -> MoELanguageModel:
-    """One of the small models that the course ships, trained on its corpora with 2 of 4, 8 or 16 experts a token.
+    """One of the small models that the course ships, trained on its corpora with 2 of 4, 8 or 16 experts per token.
 
     1 is their dense twin: as many FLOPs a token, one feed-forward network in each layer, no router.
     """

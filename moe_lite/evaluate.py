@@ -13,7 +13,7 @@ from moe_lite.model.transformer import LMOutput, MoELanguageModel, evaluating
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Cross-entropy in nats a token by domain, and the load over all of the validation tokens."""
+    """Cross-entropy in nats per token by domain, and the load over all of the validation tokens."""
 
     loss: dict[str, float]
     load: Tensor  # (L, E) int64
@@ -33,7 +33,7 @@ def evaluate(
     """Measure on the validation split, nothing dropped; leaves the model, its mode and its counters as they were.
 
     length: tokens a window (default: the model's context); max_windows a domain (default: all of them);
-    top_k: experts a token instead of the configured number.
+    top_k: experts per token instead of the configured number.
     """
     was_training = model.training
     model.eval()
@@ -75,7 +75,7 @@ def tokens_into(part: nn.Module, model: MoELanguageModel, texts: Iterable[Tensor
 
 def report(model: MoELanguageModel, measured: Evaluation) -> str:
     """Validation loss by domain and the share of each expert, as text."""
-    lines = ["", "validation loss, nats a token"]
+    lines = ["", "validation loss, nats per token"]
     lines += [f"  {domain:12} {loss:6.3f}" for domain, loss in measured.loss.items()]
     lines += [f"  {'mean':12} {measured.mean_loss:6.3f}"]
     if not model.config.is_dense:

@@ -354,7 +354,7 @@ def test_command_trains_saves_and_prints_losses_and_loads(quick, tmp_path, capsy
     training_module.main(["--steps", "20", "--save", str(path)])
     printed = capsys.readouterr().out
     assert "step    20  cross-entropy" in printed and f"saved {path}" in printed
-    assert "validation loss, nats a token" in printed and "  layer 3 " in printed
+    assert "validation loss, nats per token" in printed and "  layer 3 " in printed
     assert path.is_file()
 
 

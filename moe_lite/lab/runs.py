@@ -33,10 +33,10 @@ class Run:
     lr: float
     seconds: float  # in training steps; comparable only where nothing else ran
     tokens: list[int]  # at which training loss was noted
-    train_loss: list[float]  # nats a token, mean of the steps since the last note
+    train_loss: list[float]  # nats per token, mean of the steps since the last note
     validation_tokens: list[int]
-    validation: list[float]  # nats a token, mean over domains, on a part of the split
-    final: dict[str, float]  # nats a token by domain, on all of the split
+    validation: list[float]  # nats per token, mean over domains, on a part of the split
+    final: dict[str, float]  # nats per token by domain, on all of the split
     load: list[list[int]]  # (L, E) over all of the split; [] for a dense model
 
     @property
@@ -87,7 +87,7 @@ class Recording:
 
     @property
     def losses(self) -> list[float]:
-        """Final validation loss of each seed, nats a token."""
+        """Final validation loss of each seed, nats per token."""
         return [run.loss for run in self.runs]
 
     @property

@@ -65,10 +65,10 @@ class LabRun:
     steps: list[int]  # (S,) the last step of each bin
     load: Tensor  # (S, L, E) int64, assignments in each bin, before any is dropped
     dropped: Tensor  # (S, L) float32, share of the assignments that training dropped
-    cross_entropy: list[float]  # (S,) mean of the bin's steps, nats a token
+    cross_entropy: list[float]  # (S,) mean of the bin's steps, nats per token
     overflow: Tensor  # (S, L, len(FACTORS)) float32, mean share of a step's assignments above each capacity
     choices: Tensor | None = None  # (S, L, N, K) int64, experts of TEXT's tokens at the end of each bin, best first
-    final_loss: float | None = None  # on the whole validation split, the mean over domains, nats a token
+    final_loss: float | None = None  # on the whole validation split, the mean over domains, nats per token
     final_load: Tensor | None = None  # (L, E) int64, on the whole validation split
 
 

@@ -28,7 +28,7 @@ BATCH = 16  # rows
 class Symptoms:
     """One dashboard. Means are over layers unless a line says otherwise."""
 
-    loss: float  # cross-entropy on the whole validation split, the mean over domains, nats a token
+    loss: float  # cross-entropy on the whole validation split, the mean over domains, nats per token
     loss_difference: float  # between two evaluations of the same windows of text, the largest of any domain
     load_cv: float  # on the whole validation split
     max_violation: float  # the same; of the worst layer

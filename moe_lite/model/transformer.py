@@ -153,7 +153,7 @@ class MoELanguageModel(nn.Module):
         """ids (B, T) int64 or int32 -> LMOutput. What cannot be read so raises ValueError.
 
         targets     (B, T), already shifted: targets[b, t] follows ids[b, t]; −100 is not counted
-        top_k       experts a token for this call instead of the configured number
+        top_k       experts per token for this call instead of the configured number
         cache       filled and read in place; ids are then the tokens that follow what it holds
         token_mask  (B, T) bool or 0 and 1, False for padding on the right: left out of loads and balancing
         generator   for router jitter in training

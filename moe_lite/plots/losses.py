@@ -44,7 +44,7 @@ def loss_curves(
 ) -> Picture:
     """Training loss against tokens seen, a line a run: the mean of the last `window` points, the points behind it.
 
-    runs: {name: [(tokens, nats a token), …]}; levels: losses to compare with, drawn across.
+    runs: {name: [(tokens, nats per token), …]}; levels: losses to compare with, drawn across.
     """
     figure = Figure(figsize=(6.4, 3.4))
     axes = figure.add_subplot()
@@ -62,7 +62,7 @@ def loss_curves(
                       textcoords="offset points", ha="right", color=BRAND)  # fmt: skip
         read.append(f"{name}: {level:.2f}")
     axes.set_xlabel("tokens seen")
-    axes.set_ylabel("loss, nats a token")
+    axes.set_ylabel("loss, nats per token")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     return picture(figure, "Training loss. " + "; ".join(read) + ".")
@@ -88,6 +88,6 @@ def recorded(recordings: Sequence[Recording], last: float = 1.0) -> Picture:
         read.append(f"{recording.title}: {mean[0]:.2f} to {mean[-1]:.2f}, {len(by_seed)} seeds")
     spread_labels(axes)
     axes.set_xlabel("tokens seen")
-    axes.set_ylabel("validation loss, nats a token")
+    axes.set_ylabel("validation loss, nats per token")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     return picture(figure, "Recorded validation loss, mean and range over seeds. " + "; ".join(read) + ".")

@@ -106,7 +106,7 @@ def test_settings_that_do_not_fit_are_refused(settings):
 
 def test_twin_names_its_settings():
     html = BiasController(drift=0.03).static_html()
-    assert "8 experts, top-2 · step 0.01 · 256 tokens a batch · drift 0.03 · sign" in html
+    assert "8 experts, top-2 · step 0.01 · 256 tokens per batch · drift 0.03 · sign" in html
     assert html.count("<polyline") == 16
 
 

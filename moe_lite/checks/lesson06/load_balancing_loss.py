@@ -34,7 +34,7 @@ def cases() -> tuple[Case, ...]:
     return (
         *first,
         Case("one expert a token", one, ("loss",)),
-        Case("several experts a token", more, ("loss",)),
+        Case("several experts per token", more, ("loss",)),
         Case("experts that nobody chose", silent, ("loss",)),
         Case("equal scores give 1", (uniform,), ("loss",)),
         Case("gradient through P", with_gradient((one[0], more[0]), 0), (GRADIENT,)),
@@ -79,7 +79,7 @@ def token_by_token(scores: Tensor, expert_ids: Tensor) -> Tensor:
 
 MISTAKES = (
     loss("f is divided by the tokens, not by the assignments", lambda s, i: i.shape[1] * switch(s, i), "yours is K "
-         "times as large. With K experts a token there are N · K assignments; f over them sums to 1."),
+         "times as large. With K experts per token there are N · K assignments; f over them sums to 1."),
     loss("f is counted, not divided", lambda s, i: i.numel() * switch(s, i), "f is a *share*: the counts over the "
          "number of assignments."),
     loss("P is a sum, not a mean", lambda s, i: len(s) * switch(s, i), "P is the *mean* score of an expert over the "

@@ -8,7 +8,7 @@ function render({ model, el: host }) {
     [
       it.slide("step", "step size", sizes, { width: 130 }),
       it.pick("rule", "rule", rules),
-      it.slide("n_tokens", "tokens a batch", batches, { width: 90, show: withCommas }),
+      it.slide("n_tokens", "tokens per batch", batches, { width: 90, show: withCommas }),
     ],
     [it.slide("drift", "drift", drifts, { width: 60 }), it.slide("frozen_from", "freeze at", freeze, { width: 70, show: never })],
     it.problem, it.keys, it.stage, it.note,

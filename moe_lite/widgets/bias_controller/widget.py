@@ -87,7 +87,7 @@ class BiasController(MoEWidget):
     def twin(self) -> str:
         if self.now is None:
             return self.error_html()
-        setting = f"{self.n_experts} experts, top-{self.top_k} · step {self.step:g} · {self.n_tokens} tokens a batch"
+        setting = f"{self.n_experts} experts, top-{self.top_k} · step {self.step:g} · {self.n_tokens} tokens per batch"
         setting += f" · drift {self.drift:g} · {self.rule}"
         known = " · ".join(f"{value} {name}" for value, name in self.view["facts"])
         return (

@@ -42,7 +42,7 @@ MEANS = {
     "weight_sum": "sum of a token’s weights in evaluation, mean over tokens",
     "weight_gap": "distance between weights and scores, both as shares of the token’s chosen experts",
     "other_experts": "share of tokens whose experts differ from those of a float32 router with the same weights",
-    "loss": "nats a token on the whole validation text, mean over domains",
+    "loss": "nats per token on the whole validation text, mean over domains",
     "loss_difference": "distance between the losses of two evaluations of one text, in the domain where it is largest",
 }
 

@@ -40,7 +40,7 @@ class TokenViewer(MoEWidget):
     domains  names from `data.DOMAINS`: the samples of these
     records  {n_experts: pretrained_record(n_experts)}: shows the measured validation loss beside top-k
     layer    the sparse layer shown, counted from 1
-    top_k    experts a token, the model's own number if None
+    top_k    experts per token, the model's own number if None
     source   the badge beside the question, e.g. "your model · step 400"; taken from the records if None
     before   the model at an earlier step: a control shows the text before, after, or both. `models` is then one
              model, with as many layers and experts. Expert 5 of a model trained apart is not the same expert 5

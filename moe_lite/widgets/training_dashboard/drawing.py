@@ -201,7 +201,7 @@ class DashboardDrawing:
     def _frame(self, axes: Axes) -> str:
         span = axes.high - axes.low
         ticks = range(int(axes.low), int(axes.high) + 1, 2 if span > 6 else 1)
-        out = [f'<text class="d" x="{LEFT}" y="12">training loss, nats a token; ○ validation</text>']
+        out = [f'<text class="d" x="{LEFT}" y="12">training loss, nats per token; ○ validation</text>']
         for loss in ticks:
             y = axes.y(loss)
             out.append(f'<path class="grid" d="M{LEFT} {y:.1f}h{axes.width:.1f}"/>')

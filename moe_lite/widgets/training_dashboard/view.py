@@ -21,7 +21,7 @@ class Curve:
     """A recorded curve, drawn in grey beside what is live."""
 
     steps: Sequence[int]
-    loss: Sequence[float]  # nats a token
+    loss: Sequence[float]  # nats per token
     note: str = "recorded"
 
     def __post_init__(self) -> None:
