@@ -127,8 +127,8 @@ for t in range(len(pieces) - 1):
 # 7.62 means the model is as unsure as if it were choosing among 2,048 equally likely tokens, a loss of 0.69 as if among two.
 # <!-- evidence: log(len(data/tokenizer.json model.vocab)) -->
 #
-# There is one trap in the arithmetic. In float32, exp(1000) is infinite, and exp(−1000) is 0, so that log(exp(−1000)) gives −∞ where −1000 is
-# right. Nothing limits how large a logit becomes. So the loss must be computed without ever storing such an exponential. It helps
+# There is one trap in the arithmetic. In float32, exp(1000) overflows to infinity and exp(−1000) is rounded to 0. Then log(exp(−1000)) is −∞,
+# although the right answer is −1000. Nothing limits how large a logit becomes. So the loss must be computed without ever storing such an exponential. It helps
 # that −log p is a difference: the *logarithm of the sum of all exponentials*, minus *the target's logit*. PyTorch has a safe function for the
 # first of the two, `logsumexp`.
 
@@ -165,7 +165,7 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 check.cross_entropy(cross_entropy)
 
 # %% [markdown]
-# Now use your function on the two models. They read one short text from each of the nine domains, held out from training. The line
+# Now use your function on the two models. They read one short text from each of the nine domains, *held out*: it was kept away from training. The line
 # with `mine` hands on your function if it passes its check, and otherwise the package's (here PyTorch's), so that the page
 # works either way. It prints which of the two it took.
 #
@@ -201,7 +201,7 @@ holds("German is hardest", max(_trained, key=_trained.get) == "german")
 # %% [markdown]
 # **Answer.** The untrained model stands near log V = 7.62 in all nine domains, as it should: it knows nothing about any of them. The
 # trained one is below 1 in three of them: dialogue and sums, which are made from templates, and JSON, in which the same keys return
-# again and again. In verse, novels, prose and code its loss is about 3 to 4, and highest in German. Its mean over the nine would hide this
+# again and again. In the others (a play, novels in three languages, facts and Python) its loss is about 3 to 4, and highest in German. Its mean over the nine would hide this
 # difference, so the lessons of this course report the domains one by one where it matters.
 #
 # ## 1.2 What happens to a token
@@ -274,7 +274,7 @@ holds("(3, 5)", torch.allclose(taken_in, torch.tensor([3.0, 5.0])))
 # the token's vector. Two more details matter when you count:
 #
 # - The size of a head's vectors is S. The heads share the width of the model, S = D / H, here 128 / 4 = 32. So H·S = D.
-# - Two heads share their keys and values. The number of different key heads is H_kv = 2 here. This is *grouped-query attention*
+# - Each pair of heads shares one set of keys and values, so there are only H_kv = 2 sets of them. This is *grouped-query attention*
 #   ([Ainslie et al. 2023](https://arxiv.org/abs/2305.13245)); it saves memory while text is generated.
 # <!-- evidence: 4 * 32 -->
 #
@@ -362,6 +362,11 @@ holds("the feed-forward network counts more in 1 and 2", all(
     _feed_forward[layer] > _attention[layer] + 0.1 for layer in ("layer 1", "layer 2")))  # fmt: skip
 holds("attention counts a little more in 3 and 4", all(
     0.1 < _attention[layer] - _feed_forward[layer] < 0.25 for layer in ("layer 3", "layer 4")))  # fmt: skip
+_ids = data.sample_batch(corpora, 32, 128, torch.Generator().manual_seed(0))
+_logits = baseline.without(trained, "feed-forward", range(4))(_ids.ids).logits  # (B, T, V)
+_right = _logits.softmax(dim=-1).gather(-1, _ids.targets[..., None].long())  # (B, T, 1)
+holds("more than an even share at more than half of the positions", (_right > 1 / 2048).float().mean() > 0.5)
+holds("and at others a tiny one", _right.log().neg().quantile(0.95) > 7.62 + 3.5)
 _lost = {layer: _feed_forward[layer] - _feed_forward["none"] for layer in which}
 holds("more than half in the first layer", _lost["layer 1"] > 0.5 * _lost["all four"])
 
@@ -374,8 +379,9 @@ holds("more than half in the first layer", _lost["layer 1"] > 0.5 * _lost["all f
 # Layer by layer it depends. In layers 1 and 2, leaving out the feed-forward network costs more than leaving out attention, and the network of
 # layer 1 alone costs more than half of what all four cost. In layers 3 and 4 attention counts a little more.
 #
-# How can a model be worse than knowing nothing? Its output head reads vectors of a kind that never occurred in training, and on average it gives
-# the right token less than an even share of 1/V. So what does the feed-forward network compute?
+# How can a model be worse than knowing nothing? Not by doing badly everywhere: at more than half of the positions it still gives the right
+# token more than an even share of 1/V. But at others it is sure of a wrong token. Then the right one gets a tiny probability, and −log p has
+# no upper limit, so these positions lift the mean above log V. So what does the feed-forward network compute?
 #
 # ### The feed-forward network
 #
@@ -403,8 +409,8 @@ holds("the first passes 10 times its value", abs(passes[0, 0] - 10 * value[0, 0]
 holds("the second is nearly shut", bool(passes[0, 1].abs() < 0.002))
 
 # %% [markdown]
-# **Answer.** The first gate is 10. It is open, and multiplies its value 2 by nearly 10. The second gate is −10 and is shut: of the value −3
-# only about a thousandth passes.
+# **Answer.** The first gate is 10. It is open, and multiplies its value 2 by nearly 10. The second gate is −10 and is shut: beside the value −3
+# what comes out is next to nothing.
 #
 # Which of the F values count is decided anew for each token, by the token itself. Remember this step: a router will do the same with
 # whole networks.
@@ -592,9 +598,9 @@ holds("the formula is exact", n_parameters == in_tensors and 256 * flops == coun
 # %% [markdown]
 # Both totals agree to the last digit: the formula describes the model. So you can use it where no model exists yet, and where none would fit
 # on your machine. The explorer below shows where parameters and FLOPs sit, beside the totals of your function. In it, "head" is the
-# output head, and embedding and output head together are what we call the *vocabulary*.
+# output head. Below, *vocabulary tables* means the embedding and the output head together.
 #
-# **Predict, then move:** in the course's model, what holds more parameters: the vocabulary, attention or the feed-forward networks? If you make only D
+# **Predict, then move:** in the course's model, what holds more parameters: the vocabulary tables, attention or the feed-forward networks? If you make only D
 # larger, whose share grows? (H stays 4, so S = D/H grows with D. Look at the shapes of the matrices.) Then choose the shape of a large published
 # model: how much of it is feed-forward?
 
@@ -720,7 +726,7 @@ holds("worth about a nat and a half", 1.4 < 7.62 - frequencies_only < 1.6)
 holds("it ends above the trained model", _end > full_record)
 
 # %% [markdown]
-# **Answer.** Yes: more than half of the fall happens in the first 60 steps, a fifth of the run. The level of the frequencies is passed in fewer
+# **Answer.** Yes: more than half of the fall happens in the first 60 steps (of 2,048 tokens each), a fifth of the run. The level of the frequencies is passed in fewer
 # than 60 steps; knowing them is worth about a nat and a half. After that progress becomes slow, and this run ends above the trained
 # model. (The thin line jumps because each batch is another mixture of domains.)
 #
@@ -917,7 +923,8 @@ holds("at 0 the same words come again and again", _repeated[0] > 0.25)
 holds("at 1.5 few words come twice", _repeated[1.5] < _repeated[0])
 
 # %% [markdown]
-# **Answer.** The text at 1.5: it is close to the scattered tokens of the untrained model. At temperature 0 the same words come again and
+# **Answer.** The text at 1.5: it is close to the scattered tokens of the untrained model. (Some of them are the very same. Both texts use
+# the same random numbers, so where two models are nearly as unsure, they draw the same tokens.) At temperature 0 the same words come again and
 # again. In between you can recognise some of the nine kinds of text: after so short a training, a flavour rather than a language.
 #
 # ## 1.5 How attention keeps to the past (stretch)

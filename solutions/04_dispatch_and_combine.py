@@ -32,7 +32,10 @@ model_diagram(today=4)
 # %% [markdown]
 # ## 4.0 Two of sixteen: an eighth of the work?
 #
-# First, two words that every page about dispatch uses. To **gather** is to copy values *out of* a tensor, from the positions that an
+# To **dispatch** tokens is to send each one to the experts that its router chose. To **combine** is to bring the experts' answers back and to
+# add them up, each times its weight. Between the two, only chosen experts compute.
+#
+# Two more words stand on every page about this. To **gather** is to copy values *out of* a tensor, from the positions that an
 # index lists. To **scatter** is the way back: to write values *into* a tensor, at the positions that an index lists. You will meet
 # both in two forms. The first moves single numbers. Here are three tokens and four experts, with two choices per token:
 #
@@ -564,8 +567,8 @@ holds("an expert with tokens gets more than 0", (by_sorting[counts > 0] > 0).all
 # Do not trust a FLOP count until you have seen what it counts. A training library once counted all eight experts of Mixtral 8x7B
 # where two work: after the [correction](https://github.com/AI-Hypercomputer/maxtext/pull/678) it reported 79.98 TFLOPs where it had
 # reported 287.78. And do not take FLOPs for seconds. A team that [trained both kinds](https://github.com/databricks/megablocks/issues/57)
-# measured 106,000 tokens per second and GPU with one expert per layer (87 million parameters), and 66,600 with eight experts of which
-# two work, although each token then uses only a few parameters more (97 million).
+# measured 106,000 tokens per second per GPU with one expert per layer, where a token uses 87 million parameters, but only 66,600 with
+# eight experts of which two work, where a token uses 97 million.
 #
 # So measure for yourself: one layer with random weights, 1,024 tokens, width 128, and experts of width 128, forward and backward
 # together as in training. The baseline is a dense network of width K · 128, which does the same arithmetic per token. We time the
@@ -586,7 +589,7 @@ size = {"n_tokens": train.budgeted(ci=128, normal=1024, long=1024), "width": 128
 # **Predict:** each token uses two experts, while the number of experts doubles from 2 to 64. The FLOPs, on the right: which curves
 # rise, which stay flat? The time, on the left: do the curves that are flat on the right stay flat here, too?
 #
-# The next cell takes one to two minutes.
+# The next cell takes between ten seconds and two minutes, depending on your machine.
 
 # %% tags=["figure"]
 by_experts = costs.compare(ways, {e: (e, 2) for e in (2, 4, 8, 16, 32, 64)}, **size)
@@ -617,7 +620,7 @@ holds("the sparse ways take longer at 64 experts than at 2", all(_time[w][64] > 
 # **Predict** the other direction: sixteen experts, and K from 1 to 16. The baseline grows along; it is dense, of width K · 128. Where
 # do the three ways meet, and why?
 #
-# The next cell takes about a minute.
+# The next cell takes up to a minute.
 
 # %% tags=["figure"]
 by_top_k = costs.compare(ways, {k: (16, k) for k in (1, 2, 4, 8, 16)}, **size)
@@ -652,8 +655,8 @@ holds("two of sixteen experts: the sorted layer takes longer than the dense netw
 # Two mistakes that no shape reveals. Both happen in practice.
 #
 # The first is a permutation that does not fit its data. PyTorch's own training library once had to
-# [take back a change](https://github.com/pytorch/torchtitan/pull/1340) to its permutation code, because the rows and the token numbers
-# of its Llama 4 layer had been permuted in the wrong way in the first place. Here is a simple case: the choices are flattened the other
+# [take back a change](https://github.com/pytorch/torchtitan/pull/1340) to its permutation code, because its Llama 4 layer
+# had permuted rows and token numbers wrongly from the start. Here is a simple case: the choices are flattened the other
 # way round, all first choices first, then all second ones. It is a permutation, every row is computed once, and nothing crashes.
 #
 # **Predict:** `order` now counts places choice by choice, while the rest of the layer counts them token by token. What will the picture
@@ -679,9 +682,9 @@ holds("row 7 belongs to token 2's choice of expert 2", (_order[7] // 2, _owner[7
 holds("and token 2 did choose expert 1, too", sorted(_few_ids[2].tolist()) == [1, 2])
 
 # %% [markdown]
-# **Answer.** 20 of the 28 rows are framed: they stand in the slice of another expert than the one that this choice named. (That is not
-# always an expert that the token never chose. Row 7 belongs to token 2's choice of expert 2, and stands in the slice of expert 1. Token
-# 2 chose expert 1 as well, with its other choice, so expert 1's answer is now counted with expert 2's weight.)
+# **Answer.** 20 of the 28 rows are framed: they stand in the slice of another expert than the one that this choice named. Sometimes
+# that is an expert which the token chose as well. Row 7, for example, belongs to token 2's choice of expert 2 and stands in the slice of
+# expert 1. Token 2 chose expert 1 with its other choice, so expert 1's answer is now counted with expert 2's weight.
 #
 # What does this do to a whole model? `checkpoint.pretrained` takes a function with the signature of your `sparse_forward`, as
 # `dispatch_fn`, and lets it compute every sparse layer. The cell compares three models: as shipped, with this mistake, and with the
@@ -751,15 +754,15 @@ holds("rows in wrong slices: clearly", _early[1] > 0.1)
 
 # %% [markdown]
 # **Answer.** Not at all, up to rounding, and so it is in the shipped model. In the broken one they do change: information leaks from
-# later tokens to earlier ones. A model trained this way could learn to read from its experts what it is about to predict. Its loss
-# would look fine. Its own texts would not, because there is nothing to read ahead when it writes. Lesson 07 meets this leak again.
+# later tokens to earlier ones. A model trained this way could learn to read the next token from its experts. Its loss would look
+# fine, but the texts that it writes would be bad: while it writes, there is no later token to read. Lesson 07 meets this leak again.
 # <!-- reasoned: the leak is shown above; what a training would make of it is an argument, and said to be one ("could") -->
 #
 # The second mistake gives right numbers, slowly. In a loop over experts it is natural to write `gate_up[e]` for expert e's matrices.
 # The plain loop of
 # [Hugging Face's Mixtral](https://github.com/huggingface/transformers/blob/main/src/transformers/models/mixtral/modeling_mixtral.py)
-# does it (`self.gate_up_proj[expert_idx]`). On the way back, PyTorch has to undo the indexing. The gradient of `gate_up[e]` becomes a
-# tensor as large as *all* experts' weights, filled with zeros except for expert e. With E experts, E such tensors are made and added.
+# does it (`self.gate_up_proj[expert_idx]`). On the way back, PyTorch has to undo the indexing. To pass expert e's gradient on to
+# `gate_up`, it builds a tensor as large as *all* experts' weights, filled with zeros except for expert e. With E experts, E such tensors are made and added.
 # `unbind(0)` takes the stack apart once, and its way back puts it together once.
 #
 # You can see which of the two your code uses: every computed tensor carries the name of its way back, in `grad_fn`.

@@ -10,7 +10,7 @@ from lint_lesson import SECTION, Found, Lesson, lines_with, place, prose_of
 from moe_lite.checks.lesson_cells import NEXT
 
 CELLS = range(45, 86)
-WORDS = (1500, 5500)  # of them a third may be answers to predictions and the open task
+WORDS = (1500, 5600)  # of them a third may be answers to predictions and the open task
 TOLERANCE = 0.05  # formulas, shapes and rows of a list count as words; so much is nobody's reading time
 MEDIAN_LINES, MOST_LINES = 6, 16  # of a code cell, without blank lines, with the solution
 CODE_CELLS_IN_A_ROW = 2

@@ -11,7 +11,16 @@ from moe_lite.checks.engine.inputs import F32, F64, note
 from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.engine.say import Sentence
 from moe_lite.checks.lesson04.slips import last_expert_wins, of_form, of_y, wrong_weights
-from moe_lite.checks.lesson04.tokens import CALLS, all_to, busy_choices, expert_list, normal, typed, weights_like
+from moe_lite.checks.lesson04.tokens import (
+    CALLS,
+    all_to,
+    busy_choices,
+    expert_list,
+    normal,
+    typed,
+    weights_like,
+    with_a_zero,
+)
 
 Experts = Sequence[Callable[[Tensor], Tensor]]
 
@@ -33,7 +42,7 @@ def cases() -> tuple[Case, ...]:
     silent = (random(4, 8, 5, 7, 2, (0, 4)), random(5, 7, 4, 6, 3, (5,)))
     ends = (random(6, 9, 4, 5, 1), trial(7, all_to((2,), 6), 5, 4), trial(8, all_to((3, 0), 7), 4, 5))
     other = random(11, 7, 5, 4, 2)  # the shape of the first, other values: nothing may be left over
-    form, through = (plain[0], typed(plain[1], F32), plain[2]), (*plain[:2], silent[0])
+    form, through = (plain[0], typed(plain[1], F32), plain[2]), (*plain[:2], silent[0], with_a_zero(plain[2]))
     first, last = inputs.usual(form, plain, gradient=(0, 1), through=through)
     return (
         *first,

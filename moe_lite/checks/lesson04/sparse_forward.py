@@ -12,7 +12,7 @@ from moe_lite.checks.engine.inputs import F32, F64, note
 from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.lesson04.products import A_SLICE_EACH
 from moe_lite.checks.lesson04.slips import last_expert_wins, of_form, of_y, wrong_weights
-from moe_lite.checks.lesson04.tokens import all_to, busy_choices, normal, typed, weights_like
+from moe_lite.checks.lesson04.tokens import all_to, busy_choices, normal, typed, weights_like, with_a_zero
 
 
 def reference(x: Tensor, weights: Tensor, expert_ids: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def trials() -> dict[str, tuple[Trial, ...]]:
         "silent": silent,
         "ends": (random(6, 9, 5, 1, 4, 3), *alike),
         "many": (random(9, 30, 4, 2, 5, 3),),
-        "gradients": inputs.with_gradient(plain[:2] + silent[:1], 0, 1, 3, 4),
+        "gradients": inputs.with_gradient((*plain[:2], *silent[:1], with_a_zero(plain[2])), 0, 1, 3, 4),
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -81,3 +82,11 @@ def typed(trial: Trial, dtype: torch.dtype) -> Trial:
         value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value for value in trial.args
     )
     return Trial(tuple(args), trial.note.replace("float64", str(dtype).removeprefix("torch.")))
+
+
+def with_a_zero(trial: Trial) -> Trial:
+    """The same, but the first token's last choice has the weight 0: it adds nothing, and its weight has a gradient."""
+    x, weights, *others = trial.args
+    weights = weights.clone()
+    weights[0, -1] = 0
+    return replace(trial, args=(x, weights, *others), note=f"{trial.note}, one weight is 0")

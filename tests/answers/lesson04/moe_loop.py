@@ -390,3 +390,11 @@ blind(
     of=put_another_way,
     put={"expert(x[token]) * weights[token, choice, None]": "expert(x[token] * weights[token, choice, None])"},
 )
+
+
+wrong(
+    "skips_weights_of_zero",
+    ANY,
+    of=put_another_way,
+    put={"(expert_ids == e).nonzero": "((expert_ids == e) & (weights != 0)).nonzero"},
+)
