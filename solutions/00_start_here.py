@@ -42,8 +42,8 @@ doctor.checkup()
 # ## 0.2 A model that uses a part of itself
 #
 # A layer of a transformer has two halves. **Attention** lets tokens look at the tokens before them. A **feed-forward network** then works on
-# each token alone. In a mixture of experts, the second half exists several times; the copies are called **experts**, and each has its own
-# weights. A small **router** looks at a token and decides which few of the experts work on it. The other experts do nothing for this
+# each token alone. In a mixture of experts, there are several such networks side by side instead of one. They are called **experts**, and
+# each has its own weights. A small **router** looks at a token and decides which few of the experts work on it. The other experts do nothing for this
 # token.
 #
 # Most of the model is in the experts. Mixtral 8x7B has eight of them in each of 32 layers, and a token uses two of the eight. They hold
@@ -113,7 +113,7 @@ holds(
 # ### What decides where a token goes?
 #
 # Two commas prove little, so here is a fairer test. We take 32 stretches of every kind of text that the model was not trained on. In one
-# half of them we count which expert each token met most often as first choice. Then we guess with these counts in the other half. Three
+# half of them we count which expert was each token's first choice most often. Then we guess with these counts in the other half. Three
 # guesses compete: one knows nothing and always names the layer's favourite expert; one knows the kind of text; one knows the token.
 # This takes about ten seconds.
 #
@@ -164,11 +164,12 @@ moe_lite.model_diagram(today=0)
 # - **The check** runs your function on many inputs and answers with a card. Either it passes, or the card shows what failed first, with your values
 #   beside the expected ones. If the check recognises your mistake, it names it.
 # - **Hints** are folded away below the task: first the idea, then the shape of the code.
-# - **Solutions** are in the folder `solutions`, should you be stuck for good.
+# - **Solutions** are in the folder `solutions`, if you are stuck.
 # - **You can go on without solving.** Where a later cell needs your function and it does not pass, the package's own takes its place, and the
 #   cell says so.
-# - **What you pass is kept**, with your code, in the file `.moe_lite/progress.json` on your machine and nowhere else. Later lessons take your
-#   functions from there.
+# - **What you pass is kept**, with your code, in the file `.moe_lite/progress.json` on your machine. Later lessons take your functions from
+#   there. It also goes into `my_moe.py` in the course's folder: exercise by exercise that file becomes a whole model, which runs without
+#   this package. Nothing leaves your machine.
 #
 # Your first exercise is about the bars at the right of the picture: how many tokens each expert gets. This number is called the expert's
 # **load**. In this course the load counts *assignments*: with two experts per token, every token counts twice.

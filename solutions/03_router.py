@@ -35,7 +35,7 @@ model_diagram(today=3)
 #
 # - **taking turns** ignores the router. Token *n* goes to experts *n* and *n* + 1, wrapping around at E, with weight ½ each. Every expert gets
 #   the same load, and it costs nothing.
-# - **own choice, equal weights** is a control. The router chooses as before, but the two chosen experts get weight ½ each, whatever
+# - **own choice, equal weights** is a control: it changes the weights and leaves the choice alone. The router chooses as before, but the two chosen experts get weight ½ each, whatever
 #   the router's scores say. <!-- reasoned: n modulo E runs through all experts alike -->
 #
 # `checkpoint.pretrained` takes such a rule as `top_k_fn` and uses it throughout the model. A rule gets the scores (N, E) and k, and returns the weights and
@@ -190,7 +190,7 @@ holds("more experts, more changes; more chosen, more changes", _two < _wide < _e
 holds("from 8 experts to 64 with 8 chosen, several times as many", _eight > 4 * _two)
 
 # %% [markdown]
-# **Answer.** Fewer than one real token in a hundred changes its experts. The random vectors show when it gets worse: more experts, and more chosen
+# **Answer.** Fewer than one real token in a hundred changes its experts: two of the 652. The random vectors show when it gets worse: more experts, and more chosen
 # ones, mean more close decisions. From 2 of 8 to 8 of 64 the percentage grows several times over.
 #
 # **Takeaway: compute the router in float32, whatever the rest computes in.** The router is the smallest matrix of the layer, so this is cheap.
@@ -290,7 +290,7 @@ RouterStepper(sentence="Are we all met? def area(r): return", layer=2, route=my_
 #
 # ### What the router learns from
 #
-# The constant weight at top-k = 1 has cost somebody a training. A model of 198 million parameters with one renormalised expert per token ended
+# The constant weight at top-k = 1 has ruined somebody's training. A model of 198 million parameters with one renormalised expert per token ended
 # [worse than a dense model of 64 million](https://github.com/jingyaogong/minimind/issues/858), because its router had learned nothing from the text.
 #
 # The reason: picking an index is not differentiable, so no gradient flows through the choice. The router learns only through the *weights*. If a weight
@@ -359,7 +359,7 @@ holds("without it they differ", not torch.allclose(before, after, atol=0.01))
 # its results by *their* sum, the first sum cancels, and what remains is the softmax of the kept ones.
 # <!-- evidence: 0.60 + 0.30 -->
 #
-# So both codes of Mixtral are right: **with renormalising, the two orders are the same function.** Without it they differ, and then the order is
+# So both implementations of Mixtral are right: **with renormalising, the two orders are the same function.** Without it they differ, and then the order is
 # part of the model. OLMoE ([its settings](https://huggingface.co/allenai/OLMoE-1B-7B-0924): `norm_topk_prob` is false) takes
 # the softmax first and does not renormalise. gpt-oss keeps the best logits first
 # ([its code](https://github.com/openai/gpt-oss/blob/main/gpt_oss/torch/model.py)). Whoever runs OLMoE in the order of gpt-oss gets text that
@@ -631,7 +631,7 @@ holds("most in Python and Shakespeare", {*_rises[-2:]} == {"python", "shakespear
 
 # %% [markdown]
 # **Answer.** It rises a little, and in every domain: by about a tenth of a nat, most in Python and Shakespeare. No error and no warning. (The
-# rule is not wrong in itself. OLMoE, for one, is trained without the division and works. Wrong is to *change* the rule after training.)
+# rule is not wrong in itself. OLMoE, for one, is trained without the division and works. What is wrong is to *change* the rule after training.)
 #
 # How could you have noticed? Log two things: the sum of a token's weights, and how many tokens choose other experts than they should. The next
 # cell computes both on a short Python text, with the right model and the broken one.
@@ -712,29 +712,38 @@ holds(
 # **Predict:** in which layer will Python and German differ most? And will they differ more than two human languages do?
 
 # %%
-pairs = [("python", "german"), ("french", "german"), ("shakespeare", "german"), ("shakespeare", "french")]
+pairs = [("python", "german"), ("german", "french"), ("german", "italian"), ("german", "shakespeare")]
+pairs += [("french", "italian"), ("french", "shakespeare"), ("italian", "shakespeare")]
 to_move = torch.stack([routers.load_to_move(records[8], one, other) for one, other in pairs])  # (pairs, L)
 rows = [f"{one} – {other}" for one, other in pairs]
 plots.table(to_move, "share of the load that would have to move, 8 experts", rows=rows, columns=layers)
 
 # %% tags=["holds"]
-_python, _french, _shakespeare, _sf = to_move
+_python, _human = to_move[0], to_move[1:]  # (L,), (6, L)
+_with = {
+    name: torch.stack([row for row, pair in zip(to_move, pairs, strict=True) if name in pair])
+    for name in ("german", "italian")
+}
 holds("Python and German use different experts in every layer, at least a quarter", _python.min() > 0.25)
 holds("most in layer 1, about half", _python.argmax() == 0 and 0.5 < _python[0] < 0.55)
-holds("layers 1 and 4: more than any two languages", all(_python[i] > to_move[1:, i].max() for i in (0, 3)))
+holds("in layer 1 more than any two languages", _python[0] > _human[:, 0].max() + 0.1)
+holds("layer 2: German is farther from every other language than from Python", (
+    _with["german"][1:, 1].min() > _python[1] + 0.05))  # fmt: skip
 holds(
-    "layer 2: German is farther from French and from Shakespeare than from Python",
-    min(_french[1], _shakespeare[1]) > _python[1] + 0.05,
+    "layer 3: Python and German lie among the pairs of languages", _human[:, 2].min() < _python[2] < _human[:, 2].max()
 )
-holds("the largest number of all: Shakespeare and French in layer 2", to_move.max() == _sf[1])
 holds(
-    "the three numbers", [round(v.item(), 2) for v in (_python[1], _french[1], _shakespeare[1])] == [0.27, 0.37, 0.38]
+    "layer 4: Italian is farther from each language than Python from German", _with["italian"][:, 3].min() > _python[3]
 )
+holds("and no other pair of languages is", sum(_human[:, 3] > _python[3]) == 3)
+holds("the largest number: Shakespeare and French in layer 2", to_move.max() == _human[pairs[1:].index(
+    ("french", "shakespeare")), 1])  # fmt: skip
 
 # %% [markdown]
-# **Answer.** Python and German differ most in layer 1, not in the last: about half of the load would have to move. In layers 1 and 4 they differ more
-# than any two of the human languages. In layer 2 it is the other way round: German is farther from French (0.37) and from Shakespeare (0.38) than from
-# Python (0.27). The largest number of the table is not about code at all: it is Shakespeare against French, in layer 2.
+# **Answer.** Python and German differ most in layer 1, not in the last: about half of the load would have to move. There they differ more
+# than any two of the human languages. In layer 2 it is the other way round: German is farther from each of the other languages than from Python. In
+# layer 3 the pair lies among the others. And in layer 4 it is Italian that stands apart: it is farther from every other language than Python is from
+# German. The largest number of the table is not about code at all: it is French against Shakespeare, in layer 2.
 #
 # **Takeaway: different layers separate texts by different features, and code against language is only one of them.** Keep that in mind before you
 # speak of a "code expert".
