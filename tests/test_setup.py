@@ -80,7 +80,9 @@ def checkout(root, tmp_path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    """As from a fresh terminal: what the make around this test was told, `ARGS=…`, is in its environment."""
+    told = ("MAKE", "MFLAGS", "ARGS", "JOBS", "PORT", "PIP_FLAGS", "NO_BROWSER")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(told)}
     return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
