@@ -152,7 +152,7 @@ check.router_scores(router_scores)
 # Large models compute in bfloat16 to save memory and time. A bfloat16 number keeps two to three significant digits, so the logits of two close
 # experts can come out equal, or swapped. For most of a model that does no harm. For a router it can send a token to another expert.
 #
-# We test it on real tokens. `router_inputs` runs the trained model on nine short texts and keeps the vectors that the router of its last layer is
+# We test it on real tokens. `tokens_into` runs the trained model on nine short texts and keeps the vectors that the router of its last layer is
 # given. (It uses a *hook*: a function that PyTorch calls with a module's inputs each time the module runs.) Then we choose experts twice, with
 # the logits in float32 and in bfloat16. For other sizes we use random vectors of width 512.
 #
@@ -161,9 +161,10 @@ check.router_scores(router_scores)
 
 # %%
 model = checkpoint.pretrained(8)
-texts = [data.encode(text) for text in data.SAMPLES.values()]
-tokens = routers.router_inputs(model, texts, layer=4)  # (N, D)
-w_last = model.blocks[-1].feed_forward.router.weight.detach()  # (E, D)
+last_router = model.blocks[-1].feed_forward.router
+texts = [torch.tensor([data.encode(text)]) for text in data.SAMPLES.values()]  # each (1, T)
+tokens = evaluate.tokens_into(last_router, model, texts)  # (N, D)
+w_last = last_router.weight.detach()  # (E, D)
 
 
 # %%
@@ -874,12 +875,12 @@ holds(
 # least p uses its best expert alone, with weight 1; every other token uses two, as before. (Give the unused expert weight 0, and count it as not used.)
 # Find a p with which about three in five tokens use two experts, and measure the loss with
 # `evaluate.evaluate(checkpoint.pretrained(8, top_k_fn=your_rule), corpora, max_windows=4).mean_loss`. Compare it with two other models: two experts for every token, and
-# a coin that gives three in five tokens a second expert at random. Is your rule better than the coin? Is it better than two for all?
+# one in which a coin decides, so that three of every five tokens get a second expert at random. Is your rule better than the coin? Is it better than two for all?
 #
 # <details><summary>What a good answer contains</summary>
 #
 # - *The count beside the loss.* A rule that uses fewer experts cannot be compared without saying how many it used. A p of a little more than a third
-#   gives three in five tokens a second expert.
+#   makes three of every five tokens use a second expert.
 # - *Both comparisons.* The rule beats the coin by about four hundredths of a nat: where the router is sure, the second expert is missed less. Two for all is
 #   better still, by another four hundredths or so. So the rule buys savings at a better price than chance, and it is not free.
 # - *A caveat about time.* A weight of 0 saves arithmetic only if the layer skips that expert. The package's layer computes it and multiplies by 0.

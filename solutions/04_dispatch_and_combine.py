@@ -731,7 +731,7 @@ holds("it lost about a third of what there is to lose", 0.3 < (_wrong - _shipped
 # **Answer.** 4.30, about a third of the way from the shipped model to one that knows nothing. This small slip is nearly as bad as
 # ignoring the router altogether (4.72). The loss tells you *that* something is wrong. The picture tells you *what*.
 #
-# Could training mend it? Not honestly. In this layer, which slice a row lands in depends on the choices of all other tokens, and some
+# Could training repair it? It could lower the loss, but not in a way that helps. In this layer, which slice a row lands in depends on the choices of all other tokens, and some
 # of them come *later* in the text.
 #
 # **Before you run it:** the next cell changes the last token of a text. By how much may the predictions *before* it change, in a

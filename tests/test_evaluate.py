@@ -99,3 +99,12 @@ def test_what_a_layer_is_given():
 def test_a_part_of_another_model_is_given_nothing():
     with pytest.raises(ValueError, match="RMSNorm was given nothing: is it a part of this model"):
         tokens_into(small_model().norm, small_model(), [random_ids(2, 7)])
+
+
+def test_tokens_into_a_router_are_those_that_it_decided_by():
+    model, texts = small_model(), [random_ids(1, 5), random_ids(2, 3, seed=1)]
+    router = model.blocks[-1].feed_forward.router
+    x = tokens_into(router, model, texts)  # (11, D)
+    logits = torch.cat([model(ids).routing[-1].logits for ids in texts])  # (11, E)
+    torch.testing.assert_close(router.project(x, router.weight), logits)
+    assert not x.requires_grad and not router._forward_pre_hooks
