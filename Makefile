@@ -34,8 +34,8 @@ lab: $(VENV)/lab.stamp data/corpus/.complete ## set up what is missing and open 
 	@echo "Opening $(FIRST_LESSON). If no browser opens, copy the address with ?token= from below into one."
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 
-check: $(VENV)/test.stamp data/corpus/.complete lint ## lint and run the tests without notebooks and pages: for every commit
-	$(PYTEST) -m "not notebook and not browser" $(ARGS)
+check: $(VENV)/test.stamp data/corpus/.complete lint ## lint and run the tests that are quick, without notebooks and pages: for every commit
+	$(PYTEST) -m "not notebook and not browser and not slow" $(ARGS)
 
 test: $(VENV)/test.stamp data/corpus/.complete lint ## set up what is missing, then lint and run every test
 	$(PYTEST) $(ARGS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab, Server, open_lab, serve
+from lab import Lab, Server, browse, open_lab, serve
 from waiting import in_words
 
 from moe_lite.corpora.build import COMPLETE, read_sums
@@ -98,10 +98,17 @@ def server(tmp_path_factory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[str]:
+    """Where to reach the one Chromium for all journeys of a process."""
+    with browse(chromium) as address:
+        yield address
+
+
 @pytest.fixture
-def lab(server: Server, chromium: str) -> Iterator[Lab]:
-    """A page of its own and an empty folder in that JupyterLab."""
-    with open_lab(server, chromium) as lab:
+def lab(server: Server, browser: str) -> Iterator[Lab]:
+    """The page of that browser and an empty folder in that JupyterLab."""
+    with open_lab(server, browser) as lab:
         yield lab
 
 

@@ -1,7 +1,8 @@
 """A real JupyterLab in a real Chromium, for the browser tests: start both, open a notebook, run it, look.
 
-A server is dear and a page is not: one server serves all journeys of a process, each in a folder of its own, with a
-browser of its own, and with no kernel left from another.
+A server and a page of JupyterLab are dear, a notebook is not: all journeys of a process share one server, one browser
+and one page, as a learner who opens one lesson after another. Each has a folder of its own, and finds no notebook open
+and no kernel left from another.
 """
 
 import json
@@ -23,8 +24,9 @@ import nbformat
 from playwright.sync_api import Page, sync_playwright
 from waiting import LONG, until
 
-# no sandbox as root, no GPU, and no calls home
+# no window, no sandbox as root, no GPU and no calls home; pages at full speed and with equal colours
 FLAGS = [
+    "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -32,7 +34,21 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--force-color-profile=srgb",
+    "--hide-scrollbars",
 ]
+FOCUS_OF_A_CLOSED_NOTEBOOK = "._ensureFocus "  # JupyterLab sometimes wants to give it back; not a fault of a widget
+# leaves every notebook, saved or not
+CLOSE = """() => [...window.jupyterapp.shell.widgets('main')].forEach((widget) => {
+  if (widget.context?.model) widget.context.model.dirty = false;
+  widget.close();
+})"""
+ALL_CLOSED = "() => ![...window.jupyterapp.shell.widgets('main')].some((widget) => widget.context)"
+OPEN = "(path) => window.jupyterapp.commands.execute('docmanager:open', { path, factory: 'Notebook' })"
 STATE = """() => {
   const panel = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)');
   const prompts = [...panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent.trim());
@@ -87,7 +103,11 @@ class Lab:
         self.server, self.folder, self.page = server, folder, page
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(f"page: {error}"))
-        page.on("console", lambda message: message.type == "error" and self.errors.append(f"console: {message.text}"))
+        page.on("console", lambda message: message.type == "error" and self._complain(message.text))
+
+    def _complain(self, text: str) -> None:
+        if FOCUS_OF_A_CLOSED_NOTEBOOK not in text:
+            self.errors.append(f"console: {text}")
 
     def write(self, name: str, *cells: str) -> None:
         """A new notebook of code cells."""
@@ -97,14 +117,27 @@ class Lab:
 
     def open(self, name: str, theme: str = "light") -> None:
         """Show notebook `name` of the folder, its kernel connected and idle; no other kernel runs then."""
-        self.page.goto("about:blank")
-        self.server.end_kernels()
+        self.leave()
         self.page.emulate_media(color_scheme=theme)
         path = (self.folder / name).relative_to(self.server.folder)
-        self.page.goto(f"{self.server.address}/lab/tree/{path}?reset&token={self.server.token}")
+        if self.at_lab:
+            self.page.evaluate(OPEN, str(path))
+        else:
+            self.page.goto(f"{self.server.address}/lab/tree/{path}?reset&token={self.server.token}")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
         self.wait_idle()
         self.errors.clear()  # a saved widget without a kernel reports a missing model; what counts comes after
+
+    @property
+    def at_lab(self) -> bool:
+        return self.page.url.startswith(f"{self.server.address}/lab")
+
+    def leave(self) -> None:
+        """Close what is open and end its kernel."""
+        if self.at_lab:
+            self.page.evaluate(CLOSE)
+            self.page.wait_for_function(ALL_CLOSED)
+        self.server.end_kernels()
 
     def run_all(self, timeout: float = 2 * LONG) -> None:
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -161,30 +194,59 @@ def serve(folder: Path) -> Iterator[Server]:
             _wait_for(port, process, log)
             yield Server(folder, f"http://127.0.0.1:{port}", token)
         finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
 
 
 @contextmanager
-def open_lab(server: Server, chromium: str, width: int = 1280, height: int = 900) -> Iterator[Lab]:
-    """A new folder of the server and a headless Chromium; its kernels end with it."""
+def browse(chromium: str) -> Iterator[str]:
+    """Start a headless Chromium; where to reach it. It stays between journeys, which Playwright's own would not: that
+    ends with Playwright, and Playwright's event loop bars every other one from its thread.
+    """
+    with tempfile.TemporaryDirectory(prefix="moe-lite-browser-", ignore_cleanup_errors=True) as own:
+        command = [chromium, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={own}", "about:blank"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            port = Path(own) / "DevToolsActivePort"
+            until(lambda: process.poll() is not None or port.is_file() and port.read_text().count("\n"))
+            if process.poll() is not None:
+                raise RuntimeError(f"{chromium} ended with {process.returncode} before it could be reached")
+            yield f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
+        finally:
+            _end(process)
+
+
+@contextmanager
+def open_lab(server: Server, browser: str, width: int = 1280, height: int = 900) -> Iterator[Lab]:
+    """A new folder of the server and the one page of the browser that `browse` started."""
     folder = Path(tempfile.mkdtemp(dir=server.folder))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS, timeout=1000 * LONG)
-        page = browser.new_page(viewport={"width": width, "height": height})
+        context = playwright.chromium.connect_over_cdp(browser, timeout=1000 * LONG).contexts[0]
+        page = context.pages[0] if context.pages else context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(1000 * LONG)
-        yield Lab(server, folder, page)
-        browser.close()
-    server.end_kernels()
+        lab = Lab(server, folder, page)
+        try:
+            yield lab
+            lab.leave()
+        except BaseException:  # whatever is still open there must not meet the next journey
+            context.new_page()
+            page.close()
+            server.end_kernels()
+            raise
 
 
 def copy_notebook(source: Path, folder: Path) -> str:
     shutil.copy(source, folder / source.name)
     return source.name
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _free_port() -> int:

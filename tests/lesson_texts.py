@@ -1,6 +1,7 @@
 """The lessons' sources in solutions/, and the stub cells in them."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from lesson_source import in_notebooks, read_lesson, solved_notebook
@@ -12,6 +13,7 @@ def lesson_files() -> list[Path]:
     return sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))
 
 
+@cache
 def stub_cells(build: Callable = solved_notebook) -> dict[str, str]:
     """{exercise id: source of its stub cell} of all lessons that have a source: solved, or as `build` makes it."""
     texts = {}

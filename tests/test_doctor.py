@@ -207,6 +207,7 @@ def wrong(run: subprocess.CompletedProcess) -> dict[str, list[str]]:
 # ---- whole and broken environments -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_whole_environment_has_nothing_to_mend(runs):
     run = runs["whole"]
     assert (run.returncode, run.stderr) == (0, ""), run.stdout
@@ -220,6 +221,7 @@ def test_whole_environment_has_nothing_to_mend(runs):
     assert "9 of 9 kinds of text" in found["corpora"][0][1]
 
 
+@pytest.mark.slow
 def test_missing_and_damaged_files_are_named_with_what_brings_them_back(runs):
     problems = wrong(runs["damaged_files"])
     assert set(problems) == {"corpora", "models", "tokenizer"}
@@ -237,6 +239,7 @@ def test_missing_and_damaged_files_are_named_with_what_brings_them_back(runs):
     assert missing.endswith("git checkout data/checkpoints/moe-e16.safetensors")
 
 
+@pytest.mark.slow
 def test_missing_torch_is_named_and_the_rest_is_still_looked_at(runs):
     run = runs["no_torch"]
     (torch,) = wrong(run).pop("torch")
@@ -247,6 +250,7 @@ def test_missing_torch_is_named_and_the_rest_is_still_looked_at(runs):
     assert found["speed"] == [("--", "not looked at it needs torch: ModuleNotFoundError: No module named 'torch'")]
 
 
+@pytest.mark.slow
 def test_torch_that_does_not_load_and_a_lost_data_folder_are_told_apart(runs):
     problems = wrong(runs["torch_in_ruins_and_no_data"])
     assert set(problems) == {"data", "corpora", "tokenizer", "torch"}
@@ -258,6 +262,7 @@ def test_torch_that_does_not_load_and_a_lost_data_folder_are_told_apart(runs):
     assert "0 of 9 kinds of text" in problems["corpora"][0] and "make data" in problems["corpora"][0]
 
 
+@pytest.mark.slow
 def test_missing_old_and_merely_different_packages_are_told_apart(runs):
     run = runs["other_packages_and_jupyter"]
     problems = wrong(run)
@@ -272,6 +277,7 @@ def test_missing_old_and_merely_different_packages_are_told_apart(runs):
     assert paragraphs(run.stdout)["widgets"][0][0] == "--"
 
 
+@pytest.mark.slow
 def test_jupyter_of_another_environment_is_found_out(runs):
     problems = wrong(runs["other_packages_and_jupyter"])
     assert "no index.html in .venv/share/jupyter/lab/static" in problems["jupyterlab"][0]
@@ -283,6 +289,7 @@ def test_jupyter_of_another_environment_is_found_out(runs):
     assert "-m ipykernel install --sys-prefix, or remove the kernel in elsewhere/kernels/python3" in kernel
 
 
+@pytest.mark.slow
 def test_too_many_threads_a_locked_progress_file_and_a_lost_script_are_named(runs):
     problems = wrong(runs["crowded_and_locked"])
     assert set(problems) == {"threads", "progress", "widgets"}
@@ -293,6 +300,7 @@ def test_too_many_threads_a_locked_progress_file_and_a_lost_script_are_named(run
     assert "FileNotFoundError" in problems["widgets"][0] and "token_viewer/script.js" in problems["widgets"][0]
 
 
+@pytest.mark.slow
 def test_python_without_the_packages_is_sent_to_the_courses_own(runs):
     run = runs["another_python"]
     problems = wrong(run)

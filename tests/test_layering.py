@@ -13,13 +13,7 @@ import moe_lite
 PACKAGE = Path(moe_lite.__file__).parent
 
 # Room (a folder or a file of moe_lite/): the rooms that it may import.
-AROUND = [
-    "metrics",
-    "evaluate",
-    "checkpoint",
-    "train",
-    "hf",
-]  # around the model; which of them first, AROUND_ORDER says
+AROUND = ["metrics", "evaluate", "checkpoint", "train", "hf"]  # around the model; which first, AROUND_ORDER says
 MAY = {
     "model": [],
     "corpora": [],
@@ -182,6 +176,7 @@ def test_library_is_imported_only_where_it_belongs(library):
     assert found <= ONLY_IN[library]
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light():
     code = (
         "import sys, moe_lite; moe_lite.MoELanguageModel; print(*sorted({name.split('.')[0] for name in sys.modules}))"
@@ -199,6 +194,7 @@ def test_every_short_name_leads_somewhere():
         moe_lite.balancing  # noqa: B018
 
 
+@pytest.mark.slow
 def test_every_import_of_the_lessons_is_there():
     """Set-up cells, and the cells that learners have saved, go on working."""
     lines = []

@@ -118,8 +118,9 @@ def pytest_line(checkout, target: str) -> str:
     return line.rstrip()
 
 
-def test_check_is_test_without_notebooks_and_pages(checkout):
-    assert pytest_line(checkout, "check") == pytest_line(checkout, "test") + ' -m "not notebook and not browser"'
+def test_check_is_test_without_notebooks_pages_and_what_is_slow(checkout):
+    quick = ' -m "not notebook and not browser and not slow"'
+    assert pytest_line(checkout, "check") == pytest_line(checkout, "test") + quick
 
 
 def test_second_lab_does_nothing_but_open_jupyter(checkout):

@@ -424,6 +424,7 @@ def test_settings_that_could_not_be_saved_are_refused_where_they_are_made():
     assert TrainConfig(lr=float(numpy.float32(1e-3))).lr == pytest.approx(1e-3)
 
 
+@pytest.mark.slow
 def test_compiled_model_trains_is_saved_and_goes_on(tmp_path):
     config = TrainConfig(steps=4, batch_size=2, length=8, warmup_steps=1)
     plain = train(small_model(), small_corpora(), config)

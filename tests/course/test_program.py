@@ -113,6 +113,7 @@ def test_the_template_holds_what_the_checks_accept():
 
 
 @pytest.mark.parametrize("domains", [("shakespeare", "dialogue"), ("dialogue",)])
+@pytest.mark.slow
 def test_the_recorded_losses_are_those_of_the_package(domains, corpus_folder):
     """What the program prints beside its own loss; at most 1e-5 from what this machine computes."""
     recorded = _names(TEMPLATE)["PACKAGE_LOSS"][domains]
@@ -154,6 +155,7 @@ def _names(text: str) -> dict:
 # ---- run as a learner runs it ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_any_exercise_it_trains_and_writes_without_the_package(corpus_folder):
     shown = repr(my_program())
     assert "Yours, 0 of the model's 18 exercises: none yet" in shown and str(keep.path()) in shown
@@ -161,6 +163,7 @@ def test_without_any_exercise_it_trains_and_writes_without_the_package(corpus_fo
     assert out.count("equal to 1e-4") == 2 and "NOT" not in out and "Customer:" in out
 
 
+@pytest.mark.slow
 def test_a_solved_course_is_a_program_of_the_learners_functions(corpus_folder, solutions):
     for id, entry in solutions.items():
         progress.record(id, entry["name"], passed=True, source=entry["source"])
@@ -175,12 +178,14 @@ def test_a_solved_course_is_a_program_of_the_learners_functions(corpus_folder, s
     assert out.count("equal to 1e-4") == 2 and "NOT" not in out
 
 
+@pytest.mark.slow
 def test_the_command_that_is_shown_runs_it(corpus_folder):
     command = re.search(r"in a terminal: +(.+)", repr(my_program()))[1]
     ended = subprocess.run(f"{command} --help", shell=True, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 0 and "--steps" in ended.stdout, ended.stderr
 
 
+@pytest.mark.slow
 def test_what_is_wrong_in_the_program_shows_in_its_loss(corpus_folder):
     my_program()
     text = program_text().replace("F.silu(F.linear(x, w_gate))", "F.relu(F.linear(x, w_gate))")
@@ -188,6 +193,7 @@ def test_what_is_wrong_in_the_program_shows_in_its_loss(corpus_folder):
     assert "NOT equal to 1e-4" in run(keep.path(), "--steps", "5")
 
 
+@pytest.mark.slow
 def test_a_domain_that_is_not_built_is_named(corpus_folder):
     my_program()
     with pytest.raises(AssertionError, match=r"asked for: \['klingon'\]"):

@@ -96,6 +96,7 @@ def _write_many(path, which):
             progress.skip("9.8", "everybody's")
 
 
+@pytest.mark.slow
 def test_three_notebooks_at_once_lose_nothing():
     context = multiprocessing.get_context("spawn")
     path = str(progress.path())

@@ -115,6 +115,7 @@ def tool():
     return module
 
 
+@pytest.mark.slow
 def test_tool_records_goes_on_and_sums_up(tmp_path, monkeypatch, capsys):
     record = tool()
     settings = TrainConfig(steps=20, batch_size=2, length=12, warmup_steps=2)

@@ -2,7 +2,7 @@
 
 Each notebook is run once: the solved one through nbval, as a class does it, where every cell must pass; the learner's
 from top to bottom in JupyterLab, where nothing may end in an error. What a rebuild would save is taken from the same
-runs. That nbval fails an open exercise and nothing else is shown once, by lesson 03 with one of its exercises open. The
+runs. That nbval fails an open exercise and nothing else is shown once, by lesson 06 with one of its exercises open. The
 builder's own tests, in test_build_notebooks.py, need no lesson.
 """
 
@@ -94,11 +94,11 @@ def solved(tmp_path_factory) -> Callable[[str], Graded]:
 
 
 @pytest.fixture(scope="session")
-def unsolved(server, chromium) -> Callable[[str], Opened]:
+def unsolved(server, browser) -> Callable[[str], Opened]:
     """unsolved(lesson): what the learner's notebook shows when all cells are run in JupyterLab; it is run once."""
 
     def opened(lesson: str) -> Opened:
-        with open_lab(server, chromium) as lab:
+        with open_lab(server, browser) as lab:
             lab.open(copy_notebook(ROOT / "notebooks" / f"{lesson}.ipynb", lab.folder))
             lab.run_all()
             return Opened(lab.outputs(), lab.errors)
@@ -222,9 +222,9 @@ def assert_rebuilt(folder: str, lesson: str, shown: Shown) -> None:
 
 @pytest.mark.notebook
 def test_nbval_fails_only_the_exercise_that_is_still_open(tmp_path):
-    """Lesson 03 solved but for 3.2, whose check raises under pytest; later cells go on with the package's function."""
-    lesson = next(name for name in LESSONS if name.startswith("03"))
-    graded = grade(filled_in(lesson, leave_open="stub-3-2"), tmp_path)
-    assert graded.failed == ["check-3-2"], graded.output
+    """Lesson 06 solved but for 6.1, whose check raises under pytest; later cells go on with the package's function."""
+    lesson = next(name for name in LESSONS if name.startswith("06"))
+    graded = grade(filled_in(lesson, leave_open="stub-6-1"), tmp_path)
+    assert graded.failed == ["check-6-1"], graded.output
     errors = [output.ename for outputs in graded.shown.values() for output in outputs if output.output_type == "error"]
-    assert errors == ["CheckFailed"] and "3.2 top_k_route: not attempted yet" in graded.output
+    assert errors == ["CheckFailed"] and "6.1 load_statistics: not attempted yet" in graded.output

@@ -111,9 +111,9 @@ def test_twin_names_its_settings():
 
 
 @pytest.mark.browser
-def test_sliders_and_rule_are_sent_and_the_figure_follows(chromium):
+def test_sliders_and_rule_are_sent_and_the_figure_follows(browser):
     shown = BiasController()
-    with script_page(shown, chromium) as page:
+    with script_page(shown, browser) as page:
         before = page.locator("svg.bias").inner_html()
         page.locator("input[aria-label='step size']").focus()
         page.keyboard.press("ArrowRight")

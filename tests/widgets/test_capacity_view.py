@@ -117,9 +117,9 @@ def test_twin_has_text_queues_and_a_table():
 
 
 @pytest.mark.browser
-def test_controls_move_it_and_the_page_strikes_out(chromium):
+def test_controls_move_it_and_the_page_strikes_out(browser):
     view = CapacityView(TEXT)
-    with script_page(view, chromium) as page:
+    with script_page(view, browser) as page:
         page.locator("input[type=range]").first.focus()
         page.keyboard.press("Home")
         assert dict(page.evaluate("window.model.saved"))["factor"] == 0.25

@@ -262,10 +262,10 @@ def test_twin_holds_the_figure_the_numbers_and_what_was_said():
 
 
 @pytest.mark.browser
-def test_page_shows_a_case_takes_an_answer_and_changes_it(chromium):
+def test_page_shows_a_case_takes_an_answer_and_changes_it(browser):
     gallery = FailureGallery(0)
     at = letters(gallery)
-    with script_page(gallery, chromium) as page:
+    with script_page(gallery, browser) as page:
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
 

@@ -451,11 +451,11 @@ def expected_page(viewer: GenerationViewer) -> dict:
 
 
 @pytest.mark.browser
-def test_page_adds_each_message_to_what_it_has(model, dense, chromium):
+def test_page_adds_each_message_to_what_it_has(model, dense, browser):
     page_of = pytest.importorskip("widget_page")
     viewer = GenerationViewer(model, PROMPT, n_tokens=14, dense=dense, sample=writes("ça\n\n <b>x</b> 😀"))
     prompt, steps = data.encode(PROMPT), []
-    with page_of.script_page(viewer, chromium) as page:
+    with page_of.script_page(viewer, browser) as page:
         assert page.evaluate(PAGE_SHOWS)["shares"] == ["0 %"] * 8
         viewer._read()  # as a start does, with the tokens given by hand
         page_of.send(page, viewer)

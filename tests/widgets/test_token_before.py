@@ -198,10 +198,10 @@ SHOWN = """() => {
 
 
 @pytest.mark.browser
-def test_page_shows_both_models_as_they_are(model, before, chromium):
+def test_page_shows_both_models_as_they_are(model, before, browser):
     page_of = pytest.importorskip("widget_page")
     viewer = TokenViewer(model, SENTENCE, before=before, names=NAMES, source="yours")
-    with page_of.script_page(viewer, chromium) as page:
+    with page_of.script_page(viewer, browser) as page:
         for values in [
             {"layer": 1},
             {"layer": 2, "choice": 1, "pinned": 4},

@@ -290,6 +290,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_after_kill_9_training_goes_on_to_the_same_losses(tmp_path):
     path = tmp_path / "killed.safetensors"
     script = KILLED.format(paths=[p for p in sys.path if p], path=str(path), threads=torch.get_num_threads())
