@@ -332,7 +332,8 @@ holds("towards the expert that was right", (on_logit[:, 1] > 0).all() and (on_lo
 # *8 minutes · core · about 2 lines*
 #
 # **Given** `log_gates` (N, E), `outputs` (N, E), `targets` (N,) and `sigma`, as in 2.2. **Return** `h` (N, E), each row summing to 1: g ·
-# exp(−½(t − o)²/σ²) of each expert, divided by the sum over the experts. There must be no nan, however far the targets are.
+# exp(−½(t − o)²/σ²) of each expert, divided by the sum over the experts. There must be no nan, however far the targets are; and gradients
+# flow through `h` to `log_gates` and `outputs`, so detach nothing.
 # **Allowed:** arithmetic, `softmax`.
 #
 # <!-- hints 2.3 -->

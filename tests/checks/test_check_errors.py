@@ -40,6 +40,20 @@ def out_of_range(scores, k):
     return scores[:, scores.shape[1]]
 
 
+def counts_past_the_rows(scores, k):
+    places = torch.arange(len(scores) * k)
+    return scores[places]
+
+
+def row_beside_a_table(scores, k):
+    totals = scores.sum(-1)
+    return scores / totals
+
+
+def no_name_beside_stable(scores, k):
+    return scores.argsort(-1, stable=True)
+
+
 def truth_of_a_tensor(scores, k):
     return scores if scores > 0 else scores
 
@@ -70,6 +84,9 @@ def exits(scores, k):
         (missing_import, "NameError", "`np` is not imported", "import numpy as np"),
         (not_unpacked, "AttributeError", "Two results in one name", "take them apart"),
         (out_of_range, "IndexError", "An index is too large", "size − 1"),
+        (counts_past_the_rows, "IndexError", "An index is too large", "`places` holds numbers up to "),
+        (row_beside_a_table, "RuntimeError", "Two shapes do not fit", "`totals[:, None]` makes it a column"),
+        (no_name_beside_stable, "TypeError", "`stable=` wants names beside it", "`sort(dim=-1, descending=True, "),
         (truth_of_a_tensor, "RuntimeError", "A whole tensor in an `if`", "torch.where"),
         (calls_itself, "RecursionError", "The function calls itself", "own name"),
         (leaf_in_place, "RuntimeError", "A change in place", "not `x /= s`"),

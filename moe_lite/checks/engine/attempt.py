@@ -4,11 +4,13 @@ import contextlib
 import copy
 import inspect
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from moe_lite.checks.engine.compare import close
 from moe_lite.checks.engine.exercise import GRADIENT, REPEAT, Attempt, Case, Exercise, Note, Output, Trial
@@ -18,12 +20,9 @@ from moe_lite.checks.engine.run import Ended, run_limited, time_limit
 def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Attempt, Ended]:
     """What `fn` made of one trial. If it raised or ran out of time, `Ended` says so and the attempt is empty."""
     gradient_of = trial.gradient if GRADIENT in case.parts else ()
-    reference_args = _copies(trial.args, gradient_of)
-    with _watching(exercise, reference_args) as watched:
-        expected = _joined([exercise.named(exercise.reference(*reference_args)) for _ in range(trial.calls)])
+    expected, watched, gradients = _right(exercise, trial, gradient_of)
     attempt = {"trial": trial, "parameters": exercise.parameters}
-    attempt["expected"] = {name: value.detach() for name, value in expected.items()} | watched
-    attempt["expected_gradients"] = _gradients(exercise, expected, expected, reference_args, gradient_of)
+    attempt["expected"], attempt["expected_gradients"] = expected | watched, gradients
 
     args = _copies(trial.args, gradient_of)
     ended = run_limited(lambda: _call(exercise, fn, args, expected, trial.calls, gradient_of), time_limit())
@@ -40,13 +39,29 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     return Attempt(**attempt), ended
 
 
+_rights: WeakKeyDictionary[Trial, dict] = WeakKeyDictionary()
+
+
+def _right(exercise: Exercise, trial: Trial, gradient_of: tuple[int, ...]) -> tuple[dict, dict, dict]:
+    """The reference's answer to a trial, what was watched meanwhile, and its gradients; worked out once a trial."""
+    known = _rights.setdefault(trial, {})
+    if (exercise.reference, gradient_of) not in known:
+        args = _copies(trial.args, gradient_of)
+        with _watching(exercise, args) as watched:
+            expected = _joined([exercise.named(exercise.reference(*args)) for _ in range(trial.calls)])
+        gradients = _gradients(exercise, expected, expected, args, gradient_of)
+        detached = {name: value.detach() for name, value in expected.items()}
+        known[exercise.reference, gradient_of] = detached, watched, gradients
+    return known[exercise.reference, gradient_of]
+
+
 def _call(
     exercise: Exercise, fn: Any, args: tuple, expected: dict[str, Tensor], calls: int, gradient_of: tuple[int, ...]
 ) -> dict:
     """Runs inside the time limit: the learner's function, then its gradient, for that runs the learner's code too."""
     torch.rand(1)  # a state that no plain seed gives
     answers, state = [], torch.get_rng_state()
-    with _watching(exercise, args) as watched:
+    with _watching(exercise, args) as watched, _used(exercise) as used:
         for _ in range(calls):
             got, fault = read(exercise, fn(*args))
             if fault:
@@ -56,7 +71,29 @@ def _call(
     got = _joined(answers)
     gradients = _gradients(exercise, got, expected, args, gradient_of)
     values = {name: value.detach().clone() for name, value in got.items()} | watched
-    return {"got": values, "gradients": gradients, "drew_globally": moved}
+    return {"got": values, "gradients": gradients, "drew_globally": moved, "used": frozenset(used)}
+
+
+class _Calls(TorchFunctionMode):
+    """Notes which of some torch functions are called in this thread."""
+
+    def __init__(self, names: tuple[str, ...]):
+        super().__init__()
+        self.names, self.seen = names, set()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__name__", "") in self.names:
+            self.seen.add(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def _used(exercise: Exercise) -> Iterator[set[str]]:
+    if not exercise.left_to_you:
+        yield set()
+        return
+    with _Calls(exercise.left_to_you) as calls:
+        yield calls.seen
 
 
 def _watching(exercise: Exercise, args: tuple) -> contextlib.AbstractContextManager[dict[str, Tensor]]:

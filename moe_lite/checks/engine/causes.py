@@ -3,15 +3,32 @@
 import difflib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from moe_lite.checks.engine.exercise import Exercise, Note
 
 IMPORTS = {"F": "import torch.nn.functional as F", "torch": "import torch", "nn": "from torch import nn",
            "math": "import math", "np": "import numpy as np", "Tensor": "from torch import Tensor"}  # fmt: skip
+INDEXED = re.compile(r"\b(\w+)\[\s*(\w+)\s*[\],]")
 REDUCTION = re.compile(r"\b(sum|mean|norm|amax|amin|max|min|logsumexp)\(([^()]*)\)")
 
 
-def likely_cause(exercise: Exercise, error: BaseException, message: str, line: str) -> Note | None:
+@dataclass(frozen=True)
+class Line:
+    """The learner's line that an error came from, and the tensors that had a name there."""
+
+    text: str = ""
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def named(self) -> dict[str, Tensor]:
+        """The tensors whose names stand in the line."""
+        words = set(re.findall(r"\w+", self.text))
+        return {name: tensor for name, tensor in self.tensors.items() if name in words}
+
+
+def likely_cause(exercise: Exercise, error: BaseException, message: str, line: Line) -> Note | None:
     """A title and a sentence for the first pattern that fits the error and the learner's line, or None."""
     for kinds, pattern, note in CAUSES:
         match = re.search(pattern, message, flags=re.DOTALL)
@@ -20,13 +37,22 @@ def likely_cause(exercise: Exercise, error: BaseException, message: str, line: s
     return None
 
 
-def _said(title: str, sentence: str) -> Callable[[re.Match, str, Exercise], Note]:
+def _said(title: str, sentence: str) -> Callable[[re.Match, Line, Exercise], Note]:
     return lambda match, line, exercise: Note(title, sentence)
 
 
-def _sizes_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
-    title = "Two shapes do not fit"
-    reduction = next((m for m in REDUCTION.finditer(line) if "keepdim" not in m[2]), None)
+def _sizes_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    title, named = "Two shapes do not fit", line.named()
+    for name, row in named.items():
+        for other, table in named.items():
+            if row.dim() == 1 and table.dim() == 2 and len(row) == len(table) != table.shape[1]:
+                sentence = (
+                    f"`{name}` has one number for each row of `{other}`, {tuple(row.shape)} beside "
+                    f"{tuple(table.shape)}, but PyTorch lines it up with the columns. `{name}[:, None]` makes it a "
+                    "column, which goes with every row."
+                )
+                return Note(title, sentence)
+    reduction = next((m for m in REDUCTION.finditer(line.text) if "keepdim" not in m[2]), None)
     if reduction and m_dim(reduction[2]):
         call = f"{reduction[1]}({reduction[2]})"
         return Note(
@@ -44,7 +70,7 @@ def m_dim(arguments: str) -> bool:
     return bool(re.search(r"-?\d", arguments))
 
 
-def _matrices_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
+def _matrices_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
     sizes = [tuple(map(int, match[i].split("x"))) for i in (1, 2)]
     if sizes[0][1] == sizes[1][1]:
         hint = "Both have the same number of columns: transpose the second with `.T`."
@@ -53,7 +79,7 @@ def _matrices_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
     return Note("Two matrices do not fit", f"({match[1]}) times ({match[2]}) does not work. {hint}")
 
 
-def _batches_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
+def _batches_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
     sentence = (
         f"The last dimension of the first is {match[1]}, the second to last of the second {match[2]}; they have to be "
         "equal. `.transpose(-2, -1)` exchanges the last two dimensions."
@@ -61,7 +87,7 @@ def _batches_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
     return Note("Two matrices do not fit", sentence)
 
 
-def _name_error(match: re.Match, line: str, exercise: Exercise) -> Note:
+def _name_error(match: re.Match, line: Line, exercise: Exercise) -> Note:
     name = match[1]
     if name in IMPORTS:
         return Note(f"`{name}` is not imported", f"Add `{IMPORTS[name]}`, or run the set-up cell at the top again.")
@@ -71,13 +97,25 @@ def _name_error(match: re.Match, line: str, exercise: Exercise) -> Note:
     return Note(f"`{name}` is not known", f"Your function is given {parameters}; `{name}` is none of them.{guess}")
 
 
-def _not_replaced(match: re.Match, line: str, exercise: Exercise) -> Note | None:
-    if "NotImplementedError" not in line:
+def _index_too_large(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    for name, index in INDEXED.findall(line.text):
+        table, numbers = line.tensors.get(name), line.tensors.get(index)
+        if table is None or numbers is None or not table.dim() or not numbers.numel() or numbers.is_floating_point():
+            continue
+        if int(numbers.max()) >= len(table):
+            sentence = f"`{index}` holds numbers up to {int(numbers.max())}, and `{name}` has {len(table)} rows"
+            return Note("An index is too large", f"{sentence}, 0 to {len(table) - 1}. What do these numbers count?")
+    return Note("An index is too large", "Indices run from 0 to size − 1. Which dimension has fewer entries than you "
+                "count?")  # fmt: skip
+
+
+def _not_replaced(match: re.Match, line: Line, exercise: Exercise) -> Note | None:
+    if "NotImplementedError" not in line.text:
         return None
     return Note("`raise NotImplementedError` is still there", "Your lines run, and then this one: take it out.")
 
 
-def _no_such_setting(match: re.Match, line: str, exercise: Exercise) -> Note:
+def _no_such_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
     return Note(
         "No such setting",
         f"A config has no `{match[1]}`. Its sizes are `vocab_size`, `d_model`, `n_layers`, `n_heads`, `n_kv_heads`, "
@@ -85,8 +123,8 @@ def _no_such_setting(match: re.Match, line: str, exercise: Exercise) -> Note:
     )
 
 
-def _dtypes_differ(match: re.Match, line: str, exercise: Exercise) -> Note:
-    return Note("Two types do not fit", f"Both sides need one dtype. {_cast_hint(line)}")
+def _dtypes_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    return Note("Two types do not fit", f"Both sides need one dtype. {_cast_hint(line.text)}")
 
 
 def _cast_hint(line: str) -> str:
@@ -137,8 +175,10 @@ CAUSES = [
     ((RuntimeError, IndexError), r"index -100 is out of bounds|Class values must be non-negative", _said(
         "−100 used as an index", "−100 means that nothing is asked there; it is no class. Leave these rows out before "
         "you look anything up.")),
-    ((RuntimeError, IndexError), r"out of bounds|out of range", _said(
-        "An index is too large", "Indices run from 0 to size − 1. Which dimension has fewer entries than you count?")),
+    ((RuntimeError, IndexError), r"out of bounds|out of range", _index_too_large),
+    (TypeError, r"sort\(\) received an invalid combination.*stable|sort\(\) takes from", _said(
+        "`stable=` wants names beside it", "PyTorch takes `stable=True` only if every other setting has its name, too: "
+        "`sort(dim=-1, descending=True, stable=True)`, not `sort(-1, True, stable=True)`.")),
     ((NameError,), r"name '(\w+)' is not defined", _name_error),
     (UnboundLocalError, r"", _said(
         "A variable is used before it has a value", "It gets its value in a branch or loop that was not run.")),

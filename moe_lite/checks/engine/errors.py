@@ -8,7 +8,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from moe_lite.checks.engine.causes import likely_cause
+from torch import Tensor
+
+from moe_lite.checks.engine.causes import Line, likely_cause
 from moe_lite.checks.engine.exercise import Exercise, Note
 from moe_lite.checks.engine.result import Failure
 from moe_lite.checks.engine.run import Ended, time_limit
@@ -26,11 +28,12 @@ def explain(exercise: Exercise, fn: Any, ended: Ended) -> Failure:
     lines, failing_line = _lines_around(*own[-1]) if own else ((), "")
     if isinstance(error, SyntaxError) and error.text:
         failing_line = error.text
+    tensors = {name: value for name, value in own[-1][0].f_locals.items() if isinstance(value, Tensor)} if own else {}
     kind, message = type(error).__name__, _without_addresses(str(error))
     what = f"your code raised {kind}" if own else f"the gradient of your result raised {kind}"
     return Failure(
         what=what,
-        note=likely_cause(exercise, error, message, failing_line) or Note(kind, "", general=True),
+        note=likely_cause(exercise, error, message, Line(failing_line, tensors)) or Note(kind, "", general=True),
         message=f"{kind}: {message}" if message else kind,
         lines=lines,
         traceback=_short_traceback(traceback.StackSummary.extract(steps), fn, kind, message),

@@ -75,6 +75,7 @@ class Attempt:
     changed: tuple[str, ...] = ()  # arguments that the function wrote to
     repeated: dict[str, Tensor] | None = None  # what a second call with the same input gave
     drew_globally: bool = False  # torch's global generator was moved or seeded
+    used: frozenset[str] = frozenset()  # what of the exercise's `left_to_you` the function called
     within: dict[str, float] = field(default_factory=dict)  # how far an output may be off, where rounding is not it
 
     @property
@@ -182,6 +183,7 @@ class Exercise:
     picture: tuple[str, AsMatrix] | None = None  # label; what to draw in place of the outputs
     draws: Draws | None = None
     watch: Watch | None = None
+    left_to_you: tuple[str, ...] = ()  # torch functions that would do the exercise; their use is told on passing
 
     @property
     def lesson(self) -> int:

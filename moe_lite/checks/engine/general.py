@@ -123,6 +123,13 @@ def wrong_gradient(attempt: Attempt) -> Note | None:
         return Note(f"No gradient reaches `{name}`", sentence)
     for name, expected in found.items():
         got = attempt.gradients[name]
+        if bool(got.isnan().any()) and not expected.isnan().any():
+            sentence = (
+                f"The values are right, but {int(got.isnan().sum())} of {got.numel()} gradients for `{name}` are nan: "
+                "a step on the way overflows or divides by 0 (`exp` of a large number, root or logarithm of 0), also "
+                "where its value no longer shows. torch's own `sigmoid`, `softmax` and `logsumexp` do not."
+            )
+            return Note(f"The gradient for `{name}` is nan", sentence)
         if not close(got, expected):
             index = first_difference(got, expected)
             sentence = (

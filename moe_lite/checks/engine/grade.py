@@ -37,12 +37,13 @@ def _grade(exercise: Exercise, fn: Any, cases: list[Case], common: dict[str, Any
     if note := _not_callable_like_this(exercise, fn):
         return CheckResult(**common, passed=0, status="not yet", mistake=note)
 
-    marks, failing, passing, failure, printed = [], [], [], None, ""
+    marks, failing, passing, failure, printed, used = [], [], [], None, "", frozenset()
     for number, case in enumerate(cases, start=1):
         before = len(failing)
         for trial in case.trials:
             attempt, ended = try_once(exercise, fn, trial, case)
             printed += ended.printed
+            used |= attempt.used
             if ended.error is not None or ended.timed_out:
                 failure = explain(exercise, fn, ended)
                 break
@@ -62,7 +63,7 @@ def _grade(exercise: Exercise, fn: Any, cases: list[Case], common: dict[str, Any
         return CheckResult(**common, status="not yet", mistake=note, evidence=evidence, **stop)
     if failure:
         return CheckResult(**common, status="stopped", mistake=failure.note, failure=failure, failed_case=number)
-    return CheckResult(**common, status="pass", remark=exercise.done)
+    return CheckResult(**common, status="pass", remark=_left_to_you(exercise, used) or exercise.done)
 
 
 def is_stub(fn: Any) -> bool:
@@ -74,6 +75,12 @@ def is_stub(fn: Any) -> bool:
     return "NotImplementedError" in steps[0].argrepr or (
         {i.opname for i in steps} <= DOES_NOTHING and steps[-2:][0].argval is None
     )
+
+
+def _left_to_you(exercise: Exercise, used: frozenset[str]) -> str:
+    """Said on passing where a function of torch did what the exercise is about."""
+    names = " and ".join(f"`{name}`" for name in exercise.left_to_you if name in used)
+    return f"The numbers are right. {names} did the work, which this exercise leaves to you." if names else ""
 
 
 def _how_to_begin(exercise: Exercise) -> str:

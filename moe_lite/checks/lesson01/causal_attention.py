@@ -143,6 +143,19 @@ def all_nan(a: Attempt) -> bool:
     return nothing_overflows and got.dim() == 4 and got.shape[2] > 1 and bool(got.isnan().all())
 
 
+def only_the_last_is_right(a: Attempt) -> bool:
+    """The last position, for which nothing is masked, is right; no other is finite."""
+    got, expected = a.got["out"], a.expected["out"]
+    if got.shape != expected.shape or got.shape[2] < 2:
+        return False
+    before = got[:, :, :-1]
+    return close(got[:, :, -1:], expected[:, :, -1:]) and not bool(before.isfinite().any())
+
+
+def masked_with_plus(a: Attempt) -> bool:
+    return only_the_last_is_right(a) and bool(a.got["out"][:, :, :-1].isnan().all())
+
+
 def sees_the_future(a: Attempt) -> bool:
     """Where scores are low, right only for a mask that did not rule anything out."""
     low = float(products(*a.args[:2]).max()) < -1000
@@ -224,6 +237,11 @@ MISTAKES = (
           "with these weights."),
     sign("Heads and positions in another order", other_order, "`out` is {out.shape}: the right numbers. Here they stay "
          "as they came, (B, H, T, S) = {right.out.shape}."),
+    sign("Masked with +∞", masked_with_plus, "{out.first}: only the last position, for which nothing is masked, is "
+         "right. Where later positions are masked all is nan: exp(+∞) is infinite. The number to put in is −inf, "
+         "whose exp is 0."),
+    sign("Masked after the softmax", only_the_last_is_right, "{out.first}: only the last position, for which nothing "
+         "is masked, is right. −inf stands in the weights. Put it into the scores, before the softmax."),
     sign("0 times −inf", all_nan, "All {out.numel} numbers are nan. 0 · (−inf) is nan, and so is a sum with it: put "
          "−inf in with `masked_fill`, where the mask says so, without multiplying."),
     sign("`exp` overflows", lambda a: not_finite(a) and largest_product(a) >= 80, lambda a: said("{out.not_finite} of "

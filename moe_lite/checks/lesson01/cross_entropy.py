@@ -264,6 +264,6 @@ CROSS_ENTROPY = Exercise(
         "Three steps: make a mask of the rows that count, and apply it to `logits` and `targets`; pick from each row "
         "the logit in its target's column; take the mean of `logsumexp` along the classes minus that logit.",
     ),
-    minutes=10, lines="about 3 lines",
+    minutes=10, lines="about 3 lines", left_to_you=("cross_entropy", "nll_loss"),
     done="This one number measures how surprised a model is by a text. Every training in this course lowers it.",
 )  # fmt: skip

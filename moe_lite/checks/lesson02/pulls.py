@@ -93,6 +93,7 @@ MISTAKES = (
 
 PULLS = Exercise(
     id="2.4", name="pulls", parameters=("log_gates", "outputs", "targets", "sigma"), sizes="NE", differentiable=False,
+    left_to_you=("grad", "backward"),
     outputs=(Output(COOP, "N, E", expert_columns=True), Output(COMP, "N, E", expert_columns=True)),
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(

@@ -34,6 +34,8 @@ def wrong_choices(values: Callable[[Attempt], Tensor], say: dict[str, Sentence])
         *(sign(title, shows[title], sentence) for title, sentence in told.items()),
         sign("Ties are broken the wrong way", lambda a: only_ties_differ(a, values(a)), tie_sentence,
              show="expert_ids"),
+        sign("Nearly equal scores are taken for equal", lambda a: only_close_ones_differ(a, values(a)),
+             lambda a: close_sentence(a, values(a)), show="expert_ids"),
     )  # fmt: skip
 
 
@@ -128,6 +130,30 @@ def only_ties_differ(attempt: Attempt, values: Tensor) -> bool:
         return False
     distinct = (got.sort(dim=-1).values.diff(dim=-1) > 0).all()
     return bool(distinct) and torch.equal(values.gather(1, got), values.gather(1, expected))
+
+
+def only_close_ones_differ(attempt: Attempt, values: Tensor) -> bool:
+    """Where another expert stands, its value is smaller by less than a hundred-thousandth."""
+    if not ids_wrong(attempt) or attempt.got["expert_ids"].is_floating_point():
+        return False
+    got, expected = attempt.got["expert_ids"].long(), attempt.expected["expert_ids"]
+    if torch.equal(got, expected) or not ((got >= 0) & (got < values.shape[1])).all():
+        return False
+    distinct = (got.sort(dim=-1).values.diff(dim=-1) > 0).all()
+    return bool(distinct) and bool((values.gather(1, got) - values.gather(1, expected)).abs().max() < 1e-5)
+
+
+def close_sentence(attempt: Attempt, values: Tensor) -> str:
+    """Names the first place where the smaller of two nearly equal scores stands."""
+    got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
+    token, place = (got != expected).nonzero()[0].tolist()
+    right, mine = int(expected[token, place]), int(got[token, place])
+    gap = float(values[token, right] - values[token, mine])
+    return (
+        f"For token {token} you put expert {mine} before expert {right}, whose score is larger by {gap:.0e}. Compare "
+        "the scores as they are: nothing added to settle ties, and nothing rounded. A stable sort settles ties by "
+        "itself."
+    )
 
 
 def tie_sentence(attempt: Attempt) -> str:

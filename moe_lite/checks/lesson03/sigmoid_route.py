@@ -48,7 +48,7 @@ def cases() -> tuple[Case, ...]:
         Case("bias 0", unbiased, ("weights", "expert_ids")),
         Case("chosen with the bias", plain + strong, ("expert_ids",)),
         Case("weights without the bias", plain + strong + extreme(), ("weights",)),
-        Case("ties", (tied(7), tied(8), tied_by_bias()), ("expert_ids",)),
+        Case("ties", (tied(7), tied(8), tied_by_bias(), nearly_tied()), ("expert_ids",)),
         Case("k = 1 and k = E", ends, ("weights", "expert_ids")),
         *last,
     )
@@ -80,6 +80,12 @@ def tied_by_bias() -> Trial:
     """Score + bias is 0.75 for all: 0.5 + 0.25 and, for a large logit, 1 - 0.25. The lower number comes first."""
     logits = torch.tensor([[0.0, 60.0, 0.0, 60.0]], dtype=F64)
     return Trial((logits, 3, torch.tensor([0.25, -0.25, 0.25, -0.25], dtype=F64)), "score + bias equal, float64")
+
+
+def nearly_tied() -> Trial:
+    """No bias, and scores that differ in the eighth decimal."""
+    logits = torch.tensor([[0.0, 2e-7, -2e-7, 4e-7], [-1.0, 1.0, 1.0 + 2e-7, 1.0 + 4e-7]], dtype=F64)
+    return Trial((logits, 2, torch.zeros(4, dtype=F64)), "close scores, float64, bias 0")
 
 
 def tied(seed: int) -> Trial:

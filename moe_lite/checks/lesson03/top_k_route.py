@@ -32,6 +32,7 @@ def kept(scores: Tensor, k: int) -> Tensor:
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 
 CLOSE = [[0.30010, 0.10000, 0.30013, 0.29977], [0.20002, 0.20001, 0.20003, 0.39994], [0.1, 0.4, 0.09999, 0.40001]]
+CLOSER = [[0.25, 0.25 + 5e-8, 0.25 - 5e-8, 0.25 + 1e-7], [0.1, 0.3, 0.3 + 2e-8, 0.3 + 4e-8]]
 
 
 def cases() -> tuple[Case, ...]:
@@ -39,11 +40,11 @@ def cases() -> tuple[Case, ...]:
     raw = (random(4, total=2.5), random(6, F32, total=0.8))  # rows need not sum to 1
     n_tokens, n_experts, _ = inputs.sizes(5)
     ends = tuple(Trial((inputs.scores(5, n_tokens, n_experts), k), f"seed 5, float64, k={k}") for k in (1, n_experts))
-    close_ones = Trial((torch.tensor(CLOSE, dtype=F64), 2), "close scores, float64")
+    close_ones = tuple(Trial((torch.tensor(s, dtype=F64), 2), "close scores, float64") for s in (CLOSE, CLOSER))
     first, last = inputs.usual((random(1, F32), *plain[1:]), plain, gradient=(0,))
     return (
         *first,
-        Case("chosen experts", (*plain, close_ones), ("expert_ids",)),
+        Case("chosen experts", plain + close_ones, ("expert_ids",)),
         Case("weights", plain + raw, ("weights",)),
         Case("ties", ties, ("expert_ids", "weights")),
         Case("k = 1 and k = E", ends, ("weights", "expert_ids")),

@@ -18,8 +18,10 @@ from moe_lite.checks.lesson04.tokens import all_to, busy_choices, normal, typed,
 def reference(x: Tensor, weights: Tensor, expert_ids: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
     """x (N, D), weights and expert_ids (N, K), gate_up (E, 2F, D), down (E, D, F) -> y (N, D)."""
     y = torch.zeros_like(x)  # (N, D)
+    chosen = expert_ids.tolist()
     for e, (w_in, w_out) in enumerate(zip(gate_up.unbind(0), down.unbind(0), strict=True)):
-        token, choice = (expert_ids == e).nonzero(as_tuple=True)  # (n,), (n,)
+        places = [(n, j) for n, row in enumerate(chosen) for j, expert in enumerate(row) if expert == e]
+        token, choice = torch.tensor(places, dtype=torch.int64).reshape(-1, 2).unbind(1)  # (n,), (n,)
         gate, up = (x[token] @ w_in.T).chunk(2, dim=-1)  # (n, F), (n, F)
         y = y.index_add(0, token, (F.silu(gate) * up) @ w_out.T * weights[token, choice, None])
     return y
@@ -37,6 +39,7 @@ def cases() -> tuple[Case, ...]:
         Case("experts without tokens", t["silent"], ("y",)),
         Case("K = 1; all tokens alike", t["ends"], ("y",)),
         Case("N · K rows, one slice per expert", t["plain"] + t["many"], ("rows", "products")),
+        Case("sorted once, nothing copied", t["plain"] + t["many"], ("searches", "copies")),
         Case("gradients", t["gradients"], (GRADIENT,)),
     )
 
@@ -236,6 +239,12 @@ OF_THE_WORK = (
     sign("More rows than needed", lambda a: not a.right("rows"), ROWS + "."),
     sign("Many small products", lambda a: not a.right("products"), "{products} matrix products for {down.size[0]} "
          "experts: all rows of an expert can go through it at once, gathered in one slice."),
+    sign("A matrix for each row", lambda a: int(a.got["copies"]) > 0, "Right numbers, but indexing `gate_up` or `down` "
+         "with an expert for each row copies a whole matrix N · K times. Sorted rows need each expert's matrices once, "
+         "as they are."),
+    sign("A search for each expert", lambda a: int(a.got["searches"]) > 1, "Right numbers, but all choices were "
+         "compared {searches} times to find an expert's rows, which is the loop of 4.1. After one sort each expert's "
+         "rows are a slice, and `bincount` has its length."),
 )  # fmt: skip
 
 SPARSE_FORWARD = Exercise(

@@ -331,3 +331,17 @@ def triu(q, k, v):
     T, S = q.shape[-2:]
     s = q @ k.transpose(-2, -1) / S**0.5
     return s.masked_fill(~torch.ones(T, T, dtype=torch.bool).triu(), -torch.inf).softmax(-1) @ v
+
+
+@wrong("Masked with +∞")
+def plus_infinity(q, k, v):
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    later = torch.ones(q.shape[2], q.shape[2]).triu(1).bool()
+    return scores.masked_fill(later, float("inf")).softmax(dim=-1) @ v
+
+
+@wrong("Masked after the softmax")
+def minus_infinity_after(q, k, v):
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    later = torch.ones(q.shape[2], q.shape[2]).triu(1).bool()
+    return scores.softmax(dim=-1).masked_fill(later, float("-inf")) @ v

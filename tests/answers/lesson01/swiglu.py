@@ -331,3 +331,9 @@ def silu_with_beta_1_702(x, w_gate, w_up, w_down):
 @blind("Gates and values have changed places", ANY)
 def blind_swapped(x, w_gate, w_up, w_down):
     return (F.silu(x @ w_up.T) * (x @ w_gate.T)) @ w_down.T
+
+
+@wrong("The gradient for `x` is nan")  # right values: gate / inf is 0, but the gradient is inf / inf
+def sigmoid_by_hand(x, w_gate, w_up, w_down):
+    gate = x @ w_gate.T
+    return (gate / (1 + (-gate).exp()) * (x @ w_up.T)) @ w_down.T

@@ -428,3 +428,11 @@ blind(
 )
 # adds the bias as a column (one value a token): crashes unless N == E, wrong when N == E
 blind("bias_as_column", "Two shapes do not fit", ANY, of=as_asked, put={"s + bias": "s + bias.unsqueeze(1)"})
+
+
+@wrong("Nearly equal scores are taken for equal")
+def ties_by_a_millionth(logits, k, bias):
+    scores = logits.sigmoid()
+    expert_ids = (scores + bias - 1e-6 * torch.arange(scores.shape[1])).topk(k).indices
+    weights = scores.gather(1, expert_ids)
+    return weights / weights.sum(dim=-1, keepdim=True), expert_ids

@@ -507,3 +507,16 @@ def divides_input_in_place(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, 
     values, order = torch.sort(scores, dim=-1, descending=True, stable=True)
     values = values[:, :k]
     return values / values.sum(dim=-1, keepdim=True), order[:, :k]
+
+
+@wrong("Nearly equal scores are taken for equal")
+def ties_by_a_millionth(scores, k):
+    weights, expert_ids = (scores - 1e-6 * torch.arange(scores.shape[1])).topk(k)
+    weights = scores.gather(1, expert_ids)
+    return weights / weights.sum(dim=-1, keepdim=True), expert_ids
+
+
+@wrong("`stable=` wants names beside it")
+def no_names(scores, k):
+    weights, expert_ids = scores.sort(-1, True, stable=True)
+    return weights[:, :k], expert_ids[:, :k]

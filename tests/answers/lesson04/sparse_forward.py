@@ -35,7 +35,7 @@ def put_another_way(x, weights, expert_ids, gate_up, down):
     return torch.zeros_like(x).index_add(0, token, weighted)
 
 
-@right
+@wrong("A search for each expert")
 def loop(x, weights, expert_ids, gate_up, down):
     y = torch.zeros_like(x)
     for e in range(gate_up.shape[0]):
@@ -444,3 +444,19 @@ blind(
     of=put_another_way,
     put={"weights.flatten()[order, None]": "weights.flatten()[:, None]"},
 )
+
+
+@wrong("An index is too large")
+def places_for_tokens(x, weights, expert_ids, gate_up, down):
+    order = expert_ids.flatten().argsort(stable=True)
+    rows = x[order]
+    return rows
+
+
+@wrong("A matrix for each row")
+def matrices_by_row(x, weights, expert_ids, gate_up, down):
+    order = expert_ids.flatten().argsort(stable=True)
+    expert, token = expert_ids.flatten()[order], order // expert_ids.shape[1]
+    gate, up = torch.bmm(gate_up[expert], x[token, :, None]).chunk(2, dim=1)
+    out = torch.bmm(down[expert], F.silu(gate) * up).squeeze(-1)
+    return torch.zeros_like(x).index_add(0, token, out * weights.flatten()[order, None])
