@@ -673,8 +673,8 @@ _lows = panels["loss, nats per token"].argmin(dim=0)
 holds("which one is lowest differs from seed to seed", len(set(_lows.tolist())) > 1 and (_lows <= 1).all())
 
 # %% [markdown]
-# **Answer.** The first three panels fall. The fourth does not: the loss stays about level up to 0.001, and it is higher at 0.1 and
-# 1. Which coefficient gives the lowest loss differs from seed to seed, but it is at most 0.0001 for each of them.
+# **Answer.** The first three panels fall. The fourth does not: the loss stays about level up to 0.001, and it is higher at both 0.1
+# and 1. Which coefficient gives the lowest loss differs from seed to seed, but it is at most 0.0001 for each of them.
 #
 # Each dot is one seed, and the dots lie far apart. So compare seed by seed. For each seed we take the loss with balancing, minus the
 # loss without. The table shows the mean of the three differences, and an interval around it. The interval comes from Student's t
@@ -1174,7 +1174,7 @@ holds("more than twice an even router", _alone.max() > 2)
 #   <!-- reasoned: the sections above hold these lines -->
 #
 # What passed here went into `my_moe.py`: your balancing loss and your z-loss are now part of the training in that file, and
-# `moe_lite.my_program()` shows which of its parts are yours.
+# `moe_lite.my_program()` (after `import moe_lite`) shows which of its parts are yours.
 #
 # A term in the loss pulls against the language. Can loads be steered without one?
 #
