@@ -45,8 +45,8 @@ SWEEP = {  # what is changed, one at a time
     "learning rate 0.001": {"lr": 1e-3},
     "learning rate 0.002": {"lr": 2e-3},
     "learning rate 0.01": {"lr": 1e-2},
-    "32 rows a step, 900 steps": {"batch_size": 32},
-    "32 rows a step, as many tokens": {"batch_size": 32, "steps": 225},
+    "32 rows per step, 900 steps": {"batch_size": 32},
+    "32 rows per step, as many tokens": {"batch_size": 32, "steps": 225},
     "initial spread 0.005": {"init_std": 0.005},
     "initial spread 0.1": {"init_std": 0.1},
 }

@@ -9,7 +9,9 @@ recorder.run()                                      # at any time
 """
 
 import json
+import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from torch import Tensor
 from moe_lite.data import data_dir, encode, token_pieces
 from moe_lite.evaluate import Evaluation
 from moe_lite.lab.recording import recorded
+from moe_lite.metrics import max_violation
 from moe_lite.model.balance import expert_capacity
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.transformer import MoELanguageModel, evaluating
@@ -51,7 +54,7 @@ TEXT = (  # of five kinds, read at the end of every bin
 LABELS = {
     "balance_coef": "coefficient {}", "top_k": "top-{}", "n_experts": "{} experts", "z_coef": "z-loss {}",
     "bias_step": "bias step {}", "capacity_factor": "capacity {}", "jitter": "jitter {}", "lr": "learning rate {}",
-    "batch_size": "{} rows a step", "init_std": "initial spread {}", "seed": "seed {}",
+    "batch_size": "{} rows per step", "init_std": "initial spread {}", "seed": "seed {}",
 }  # fmt: skip
 
 
@@ -206,6 +209,12 @@ class Grid:
         """Final validation losses of all seeds."""
         return tuple(run.final_loss for run in self.runs(coefficient, top_k))
 
+    def final_loads(self, top_k: int) -> Tensor:
+        """(C, S, L, E) int64: the loads on the whole validation split, of all coefficients and seeds."""
+        return torch.stack([
+            torch.stack([run.final_load for run in self.runs(coefficient, top_k)]) for coefficient in self.coefficients
+        ])  # fmt: skip
+
 
 @cache
 def grid() -> Grid:
@@ -224,6 +233,17 @@ def changed(name: str = "sweep", folder: Path | None = None) -> dict[str, list[d
     for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         rows.setdefault(row["name"], []).append(row | {"final_load": torch.tensor(row["final_load"])})
     return rows
+
+
+def smallest_coefficient(coefficients: Sequence[float], loads: Tensor, limit: float) -> float:
+    """The smallest at which every layer of every seed has a maximum violation of at most `limit`; inf if none does.
+
+    coefficients: C, rising; loads (C, S, L, E).
+    """
+    for coefficient, of_seeds in zip(coefficients, loads, strict=True):
+        if max_violation(of_seeds).max() <= limit:
+            return coefficient
+    return math.inf
 
 
 def file_of(row: dict) -> str:

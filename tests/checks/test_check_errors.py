@@ -148,6 +148,15 @@ def test_a_list_that_lost_a_part_is_a_changed_input():
     assert "`scores[" in result.mistake.sentence
 
 
+def test_a_list_that_got_one_more_part_is_a_changed_input():
+    def puts_in(scores, expert_ids):
+        scores.append(scores[0])
+        return exercises()["6.5"].reference(scores[:-1], expert_ids)
+
+    result = grade(exercises()["6.5"], puts_in)
+    assert (result.status, result.mistake.title) == ("not yet", "Your function changed its input")
+
+
 @pytest.mark.parametrize("id", exercises())
 @pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
 def test_gradients_that_the_notebook_switched_off_are_no_fault_of_the_answer(without, id):

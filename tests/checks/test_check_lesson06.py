@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-from moe_lite import metrics
+from moe_lite import metrics, sweeps
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.lesson06.mixtral_loss import mixtral
 from moe_lite.checks.registry import exercises
@@ -13,6 +13,7 @@ from moe_lite.model import balance
 PACKAGE = {
     "6.1": metrics.load_statistics,
     "6.2": balance.load_balancing_loss,
+    "6.3": sweeps.smallest_coefficient,
     "6.4": balance.router_z_loss,
 }
 

@@ -181,7 +181,7 @@ def dead_shares(rows):
 def test_shipped_sweep_has_settings_that_kill_a_quarter_of_the_experts_in_every_seed():
     swept = changed("sweep")
     assert all(sorted(row["seed"] for row in rows) == [0, 1, 2] for rows in swept.values())
-    assert min(dead_shares(swept["32 rows a step, 900 steps"])) >= 0.25
+    assert min(dead_shares(swept["32 rows per step, 900 steps"])) >= 0.25
     assert max(dead_shares(swept["8 experts"])) == 0
 
 

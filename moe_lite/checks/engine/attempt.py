@@ -29,7 +29,8 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     if ended.error is None and not ended.timed_out:
         attempt.update(ended.value)
         before, after = (_tensors(exercise, given, range(len(args))) for given in (trial.args, args))
-        attempt["changed"] = tuple(name for name in before if not _unchanged(before[name], after.get(name)))
+        names = before | after  # with what was put into a list, or taken out of one
+        attempt["changed"] = tuple(name for name in names if not _unchanged(before.get(name), after.get(name)))
         if REPEAT in case.parts and attempt.get("got"):
             ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
     if trial.random:
@@ -183,9 +184,11 @@ def _probe(value: Tensor) -> Tensor:
     return torch.arange(value.numel(), dtype=torch.float64).cos().reshape(value.shape).to(value.dtype)
 
 
-def _unchanged(before: Tensor, after: Tensor | None) -> bool:
-    """None: it was taken out of its list."""
-    return after is not None and after.dtype == before.dtype and torch.equal(before, after.detach())
+def _unchanged(before: Tensor | None, after: Tensor | None) -> bool:
+    """None: it was not in its list yet, or it is no more."""
+    if before is None or after is None:
+        return False
+    return after.dtype == before.dtype and torch.equal(before, after.detach())
 
 
 def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | None]:

@@ -33,7 +33,7 @@ def cases() -> tuple[Case, ...]:
     first, _ = inputs.usual((one[0], more[0]), more, name="a scalar")
     return (
         *first,
-        Case("one expert a token", one, ("loss",)),
+        Case("one expert per token", one, ("loss",)),
         Case("several experts per token", more, ("loss",)),
         Case("experts that nobody chose", silent, ("loss",)),
         Case("equal scores give 1", (uniform,), ("loss",)),
@@ -110,7 +110,7 @@ MISTAKES = (
     loss("f with itself", lambda s, i: s.shape[1] * share(s, i).square().sum(), "both factors are counts. One of them "
          "is P, the mean score: without it there is no gradient."),
     loss("A mean over tokens of their own f · P", token_by_token, "f and P are each taken over all tokens *before* "
-         "they are multiplied: a product token by token rewards confidence, and asks nothing about balance."),
+         "they are multiplied. A product token by token measures how sure the tokens are, not how even the load is."),
     loss("The wrong sign", lambda s, i: -switch(s, i), "the loss is to become smaller as the load becomes even."),
     loss("1 is taken off", lambda s, i: switch(s, i) - 1, "an even router scores 1, not 0."),
 )  # fmt: skip
@@ -125,5 +125,5 @@ LOAD_BALANCING_LOSS = Exercise(
         "`expert_ids.numel()`, in the dtype of the scores. P is a mean over dimension 0.",
     ),
     minutes=10, lines="about 4 lines",
-    done="Equal scores give 1 and collapse onto K experts E/K: the loss that Switch, Mixtral and OLMoE trained with.",
+    done="Equal scores give 1, and all tokens on the same K experts give E/K: the loss of Switch Transformers.",
 )  # fmt: skip

@@ -148,7 +148,7 @@ MISTAKES = (
               "mean."),
     statistic("dead", "Less than the mean is not dead", lambda x: (x < x.mean()).sum(), "half of all experts are below "
               "the mean; the line is a hundredth of it."),
-    statistic("dead", "Counted are the living", lambda x: (x >= DEAD_BELOW * x.mean()).sum(), "these are the experts "
+    statistic("dead", "The living are counted", lambda x: (x >= DEAD_BELOW * x.mean()).sum(), "these are the experts "
               "at work. Count the others."),
 )  # fmt: skip
 

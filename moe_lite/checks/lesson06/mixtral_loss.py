@@ -98,8 +98,8 @@ MISTAKES = (
          "tokens, and the tokens of all layers stand in one pool."),
     loss("Layer by layer, f over the assignments", lambda s, i: by_layer(s, i).sum(), "two things: f is over the "
          "tokens, and the tokens of all layers stand in one pool."),
-    loss("Divided by the tokens of one layer", lambda s, i: len(s) * mixtral(s, i), "the pool holds the tokens of L "
-         "layers: divide by all of them."),
+    loss("Divided by the tokens of one layer", lambda s, i: len(s) * mixtral(s, i), "yours is L times as large. "
+         "Divide by the tokens of all L layers. The factor in front is E, not L · E."),
     loss("Divided by the tokens of one layer", lambda s, i: len(s) ** 2 * mixtral(s, i), "the pool holds the tokens of "
          "L layers: divide by all of them, in f and in P."),
     loss("Only the first layer", lambda s, i: mixtral(s[:1], i[:1]), "the tokens of all layers stand in the pool."),

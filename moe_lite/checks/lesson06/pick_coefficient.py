@@ -42,6 +42,7 @@ def cases() -> tuple[Case, ...]:
     exact = (Trial(([0.0, 0.1, 0.2], loads, 0.5), "a violation of exactly the limit"),)
     idle = torch.tensor([[[[9, 3, 3, 1]]], [[[5, 5, 5, 1]]], [[[5, 4, 4, 3]]]])  # mean 4; the second: 3 below it
     below = (Trial(([0.0, 0.1, 0.2], idle, 0.5), "an expert far below the mean, none far above"),)
+    mild = (Trial(([0.0, 0.1, 0.2], loads, 1.5), "a limit that 0 keeps already"),)
     none = (Trial(([0.0, 0.1, 0.2], loads, 0.1), "no coefficient is enough"),)
     back = (
         Trial(([0.0, 0.1, 0.2, 0.3], torch.cat([loads, loads[:1]]), 0.6), "the largest coefficient is worse again"),
@@ -49,7 +50,7 @@ def cases() -> tuple[Case, ...]:
     begin, _ = inputs.usual(plain, plain, name="a float")
     return (
         *begin,
-        Case("the smallest that keeps the limit", plain, ("coefficient",)),
+        Case("the smallest that keeps the limit", plain + mild, ("coefficient",)),
         Case("every seed and every layer", (*uneven, opposite("seeds"), opposite("layers")), ("coefficient",)),
         Case("exactly the limit", exact + below, ("coefficient",)),
         Case("none keeps it", none, ("coefficient",)),
@@ -161,6 +162,8 @@ MISTAKES = (
          "*minus 1*."),
     pick("The limit is turned round", lambda c, x, m: first(c, worst(x) > m), "this coefficient does *not* keep the "
          "limit."),
+    pick("0 is left out", lambda c, x, m: smallest(c[c[0] == 0 :], x[c[0] == 0 :], m), "without balancing the limit is "
+         "kept already, so the answer is the coefficient 0."),
     pick("Only the first seed", lambda c, x, m: smallest(c, x[:, :1], m), "the first seed keeps the limit here; "
          "another does not."),
     pick("Only the first layer", lambda c, x, m: smallest(c, x[:, :, :1], m), "the first layer keeps the limit here; "
@@ -179,9 +182,9 @@ PICK_COEFFICIENT = Exercise(
     hints=(
         "First all violations at once: a maximum and a mean over the last dimension give a tensor (C, S, L). Which of "
         "its numbers decides for one coefficient?",
-        "The worst one: `violation.flatten(1).amax(dim=1)` has one number a coefficient. Go through them in order and "
-        'return the first coefficient whose number is at most `limit`; after the loop, `float("inf")`.',
+        "The worst one: `violation.flatten(1).amax(dim=1)` has one number per coefficient. Go through them in order "
+        'and return the first coefficient whose number is at most `limit`; after the loop, `float("inf")`.',
     ),
     minutes=8, lines="about 5 lines",
-    done="A limit is a decision; the coefficient follows from it and from the recordings.",
+    done="The limit is your decision. The coefficient follows from it and from the recordings.",
 )  # fmt: skip

@@ -44,8 +44,8 @@ def random(seed: int, n_tokens: int, n_experts: int, dtype: torch.dtype = F64) -
 loss = partial(off, "loss")
 
 MISTAKES = (
-    sign("`exp` overflows", not_finite, "Your loss is not finite for logits of 1,000: e to that power is past any "
-         "number format. `torch.logsumexp` takes the largest logit out first."),
+    sign("`exp` overflows", not_finite, "Your loss is not finite for large logits: `exp` of 1,000 is infinite, and "
+         "`exp` of −1,000 is rounded to 0, whose log is −∞. `torch.logsumexp` takes the largest logit out first."),
     loss("The square is missing", lambda z: z.logsumexp(dim=1).mean(), "log Σ exp is squared for each token: the term "
          "pulls to 0 from both sides."),
     loss("Squared after the mean", lambda z: z.logsumexp(dim=1).mean().square(), "square for each token, then take the "
@@ -86,5 +86,6 @@ ROUTER_Z_LOSS = Exercise(
         "Three things in a row, in this order: for each token one number, its square, the mean.",
         "`torch.logsumexp(logits, dim=-1)` is log Σ exp over the experts of each token, and does not overflow.",
     ),
-    minutes=5, lines="about 1 line", done="Large logits cost something now; softmax alone would never have told.",
+    minutes=5, lines="about 1 line",
+    done="Large positive logits now cost something. Softmax alone does not see how large they are.",
 )  # fmt: skip

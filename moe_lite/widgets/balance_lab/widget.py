@@ -48,7 +48,7 @@ class BalanceLab(BackgroundWidget):
     _css = style("balance_lab/style.css")
 
     coefficient = Float(0.01, help="Of the balancing loss; one of the recorded ones.").tag(**FROM_PAGE)
-    top_k = Int(2, help="Experts a token.").tag(**FROM_PAGE)
+    top_k = Int(2, help="Experts per token.").tag(**FROM_PAGE)
     seed = Int(0, help="Of the recorded training that is shown, and of the next one.").tag(**FROM_PAGE)
     layer = Int(-1, help="The layer shown, from 0; −1 for the most uneven one.").tag(**FROM_PAGE)
     at = Int(0, help="The step that is looked at; 0 for the end.").tag(**FROM_PAGE)

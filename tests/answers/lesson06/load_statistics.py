@@ -69,7 +69,7 @@ wrong(
     "emptiest", "The emptiest, not the fullest", of=as_asked, put={"x.max() / x.mean() - 1": "1 - x.min() / x.mean()"}
 )
 wrong("largest_share", "The largest share", of=as_asked, put={"x.max() / x.mean() - 1": "p.max()"})
-wrong("living", "Counted are the living", of=as_asked, put={"x < 0.01 * x.mean()": "x >= 0.01 * x.mean()"})
+wrong("living", "The living are counted", of=as_asked, put={"x < 0.01 * x.mean()": "x >= 0.01 * x.mean()"})
 wrong(
     "mean_entropy",
     "The mean, not the sum",
