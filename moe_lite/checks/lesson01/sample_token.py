@@ -30,7 +30,9 @@ ROWS = torch.tensor(  # (3, V): three texts, far from each other
     [[1.2, -0.8, 0.3, 0.0, -1.5], [-0.6, 0.9, -1.2, 1.6, 0.2], [0.1, -1.0, 1.4, -0.4, 0.8]]
 )
 WIDE = torch.stack([torch.linspace(0.3, -0.3, 12).roll(5 * row) for row in range(3)])  # (3, V) all nearly as likely
+FLAT = torch.stack([torch.linspace(0.02, -0.02, 150).roll(50 * row) for row in range(3)])  # (3, V) too many to count
 N_ROWS = 3000  # of each kind
+N_FLAT = 4500  # each of the 150 tokens comes 30 times on average; that one never does has a chance below 1e-10
 N_CALLS = 400
 
 
@@ -67,7 +69,8 @@ def cases() -> tuple[Case, ...]:
         Case("shapes and types", plain, (FORM,)),
         Case("input unchanged", plain[:1], (INPUT,)),
         Case("shares at temperature 1", (many(7, 1.0), many(12, 1.0, rows=WIDE)), ("shares",)),
-        Case("shares at 0.5 and 2", (many(8, 0.5), many(9, 2.0)), ("shares",)),
+        Case("shares at 0.5, 2 and 0.01", (many(8, 0.5), many(9, 2.0), many(13, 0.01, rows=ROWS / 100)), ("shares",)),
+        Case("no token is left out", (flat(15),), ("shares",)),
         Case("only the given generator", same, (REPEAT, QUIET)),
         Case("one call after another", calls, ("shares",)),
         Case("temperature 0", greedy, ("token_ids",)),
@@ -97,16 +100,28 @@ def many(seed: int, temperature: float, shift: float = 0.0, rows: Tensor = ROWS)
     return Trial((logits, temperature, inputs.generator(seed)), note, random=True, draws=N_ROWS)
 
 
+def flat(seed: int) -> Trial:
+    """So many tokens, all nearly as likely, that only whether each of them came can be told."""
+    logits, note = FLAT.repeat(N_FLAT, 1), f"{3 * N_FLAT:,} rows of {FLAT.shape[1]} tokens, all nearly as likely"
+    return Trial((logits, 1.0, inputs.generator(seed)), note, random=True, draws=N_FLAT)
+
+
+def is_flat(logits: Tensor) -> bool:
+    return logits.shape[1] == FLAT.shape[1]
+
+
 def row_probabilities(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    return probabilities(logits[:3].double(), temperature)
+    return torch.ones_like(FLAT).double() if is_flat(logits) else probabilities(logits[:3].double(), temperature)
 
 
 def shares_of(trial: Trial, got: dict[str, Tensor]) -> Tensor | None:
-    """How often each token came, for each of the three rows. (3 · n,) -> (3, V); None if these are no token ids."""
+    """How often each token came, for each of the three rows; of many tokens 1 if it came. (3 · n,) -> (3, V); None if
+    these are no token ids."""
     ids, n_classes = got["token_ids"], trial.args[0].shape[1]
     if ids.shape != (3 * trial.draws,) or ids.dtype != torch.int64 or not ((ids >= 0) & (ids < n_classes)).all():
         return None
-    return torch.stack([row.bincount(minlength=n_classes) for row in ids.reshape(-1, 3).T]).double() / trial.draws
+    counts = torch.stack([row.bincount(minlength=n_classes) for row in ids.reshape(-1, 3).T])  # (3, V)
+    return (counts > 0).double() if is_flat(trial.args[0]) else counts.double() / trial.draws
 
 
 # ---- wrong probabilities ---------------------------------------------------------------------------------------------
@@ -129,7 +144,7 @@ def drawn(title: str, rule: Shares, what: str | Callable[[float], str]) -> Mista
     made of the temperature."""
 
     def fits(a: Attempt) -> bool:
-        if not a.trial.draws:
+        if not a.trial.draws or is_flat(a.args[0]):
             return True
         wrong = rule(a.args[0][:3].double(), a.args[1])
         return "shares" in a.got and close(a.got["shares"], wrong, a.within["shares"])
@@ -137,7 +152,10 @@ def drawn(title: str, rule: Shares, what: str | Callable[[float], str]) -> Mista
     def say(a: Attempt) -> str:
         return f"{most_off(a)}: {what(a.args[1]) if callable(what) else what}"
 
-    return sign(title, lambda a: bool(a.trial.draws) and fits(a), say, fits=fits, answer=drawing(rule))
+    def shows(a: Attempt) -> bool:
+        return bool(a.trial.draws) and not is_flat(a.args[0]) and fits(a)
+
+    return sign(title, shows, say, fits=fits, answer=drawing(rule))
 
 
 def most_off(a: Attempt) -> str:
@@ -162,7 +180,7 @@ def over_rows(logits: Tensor, temperature: float) -> Tensor:
 
 
 def other_probabilities(a: Attempt) -> Note | None:
-    if "shares" not in a.got or a.all_right:
+    if "shares" not in a.got or a.all_right or is_flat(a.args[0]):
         return None
     sentence = f"{most_off(a)}. The draw works, but its probabilities are not softmax(logits / temperature)."
     return Note("The draws have other probabilities", sentence, general=True)
@@ -204,11 +222,12 @@ def n_that_came(a: Attempt) -> Tensor:
 
 
 def some_never(a: Attempt) -> bool:
-    """In the trial with many tokens, all nearly as likely, the same number of them never comes, in every row."""
-    if "shares" not in a.got or a.args[0].shape[1] != WIDE.shape[1]:
+    """Where many tokens are nearly as likely, some never come, in every row; of a dozen as many in each."""
+    n_tokens = a.args[0].shape[1]
+    if "shares" not in a.got or n_tokens not in (WIDE.shape[1], FLAT.shape[1]):
         return False
     came = n_that_came(a)
-    return bool((came == came[0]).all()) and 1 < int(came[0]) < WIDE.shape[1]
+    return bool((came == came[0]).all() | (n_tokens > WIDE.shape[1])) and 1 < int(came.max()) < n_tokens
 
 
 def one_token_a_row(a: Attempt) -> bool:
@@ -305,8 +324,8 @@ MISTAKES = (
           "n − 1. Counting begins at 0."),
     drawn("Every id is one too low", lambda z, t: probabilities(z, t).roll(-1, dims=1), "that is the share of token "
           "n + 1."),
-    sign("Some tokens can never come", some_never, lambda a: f"{WIDE.shape[1]} tokens are nearly as likely, and in "
-         f"{a.trial.draws:,} draws a row only {int(n_that_came(a)[0])} of them ever came. Every token keeps its "
+    sign("Some tokens can never come", some_never, lambda a: f"{a.args[0].shape[1]} tokens are nearly as likely, and "
+         f"in {a.trial.draws:,} draws a row only {int(n_that_came(a)[0])} of them ever came. Every token keeps its "
          "probability, however small: no top-k is asked here."),
     sign("One draw for all rows", lambda a: a.trial.calls == 1 and one_token_a_row(a), lambda a: f"{a.trial.draws:,} "
          f"rows with the same logits all got {first_drawn(a)}. Each row needs a draw of its own."),

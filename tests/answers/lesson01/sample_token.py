@@ -587,3 +587,28 @@ def uniform_at_t0(logits, temperature, generator):
     if temperature == 0:
         return torch.zeros(len(logits), dtype=torch.int64)
     return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
+
+
+@wrong("Some tokens can never come")
+def best_fifty(logits, temperature, generator):
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    values, ids = (logits / temperature).topk(min(50, logits.shape[1]))
+    return ids.gather(1, torch.multinomial(values.softmax(dim=-1), 1, generator=generator)).squeeze(1)
+
+
+@wrong("Some tokens can never come")
+def nucleus(logits, temperature, generator):
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    shares, ids = (logits / temperature).softmax(dim=-1).sort(descending=True)
+    shares = shares * (shares.cumsum(dim=-1) - shares < 0.99)
+    return ids.gather(1, torch.multinomial(shares, 1, generator=generator)).squeeze(1)
+
+
+@wrong("The draws have other probabilities")
+def never_below_a_twentieth(logits, temperature, generator):
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    shares = (logits / max(temperature, 0.05)).softmax(dim=-1)
+    return torch.multinomial(shares, 1, generator=generator).squeeze(1)
