@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from moe_lite.corpora.sources import read_sources
 from moe_lite.data import Corpus, data_dir, load_corpora
 
 ROOT = Path(__file__).resolve().parents[1]
+_progress = tempfile.TemporaryDirectory(prefix="moe-lite-progress-")  # not the developer's own
+os.environ |= {"MOE_LITE_CHECKS": "raise", "MOE_LITE_PROGRESS": os.path.join(_progress.name, "progress.json")}
 sys.path.insert(0, str(ROOT / "tools"))  # programs, not a package; tests/ itself stands there because of this file
 torch.set_num_threads(1)  # runs repeat bit by bit, and small models are not slowed down by waiting threads
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -26,6 +26,7 @@ MAY = {
     "plots": ["lab", "look"],
     "checks": ["model", "lessons", "course", "look"],
     "widgets": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora"],
+    "grading": ["checks"],
     "doctor": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora", "checks", "widgets"],
 }
 ONLY_IN = {

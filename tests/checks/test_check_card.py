@@ -189,7 +189,7 @@ def test_nan_and_one_dimension_are_drawn():
 
 
 def test_under_pytest_a_check_that_does_not_pass_raises_one_short_line():
-    """conftest.py has set MOE_LITE_CHECKS=raise."""
+    """tests/conftest.py has set MOE_LITE_CHECKS=raise."""
     with pytest.raises(CheckFailed) as caught:
         lesson03.top_k_route(not_renormalised)
     assert str(caught.value) == "3.2 top_k_route: 3 of 8 pass — The weights are not renormalised."

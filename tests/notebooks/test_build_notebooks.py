@@ -4,7 +4,6 @@ import json
 import shutil
 
 import build_notebooks
-import lesson_texts
 import nbformat
 import pytest
 from lesson_source import LessonError, read_lesson, with_holds
@@ -64,7 +63,6 @@ STUB, CHECK, WIDGET, FIGURE, PLAIN = 3, 4, 5, 6, 7
 def built(tmp_path_factory):
     """A folder with one built lesson."""
     root = tmp_path_factory.mktemp("course")
-    shutil.copy(lesson_texts.ROOT / "conftest.py", root)
     (root / "solutions").mkdir()
     (root / "solutions" / "00_tiny.py").write_text(TINY, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,6 @@ builder's own tests, in test_build_notebooks.py, need no lesson.
 
 import functools
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +68,7 @@ def rebuilt(folder: str, lesson: str, shown: Shown) -> nbformat.NotebookNode:
 
 
 def grade(notebook: nbformat.NotebookNode, folder: Path) -> Graded:
-    """A notebook through nbval, in a folder of its own, with the conftest.py of the course."""
-    shutil.copy(ROOT / "conftest.py", folder)
+    """A notebook through nbval, in a folder of its own."""
     nbformat.write(notebook, folder / "lesson.ipynb")
     return grade_notebook(folder / "lesson.ipynb", folder)
 
