@@ -117,12 +117,19 @@ def pretrained(
     1 is their dense twin: as many FLOPs a token, one feed-forward network in each layer, no router.
     """
     path = _shipped(n_experts).with_suffix(".safetensors")
-    return load(path, top_k_fn=top_k_fn, dispatch_fn=dispatch_fn)
+    model = load(path, top_k_fn=top_k_fn, dispatch_fn=dispatch_fn)
+    if model.config.n_experts != n_experts:
+        raise CheckpointError(f"{path}: a model with {model.config.n_experts} experts, expected {n_experts}.")
+    return model
 
 
 def pretrained_record(n_experts: int = 8) -> dict:
     """How that model was trained, and its measured losses and loads (see data/README.md)."""
-    return json.loads(_shipped(n_experts).with_suffix(".json").read_text(encoding="utf-8"))
+    path = _shipped(n_experts).with_suffix(".json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{path}: expected the fields of a record, found {type(record).__name__}.")
+    return record
 
 
 def shipped_name(n_experts: int) -> str:

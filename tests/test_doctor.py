@@ -376,6 +376,31 @@ def test_weights_that_are_no_numbers_are_found(tmp_path, monkeypatch):
     assert "holds values that are no numbers" in found.value
 
 
+def flipped(folder: Path) -> None:
+    content = bytearray((folder / "moe-e8.safetensors").read_bytes())
+    content[2_000_001] ^= 0x40
+    (folder / "moe-e8.safetensors").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (flipped, "is not the file that moe-e8.json beside it describes"),
+        (lambda f: shutil.copy(f / "moe-e4.safetensors", f / "moe-e8.safetensors"), "4 experts, expected 8"),
+        (lambda f: (f / "moe-e8.json").write_text("null"), "expected the fields of a record, found NoneType"),
+        (lambda f: (f / "moe-e8.json").write_text("{}"), "is not the file that moe-e8.json beside it describes"),
+    ],
+    ids=["one bit", "another model", "no record", "an empty record"],
+)
+def test_a_shipped_model_that_is_not_the_recorded_one_is_found(damage, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOE_LITE_DATA", str(tmp_path))
+    shutil.copytree(ROOT / "data/checkpoints", tmp_path / "checkpoints")
+    assert files._model(8) == []
+    damage(tmp_path / "checkpoints")
+    (found,) = files._model(8)
+    assert said in found.value and "git checkout" in found.remedy
+
+
 def test_another_tokenizer_is_found(tmp_path, monkeypatch):
     content = json.loads((ROOT / "data/tokenizer.json").read_text(encoding="utf-8"))
     content["model"]["merges"].pop()

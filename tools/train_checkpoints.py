@@ -9,6 +9,7 @@ every expert.
 """
 
 import argparse
+import hashlib
 import json
 import platform
 from dataclasses import asdict
@@ -59,6 +60,7 @@ def record(n_experts: int, config: TrainConfig) -> None:
         "torch": torch.__version__.split("+")[0],
         "threads": torch.get_num_threads(),
         "machine": f"CPU, {platform.machine()}",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),  # of the weights' file; the doctor compares
     }
     path.with_suffix(".json").write_text(_json(about), encoding="utf-8")
     print(f"wrote {path.name}, {path.stat().st_size:,} bytes", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import tempfile
@@ -94,6 +95,10 @@ def _model(n_experts: int) -> list[Finding]:
             return [Finding("models", f"{shown(path)} cannot be read: {_cause(error, path)}", restore(shown(path)))]
         if ending == ".safetensors" and not all(weights.isfinite().all() for weights in found.parameters()):
             return [Finding("models", f"{shown(path)} holds values that are no numbers", restore(shown(path)))]
+    weights = stem.with_suffix(".safetensors")
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != found.get("sha256"):
+        value = f"{shown(weights)} is not the file that {path.name} beside it describes: damaged, or another one"
+        return [Finding("models", value, restore(f"{shown(weights)} {shown(path)}"))]
     return []
 
 
