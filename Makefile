@@ -23,6 +23,15 @@ PYTEST = OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS)
 LAB_FLAGS = --notebook-dir=. --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
 LAB_FLAGS += $(if $(NO_BROWSER),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# An environment knows its own folder by name: in a folder that was moved or copied it is made anew.
+MADE_IN := $(if $(wildcard $(VENV)/made_in),$(shell cat $(VENV)/made_in))
+ifneq ($(MADE_IN),$(if $(MADE_IN),$(CURDIR)))
+ifeq ($(filter clean help,$(or $(MAKECMDGOALS),help)),)
+$(error this folder was $(MADE_IN) when its environment was made, and $(VENV) still points there. Run `make clean`, \
+then this command again; your notebooks and progress stay)
+endif
+endif
+
 .PHONY: help lab check test lint format notebooks bench budget runs balance data clean
 .DEFAULT_GOAL := help
 
@@ -78,6 +87,7 @@ $(VENV)/venv.stamp:
 	@$(need_python)
 	@echo "1/3 Creating $(VENV) with $(PYTHON)"
 	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "$(CURDIR)" > $(VENV)/made_in
 	@touch $@
 
 $(VENV)/lab.stamp: $(VENV)/venv.stamp constraints.txt pyproject.toml

@@ -23,6 +23,7 @@ from moe_lite.doctor.finding import Finding, look
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = "lib/python{}.{}/site-packages".format(*sys.version_info)
+OURS = ("_editable_impl_moe_lite.pth", *(path.name for path in Path(sys.prefix, SITE).glob("moe_lite-*.dist-info")))
 HEADS = ("python", "memory", "disk", "corpora", "tokenizer", "jupyterlab", "extensions", "kernel", "packages", "device")
 HEADS += ("threads", "models", "widgets", "progress", "speed")
 
@@ -88,7 +89,7 @@ def make_course(root: Path, corpus: Path) -> Course:
     shutil.copytree(ROOT / "data/checkpoints", root / "data/checkpoints")
     shutil.copytree(corpus, root / "data/corpus", ignore=shutil.ignore_patterns("*.safetensors"))
     venv.create(root / ".venv", symlinks=True)
-    link_all(Path(sys.prefix, SITE), course.site, leave_out=("_editable_impl_moe_lite.pth",))
+    link_all(Path(sys.prefix, SITE), course.site, leave_out=OURS)
     mine = Path(sys.prefix, "share/jupyter")
     link_all(mine, course.jupyter, leave_out=("labextensions",))
     link_all(mine / "labextensions", course.jupyter / "labextensions", leave_out=("@jupyter-widgets", "anywidget"))
@@ -399,6 +400,13 @@ def test_a_shipped_model_that_is_not_the_recorded_one_is_found(damage, said, tmp
     damage(tmp_path / "checkpoints")
     (found,) = files._model(8)
     assert said in found.value and "git checkout" in found.remedy
+
+
+def test_an_environment_of_another_folder_is_found(tmp_path, monkeypatch):
+    assert environment._of_another_folder() == []
+    monkeypatch.setattr(environment, "ROOT", tmp_path / "moved ü")
+    (found,) = environment._of_another_folder()
+    assert found.value.startswith(f"notebooks would use that of {ROOT}, ") and "`make clean`" in found.remedy
 
 
 def test_another_tokenizer_is_found(tmp_path, monkeypatch):

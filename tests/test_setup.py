@@ -123,6 +123,20 @@ def test_check_is_test_without_notebooks_pages_and_what_is_slow(checkout):
     assert pytest_line(checkout, "check") == pytest_line(checkout, "test") + quick
 
 
+def test_an_environment_made_in_another_folder_is_said_and_can_be_cleaned_away(checkout):
+    (checkout / ".venv").mkdir()
+    made_in = checkout / ".venv" / "made_in"
+    made_in.write_text(f"{checkout.resolve()}\n")
+    assert make(checkout, "--dry-run", "lab").returncode == 0
+    made_in.write_text("/somewhere else/moe-lite\n")
+    for target in ("lab", "test", "data"):
+        refused = make(checkout, "--dry-run", target)
+        assert refused.returncode == 2 and "this folder was /somewhere else/moe-lite when its" in refused.stderr
+    assert make(checkout).returncode == 0
+    make(checkout, "clean")
+    assert not made_in.exists()
+
+
 def test_second_lab_does_nothing_but_open_jupyter(checkout):
     for stamp in (".venv/venv.stamp", ".venv/lab.stamp", "data/corpus/.complete"):
         (checkout / stamp).parent.mkdir(parents=True, exist_ok=True)

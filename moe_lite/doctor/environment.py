@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -9,6 +10,8 @@ import shutil
 import sys
 from importlib import metadata, util
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from moe_lite.doctor.finding import Finding, described, import_failure, look
 from moe_lite.doctor.places import ROOT, install, own_environment, same_folder, shown
@@ -43,8 +46,22 @@ def packages() -> list[Finding]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [Requirement(line) for line in project["dependencies"]]
     problems = [finding for one in wanted for finding in look(one.name, lambda one=one: _package(one))]
+    problems += _of_another_folder()
     there = {one.name: version for one in wanted if (version := installed_version(one.name))}
     return [*problems, _versions(there, len(wanted))]
+
+
+def _of_another_folder() -> list[Finding]:
+    """In a folder that was moved or copied, notebooks use the package of the old one, or find none."""
+    try:
+        origin = json.loads(metadata.distribution("moe-lite").read_text("direct_url.json") or "{}").get("url", "")
+    except (metadata.PackageNotFoundError, ValueError):
+        return []
+    folder = url2pathname(urlparse(origin).path)
+    if not origin.startswith("file:") or same_folder(folder, ROOT):
+        return []
+    value = f"notebooks would use that of {folder}, not this folder's: was it moved or copied?"
+    return [Finding("moe_lite", value, "`make clean`, then `make lab`; notebooks and progress stay")]
 
 
 def _package(wanted) -> list[Finding]:
