@@ -11,16 +11,18 @@ from moe_lite.checks.engine.exercise import Exercise, Note
 
 IMPORTS = {"F": "import torch.nn.functional as F", "torch": "import torch", "nn": "from torch import nn",
            "math": "import math", "np": "import numpy as np", "Tensor": "from torch import Tensor"}  # fmt: skip
+COUNTED = re.compile(r"bincount\((?![^#\n]*minlength)")
 INDEXED = re.compile(r"\b(\w+)\[\s*(\w+)\s*[\],]")
 REDUCTION = re.compile(r"\b(sum|mean|norm|amax|amin|max|min|logsumexp)\(([^()]*)\)")
 
 
 @dataclass(frozen=True)
 class Line:
-    """The learner's line that an error came from, and the tensors that had a name there."""
+    """The learner's line that an error came from, the tensors that had a name there, and their whole function."""
 
     text: str = ""
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    function: str = ""
 
     def named(self) -> dict[str, Tensor]:
         """The tensors whose names stand in the line."""
@@ -42,6 +44,13 @@ def _said(title: str, sentence: str) -> Callable[[re.Match, Line, Exercise], Not
 
 
 def _sizes_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    if COUNTED.search(line.function):
+        return Note(
+            "`bincount` without `minlength`",
+            f"A dimension of {match[1]} met one of {match[2]}. `bincount` counts up to the largest number that occurs: "
+            "where the last experts were not chosen, it has fewer entries than there are experts. `minlength=` says "
+            "how many there should be.",
+        )
     title, named = "Two shapes do not fit", line.named()
     for name, row in named.items():
         for other, table in named.items():

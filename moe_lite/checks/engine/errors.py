@@ -1,5 +1,6 @@
 """Explain an error in a learner's code: their own lines, the message, and the likely cause."""
 
+import inspect
 import linecache
 import re
 import sys
@@ -31,13 +32,21 @@ def explain(exercise: Exercise, fn: Any, ended: Ended) -> Failure:
     tensors = {name: value for name, value in own[-1][0].f_locals.items() if isinstance(value, Tensor)} if own else {}
     kind, message = type(error).__name__, _without_addresses(str(error))
     what = f"your code raised {kind}" if own else f"the gradient of your result raised {kind}"
+    line = Line(failing_line, tensors, _source(fn))
     return Failure(
         what=what,
-        note=likely_cause(exercise, error, message, Line(failing_line, tensors)) or Note(kind, "", general=True),
+        note=likely_cause(exercise, error, message, line) or Note(kind, "", general=True),
         message=f"{kind}: {message}" if message else kind,
         lines=lines,
         traceback=_short_traceback(traceback.StackSummary.extract(steps), fn, kind, message),
     )
+
+
+def _source(fn: Any) -> str:
+    try:
+        return inspect.getsource(fn)
+    except (OSError, TypeError):
+        return ""
 
 
 def own_fault(exercise: Exercise, error: Exception) -> Failure:

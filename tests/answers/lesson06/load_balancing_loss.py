@@ -125,6 +125,12 @@ def no_e(scores, expert_ids):
     return (f * scores.mean(0)).sum()
 
 
+@wrong("`bincount` without `minlength`")
+def counts_up_to_the_last_chosen(scores, expert_ids):
+    counts = torch.bincount(expert_ids.flatten()).to(scores.dtype)
+    return scores.shape[1] * (counts / counts.sum() * scores.mean(0)).sum()
+
+
 @wrong(ANY)
 def no_minlength(scores, expert_ids):
     counts = torch.bincount(expert_ids.flatten()).to(scores.dtype)
