@@ -841,7 +841,8 @@ print(f"{path.stat().st_size / 1e6:.1f} MB; loss {before_saving:.4f}, after load
 holds("the same loss", abs(before_saving - after_loading) < 1e-4)
 
 # %% [markdown]
-# **Answer.** The loss is the same in all digits shown. So your functions compute what the package's functions compute.
+# **Answer.** The loss is the same in all digits shown. So your functions, where they were used, compute the
+# same as the package's.
 #
 # The second file is `my_moe.py`, in the course's folder. It is a whole language model in one file, from text to text, and it does not import
 # moe_lite. The course has been writing it for you: each function of yours that passed a check stands in it, and the package's function stands
