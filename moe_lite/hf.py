@@ -10,6 +10,7 @@ from torch import Tensor
 
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import SwiGLU
+from moe_lite.model.moe import moe_layer
 from moe_lite.model.transformer import MoELanguageModel
 
 try:
@@ -39,6 +40,8 @@ def twin(model: MoELanguageModel, **settings) -> PreTrainedModel:
             raise ValueError("top_k_fn replaces the choice of this model; Mixtral's cannot be replaced: no such twin.")
         if any(block.feed_forward.experts.dispatch_fn for block in model.blocks):
             raise ValueError("dispatch_fn computes this model's experts; Mixtral's has its own way: no such twin.")
+        if any(block.feed_forward.layer_fn is not moe_layer for block in model.blocks):
+            raise ValueError("layer_fn computes this model's layers; Mixtral's has its own way: no such twin.")
         experts = {"num_local_experts": config.n_experts, "num_experts_per_tok": config.top_k}
         other = MixtralForCausalLM(MixtralConfig(sliding_window=None, **(experts | settings)))
     other.load_state_dict(tensors_by_name(model, of=Tensor.detach), strict=True)

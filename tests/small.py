@@ -34,8 +34,9 @@ def small_config(**changes) -> ModelConfig:
     return ModelConfig(**(settings | changes))
 
 
-def small_model(seed: int = 0, top_k_fn=None, dispatch_fn=None, **changes) -> MoELanguageModel:
-    return MoELanguageModel(small_config(**changes), seed=seed, top_k_fn=top_k_fn, dispatch_fn=dispatch_fn)
+def small_model(seed: int = 0, top_k_fn=None, dispatch_fn=None, layer_fn=None, **changes) -> MoELanguageModel:
+    parts = {"top_k_fn": top_k_fn, "dispatch_fn": dispatch_fn, "layer_fn": layer_fn}
+    return MoELanguageModel(small_config(**changes), seed=seed, **parts)
 
 
 def model_with_opinions(n_experts: int = 8, top_k_fn=None, **changes) -> MoELanguageModel:

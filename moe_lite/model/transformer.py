@@ -16,7 +16,7 @@ from moe_lite.model.balance import BALANCE_LOSSES, BalanceLoss, z_loss
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Dispatch, Experts, SwiGLU
 from moe_lite.model.inputs import IGNORED, check_ids, check_padding, check_targets
-from moe_lite.model.moe import MoELayer
+from moe_lite.model.moe import LayerFn, MoELayer, moe_layer
 from moe_lite.model.routers import ROUTERS
 from moe_lite.model.routing import Routing, TopK
 
@@ -64,7 +64,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 class Block(nn.Module):
     """x + attention(norm(x)), then x + feed-forward(norm(x)); the feed-forward is dense or sparse."""
 
-    def __init__(self, config: ModelConfig, layer: int, top_k_fn: TopK | None, dispatch_fn: Dispatch | None):
+    def __init__(self, config: ModelConfig, layer: int, **own_parts):
+        """own_parts: functions in place of our own, as for `build_moe_layer`."""
         super().__init__()
         self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
         self.attention = Attention(config, layer)
@@ -72,7 +73,7 @@ class Block(nn.Module):
         if config.is_dense:
             self.feed_forward = SwiGLU(config.d_model, config.d_expert)
         else:
-            self.feed_forward = build_moe_layer(config, layer, top_k_fn, dispatch_fn)
+            self.feed_forward = build_moe_layer(config, layer, **own_parts)
 
     def forward(self, x: Tensor, cache, start: int, turn: Tensor, **router_options) -> tuple[Tensor, Routing | None]:
         """x (B, T, D); cache, start and turn as for `Attention`, options for the router."""
@@ -85,8 +86,9 @@ class Block(nn.Module):
 
 
 def build_moe_layer(
-    config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None, dispatch_fn: Dispatch | None = None
-) -> MoELayer:
+    config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None, dispatch_fn: Dispatch | None = None,
+    layer_fn: LayerFn | None = None,
+) -> MoELayer:  # fmt: skip
     """The sparse layer that `config` describes, with parameters not yet initialised."""
     if top_k_fn is not None and config.router != "top_k":
         raise ValueError(f"top_k_fn replaces the choice of router='top_k'; this model has router={config.router!r}.")
@@ -105,8 +107,9 @@ def build_moe_layer(
     experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn)
     shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
     return MoELayer(
-        router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on
-    )
+        router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on,
+        layer_fn=moe_layer if layer_fn is None else layer_fn,
+    )  # fmt: skip
 
 
 class MoELanguageModel(nn.Module):
@@ -114,17 +117,20 @@ class MoELanguageModel(nn.Module):
 
     def __init__(
         self, config: ModelConfig, *, top_k_fn: TopK | None = None, balance_loss: BalanceLoss | None = None,
-        dispatch_fn: Dispatch | None = None, seed: int = 0,
+        dispatch_fn: Dispatch | None = None, layer_fn: LayerFn | None = None, seed: int = 0,
     ):  # fmt: skip
         """Functions that replace our own: top_k_fn (as `routing.top_k_route`), balance_loss (Routing of each layer ->
-        scalar), dispatch_fn (as `lessons.dispatch.sparse_forward`, in every sparse layer)."""
+        scalar), and in every sparse layer dispatch_fn (as `lessons.dispatch.sparse_forward`) and layer_fn (as
+        `moe.moe_layer`)."""
         super().__init__()
-        if dispatch_fn is not None and config.is_dense:
-            raise ValueError("dispatch_fn sends tokens to experts, but this model is dense (n_experts=1): it has none.")
+        for name, fn in (("dispatch_fn", dispatch_fn), ("layer_fn", layer_fn)):
+            if fn is not None and config.is_dense:
+                raise ValueError(f"{name} needs experts, but this model is dense (n_experts=1): it has none.")
         self.config = config
         self.balance_loss = balance_loss or BALANCE_LOSSES[config.balance]
         self.embed = nn.Embedding(config.vocab_size, config.d_model)
-        self.blocks = nn.ModuleList(Block(config, layer, top_k_fn, dispatch_fn) for layer in range(config.n_layers))
+        own_parts = {"top_k_fn": top_k_fn, "dispatch_fn": dispatch_fn, "layer_fn": layer_fn}
+        self.blocks = nn.ModuleList(Block(config, layer, **own_parts) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         table = turns(config.context_length, config.d_head, config.rope_theta)

@@ -158,7 +158,7 @@ def _names(text: str) -> dict:
 @pytest.mark.slow
 def test_without_any_exercise_it_trains_and_writes_without_the_package(corpus_folder):
     shown = repr(my_program())
-    assert "Yours, 0 of the model's 18 exercises: none yet" in shown and str(keep.path()) in shown
+    assert "Yours, 0 of the model's 18 exercises: none yet" in shown
     out = run(keep.path(), "--steps", "5")
     assert out.count("equal to 1e-4") == 2 and "NOT" not in out and "Customer:" in out
 
@@ -180,9 +180,15 @@ def test_a_solved_course_is_a_program_of_the_learners_functions(corpus_folder, s
 
 @pytest.mark.slow
 def test_the_command_that_is_shown_runs_it(corpus_folder):
-    command = re.search(r"in a terminal: +(.+)", repr(my_program()))[1]
+    command = my_program().command
+    assert str(keep.path().parent) in command and "!{moe_lite.my_program().command}" in repr(my_program())
     ended = subprocess.run(f"{command} --help", shell=True, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 0 and "--steps" in ended.stdout, ended.stderr
+
+
+def test_what_is_shown_names_no_place_of_this_machine():
+    shown = repr(my_program())
+    assert str(keep.path().parent) not in shown and sys.executable not in shown and keep.NAME in shown
 
 
 @pytest.mark.slow

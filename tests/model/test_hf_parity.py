@@ -23,7 +23,7 @@ from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.model.balance import load_balancing_loss, switch_loss
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Experts, SwiGLU
-from moe_lite.model.moe import MoELayer
+from moe_lite.model.moe import MoELayer, moe_layer
 from moe_lite.model.routing import Router, Routing, route, top_k_route
 from moe_lite.model.transformer import build_moe_layer
 
@@ -113,6 +113,8 @@ def test_model_with_a_function_of_ones_own_has_no_twin():
         twin(small_model(top_k_fn=top_k_route))
     with pytest.raises(ValueError, match="dispatch_fn computes this model's experts"):
         twin(small_model(dispatch_fn=sparse_forward))
+    with pytest.raises(ValueError, match="layer_fn computes this model's layers"):
+        twin(small_model(layer_fn=lambda x, router, experts, shared: moe_layer(x, router, experts, shared)))
 
 
 @torch.no_grad()

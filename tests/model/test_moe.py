@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from small import generator, randn, small_config, small_model
+from small import generator, randn, random_ids, small_config, small_model
 
 from moe_lite.model.experts import SwiGLU
-from moe_lite.model.moe import MoELayer
+from moe_lite.model.moe import MoELayer, moe_layer
 from moe_lite.model.routing import Router, route
 from moe_lite.model.transformer import build_moe_layer
 
@@ -39,6 +39,47 @@ def test_learners_own_parts_can_take_the_places():
     y, routing = MoELayer(EveryTokenToOne(), layer.experts)(X)
     assert routing.load.tolist() == [0, 24, 0, 0, 0]
     torch.testing.assert_close(y.view(24, 16), layer.experts(X.view(24, 16), routing))
+
+
+def test_a_layer_function_passed_in_computes_every_layer_and_the_usual_one_gives_the_same():
+    shapes = []
+
+    def mine(x, router, experts, shared):
+        shapes.append((tuple(x.shape), shared is not None))
+        routing = router(x)
+        flat = x.flatten(0, 1)
+        return (experts(flat, routing) + shared(flat)).view(x.shape), routing
+
+    ids, targets = random_ids(2, 7), random_ids(2, 7, seed=1)
+    settings = {"n_shared_experts": 1, "capacity_factor": 0.5}  # what is dropped does not depend on whose layer it is
+    model, own = small_model(layer_fn=mine, **settings), small_model(**settings)
+    output, expected = model(ids, targets, top_k=3), own(ids, targets, top_k=3)
+    assert shapes == [((2, 7, 16), True)] * 3 and not output.routing[0].kept.all()
+    torch.testing.assert_close(output.loss, expected.loss)
+    for each in (output, expected):
+        each.loss.backward()
+    for parameter, right in zip(model.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, right.grad)
+
+
+@pytest.mark.parametrize(
+    "layer_fn, came",
+    [
+        (lambda x, router, experts, shared: x, "a Tensor"),
+        (lambda x, router, experts, shared: (x.flatten(0, 1), router(x)), r"\(14, 16\) and a Routing"),
+        (lambda x, router, experts, shared: (x, None), r"\(2, 7, 16\) and a NoneType"),
+    ],
+)
+def test_a_layer_function_that_returns_something_else_is_refused(layer_fn, came):
+    with pytest.raises(ValueError, match=rf"layer_fn returned {came}, expected y \(B, T, D\) = \(2, 7, 16\)"):
+        small_model(layer_fn=layer_fn)(random_ids(2, 7))
+
+
+def test_a_layer_function_needs_experts_and_is_a_function():
+    with pytest.raises(ValueError, match=r"layer_fn needs experts, but this model is dense"):
+        small_model(layer_fn=moe_layer, n_experts=1, top_k=1)
+    with pytest.raises(TypeError, match="layer_fn is a Tensor, expected a function of .*, not what it returns"):
+        small_model(layer_fn=torch.zeros(3))
 
 
 # ---- capacity --------------------------------------------------------------------------------------------------------

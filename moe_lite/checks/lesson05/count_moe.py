@@ -59,7 +59,10 @@ def cases() -> tuple[Case, ...]:
         trial(263, 84, 11, 14, 2, 31, 8, 4, 1, context=90),
     )
     unshared = (trial(331, 48, 3, 4, 2, 29, 9, 2, 0, context=41), trial(613, 72, 4, 6, 3, 23, 7, 1, 0, context=67))
-    dense = (trial(97, 24, 3, 4, 2, 53, 1, 2, 0, context=19), trial(311, 36, 4, 6, 6, 71, 1, 1, 0, context=29))
+    dense = (
+        trial(97, 24, 3, 4, 2, 53, 1, 2, 0, context=19), trial(311, 36, 4, 6, 6, 71, 1, 1, 0, context=29),
+        trial(127, 40, 2, 4, 2, 61, 1, 1, 3, context=23, note="dense, so n_shared_experts=3 means nothing"),
+    )  # fmt: skip
     edges = (
         trial(151, 40, 1, 4, 2, 17, 6, 2, 1, context=1, note="one layer, one token"),
         trial(173, 56, 2, 4, 4, 13, 5, 5, 2, context=31, note="K = E"),
@@ -127,11 +130,13 @@ OF_DENSE = (
            lambda c: c.n_layers * c.d_model if c.is_dense else 0),
     at_work("A dense model has one network, always at work", "`top_k` means nothing to it: ask for `is_dense` first.",
             lambda c: (c.top_k - 1) * one_expert(c) if c.is_dense else 0),
+    in_all("A dense model has no shared experts", "`n_shared_experts` means nothing to it: its one network is all.",
+           lambda c: c.n_shared_experts * one_expert(c) if c.is_dense else 0),
     at_work("A dense model is left without its feed-forward", "Its one network works on every token.",
             lambda c: -one_expert(c) if c.is_dense else 0),
 )  # fmt: skip
 OF_EXPERTS = (
-    Slip("Only the active experts are counted", "`total` holds all experts, also those that rest.",
+    Slip("Only the active experts are counted", "`total` holds all experts, also those that are not chosen.",
          total=lambda c, n: (working(c) - held(c)) * one_expert(c)),
     Slip("Only one expert is counted", "There are `n_experts` in each layer, and the shared ones.",
          total=lambda c, n: (1 - held(c)) * one_expert(c)),
@@ -188,15 +193,15 @@ OF_FLOPS = (
     Slip("Two FLOPs for every active parameter", "The embedding is a lookup and the norms are no matrices; attention "
          "also compares and mixes `context` tokens.",
          flops=lambda c, n: 2 * totals(c, n)[1] - totals(c, n)[2]),
-    Slip("The FLOPs of all parameters", "Experts that rest cost nothing, and the embedding is a lookup.",
+    Slip("The FLOPs of all parameters", "Experts that are not chosen cost nothing, and the embedding is a lookup.",
          flops=lambda c, n: 2 * totals(c, n)[0] - totals(c, n)[2]),
     Slip("The factor 2 is missing", "Each weight costs a multiplication and an addition.",
          flops=lambda c, n: -totals(c, n)[2] / 2),
     Slip("The factor 2 is missing", "Each weight of a matrix costs a multiplication and an addition.",
          flops=lambda c, n: -(totals(c, n)[2] - look_back(c, n)) / 2),
-    Slip("The FLOPs of all tokens", "Asked is the cost of one token; yours is that of `context` tokens.",
+    Slip("The FLOPs of all tokens", "Return the cost of one token; yours is that of `context` tokens.",
          flops=lambda c, n: (n - 1) * totals(c, n)[2]),
-    Slip("The FLOPs of training", "Three times as many: with the backward pass. Asked is the forward pass.",
+    Slip("The FLOPs of training", "Three times as many: the backward pass is in it. Count the forward pass only.",
          flops=lambda c, n: 2 * totals(c, n)[2]),
     Slip("Half of attention's scores and mix", "The scores cost 2·H·S for each token looked at, and so does the mix.",
          flops=lambda c, n: -look_back(c, n) / 2),
@@ -242,8 +247,9 @@ COUNT_MOE = Exercise(
     outputs=tuple(Output(name, whole=True) for name in NAMES), reference=totals, cases=cases,
     mistakes=mistakes(SLIPS, totals),
     hints=(
-        "Only one thing differs between `total` and `active`: how many of a layer's experts count. All else works on "
-        "every token, the router and the shared experts among it. And what would a dense config make of your formula?",
+        "Only one thing differs between `total` and `active`: how many of a layer's experts count. Everything "
+        "else works on every token, also the router and the shared experts. And what does your formula give for a "
+        "dense config?",
         "Give each kind of weight a line, as in 1.3; the experts get a number held and a number at work. `flops` is "
         "twice the active weights that are matrix products, and what attention does with `context` tokens.",
     ),

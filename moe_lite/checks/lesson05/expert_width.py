@@ -9,7 +9,7 @@ from moe_lite.checks.engine.mistakes import off
 
 
 def reference(d_model: int, d_dense: int, n_experts: int, top_k: int, n_shared: int) -> tuple[int, float]:
-    """d_expert, and the sparse layer's FLOPs a token over the dense one's."""
+    """d_expert, and the sparse layer's FLOPs per token over the dense one's."""
     active = top_k + n_shared
     d_expert = d_dense // active
     sparse = 2 * d_model * (3 * d_expert * active + n_experts)
@@ -104,16 +104,16 @@ MISTAKES = (
           "chosen experts and the shared ones; the others hold parameters, and rest."),
     ratio("Only one expert is counted", lambda d, w, e, k, s, f: (3 * f + e) / (3 * w), "K chosen experts and the "
           "shared ones work on a token."),
-    ratio("The ratio is upside down", lambda d, w, e, k, s, f: 3 * w / (3 * f * (k + s) + e), "the sparse layer stands "
-          "above, the dense one below: above 1 means that sparse costs more."),
+    ratio("The ratio is upside down", lambda d, w, e, k, s, f: 3 * w / (3 * f * (k + s) + e), "divide the "
+          "sparse layer's FLOPs by the dense one's: above 1 means that sparse costs more."),
     ratio("The width was not rounded", lambda d, w, e, k, s, f: 1 + e / (3 * w), "the ratio is that of a layer with "
           "`d_dense / active` wide experts. Use the whole width that you return."),
     ratio("Two matrices, not three", lambda d, w, e, k, s, f: (2 * f * (k + s) + e) / (2 * w), "a SwiGLU has three: "
           "gate, up and down."),
     ratio("In percent", lambda d, w, e, k, s, f: 100 * (3 * f * (k + s) + e) / (3 * w), "1 means as much as the dense "
           "layer."),
-    ratio("The difference, not the ratio", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) / (3 * w) - 1, "this is how "
-          "much more; asked is the quotient, near 1."),
+    ratio("The difference, not the ratio", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) / (3 * w) - 1, "this says "
+          "how much more it is. Return the quotient, which is near 1."),
     ratio("FLOPs, not their ratio", lambda d, w, e, k, s, f: 2 * d * (3 * f * (k + s) + e), "these are the sparse "
           "layer's FLOPs. Divide by the dense one's."),
     ratio("Rounded down", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) // (3 * w), "`//` drops what stands behind "

@@ -178,8 +178,8 @@ def uncalled(a: Attempt) -> list[str]:
 
 
 MISTAKES = (
-    sign("The answer stays flat", flat, "`y` is {y.shape}, one row a token. The block around the layer goes on with "
-         "texts: give it back in the shape of `x`, {right.y.shape}."),
+    sign("The answer stays flat", flat, "`y` is {y.shape}, one row per token. The block around the layer expects "
+         "texts: return it in the shape of `x`, {right.y.shape}."),
     wrong_y("The shared expert is missing", chosen, "the chosen experts are there; `shared(flat)` is to be added when "
             "there is one."),
     wrong_y("The chosen experts are missing", one_kind, "only the shared expert is in `y`. The chosen experts' sum "
@@ -200,12 +200,12 @@ MISTAKES = (
     wrong_y("Texts and positions have changed places", turned, "tokens were laid out text by text, and folded back "
             "position by position. Use the shape of `x` itself."),
     sign("The router is asked twice", lambda a: calls(a, "router") > 1, "`router` was called {router calls} times. "
-         "Keep what it gives: a second routing costs as much, and with jitter, in training, it is another one than the "
-         "experts had."),
+         "Keep what it returns: a second routing costs as much again, and in training, with jitter, it differs "
+         "from the one that the experts were given."),
     sign("The experts are asked twice", lambda a: calls(a, "experts") > 1, "`experts` was called {experts calls} "
-         "times: the expensive part of the layer. Once with all tokens is enough."),
+         "times, and it is the expensive part of the layer. Call it once, with all tokens."),
     sign("The shared expert is asked twice", lambda a: calls(a, "shared") > 1, "`shared` was called {shared calls} "
-         "times. Once with all tokens is enough."),
+         "times. Call it once, with all tokens."),
     sign("The router sees flat tokens", lambda a: len(a.got["router input"]) == 2, lambda a:
          f"`router` was given {shape_text(a.args[0].flatten(0, 1))}. Give it `x` itself, {shape_text(a.args[0])}: "
          "the routing keeps `batch_shape`, and so knows which tokens belong to one text."),
@@ -228,8 +228,8 @@ MOE_LAYER = Exercise(
     id="5.1", name="moe_layer", parameters=("x", "router", "experts", "shared"), sizes="BTDEfFgG", outputs=OUTPUTS,
     reference=reference, cases=cases, mistakes=MISTAKES,
     hints=(
-        "The experts do not care which text a token comes from, the router's record does. So one of the parts gets `x` "
-        "as it is, the others get it as one long list of tokens.",
+        "The experts do not care which text a token comes from, but the router's record keeps the texts apart. So one "
+        "of the parts gets `x` as it is, and the others get it as one long list of tokens.",
         "Call the router with (B, T, D); flatten the first two dimensions for the experts, which also take the "
         "routing; add the shared expert's answer if it is not None; give the sum the shape of `x`, and return the "
         "routing beside it.",

@@ -21,10 +21,22 @@ class Added(NamedTuple):
 
 @dataclass(frozen=True)
 class MyProgram:
-    """What `my_program()` returns: a table as text."""
+    """What `my_program()` returns: a table as text, the same on every machine."""
 
     written: keep.Written
     parts: tuple[Part, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self.written.path
+
+    @property
+    def command(self) -> str:
+        """The line that runs it in a terminal: into its folder, and with this notebook's Python."""
+        folder, python = self.path.parent, Path(sys.executable)
+        short = python.relative_to(folder) if python.is_relative_to(folder) else python
+        return f'cd "{folder}" && "{short}" {keep.NAME}'
 
     def __repr__(self) -> str:
         return "\n".join([*_file_lines(self.written), "", *_part_lines(self.parts)])
@@ -85,12 +97,10 @@ def _write(entries: dict[str, dict]) -> tuple[Program, keep.Written]:
 def _file_lines(written: keep.Written) -> list[str]:
     if written.problem:
         return [f"{written.path}: cannot be written ({written.problem})."]
-    folder, python = written.path.parent, Path(sys.executable)
-    short = python.relative_to(folder) if python.is_relative_to(folder) else python
     return [
-        f"{written.path}: the whole model as one program, without moe_lite.",
-        f'Run it in a cell:      !"{python}" "{_from_here(written.path)}"',
-        f'or in a terminal:      cd "{folder}" && "{short}" {keep.NAME}',
+        f"{keep.NAME}: the whole model as one program, without moe_lite.",
+        "Run it in a cell:      !{moe_lite.my_program().command}",
+        "or in a terminal:      print(moe_lite.my_program().command) shows the line to type there",
     ]
 
 

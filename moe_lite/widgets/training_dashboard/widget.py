@@ -54,7 +54,7 @@ class TrainingDashboard(BackgroundWidget):
     _open: ClassVar[weakref.WeakSet] = weakref.WeakSet()  # dashboards of this kernel
 
     n_experts = Int(8, help="Experts of the next training; 1 is dense.").tag(**FROM_PAGE)
-    top_k = Int(2, help="Experts a token, of the next training.").tag(**FROM_PAGE)
+    top_k = Int(2, help="Experts per token, of the next training.").tag(**FROM_PAGE)
     at = Int(0, help="The step that is looked at; 0 follows the training.").tag(**FROM_PAGE)
     picked = Unicode(help='"layer,expert" from 0, whose load over all steps is drawn; empty for none.').tag(**FROM_PAGE)
     presses = Int(help="Presses of Start, Pause, Resume.").tag(**FROM_PAGE)

@@ -228,6 +228,19 @@ wrong(
 # ---- wrong, written by readers of the exercise's text alone ---------------------------------------------------------
 
 
+@wrong("A dense model has no shared experts", ANY)
+def dense_with_shared_experts(config, context):
+    c = config
+    one, shared = 3 * c.n_layers * c.d_model * c.d_expert, c.n_shared_experts
+    attention = c.n_layers * 2 * c.d_model * (c.n_heads + c.n_kv_heads) * c.d_head
+    router = 0 if c.n_experts == 1 else c.n_layers * c.n_experts * c.d_model
+    table, norms = c.vocab_size * c.d_model, (2 * c.n_layers + 1) * c.d_model
+    common = attention + router + 2 * table + norms
+    active = common + ((1 if c.n_experts == 1 else c.top_k) + shared) * one
+    flops = 2 * (active - table - norms) + 4 * c.n_layers * c.d_model * context
+    return common + (c.n_experts + shared) * one, active, flops
+
+
 @blind("A dense model has no router", ANY)  # dense models keep their top_k
 def dense_uses_top_k(config, context):
     c = config
