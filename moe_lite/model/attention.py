@@ -14,12 +14,13 @@ class KVCache:
         self.layers: list[tuple[Tensor, Tensor] | None] = [None] * n_layers
 
     def __len__(self) -> int:
-        return 0 if self.layers[0] is None else self.layers[0][0].shape[2]
+        """Tokens that all layers hold: a pass that was broken off leaves some layers with more, and is forgotten."""
+        return min(0 if pair is None else pair[0].shape[2] for pair in self.layers)
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """k, v (B, H_kv, T_new, S) -> all keys and values of this layer so far (B, H_kv, T, S)."""
         if self.layers[layer] is not None:
-            past_k, past_v = self.layers[layer]
+            past_k, past_v = (past[:, :, : len(self)] for past in self.layers[layer])
             k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
         self.layers[layer] = (k, v)
         return k, v

@@ -224,6 +224,14 @@ class Router(nn.Module):
         # a float32 buffer, moved by a rule in the trainer (balance.update_selection_bias_), never by a gradient
         self.register_buffer("bias", torch.zeros(n_experts) if selection_bias else None)
 
+    def _apply(self, fn, recurse=True):
+        """The bias stays float32 whatever the model becomes: bfloat16 would swallow its small steps."""
+        before = self.bias
+        super()._apply(fn, recurse)
+        if before is not None and self.bias.is_floating_point():
+            self.bias = self.bias.float() if before.is_meta else before.to(self.bias.device)
+        return self
+
     def forward(self, x: Tensor, *, token_ids=None, generator=None, top_k=None, token_mask=None) -> Routing:
         """x (B, T, D), or (N, D) as one row of tokens -> Routing of its N = B·T tokens.
 

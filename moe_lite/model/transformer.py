@@ -133,9 +133,19 @@ class MoELanguageModel(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer, **own_parts) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        table = turns(config.context_length, config.d_head, config.rope_theta)
-        self.register_buffer("turns", table, persistent=False)  # (2, context_length, S)
+        self.register_buffer("turns", self._turns(), persistent=False)  # (2, context_length, S)
         self._initialise(torch.Generator().manual_seed(seed))
+
+    def _turns(self) -> Tensor:
+        return turns(self.config.context_length, self.config.d_head, self.config.rope_theta)
+
+    def _apply(self, fn, recurse=True):
+        """No checkpoint holds the turns: a model that leaves the meta device makes them anew."""
+        was_meta = self.turns.is_meta
+        super()._apply(fn, recurse)
+        if was_meta and not self.turns.is_meta:
+            self.turns = self._turns().to(self.turns)
+        return self
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:

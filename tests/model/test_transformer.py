@@ -7,7 +7,7 @@ from small import generator, randn, random_ids, small_model
 from moe_lite import ModelConfig, MoELanguageModel
 from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.model.attention import KVCache, RMSNorm, rotate, turns
-from moe_lite.model.balance import load_balancing_loss, router_z_loss
+from moe_lite.model.balance import load_balancing_loss, router_z_loss, update_selection_bias_
 from moe_lite.model.routing import top_k_route
 
 KINDS = {
@@ -299,6 +299,40 @@ def test_cached_decoding_equals_uncached(kind, chunks):
     for routing, *parts in zip(whole.routing, *chosen, strict=True):
         combine = routing.combine.view(3, 11, -1)
         torch.testing.assert_close(torch.cat(parts, dim=1), combine, atol=1e-5, rtol=1e-5)
+
+
+def test_a_pass_that_was_broken_off_leaves_no_trace_in_the_cache():
+    model, cache, ids = small_model().eval(), KVCache(3), random_ids(2, 9)
+    model(ids[:, :5], cache=cache)
+    stop = model.blocks[1].feed_forward.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model(ids[:, 5:], cache=cache)
+    stop.remove()
+    assert [pair[0].shape[2] for pair in cache.layers] == [9, 9, 5] and len(cache) == 5
+    torch.testing.assert_close(model(ids[:, 5:], cache=cache).logits, model(ids).logits[:, 5:])
+    assert len(cache) == 9
+
+
+def test_a_model_that_comes_from_the_meta_device_computes_the_same():
+    model, ids = small_model(selection_bias=True, score="sigmoid").eval(), random_ids(2, 7)
+    with torch.device("meta"):
+        empty = small_model(selection_bias=True, score="sigmoid").eval()
+    empty = empty.to_empty(device="cpu")
+    empty.load_state_dict(model.state_dict())
+    torch.testing.assert_close(empty(ids).logits, model(ids).logits)
+
+
+def test_the_selection_bias_stays_float32_in_a_bfloat16_model():
+    model = small_model(selection_bias=True, score="sigmoid")
+    bias = model.blocks[0].feed_forward.router.bias
+    bias += 0.5003
+    model = model.bfloat16()
+    kept = model.blocks[0].feed_forward.router.bias
+    assert kept.dtype == torch.float32 and model.head.weight.dtype == torch.bfloat16 and torch.equal(kept, bias)
+    for _ in range(100):
+        update_selection_bias_(kept, torch.tensor([9, 3, 6, 6, 6])[: len(kept)], 0.001)
+    assert kept[0].item() == pytest.approx(0.4003, abs=1e-5)
+    assert model(random_ids(1, 4)).logits.isfinite().all()
 
 
 def test_cache_that_is_full_is_refused_before_anything_is_added():
