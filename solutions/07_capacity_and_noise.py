@@ -477,7 +477,7 @@ holds("with the limit the CV is half, and less than half as many choices are dro
 # The oldest remedy makes the router uncertain. If an expert that is *almost* chosen wins now and then, it gets a token,
 # and with it a gradient. Does it help?
 #
-# Two forms are in use, both in training only.
+# Two forms are in use, in training only.
 #
 # **Jitter** ([Switch Transformers](https://arxiv.org/abs/2101.03961)) multiplies every number of the router's input by
 # its own random factor between 1 − ε and 1 + ε. Only the router sees the noise; the experts compute with x as it is.
@@ -531,7 +531,7 @@ holds("at 2 even expert 3 in about a quarter", 20 < drawn[3][3] < 28)
 # where $h_i$ is the k-th largest $H$ of the *other* experts, and Φ is the distribution function of the normal
 # distribution. The sum of $P_i$ over the tokens is the expected load of expert $i$.
 #
-# Now jitter on the shipped model. The generator is seeded.
+# Now jitter on the shipped model.
 #
 # **Predict:** with Switch's ε of 0.01, how many percent of the tokens get other experts in the first layer? And with
 # thirty times as much?
@@ -939,7 +939,7 @@ holds("where tokens choose, nothing but rounding", (logits[0] - logits[1]).abs()
 # **Answer.** Its own future. With expert choice, every model predicts worse when the future is not its own, by 0.02 to
 # 0.03 nats. It leaks in through the choice of experts. Without any future the gap is 0.06 to 0.1; there more than the
 # leak is missing, because over the first few tokens the tables are short. Where tokens choose, another future changes
-# nothing before it but rounding.
+# nothing but rounding.
 #
 # The reported loss is better than what the model achieves when it generates. And here even the reported loss, 3.76, is
 # higher than that of plain top-2 without any balancing, 3.62. Whether expert choice pays where looking ahead is allowed
