@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
+from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, admission
 from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora, validation_batches
 from moe_lite.evaluate import evaluate
 from moe_lite.lab.runs import interval
@@ -35,6 +35,7 @@ TRAIN = TrainConfig(steps=900, batch_size=8, length=64, lr=4e-3, warmup_steps=30
 COEFFICIENTS = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 TOP_KS = (1, 2, 4)
 SEEDS = (0, 1, 2)
+LIMIT_WINDOWS = 64  # texts of each domain on which a limit is measured
 SUMMARY = "summary.json"  # numbers for prose, computed from the others
 SWEEP = {  # what is changed, one at a time
     "as it is": {},
@@ -64,6 +65,8 @@ STEERED = {  # lesson 07: full experts, noise, and balancing without a loss
     "sigmoid": {"score": "sigmoid"},
     "sigmoid, coefficient 0.01": {"score": "sigmoid"} | BALANCED,
     **{f"bias step {step:g}": BIASED | {"bias_step": step} for step in (3e-4, 1e-3, 3e-3, 1e-2, 1e-1)},
+    "no limit": {},
+    "no limit, coefficient 0.01": BALANCED,
     **{f"capacity {factor:g}": {"capacity_factor": factor} for factor in (0.5, 1.0, 2.0)},
     "capacity 1, coefficient 0.01": {"capacity_factor": 1.0} | BALANCED,
     "capacity 1, by score": {"capacity_factor": 1.0, "priority": "score"},
@@ -133,7 +136,7 @@ def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, d
                 "name": name, "changes": changes, "seed": seed, "tokens": tokens,
                 "final_loss": round(run.final_loss, 4), "final_load": run.final_load.tolist(),
                 "dropped_percent": round(100 * run.dropped[-5:].mean().item(), 2),  # in the last 100 steps of training
-            } | foreseen(model, corpora))  # fmt: skip
+            } | foreseen(model, corpora) | limited(name, model, corpora))  # fmt: skip
             write(path, head, "rows", rows)
             print(f"{name}, seed {seed}: {run.final_loss:.4f}", flush=True)
 
@@ -165,6 +168,26 @@ def foreseen(model: MoELanguageModel, corpora: dict[str, Corpus]) -> dict[str, f
     }
 
 
+@torch.no_grad()
+def limited(name: str, model: MoELanguageModel, corpora: dict[str, Corpus]) -> dict[str, float]:
+    """For trainings about capacity: the loss of the same held-out texts with the limit and without.
+
+    Each batch has a row of every domain, because whoever shares a batch shares the experts' room. A model that was
+    trained without a limit is measured with a factor of 1.
+    """
+    if not name.startswith(("no limit", "capacity")):
+        return {}
+    windows = validation_batches(corpora, TRAIN.length, max_windows=LIMIT_WINDOWS).values()
+    ids, targets = (torch.stack([getattr(b, key) for b in windows], dim=1) for key in ("ids", "targets"))  # (W, B, T)
+    found = {}
+    for key, factor in (("loss_free", None), ("loss_limited", model.config.capacity_factor or 1.0)):
+        with admission.limited(model, factor):
+            outputs = [model(*batch) for batch in zip(ids, targets, strict=True)]
+        found[key] = round(sum(output.cross_entropy.item() for output in outputs) / len(outputs), 4)
+        kept = torch.stack([routing.kept.float().mean() for output in outputs for routing in output.routing])
+    return found | {"limited_dropped_percent": round(100 * (1 - kept.mean().item()), 2)}
+
+
 def summarise(folder: Path) -> None:
     """Write the numbers that prose and the ledger quote, once all is recorded."""
     if missing := [name for name in WHAT if not (folder / f"{name}.json").is_file()]:
@@ -183,7 +206,10 @@ def summarise(folder: Path) -> None:
     for name in ("sweep", "bought", "steered"):
         for changed_to, rows in changed(name).items():
             values[name][changed_to] = ends([(row["final_loss"], row["final_load"]) for row in rows])
-            for key in ("dropped_percent", "loss_at_once", "loss_other_future", "loss_by_prefix"):
+            for key in (
+                "dropped_percent", "loss_at_once", "loss_other_future", "loss_by_prefix", "loss_free", "loss_limited",
+                "limited_dropped_percent",
+            ):  # fmt: skip
                 if all(key in row for row in rows):
                     values[name][changed_to][key] = round(sum(row[key] for row in rows) / len(rows), 3)
     for name, row in values["bought"].items():

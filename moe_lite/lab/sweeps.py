@@ -23,7 +23,8 @@ from torch import Tensor
 from moe_lite.data import data_dir, encode, token_pieces
 from moe_lite.evaluate import Evaluation
 from moe_lite.lab.recording import recorded
-from moe_lite.metrics import max_violation
+from moe_lite.lab.runs import interval
+from moe_lite.metrics import dead_experts, load_cv, max_violation
 from moe_lite.model.balance import expert_capacity
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.transformer import MoELanguageModel, evaluating
@@ -244,6 +245,25 @@ def smallest_coefficient(coefficients: Sequence[float], loads: Tensor, limit: fl
         if max_violation(of_seeds).max() <= limit:
             return coefficient
     return math.inf
+
+
+COLUMNS = ("dead %, least", "most", "CV", "loss", "minus the base", "95 % from", "to")  # of `ends`
+
+
+def ends(found: dict[str, list[dict]], base: list[dict]) -> Tensor:
+    """How trainings ended, one row of COLUMNS for each setting -> (settings, 7).
+
+    found: name -> a recorded dict for each seed, as `changed` gives them. "minus the base" is the loss minus that of
+    `base` with the same seed: the mean, and its 95 % interval. Least and most are over the seeds.
+    """
+    rows = []
+    for seeds in found.values():
+        loads = torch.stack([run["final_load"] for run in seeds])  # (S, L, E)
+        dead = 100 * dead_experts(loads).sum(dim=1) / loads[0].numel()  # (S,)
+        cost = interval([run["final_loss"] - other["final_loss"] for run, other in zip(seeds, base, strict=True)])
+        loss = statistics.mean(run["final_loss"] for run in seeds)
+        rows.append([dead.min(), dead.max(), load_cv(loads).mean(), loss, cost.mean, cost.low, cost.high])
+    return torch.tensor(rows, dtype=torch.float32)
 
 
 def file_of(row: dict) -> str:

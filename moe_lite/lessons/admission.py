@@ -3,7 +3,8 @@
 The model works with a Routing; these take and give what an exercise does, and ask the same functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor
 
 from moe_lite.model.balance import drop_over_capacity, expert_capacity, update_selection_bias_
 from moe_lite.model.routing import Routing, top_k_stable
+from moe_lite.model.transformer import MoELanguageModel
+
+# scores (N, E), bias (E,), k, step -> weights (N, k), expert_ids (N, k), the bias for the next batch (E,)
+Rule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
 
 
 def keep_within_capacity(expert_ids: Tensor, n_experts: int, factor: float) -> tuple[int, Tensor]:
@@ -55,6 +60,44 @@ def looks_ahead(choose: Callable[[Tensor], Tensor], scores: Tensor, n_past: int,
         if not torch.allclose(choose(other)[:n_past], before):
             return True
     return False
+
+
+@contextmanager
+def limited(model: MoELanguageModel, factor: float | None) -> Iterator[MoELanguageModel]:
+    """Within it, every sparse layer has this capacity factor (None: no limit), and the model is in training mode.
+
+    Training mode, because only there a layer drops what does not fit. Afterwards the model is as it was.
+    """
+    layers, was_training = [block.feed_forward for block in model.blocks], model.training
+    before = [layer.capacity for layer in layers]
+    try:
+        for layer in layers:
+            layer.capacity = factor
+        yield model.train()
+    finally:
+        for layer, capacity in zip(layers, before, strict=True):
+            layer.capacity = capacity
+        model.train(was_training)
+
+
+class OwnBias:
+    """The choice of one layer: a rule, and a bias that the rule moves after every batch of training."""
+
+    def __init__(self, rule: Rule, n_experts: int, step: float):
+        self.rule, self.bias, self.step = rule, torch.zeros(n_experts), step
+
+    def __call__(self, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """scores (N, E) -> weights (N, k), expert_ids (N, k)."""
+        weights, expert_ids, moved = self.rule(scores, self.bias, k, self.step)
+        if torch.is_grad_enabled():  # in evaluation the bias stands still
+            self.bias = moved.detach()
+        return weights, expert_ids
+
+
+def steer(model: MoELanguageModel, rule: Rule, step: float) -> None:
+    """From now on every layer of the model chooses with `rule`, each with a bias of its own that begins at 0."""
+    for block in model.blocks:
+        block.feed_forward.router.options["top_k_fn"] = OwnBias(rule, model.config.n_experts, step)
 
 
 def as_routing(weights: Tensor, expert_ids: Tensor, n_experts: int) -> tuple[Routing, Tensor]:

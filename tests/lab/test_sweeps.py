@@ -12,7 +12,19 @@ from small import small_config, small_corpora
 from moe_lite import MoELanguageModel, TrainConfig
 from moe_lite.data import encode
 from moe_lite.evaluate import evaluate
-from moe_lite.lab.sweeps import FACTORS, TEXT, Recorder, changed, grid, name_of, overflow, read_grid, save_run
+from moe_lite.lab.sweeps import (
+    COLUMNS,
+    FACTORS,
+    TEXT,
+    Recorder,
+    changed,
+    ends,
+    grid,
+    name_of,
+    overflow,
+    read_grid,
+    save_run,
+)
 from moe_lite.metrics import dead_experts
 from moe_lite.train import train
 
@@ -105,6 +117,17 @@ def test_name_says_what_was_set():
     assert name_of({"seed": 0, "top_k": 2, "balance_coef": 0.0}) == "coefficient 0.0, top-2, seed 0"
 
 
+def test_ends_are_of_the_seeds():
+    load = torch.tensor([[6, 2, 0, 0], [2, 2, 2, 2]])  # CV √6/2 and 0; two of eight are dead
+    base = [{"final_loss": 3.0, "final_load": load}, {"final_loss": 3.2, "final_load": load}]
+    other = [{"final_loss": 3.1, "final_load": load}, {"final_loss": 3.3, "final_load": load.flip(0) + 1}]
+    rows = ends({"base": base, "other": other}, base)
+    assert rows.shape == (2, len(COLUMNS))
+    torch.testing.assert_close(rows[0, :5], torch.tensor([25.0, 25.0, 6**0.5 / 4, 3.1, 0.0]))
+    assert rows[1, :2].tolist() == [0.0, 25.0]
+    torch.testing.assert_close(rows[1, 3:], torch.tensor([3.2, 0.1, 0.1, 0.1]))
+
+
 # ---- the tool that records them --------------------------------------------------------------------------------------
 
 
@@ -133,14 +156,19 @@ def test_tool_records_goes_on_and_sums_up(tmp_path, monkeypatch, capsys):
     record.record_changes(corpora, tmp_path / "sweep.json", {"3 experts": {"n_experts": 3}, "slow": {"lr": 1e-4}})
     pairs = {"top-1": {"top_k": 1}, "top-1, balanced": {"top_k": 1, "balance_coef": 0.1}}
     record.record_changes(corpora, tmp_path / "bought.json", pairs)
+    monkeypatch.setattr(record, "LIMIT_WINDOWS", 2)
     ahead = {"expert choice": {"router": "expert_choice", "allow_lookahead": True}}
-    record.record_changes(corpora, tmp_path / "steered.json", ahead)
+    limits = {"no limit": {}, "capacity 0.5": {"capacity_factor": 0.5}}
+    record.record_changes(corpora, tmp_path / "steered.json", ahead | limits)
     monkeypatch.setattr(record, "changed", lambda name: changed(name, tmp_path))
     record.summarise(tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["grid"]["top-2"]["1e-01"]["losses"] == [found.run(0.1, 2, seed).final_loss for seed in (0, 1)]
     ahead = summary["steered"]["expert choice"]
     assert ahead["cv"] == ahead["dropped_percent"] == 0 and ahead["loss_at_once"] != ahead["loss_by_prefix"]
+    half = summary["steered"]["capacity 0.5"]
+    assert half["limited_dropped_percent"] > summary["steered"]["no limit"]["limited_dropped_percent"] > 0
+    assert half["loss_free"] != half["loss_limited"]
     gap = [b - a for a, b in zip(*(summary["bought"][name]["losses"] for name in pairs), strict=True)]
     assert summary["bought"]["top-1, balanced"]["loss_above_unbalanced"]["mean"] == pytest.approx(
         sum(gap) / 2, abs=1e-4

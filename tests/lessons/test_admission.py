@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from small import small_config
 
+from moe_lite import MoELanguageModel
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.lesson07.choose_and_move import chosen
 from moe_lite.checks.lesson07.keep_within_capacity import by_choice, room, within
@@ -50,3 +52,32 @@ def test_a_rule_without_a_past_or_a_future_cannot_look_ahead():
     for n_past in (0, 6):
         assert not admission.looks_ahead(lambda s: s / s.sum(), scores, n_past)
     assert admission.looks_ahead(lambda s: s / s.sum(), scores, 3)
+
+
+def small_model(**settings):
+    return MoELanguageModel(small_config(n_layers=2, **settings), seed=0)
+
+
+def test_limited_drops_within_and_leaves_the_model_as_it_was():
+    model, ids = small_model(capacity_factor=4.0).eval(), torch.arange(24).view(2, 12)
+    with admission.limited(model, 0.5), torch.no_grad():
+        kept = torch.stack([routing.kept.float().mean() for routing in model(ids).routing])
+    assert kept.max() < 0.7
+    assert not model.training and [block.feed_forward.capacity for block in model.blocks] == [4.0, 4.0]
+    with pytest.raises(KeyError), admission.limited(model.train(), None):
+        raise KeyError
+    assert model.training and model.blocks[0].feed_forward.capacity == 4.0
+
+
+def test_steered_layers_have_biases_of_their_own_that_stand_still_in_evaluation():
+    model, ids = small_model(score="sigmoid"), torch.arange(24).view(2, 12)
+    admission.steer(model, admission.choose_and_move, 0.1)
+    model(ids)
+    biases = [block.feed_forward.router.options["top_k_fn"].bias for block in model.blocks]
+    assert all(bias.abs().max() == pytest.approx(0.1) for bias in biases) and not torch.equal(*biases)
+    with torch.no_grad():
+        model(ids)
+    assert all(
+        torch.equal(block.feed_forward.router.options["top_k_fn"].bias, bias)
+        for block, bias in zip(model.blocks, biases, strict=True)
+    )

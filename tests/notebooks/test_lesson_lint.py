@@ -198,14 +198,6 @@ def test_prose_may_change_without_a_rebuild(root):
     assert len(said) == 7 and not any("777" in message for message in said)
 
 
-def test_the_lessons_that_are_still_to_hold_still_have_faults(monkeypatch):
-    """Else the lesson is done, and its number has to go from the set."""
-    waiting = lesson_lint.STILL_TO_HOLD
-    monkeypatch.setattr(lesson_lint, "STILL_TO_HOLD", set())
-    faulty = {path: {fault.rule for fault in lesson_lint.lint(path)} for path in lesson_texts.lesson_files()}
-    assert waiting == {int(path.stem[:2]) for path, rules in faulty.items() if rules & lesson_lint.TO_HOLD}
-
-
 def test_only_the_first_page_may_be_short(monkeypatch):
     path = next(path for path in lesson_texts.lesson_files() if path.stem.startswith("00"))
     monkeypatch.setattr(lesson_lint, "EXEMPT", {})

@@ -51,7 +51,7 @@ def test_choices_stand_by_weight_and_queues_in_order_of_service():
 
 def test_without_a_limit_all_find_room():
     view = CapacityView(TEXT, factor=None)
-    assert view.factor == NO_LIMIT and "everybody finds room" in view.reading
+    assert view.factor == NO_LIMIT and "every choice finds room" in view.reading
     assert 'class="stroke"' not in view.figure and "capacity" not in view.figure
     view.factor = 4.0
     assert view.now().dropped == 0 and f"all {2 * len(view.faces)} choices find room" in view.reading

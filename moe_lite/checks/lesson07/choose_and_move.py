@@ -169,7 +169,7 @@ MISTAKES = (
             "sum to 1 first, and then the bias weighs more. Add it to the scores as they are."),
     chooses("Ordered by score", by_score, "the right experts; best first means by score + bias, as they were chosen."),
     weighs(LEAK, lambda s, b, k: leaked(s, b, k) / leaked(s, b, k).sum(1, True), "yours are made of score + bias. The "
-           "bias decides who is chosen; how loud an expert speaks is its score alone."),
+           "bias decides who is chosen; what an expert weighs comes from its score alone."),
     weighs(LEAK, leaked, "yours are score + bias. Take the scores without it, and divide by their sum."),
     weighs("The bias is in the sum", lambda s, b, k: raw(s, b, k) / leaked(s, b, k).sum(1, True), "the scores above "
            "are right, the sum below still has the bias."),
@@ -210,7 +210,7 @@ MISTAKES = (
     moves("The mean is rounded down", lambda s, b, k: (len(s) * k // s.shape[1] - load(s, b, k)).sign(), "`//` rounds "
           "the mean load down, and an expert just below the mean is taken for one above it."),
     moves("The fair share of one choice", lambda s, b, k: (len(s) / s.shape[1] - load(s, b, k)).sign(), "with k "
-          "choices a token the mean load is N · k / E."),
+          "choices per token the mean load is N · k / E."),
     moves("Only the fullest moves", lambda s, b, k: one(load(s, b, k), True), "every expert above or below the mean "
           "moves."),
     moves("Only the emptiest moves", lambda s, b, k: one(load(s, b, k), False), "every expert above or below the mean "
@@ -250,5 +250,5 @@ CHOOSE_AND_MOVE = Exercise(
         "may have nobody), and `torch.sign` of how far a count is below the mean is +1, 0 or −1.",
     ),
     minutes=12, lines="about 6 lines",
-    done="Balancing without a loss: no gradient is asked, and none is bent.",
+    done="Balancing without a loss: the rule needs no gradient, and it bends none.",
 )  # fmt: skip

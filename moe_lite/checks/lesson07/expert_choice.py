@@ -108,7 +108,7 @@ MISTAKES = (
           "first is asked."),
     takes("Every token is taken once", one_expert_each, "you took away what another expert had. Each expert chooses "
           "for itself: a token can be taken by several, or by none."),
-    takes("Only those that like it best", greedy_tokens, "you let tokens choose first. The expert takes its best "
+    takes("Only tokens whose favourite it is", greedy_tokens, "you let tokens choose first. The expert takes its best "
           "tokens, whatever else these would prefer."),
     takes("The same tokens for all experts", lambda s, c: best(s.sum(1)[None], c)[1].expand(s.shape[1], -1), "each "
           "expert looks at its own column of scores."),
@@ -125,10 +125,10 @@ MISTAKES = (
            "take them as they are."),
     weighs("Softmax over the tokens", lambda s, c: s.softmax(0).t().gather(1, taken(s, c)[1]), "the scores are taken "
            "as they are, not compared among tokens."),
-    weighs("All weights are 1", lambda s, c: torch.ones_like(taken(s, c)[0]), "how loud an expert speaks for a token "
-           "is its score."),
-    weighs("All weights are equal", lambda s, c: torch.full_like(taken(s, c)[0], 1 / c), "how loud an expert speaks "
-           "for a token is its score."),
+    weighs("All weights are 1", lambda s, c: torch.ones_like(taken(s, c)[0]), "an expert's weight for a token is its "
+           "score."),
+    weighs("All weights are equal", lambda s, c: torch.full_like(taken(s, c)[0], 1 / c), "an expert's weight for a "
+           "token is its score."),
     weighs("Rows are places, not experts", lambda s, c: taken(s, c)[0].t(), "the first dimension is the expert, the "
            "second its places: (E, C).", True),
     weighs("Weights and tokens do not belong together", lambda s, c: taken(s, c)[0].flip(1), "the right weights in "
@@ -143,8 +143,8 @@ EXPERT_CHOICE = Exercise(
     hints=(
         "Exercise 3.2 with rows and columns exchanged: what was a token is an expert now. And the weights stay as they "
         "are.",
-        "With one row an expert (the table turned over) it is a single sort: values and indices come together, and the "
-        "first columns of both are what is asked. Mind the order among equals.",
+        "With one row per expert (the table turned over) it is a single sort: values and indices come together, and "
+        "the first columns of both are what is asked. Mind the order among equals.",
     ),
     minutes=6, lines="about 2 lines",
     done="Loads are even by construction, with no loss, no bias and nothing dropped. What it knows comes next.",

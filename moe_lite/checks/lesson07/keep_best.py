@@ -42,7 +42,7 @@ def cases() -> tuple[Case, ...]:
     return (
         *begin,
         Case("largest weights find room", plain, ("weights",)),
-        Case("one expert a token", one, ("weights",)),
+        Case("one expert per token", one, ("weights",)),
         Case("equal weights", ties, ("weights",)),
         Case("room for all, room for one", ends, ("weights",)),
         *end,
@@ -137,20 +137,20 @@ MISTAKES = (
     weight("Only the first choice can find room",
            masked(lambda w, i, c: by_weight(w, i, c) & (torch.arange(i.shape[1]) == 0)), "a token may be kept at "
            "several experts."),
-    sign("Equal weights: the earlier one comes first", ties_only, "Right but for equals. Sums row by row: "
-         "{weights.rows}. `topk` and a plain sort promise nothing about equals; a stable sort keeps the order of the "
-         "places."),
+    sign("Equal weights: the earlier one comes first", ties_only, "Right, except that among equal weights "
+         "another choice is kept. `topk` and a plain sort promise nothing about equals; a stable sort keeps the order "
+         "of the places."),
 )  # fmt: skip
 
 KEEP_BEST = Exercise(
     id="7.2", name="keep_best", parameters=("weights", "expert_ids", "capacity"), sizes="NKC",
     outputs=(Output("weights", "N, K"),), reference=best, cases=cases, mistakes=MISTAKES,
     hints=(
-        "The counting is that of 7.1; only the order in which the choices are counted is another. Sort, count along, "
-        "and bring the answer back to its place.",
+        "The counting is that of 7.1; only the counting order differs. Sort, count along, and bring each answer back "
+        "to its place.",
         "`argsort(descending=True, stable=True)` of the flattened weights gives the order; count along in "
         "`expert_ids.flatten()[order]` as before. `kept[order] = ...` puts True and False back to their places.",
     ),
     minutes=10, lines="about 6 lines",
-    done="So do V-MoE and Megatron: the least wanted are dropped. What it costs a language model comes next.",
+    done="V-MoE and Megatron drop this way: the smallest weights go first. What it costs a language model comes next.",
 )  # fmt: skip

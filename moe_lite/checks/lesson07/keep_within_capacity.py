@@ -71,7 +71,7 @@ def cases() -> tuple[Case, ...]:
         Case("capacity without rounding errors", exact, ("capacity",)),
         Case("capacity a little above a whole number", barely, ("capacity",)),
         Case("kept by place", plain, ("kept",)),
-        Case("one expert a token", one, both),
+        Case("one expert per token", one, both),
         Case("experts that nobody chose", silent, both),
         Case("very full and very roomy", ends, both),
     )

@@ -178,8 +178,8 @@ MISTAKES = (
          "ones."),
     says("The other way round", lambda choose, s, n: not leaks(choose, s, n), "True is for a rule whose past *does* "
          "change."),
-    says("Who works, but not how loudly", lambda choose, s, n: leaks(who(choose), s, n), "you compared where weights "
-         "are not 0. A past token whose weights change has looked ahead too."),
+    says("Which experts work, but not with what weight", lambda choose, s, n: leaks(who(choose), s, n),
+         "you compared where weights are not 0. A past token whose weights change has looked ahead too."),
     says("One change is not enough", lambda choose, s, n: after(choose, s, n, torch.zeros_like, slice(n)), "this leak "
          "shows only for some changes: a later token must want the same expert more. Try many different ones."),
     says("One change is not enough", lambda choose, s, n: after(choose, s, n, lambda f: 1 - f, slice(n)), "this leak "

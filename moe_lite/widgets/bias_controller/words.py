@@ -23,7 +23,7 @@ def reading(now: Controlled, rule: str) -> Parts:
     if after is None:
         why = "it is still on its way" if _under_way(now) else "it comes no nearer"
         return [f"{how}, the load is not even after {STEPS} steps: the last {LAST} have a CV of {end:.2f}, and {why}."]
-    begin = "from the start" if after == 0 else f"after {after} steps"
+    begin = "from the start" if after == 0 else f"after {after} step{'' if after == 1 else 's'}"
     if end > 2 * now.chance:
         return [f"{how}, the load is even {begin}, but it does not rest: the last {LAST} steps have a CV of {end:.2f}, "
                 f"chance alone would give {now.chance:.2f}."]  # fmt: skip

@@ -35,6 +35,15 @@ class Rooms:
     def dropped(self) -> int:
         return int((~self.routing.kept).sum())
 
+    @property
+    def rows(self) -> int:
+        """Of all experts' tables, filled or not."""
+        return self.n_experts * self.capacity
+
+    @property
+    def empty(self) -> int:
+        return self.rows - (self.asked - self.dropped)
+
     @cached_property
     def load(self) -> list[int]:
         """(E,): choices of each expert."""

@@ -45,7 +45,7 @@ class CapacityView(MoEWidget):
     factor = Float(1.25, help="Capacity over the fair share; 0: no limit.").tag(**FROM_PAGE)
     priority = Unicode("position", help="Who is served first.").tag(**FROM_PAGE)
     layer = Int(1, help="From 1.").tag(**FROM_PAGE)
-    top_k = Int(2, help="Experts a token.").tag(**FROM_PAGE)
+    top_k = Int(2, help="Experts per token.").tag(**FROM_PAGE)
     width = Int(WIDEST, help="px that there are for the figure; the script measures them.").tag(**FROM_PAGE)
     figure = Unicode(help="Text and queues, HTML.").tag(sync=True)
     view = Dict(help="Key figures, the reading line in pieces, a note.").tag(sync=True)

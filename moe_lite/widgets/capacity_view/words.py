@@ -20,10 +20,11 @@ def facts(now: Rooms) -> list[list[str]]:
         return []
     capacity = "∞" if now.factor == NO_LIMIT else f"{now.capacity:,}"
     return [
-        [capacity, "places an expert has"],
+        [capacity, "rows in an expert's table"],
         [f"{now.asked - now.dropped:,} of {now.asked:,}", "choices find room"],
         [f"{now.dropped / now.asked:.0%}", "are dropped"],
         [f"{len(now.alone):,}", "tokens have no expert at all"],
+        *([] if now.factor == NO_LIMIT else [[f"{now.empty:,} of {now.rows:,}", "rows of all tables are empty"]]),
     ]
 
 
@@ -33,10 +34,10 @@ def reading(now: Rooms) -> Parts:
         return ["Give a text with at least one token."]
     busiest = max(range(now.n_experts), key=now.load.__getitem__)
     fair = now.asked / now.n_experts
-    asked = f": {now.load[busiest]} ask for it, {fair:.4g} would be its fair share."
+    asked = f": {now.load[busiest]} choices, where {fair:.4g} would be its fair share."
     fullest = ["The fullest is expert ", {"expert": busiest}, asked]
     if now.factor == NO_LIMIT:
-        return ["Without a limit everybody finds room. ", *fullest]
+        return ["Without a limit every choice finds room. ", *fullest]
     begin = f"With {now.factor:g} times the fair share each expert takes {now.capacity}, {SERVED[now.priority]}: "
     if not now.dropped:
         return [begin, f"all {now.asked} choices find room. ", *fullest]
@@ -48,7 +49,7 @@ def _tokens(now: Rooms) -> list[str]:
     alone, short = len(now.alone), now.short
     said = []
     if short:
-        said.append(f"{short} token{'s lose' if short > 1 else ' loses'} a part of what they asked for. ")
+        said.append(f"{short} token{'s lose some of their' if short > 1 else ' loses some of its'} experts. ")
     if alone:
-        said.append(f"{alone} token{'s have' if alone > 1 else ' has'} no expert left: the residual alone carries on. ")
+        said.append(f"{alone} token{'s have' if alone > 1 else ' has'} no expert left, only the residual. ")
     return said

@@ -168,7 +168,7 @@ def not_transposed(scores, capacity):
     return values[:capacity], ids[:capacity]
 
 
-@blind("Only those that like it best")
+@blind("Only tokens whose favourite it is")
 def only_own_tokens(scores, capacity):
     n, e = scores.shape
     best = F.one_hot(scores.argmax(dim=1), e).bool()

@@ -175,7 +175,7 @@ wrong(
 )
 wrong(
     "who_only",
-    "Who works, but not how loudly",
+    "Which experts work, but not with what weight",
     of=as_asked,
     put={
         "choose(scores)[:n_past]": "(choose(scores)[:n_past] != 0).double()",
@@ -258,7 +258,7 @@ def only_next_row(choose, scores, n_past):
     return False
 
 
-@blind("Who works, but not how loudly")
+@blind("Which experts work, but not with what weight")
 def only_who_is_chosen(choose, scores, n_past):
     g = torch.Generator().manual_seed(0)
     before = choose(scores.clone())[:n_past] != 0
