@@ -1046,6 +1046,9 @@ holds("the largest of the last row is all", names[weights[-1].argmax()] == " all
 # - In large models most parameters are in the feed-forward networks, and a dense model pays for all of them at every token.
 # - A training loss that is too good is a reason to measure again, with other code and on other text.
 #
+# What passed here is in `my_moe.py`, in the course's folder: loss, attention and feed-forward network are your functions there.
+# `import moe_lite; moe_lite.my_program()` shows the file.
+#
 # Must one network do everything?
 #
 # <!-- next -->

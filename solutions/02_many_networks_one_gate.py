@@ -1004,4 +1004,6 @@ holds("cooperative: between a third and a half", 0.33 < min(away["cooperative"])
 #   compute only the top K experts, in training too.
 # - One top expert costs a fraction of the blend. That, and not a smaller error, is the gain.
 #
+# What passed here stands in `my_moe.py` as well, beside its model: a language model of today has no use for the losses of 1991.
+#
 # <!-- next -->

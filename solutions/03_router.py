@@ -926,6 +926,9 @@ holds("two for all is better still by another four hundredths or so", 0.025 < _s
 # - The combine matrix says what a sparse layer computes.
 # - Weights that no longer sum to 1 damage a model without any error. Log their sum.
 #
+# In `my_moe.py` the router's scores and its choice are your functions now, if their checks passed. (`moe_lite.my_program()`, after
+# `import moe_lite`, shows the file.)
+#
 # The combine matrix is mostly zeros, and we computed every expert's answer to multiply most of them by 0.
 #
 # <!-- next -->

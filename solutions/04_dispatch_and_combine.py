@@ -973,6 +973,9 @@ holds("at most b - 1 rows of padding per expert", ((((load + 31) // 32) * 32 - l
 #   <!-- reasoned: it repeats what 4.5 holds -->
 # - A wrong permutation has the right shapes, and a slow index has the right numbers: look at pictures, gradients and clocks, too.
 #
+# In `my_moe.py` your order and your combine now take the tokens to their experts and back, if their checks passed. `moe_lite.my_program()`,
+# after `import moe_lite`, shows the file.
+#
 # You have the parts now: attention, router, dispatch, experts. Put together, they are a sparse language model.
 #
 # <!-- next -->
