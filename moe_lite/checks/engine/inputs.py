@@ -1,5 +1,6 @@
 """Random inputs for checks: every size different, every seed its own, no two values so close that rounding decides."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -46,6 +47,12 @@ def scores(seed: int, n_tokens: int, n_experts: int, dtype: torch.dtype = torch.
         gaps = drawn.sort(dim=-1).values.diff(dim=-1)
         if gaps.min() > LEAST_GAP:
             return (drawn * total).round(decimals=4).to(dtype)
+
+
+def nearly_equal(seed: int, *shape: int) -> Tensor:
+    """float64 values near 0.3 that differ in the seventh decimal: equal as bfloat16, or after rounding."""
+    order = torch.randperm(math.prod(shape), generator=generator(seed)).reshape(shape)
+    return 0.3 + 1e-7 * order.double()
 
 
 def choices(seed: int, n_tokens: int, n_experts: int, k: int) -> Tensor:

@@ -59,7 +59,7 @@ def cases() -> tuple[Case, ...]:
         Case("weights without the bias", plain + strong, ("weights",)),
         Case("the bias moves", plain + unbiased + strong, ("new_bias",)),
         Case("an expert at the mean, one without tokens", (exact(), silent()), ("new_bias",)),
-        Case("ties", (tied(9),), ("expert_ids",)),
+        Case("ties, nearly equal scores", (tied(9), tied(10, 64), close(11)), ("expert_ids", "new_bias")),
         Case("k = 1 and k = E", edges, ("weights", "expert_ids", "new_bias")),
         *last,
     )
@@ -90,10 +90,15 @@ def silent() -> Trial:
     return Trial((scores, torch.tensor([0.0, 0.1, 0.0, 0.2, -2.0, -2.0], dtype=F64), 2, 0.01), "experts without tokens")
 
 
-def tied(seed: int) -> Trial:
-    drawn = torch.randint(0, 4, (6, 12), generator=inputs.generator(seed))
+def tied(seed: int, n_experts: int = 12) -> Trial:
+    drawn = torch.randint(0, 4, (6, n_experts), generator=inputs.generator(seed))
     levels = torch.tensor([0.2, 0.4, 0.6, 0.8], dtype=F64)
-    return Trial((levels[drawn], torch.zeros(12, dtype=F64), 3, 0.01), f"seed {seed}, equal scores, bias 0")
+    return Trial((levels[drawn], torch.zeros(n_experts, dtype=F64), 3, 0.01), f"seed {seed}, equal scores, bias 0")
+
+
+def close(seed: int) -> Trial:
+    scores = inputs.nearly_equal(seed, 6, 5)
+    return Trial((scores, torch.zeros(5, dtype=F64), 2, 0.01), "scores that differ in the seventh decimal, bias 0")
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------

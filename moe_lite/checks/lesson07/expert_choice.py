@@ -17,6 +17,8 @@ def taken(scores: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
     return best(scores.t(), capacity)
 
 
+CLOSE = "scores that differ in the seventh decimal, float64"
+
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 
 
@@ -34,7 +36,7 @@ def cases() -> tuple[Case, ...]:
         *first,
         Case("each expert's best tokens", plain, ("token_ids",)),
         Case("weights", plain, ("weights",)),
-        Case("ties", ties, ("token_ids",)),
+        Case("ties, nearly equal scores", (*ties, Trial((inputs.nearly_equal(9, 9, 4), 3), CLOSE)), ("token_ids",)),
         Case("more experts than tokens, C = N and C = 1", wide, ("weights", "token_ids")),
         *last,
     )
@@ -89,6 +91,9 @@ def ties_only(a: Attempt) -> bool:
 ALONG = "The tokens chose"
 
 MISTAKES = (
+    sign("Nearly equal scores are taken for equal", lambda a: a.trial.note == CLOSE, "Right elsewhere, but of scores "
+         "that differ in the seventh decimal experts take others than the largest. Compare them in the type in which "
+         "they come, and round nothing."),
     takes(ALONG, lambda s, c: best(s, c)[1], "you took the best experts of every token. Here an expert looks down its "
           "column, over all tokens: `scores.t()` lays its scores in a row.", True),
     takes(ALONG, lambda s, c: best(s, c)[1].t(), "you took the best experts of every token. Here an expert looks down "

@@ -12,6 +12,7 @@ from moe_lite.checks.engine.mistakes import one_wrong, sign
 from moe_lite.checks.lesson07.keep_within_capacity import by_choice, room, skewed, whole_tokens
 
 Rule = Callable[[Tensor, Tensor, int], Tensor]  # weights (N, K), expert_ids (N, K), capacity
+CLOSE = "weights that differ in the seventh decimal, float64"
 
 
 def best(weights: Tensor, expert_ids: Tensor, capacity: int) -> Tensor:
@@ -43,7 +44,7 @@ def cases() -> tuple[Case, ...]:
         *begin,
         Case("largest weights find room", plain, ("weights",)),
         Case("one expert per token", one, ("weights",)),
-        Case("equal weights", ties, ("weights",)),
+        Case("equal weights, nearly equal weights", (*ties, close(9)), ("weights",)),
         Case("room for all, room for one", ends, ("weights",)),
         *end,
     )
@@ -59,6 +60,11 @@ def weighed(
         weights = torch.stack([first, 1 - first], dim=1).double().round(decimals=1)
     note = f"{inputs.note(seed, dtype)}, {k} of {n_experts} experts, capacity {capacity}"
     return Trial((weights.to(dtype), expert_ids, capacity), note)
+
+
+def close(seed: int) -> Trial:
+    """Everybody wants expert 1, with weights that differ in the seventh decimal."""
+    return Trial((inputs.nearly_equal(seed, 9, 1), torch.ones(9, 1, dtype=torch.int64), 4), CLOSE)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -106,6 +112,9 @@ def ties_only(a: Attempt) -> bool:
 
 
 MISTAKES = (
+    sign("Nearly equal weights are taken for equal", lambda a: a.trial.note == CLOSE, "Right elsewhere, but of weights "
+         "that differ in the seventh decimal yours keeps others than the largest. Compare them in the type in which "
+         "they come, and round nothing."),
     weight("By place, not by weight", masked(lambda w, i, c: room(i, c)), "the experts were filled in the order of the "
            "text. Asked is the largest weight first."),
     weight("By place, not by weight, and divided again", lambda w, i, c: divided(w * room(i, c)), "two things: the "

@@ -444,3 +444,19 @@ blind(
         "(scores + bias).argsort(dim=-1, descending=True, stable=True)": "(scores + bias).argsort(dim=-1, stable=True).flip(-1)"
     },
 )
+
+
+@wrong("Nearly equal scores are taken for equal")
+def ranked_in_bfloat16(scores, bias, k, step):
+    expert_ids = (scores + bias).bfloat16().sort(dim=-1, descending=True, stable=True).indices[:, :k]
+    kept = scores.gather(1, expert_ids)
+    load = torch.bincount(expert_ids.flatten(), minlength=len(bias)).to(bias.dtype)
+    return kept / kept.sum(dim=-1, keepdim=True), expert_ids, bias + step * (load.mean() - load).sign()
+
+
+@wrong("Ties are broken the wrong way")
+def sort_without_stable(scores, bias, k, step):
+    expert_ids = (scores + bias).sort(dim=-1, descending=True).indices[:, :k]
+    kept = scores.gather(1, expert_ids)
+    load = torch.bincount(expert_ids.flatten(), minlength=len(bias)).to(bias.dtype)
+    return kept / kept.sum(dim=-1, keepdim=True), expert_ids, bias + step * (load.mean() - load).sign()

@@ -294,3 +294,14 @@ def whole_token_dropped(weights, expert_ids, capacity):
     keep[order] = place < capacity
     token_ok = keep.view(n, k).all(dim=1, keepdim=True)
     return weights * token_ok.to(weights.dtype)
+
+
+@wrong("Nearly equal weights are taken for equal")
+def ranked_in_bfloat16(weights, expert_ids, capacity):
+    flat, ids = weights.flatten(), expert_ids.flatten()
+    kept = torch.zeros_like(flat)
+    for e in ids.unique():
+        places = (ids == e).nonzero().flatten()
+        first = places[flat[places].bfloat16().sort(descending=True, stable=True).indices[:capacity]]
+        kept[first] = 1
+    return weights * kept.view_as(weights)
