@@ -40,6 +40,15 @@ def lab():
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "becomes"),
+    [("layer", 9, 1), ("layer", -5, -1), ("picked", -1, 0), ("picked", 99, 31), ("looked", -2, 0)],
+)
+def test_what_is_not_there_becomes_what_is(lab, name, value, becomes):
+    setattr(lab, name, value)
+    assert getattr(lab, name) == becomes and lab.error == {} and "<table>" in lab.static_html()
+
+
 def test_measures_are_those_of_metrics_bin_by_bin():
     one = column([[[6, 2, 0, 0]], [[2, 2, 2, 2]]])
     found = figures(one, 0).by_name

@@ -32,6 +32,12 @@ def test_before_a_training_data_and_random_networks_are_shown():
         _ = shown.mixture
 
 
+def test_a_task_that_does_not_exist_is_named_and_the_figure_stays():
+    shown = partition(n_experts=3)
+    shown.task = "nope"
+    assert shown.error["what"] == "task is 'nope', expected one of 1-D, 2-D." and "<svg" in shown.static_html()
+
+
 def test_view_is_what_the_mixture_says():
     shown = partition(task="2-D", n_experts=3)
     asyncio.run(shown.start().done())

@@ -20,6 +20,12 @@ def model() -> MoELanguageModel:
     return model_with_opinions()
 
 
+def test_experts_that_are_not_there_are_not_picked(model):
+    viewer = TokenViewer(model, SENTENCE)
+    viewer.picked = [99, 3, -1]
+    assert viewer.picked == [3] and viewer.error == {} and 'class="mx' in viewer.static_html()
+
+
 def test_setting_traits_from_python_routes_again_and_sends_it(model):
     viewer = TokenViewer({4: model_with_opinions(4), 8: model}, SENTENCE)
     sent = []

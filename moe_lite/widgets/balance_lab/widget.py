@@ -159,6 +159,9 @@ class BalanceLab(BackgroundWidget):
 
     def compute(self) -> None:
         """Follow buttons and sliders, then draw."""
+        self.layer = min(max(self.layer, -1), self.grid.model.n_layers - 1)
+        self.picked = min(max(self.picked, 0), self.grid.model.n_experts - 1)
+        self.looked = max(self.looked, 0)
         self._moving = [self._recorded(0.0)] if 0.0 in self.grid.coefficients else []
         if self.coefficient or not self._moving:
             self._moving.append(self._recorded(self.coefficient))

@@ -157,6 +157,7 @@ class ExpertPartition(BackgroundWidget):
         """Follow the button and the controls, then draw."""
         pressed, self._pressed = self.presses != self._pressed, self.presses
         settings = self.task, self.n_experts, self.loss
+        _checked(*settings)
         moved = settings != self._wanted
         if pressed and not moved and self._trains and self.fit.state == "running":
             self.stop()

@@ -138,6 +138,7 @@ class TokenViewer(MoEWidget):
             _, n, k, _ = self.routing.shape if self.routing else (0, 0, 1, 0)
             self.choice = min(max(0, self.choice), min(k, len(ORDINALS)) - 1)
             self.pinned = self.pinned if 0 <= self.pinned < n else -1
+            self.picked = sorted({e for e in self.picked if 0 <= e < self.n_experts})
             self.source = self.names.badge(self.shown) if self.names else self.source
             self.reading = plain(self.reading_parts())
 
@@ -180,7 +181,6 @@ class TokenViewer(MoEWidget):
         if len(self.muted) == n:
             notes.append(f"One expert must stay: expert {self.muted[-1]} is not muted.")
             self.muted = self.muted[:-1]
-        self.picked = sorted({e for e in self.picked if 0 <= e < n})
         left = n - len(self.muted)
         self.top_k = min(max(1, wanted), left)
         if self.top_k != wanted:
