@@ -105,6 +105,18 @@ def test_an_error_is_explained_at_its_line(fn, kind, title, said):
     assert result.failure.traceback.startswith("your code, line "), "our own frames, or a folder"
 
 
+def test_lines_of_the_package_are_not_called_the_learners():
+    def too_deep(x, router, experts, shared):
+        routing = router(x)
+        return experts(x[:, :1].flatten(0, 1), routing), routing
+
+    result = grade(exercises()["5.1"], too_deep)
+    assert result.status == "stopped" and result.failure.lines[-1][1].strip().startswith("return experts(")
+    traceback = result.failure.traceback
+    assert "moe_lite/model/experts.py, line " in traceback and "your code, line" in traceback
+    assert not [line for line in traceback.splitlines() if "your code" in line and "_sorted" in line]
+
+
 def test_the_lines_shown_are_those_of_the_function_only():
     lines = grade(TOP_K, forgets_keepdim).failure.lines
     assert [text.strip().split(" ")[0] for _, text, _ in lines] == ["def", "weights", "return"]

@@ -16,7 +16,7 @@ from moe_lite.checks.engine.exercise import Exercise, Note
 from moe_lite.checks.engine.result import Failure
 from moe_lite.checks.engine.run import Ended, time_limit
 
-OURS = str(Path(__file__).parents[1])
+CHECKS, PACKAGE = str(Path(__file__).parents[1]), str(Path(__file__).parents[2])
 LINES_AROUND = 2
 
 
@@ -80,7 +80,7 @@ def _is_learners(filename: str, fn: Any) -> bool:
     own_code = getattr(fn, "__code__", None)
     if own_code is not None and filename == own_code.co_filename:
         return True
-    library = any(filename.startswith(prefix) for prefix in {sys.prefix, sys.base_prefix, OURS, "<frozen"})
+    library = any(filename.startswith(prefix) for prefix in {sys.prefix, sys.base_prefix, PACKAGE, "<frozen"})
     return not library and "site-packages" not in filename
 
 
@@ -96,7 +96,7 @@ def _lines_around(frame: FrameType, failing: int) -> tuple[tuple[tuple[int, str,
 
 def _short_traceback(frames: traceback.StackSummary, fn: Any, kind: str, message: str) -> str:
     """Python's traceback without the check's own frames and without anybody's folders."""
-    kept = [frame for frame in frames if not frame.filename.startswith(OURS)]
+    kept = [frame for frame in frames if not frame.filename.startswith(CHECKS)]
     texts = []
     for frame in kept:
         name = "your code" if _is_learners(frame.filename, fn) else _library_name(frame.filename)
@@ -105,8 +105,10 @@ def _short_traceback(frames: traceback.StackSummary, fn: Any, kind: str, message
 
 
 def _library_name(filename: str) -> str:
-    """`torch/functional.py` of a path through site-packages, else the file's name."""
+    """`torch/functional.py` of a path through site-packages, `moe_lite/model/experts.py` of ours, else its name."""
     parts = Path(filename).parts
+    if filename.startswith(PACKAGE):
+        return Path(filename).relative_to(Path(PACKAGE).parent).as_posix()
     if "site-packages" in parts:
         return "/".join(parts[parts.index("site-packages") + 1 :])
     return parts[-1]
