@@ -36,9 +36,9 @@ ONLY_IN = {
     "anywidget": {"widgets"},
     "transformers": {"hf"},
 }
-# 1,200 before dispatch_fn and layer_fn (readers' code for ours), inputs.py (refuses misreadings) and what stays right
-# when a model changes type or device, or a pass is broken off
-MODEL_LINES = 1380
+# With the routers beside the usual one. 1,310 before dispatch_fn and layer_fn (readers' code for ours), inputs.py
+# (refuses misreadings) and what stays right when a model changes type or device, or a pass is broken off.
+MODEL_LINES = 1500
 FUNCTION_LINES, FILE_LINES = 60, 400
 ONE_PROGRAM, PROGRAM_LINES = PACKAGE / "checks/program/template.py", 550  # one file is what it is for
 
@@ -217,8 +217,8 @@ def n_lines(path: Path) -> int:
 
 
 def test_the_model_can_be_read_in_one_sitting():
-    """All files of the folder count, so that no list has to be kept; routers beside the usual one have their own."""
-    assert sum(map(n_lines, (PACKAGE / "model").glob("*.py"))) <= MODEL_LINES
+    """All files of the folder count, those of its folders as well."""
+    assert sum(map(n_lines, (PACKAGE / "model").rglob("*.py"))) <= MODEL_LINES
 
 
 def test_files_and_functions_can_be_taken_in_at_a_glance():

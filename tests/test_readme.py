@@ -43,6 +43,11 @@ def test_file_tree_names_every_part_of_the_package(readme, root):
     assert named == there - {"__init__"}
 
 
+def test_the_short_path_is_that_of_the_course(readme):
+    said = re.search(r"Short of time\? Take\s+([\d, and]+)", readme)[1]
+    assert tuple(map(int, re.findall(r"\d+", said))) == outline.course().short_path
+
+
 def test_words_are_names_that_exist(readme, root):
     """Every identifier in the glossary's code column occurs in the package."""
     code = "\n".join(p.read_text(encoding="utf-8") for p in (root / "moe_lite").rglob("*.py"))
