@@ -26,7 +26,7 @@ def load_cv(load: Tensor) -> Tensor:
 
 
 def max_violation(load: Tensor) -> Tensor:
-    """How far the fullest expert is above the mean, as a share of the mean: 0 is even. (..., E) -> (...)."""
+    """How far the busiest expert is above the mean, as a share of the mean: 0 is even. (..., E) -> (...)."""
     load = load.double()
     return load.amax(dim=-1) / load.mean(dim=-1) - 1
 

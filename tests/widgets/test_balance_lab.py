@@ -134,7 +134,7 @@ def test_layer_is_the_most_uneven_one_until_one_is_chosen(lab):
 def test_scrubber_shows_the_numbers_of_its_step(lab):
     lab.layer, lab.at = 1, 300
     load = lab.columns[0].run.load[lab.columns[0].run.steps.index(300), 1]
-    assert f"the fullest takes {1 + max_violation(load):.1f} times its share" in lab.reading
+    assert f"the busiest takes {1 + max_violation(load):.1f} times its share" in lab.reading
     assert lab.reading.startswith("Layer 2, step 300.")
 
 

@@ -197,7 +197,8 @@ def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | N
     wanted = " and ".join(f"`{o.name}` ({o.shape})" if o.shape else f"`{o.name}`" for o in exercise.outputs)
     if returned is None:
         return {}, Note(
-            "Nothing is returned", f"Your function gave back None, expected {wanted}: is there a `return` at its end?"
+            "Nothing is returned",
+            f"Your function gave back None, expected {wanted}: does every path through it end in a `return`?",
         )
     if inspect.isgenerator(returned):
         return {}, Note("A generator, not a result", f"`yield` makes a generator. Return {wanted} with `return`.")
@@ -237,7 +238,7 @@ def _read_thing(output: Output, value: Any) -> tuple[Tensor | None, Note | None]
 def _read_float(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         kind = _article(type(value).__name__)
-        return None, Note("Not a number", f"`{output.name}` should be a plain float, got {kind}.")
+        return None, Note("Not a plain float", f"`{output.name}` should be a plain float, got {kind}.")
     try:
         return torch.tensor(float(value), dtype=torch.float64), None
     except OverflowError:

@@ -71,8 +71,15 @@ def chosen_alone(scores: Tensor, expert_ids: Tensor) -> Tensor:
     return switch(kept, expert_ids)
 
 
+def renormalised(scores: Tensor, expert_ids: Tensor) -> Tensor:
+    """P of the weights: the chosen scores over their sum, 0 for the others."""
+    chosen = scores.gather(1, expert_ids)  # (N, K)
+    weights = torch.zeros_like(scores).scatter(1, expert_ids, chosen / chosen.sum(dim=1, keepdim=True))  # (N, E)
+    return switch(weights, expert_ids)
+
+
 def token_by_token(scores: Tensor, expert_ids: Tensor) -> Tensor:
-    """The mean over tokens of their own f · P."""
+    """The mean over tokens of their own f · P. With P over an expert's own choosers the same number comes out."""
     f = F.one_hot(expert_ids, scores.shape[1]).to(scores.dtype).mean(dim=1)  # (N, E)
     return scores.shape[1] * (f * scores).sum(dim=1).mean()
 
@@ -105,12 +112,15 @@ MISTAKES = (
          "sum to 1. Another softmax makes them nearly equal."),
     loss("P of the chosen scores alone", chosen_alone, "P is the mean over *all* tokens, also those that did not "
          "choose the expert."),
+    loss("P of the renormalised weights", renormalised, "P is the mean of the scores as they are given, of all "
+         "experts. Keeping the best K and dividing by their sum comes later, for the weights."),
     loss("P with itself", lambda s, i: s.shape[1] * s.mean(dim=0).square().sum(), "both factors are mean scores. One "
          "of them is f, counted from `expert_ids`."),
     loss("f with itself", lambda s, i: s.shape[1] * share(s, i).square().sum(), "both factors are counts. One of them "
          "is P, the mean score: without it there is no gradient."),
-    loss("A mean over tokens of their own f · P", token_by_token, "f and P are each taken over all tokens *before* "
-         "they are multiplied. A product token by token measures how sure the tokens are, not how even the load is."),
+    loss("f and P are not each over all tokens", token_by_token, "yours is a mean of chosen scores, as from a product "
+         "token by token, or from a P over the tokens that chose the expert. That measures how sure the tokens are. "
+         "Take f and P over all N tokens first, then multiply."),
     loss("The wrong sign", lambda s, i: -switch(s, i), "the loss is to become smaller as the load becomes even."),
     loss("1 is taken off", lambda s, i: switch(s, i) - 1, "an even router scores 1, not 0."),
 )  # fmt: skip

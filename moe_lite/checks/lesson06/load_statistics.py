@@ -122,19 +122,19 @@ MISTAKES = (
     statistic("cv", "Upside down", lambda x: x.mean() / deviation(x), "the deviation stands above, the mean below: 0 "
               "is even."),
     statistic("cv", "Divided by the median", lambda x: deviation(x) / x.median(), "divide by the mean."),
-    statistic("max_violation", "1 is not taken off", lambda x: x.max() / x.mean(), "this is the fullest over the mean. "
+    statistic("max_violation", "1 is not taken off", lambda x: x.max() / x.mean(), "this is the busiest over the mean. "
               "How far it is *above* the mean is 1 less, so that 0 is even."),
     statistic("max_violation", "In assignments, not in means", lambda x: x.max() - x.mean(), "divide by the mean: "
               "twice as many tokens must not change it."),
-    statistic("max_violation", "The emptiest, not the fullest", lambda x: x.min() / x.mean() - 1, "the *fullest* "
+    statistic("max_violation", "The least used, not the busiest", lambda x: x.min() / x.mean() - 1, "the *busiest* "
               "expert over the mean, minus 1."),
-    statistic("max_violation", "The emptiest, not the fullest", lambda x: 1 - x.min() / x.mean(), "the *fullest* "
+    statistic("max_violation", "The least used, not the busiest", lambda x: 1 - x.min() / x.mean(), "the *busiest* "
               "expert over the mean, minus 1."),
-    statistic("max_violation", "Fullest minus emptiest", lambda x: (x.max() - x.min()) / x.mean(), "the distance is "
+    statistic("max_violation", "Busiest minus least used", lambda x: (x.max() - x.min()) / x.mean(), "the distance is "
               "taken from the *mean*."),
     statistic("max_violation", "The largest share", lambda x: x.max() / x.sum(), "this is a share of all assignments. "
-              "Compare the fullest with the mean."),
-    statistic("max_violation", "Fullest over emptiest", lambda x: x.max() / x.min(), "compare the fullest with the "
+              "Compare the busiest with the mean."),
+    statistic("max_violation", "Busiest over least used", lambda x: x.max() / x.min(), "compare the busiest with the "
               "mean."),
     statistic("dead", "Only those with nothing at all", lambda x: (x == 0).sum(), "an expert with a handful of tokens "
               "among thousands is dead as well: the line is a hundredth of the mean."),
@@ -142,7 +142,7 @@ MISTAKES = (
               "than* a hundredth of the mean."),
     statistic("dead", "A hundredth of all, not of the mean", lambda x: (x < DEAD_BELOW * x.sum()).sum(), "the line is "
               "a hundredth of the *mean* load, not of the sum."),
-    statistic("dead", "A hundredth of the fullest", lambda x: (x < DEAD_BELOW * x.max()).sum(), "the line is a "
+    statistic("dead", "A hundredth of the busiest", lambda x: (x < DEAD_BELOW * x.max()).sum(), "the line is a "
               "hundredth of the *mean* load."),
     statistic("dead", "A tenth, not a hundredth", lambda x: (x < 0.1 * x.mean()).sum(), "the line is at 1 % of the "
               "mean."),

@@ -118,9 +118,19 @@ def otherwise(coefficients: list[float], loads: Tensor, limit: float, answer: fl
     return answer if found == math.inf else found
 
 
-def place(coefficients: list[float], loads: Tensor, limit: float) -> float:
+def place(coefficients: list[float], loads: Tensor, limit: float, none: float = -1) -> float:
     found = smallest(coefficients, loads, limit)
-    return coefficients.index(found) if found in coefficients else -1
+    return coefficients.index(found) if found in coefficients else none
+
+
+def from_the_back(coefficients: list[float], loads: Tensor, limit: float) -> float:
+    """From the largest coefficient down, as long as the limit is kept."""
+    found = math.inf
+    for coefficient, fits in zip(coefficients[::-1], (worst(loads) <= limit).flip(0).tolist(), strict=True):
+        if not fits:
+            break
+        found = coefficient
+    return found
 
 
 def either_side(coefficients: list[float], loads: Tensor, limit: float) -> float:
@@ -153,12 +163,16 @@ MISTAKES = (
          "disturbs the model least."),
     pick("The most even, not the smallest", most_even, "this coefficient has the lowest violation of all. A smaller "
          "one keeps the limit as well."),
+    pick("Stopped at the first failure from the back", from_the_back, "you went from the largest coefficient down and "
+         "stopped at the first that fails. A larger one may be worse again: begin with the smallest."),
     pick("Too far below counts as well", either_side, "an expert far *below* the mean is no violation: asked is how "
-         "far the fullest is above it."),
+         "far the busiest is above it."),
     pick("Exactly the limit is allowed", lambda c, x, m: first(c, worst(x) < m), "*at most* the limit: a violation of "
          "just that is kept."),
     pick("A place, not a coefficient", place, "this is where it stands in the list. Return the coefficient."),
-    pick("1 is not taken off", lambda c, x, m: smallest(c, x, m - 1), "the violation is the fullest over the mean, "
+    pick("A place, not a coefficient", partial(place, none=math.inf), "this is where it stands in the list. Return the "
+         "coefficient."),
+    pick("1 is not taken off", lambda c, x, m: smallest(c, x, m - 1), "the violation is the busiest over the mean, "
          "*minus 1*."),
     pick("The limit is turned round", lambda c, x, m: first(c, worst(x) > m), "this coefficient does *not* keep the "
          "limit."),
@@ -181,7 +195,8 @@ PICK_COEFFICIENT = Exercise(
     outputs=(Output("coefficient", real=True),), reference=smallest, cases=cases, mistakes=MISTAKES,
     hints=(
         "First all violations at once: a maximum and a mean over the last dimension give a tensor (C, S, L). Which of "
-        "its numbers decides for one coefficient?",
+        "its numbers decides for one coefficient? `mean` wants floating-point numbers: begin with `loads.double()`, "
+        "which keeps the counts exact.",
         "The worst one: `violation.flatten(1).amax(dim=1)` has one number per coefficient. Go through them in order "
         'and return the first coefficient whose number is at most `limit`; after the loop, `float("inf")`.',
     ),

@@ -76,6 +76,8 @@ MISTAKES = (
     loss("Softmax first", lambda z: z.log_softmax(dim=1).logsumexp(dim=1).square().mean(), "after `log_softmax` log Σ "
          "exp is 0 for every token."),
     loss("A root too many", lambda z: z.logsumexp(dim=1).square().mean().sqrt(), "no root: the mean of the squares."),
+    loss("The coefficient is inside", lambda z: 0.001 * z.logsumexp(dim=1).square().mean(), "yours is a thousandth of "
+         "it. The coefficient is multiplied outside, by the training, as with the balancing loss."),
     loss("Half of it", lambda z: z.logsumexp(dim=1).square().mean() / 2, "there is no factor ½ in front."),
 )  # fmt: skip
 

@@ -54,11 +54,11 @@ def reading(columns: Sequence[Column], layer: int, step: int) -> Parts:
 
 def _column_says(column: Column, layer: int, step: int) -> str:
     numbers, at, name = figures(column, layer).by_name, column.bin_at(step), title(column)
-    dead, fullest = int(numbers["dead experts"][at]), 1 + numbers["max violation"][at]
+    dead, busiest = int(numbers["dead experts"][at]), 1 + numbers["max violation"][at]
     over, are = numbers[f"over {OVER} × fair, %"][at], "is" if dead == 1 else "are"
     died = f"{dead} of {column.n_experts} experts {are} dead" if dead else "no expert is dead"
     return (
-        f"{name[0].upper()}{name[1:]}: {died}, the fullest takes {fullest:.1f} times its share, and {over:.0f} % would "
+        f"{name[0].upper()}{name[1:]}: {died}, the busiest takes {busiest:.1f} times its share, and {over:.0f} % would "
         f"not fit into {OVER} times it."
     )
 

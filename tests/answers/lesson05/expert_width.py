@@ -172,14 +172,14 @@ def swapped(d_model, d_dense, n_experts, top_k, n_shared):
     return (3 * d_expert * active + n_experts) / (3 * d_dense), d_expert
 
 
-@wrong("Not a number")
+@wrong("Not a plain float")
 def tensors(d_model, d_dense, n_experts, top_k, n_shared):
     active = top_k + n_shared
     d_expert = d_dense // active
     return d_expert, torch.tensor((3 * d_expert * active + n_experts) / (3 * d_dense))
 
 
-@wrong("Not a number")
+@wrong("Not a plain float")
 def text(d_model, d_dense, n_experts, top_k, n_shared):
     active = top_k + n_shared
     d_expert = d_dense // active

@@ -48,6 +48,24 @@ def chosen_only(scores, expert_ids):
     return E * (f * (scores * mask).mean(0)).sum()
 
 
+@wrong("P of the renormalised weights")
+def chosen_renormalised(scores, expert_ids):
+    E = scores.shape[1]
+    f = torch.bincount(expert_ids.flatten(), minlength=E).to(scores.dtype) / expert_ids.numel()
+    chosen = scores.gather(1, expert_ids)
+    weights = torch.zeros_like(scores).scatter(1, expert_ids, chosen / chosen.sum(1, keepdim=True))
+    return E * (f * weights.mean(0)).sum()
+
+
+@wrong("f and P are not each over all tokens")
+def choosers_alone(scores, expert_ids):
+    E = scores.shape[1]
+    counts = torch.bincount(expert_ids.flatten(), minlength=E).to(scores.dtype)
+    mask = torch.zeros_like(scores).scatter(1, expert_ids, 1)
+    P = (scores * mask).sum(0) / counts.clamp(min=1)
+    return E * (counts / expert_ids.numel() * P).sum()
+
+
 @wrong("f is counted, not divided")
 def counts(scores, expert_ids):
     E = scores.shape[1]
@@ -178,7 +196,7 @@ def sum_of_scores(scores, expert_ids):
     return E * (f * scores.sum(0)).sum()
 
 
-@wrong("A mean over tokens of their own f · P")
+@wrong("f and P are not each over all tokens")
 def token_by_token(scores, expert_ids):
     E = scores.shape[1]
     f = torch.zeros_like(scores).scatter(1, expert_ids, 1 / expert_ids.shape[1])

@@ -44,7 +44,7 @@ def by_hand(load):
 # ---- wrong, made up with the check at hand --------------------------------------------------------------------------
 
 
-@wrong(ANY)
+@wrong("Not a plain float")
 def tensors(load):
     x = load.double()
     p = x / x.sum()
@@ -66,7 +66,10 @@ wrong("below_mean", "Less than the mean is not dead", of=as_asked, put={"0.01 * 
 wrong("bits", "The entropy is in bits", of=as_asked, put={"len(x)": "2"})
 wrong("complement", "1 is even, not 0", of=as_asked, put={"torch.special": "1 - torch.special"})
 wrong(
-    "emptiest", "The emptiest, not the fullest", of=as_asked, put={"x.max() / x.mean() - 1": "1 - x.min() / x.mean()"}
+    "least_used",
+    "The least used, not the busiest",
+    of=as_asked,
+    put={"x.max() / x.mean() - 1": "1 - x.min() / x.mean()"},
 )
 wrong("largest_share", "The largest share", of=as_asked, put={"x.max() / x.mean() - 1": "p.max()"})
 wrong("living", "The living are counted", of=as_asked, put={"x < 0.01 * x.mean()": "x >= 0.01 * x.mean()"})
@@ -90,7 +93,7 @@ wrong(
     of=as_asked,
     put={"x.std(correction=0) / x.mean()": "p.std(correction=0)"},
 )
-wrong("of_the_fullest", "A hundredth of the fullest", of=as_asked, put={"0.01 * x.mean()": "0.01 * x.max()"})
+wrong("of_the_busiest", "A hundredth of the busiest", of=as_asked, put={"0.01 * x.mean()": "0.01 * x.max()"})
 wrong("of_the_sum", "A hundredth of all, not of the mean", of=as_asked, put={"x < 0.01 * x.mean()": "p < 0.01"})
 wrong("only_zero", "Only those with nothing at all", of=as_asked, put={"x < 0.01 * x.mean()": "x == 0"})
 wrong(
@@ -158,7 +161,7 @@ blind(
 )
 blind(
     "max_minus_min",
-    "Fullest minus emptiest",
+    "Busiest minus least used",
     of=put_another_way,
     put={"x.max() / mean - 1": "(x.max() - x.min()) / mean"},
 )

@@ -62,6 +62,39 @@ def most_even(coefficients, loads, limit):
     return coefficients[int(v.flatten(1).amax(1).argmin())]
 
 
+@wrong("Stopped at the first failure from the back")
+def from_the_back(coefficients, loads, limit):
+    loads = loads.double()
+    v = loads.amax(-1) / loads.mean(-1) - 1
+    found = float("inf")
+    for c, x in zip(reversed(coefficients), v.flip(0), strict=True):
+        if (x > limit).any():
+            return found
+        found = c
+    return found
+
+
+@wrong("A place, not a coefficient")
+def index_or_inf(coefficients, loads, limit):
+    loads = loads.double()
+    v = loads.amax(-1) / loads.mean(-1) - 1
+    return next((n for n, x in enumerate(v) if (x <= limit).all()), float("inf"))
+
+
+@wrong("A place, not a coefficient")
+def index_or_length(coefficients, loads, limit):
+    loads = loads.double()
+    v = loads.amax(-1) / loads.mean(-1) - 1
+    return next((n for n, x in enumerate(v) if (x <= limit).all()), len(v))
+
+
+@wrong("A place, not a coefficient")
+def argmax(coefficients, loads, limit):
+    loads = loads.double()
+    v = loads.amax(-1) / loads.mean(-1) - 1
+    return int((v <= limit).all(-1).all(-1).int().argmax())
+
+
 wrong("above", "The limit is turned round", of=as_asked, put={"(x <= limit).all": "(x > limit).any"})
 wrong("one_is_enough", "One that keeps it is enough", of=as_asked, put={"(x <= limit).all": "(x <= limit).any"})
 wrong(
@@ -81,7 +114,7 @@ wrong("mean_over_both", "The mean over seeds and layers", of=as_asked, put={"(x 
 wrong("mean_over_layers", "The mean over the layers", of=as_asked, put={"x <= limit": "x.mean(1) <= limit"})
 wrong("mean_over_seeds", "The mean over the seeds", of=as_asked, put={"x <= limit": "x.mean(0) <= limit"})
 wrong("no_minus_one", "1 is not taken off", of=as_asked, put={"x <= limit": "x + 1 <= limit"})
-wrong("none", ANY, of=as_asked, put={'float("inf")': "None"})
+wrong("none", "Nothing is returned", of=as_asked, put={'float("inf")': "None"})
 wrong("raises", ANY, of=as_asked, put={'return float("inf")': 'raise ValueError("none")'})
 wrong("seeds_pooled", "Loads are pooled over seeds", of=as_asked, put={"loads.double()": "loads.double().sum(1)"})
 wrong("strict", "Exactly the limit is allowed", of=as_asked, put={"x <= limit": "x < limit"})

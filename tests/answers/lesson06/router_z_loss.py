@@ -43,6 +43,11 @@ def half(logits):
     return torch.logsumexp(logits, dim=-1).square().mean() / 2
 
 
+@wrong("The coefficient is inside")
+def with_coefficient(logits):
+    return 0.001 * torch.logsumexp(logits, dim=-1).square().mean()
+
+
 @wrong("The largest logit alone")
 def largest(logits):
     return logits.max(dim=-1).values.square().mean()
