@@ -372,7 +372,7 @@ def eps_in_sum(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
     return values / (values.sum(dim=-1, keepdim=True) + 1e-6), order[:, :k]
 
 
-@blind("`weights` is not right yet", ANY)
+@blind("Nearly equal scores are taken for equal")
 # breaks ties by subtracting 1e-4 * expert number, which also swaps scores that are close but not equal
 def nudged_by_index(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     nudged = scores - 1e-4 * torch.arange(scores.shape[1], dtype=scores.dtype)
@@ -381,14 +381,14 @@ def nudged_by_index(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.T
     return weights / weights.sum(dim=-1, keepdim=True), expert_ids
 
 
-@blind("`weights` is not right yet", ANY)  # rounds to 3 decimals before sorting, which makes ties that are not there
+@blind("Nearly equal scores are taken for equal")  # rounds to 3 decimals before sorting, which makes ties that are not there
 def rounded_before_sort(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     order = torch.argsort(torch.round(scores, decimals=3), dim=-1, descending=True, stable=True)[:, :k]
     weights = scores.gather(1, order)
     return weights / weights.sum(dim=-1, keepdim=True), order
 
 
-@blind("`weights` is not right yet", ANY)  # sorts in bfloat16 to save time, so close scores count as equal
+@blind("Nearly equal scores are taken for equal")  # sorts in bfloat16 to save time, so close scores count as equal
 def half_before_sort(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     order = torch.argsort(scores.bfloat16(), dim=-1, descending=True, stable=True)[:, :k]
     weights = scores.gather(1, order)
