@@ -1,6 +1,7 @@
 """Every check against answers that are known to be right, wrong or not there yet.
 
-`-k 3.2-` runs one exercise, `-k plain_topk` one answer. Tests of one exercise stay with one worker.
+`-k 3.2-` runs one exercise, `-k plain_topk` one answer. Tests of one exercise stay with one worker. `make check` leaves
+out mistakes made by their rules and odd answers.
 """
 
 import copy
@@ -121,6 +122,7 @@ def returned(output: Output, value):
     return value.item() if numbers and isinstance(value, torch.Tensor) else value
 
 
+@pytest.mark.slow  # in sum
 @pytest.mark.parametrize(
     "exercise, mistake", [params_of(e, m.title, e, m) for e in exercises().values() for m in ruled(e)]
 )
@@ -272,6 +274,7 @@ def odd_for(exercise: Exercise) -> dict:
     return ODD | ODD_NUMBERS if any(not output.shape for output in exercise.outputs) else ODD
 
 
+@pytest.mark.slow  # in sum
 @pytest.mark.parametrize(
     "exercise, odd", [params_of(e, odd, e, odd) for e in exercises().values() for odd in odd_for(e)]
 )

@@ -381,7 +381,7 @@ def nudged_by_index(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.T
     return weights / weights.sum(dim=-1, keepdim=True), expert_ids
 
 
-@blind("Nearly equal scores are taken for equal")  # rounds to 3 decimals before sorting, which makes ties that are not there
+@blind("Nearly equal scores are taken for equal")  # rounds to 3 decimals before sorting: ties that are not there
 def rounded_before_sort(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     order = torch.argsort(torch.round(scores, decimals=3), dim=-1, descending=True, stable=True)[:, :k]
     weights = scores.gather(1, order)
