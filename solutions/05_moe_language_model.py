@@ -53,8 +53,8 @@ print(f"loss {untrained_loss:.2f} nats per token")
 holds("the loss is that of blind guessing, within a twentieth of a nat", abs(untrained_loss - 7.62) < 0.05)
 
 # %% [markdown]
-# **Answer.** It writes noise, and its loss is that of blind guessing, within a twentieth of a nat. The model has no idea which letters follow
-# which, and its routers have no reason to prefer one expert to another.
+# **Answer.** It writes noise, and its loss is that of blind guessing, within a twentieth of a nat. The model has no idea which tokens
+# follow which. Its routers do prefer some experts to others, but only because of the random numbers that they started with.
 #
 # Attention, experts and routers all have to learn from one number, the loss, and they have to do it at the same time. That is a
 # chicken-and-egg problem. A router can only learn which expert is good at something when the experts differ. Experts only come to differ when
@@ -67,7 +67,8 @@ holds("the loss is that of blind guessing, within a twentieth of a nat", abs(unt
 # batch of texts `x` (B, T, D) and works in four steps:
 #
 # 1. **Route.** The router reads `x` as it is and returns a `Routing`, the record of who goes where. (`routing.top_k` holds the weights and
-#    the expert numbers, both (N, K).) The router keeps the texts apart, because some rules look at one text at a time.
+#    the expert numbers, both (N, K).) The router needs to know which tokens belong to one text (lesson 07 uses this), so
+#    give it `x` unflattened.
 # 2. **Compute.** The experts do not care which text a token comes from. They take all tokens in one long row (N, D), and the `Routing`.
 # 3. **Add the shared expert.** Some models have one: a small network that every token passes through, beside its chosen experts. It
 #    has no weight, and nobody chooses it.
@@ -160,8 +161,8 @@ holds(
 # *8 minutes · core · about 4 lines*
 #
 # **Given** ints `d_model`, `d_dense` (the width of the dense SwiGLU network), `n_experts`, `top_k`, `n_shared` (shared experts, as wide as
-# the others). **Return** `d_expert`, an int: the largest width at which the active experts, `top_k` chosen and `n_shared` shared, together
-# cost no more FLOPs per token than the dense network, router aside; and `ratio`, a float: the sparse layer's FLOPs per token, router
+# the others). **Return** `d_expert`, an int: the largest whole width at which the `top_k` chosen and `n_shared` shared experts together cost at
+# most the dense network's FLOPs per token (leave the router out here); and `ratio`, a float: the sparse layer's FLOPs per token, router
 # included, divided by the dense network's.
 # **Allowed:** arithmetic. A SwiGLU network of width F has three matrices of D × F numbers, the router one of E × D.
 #
@@ -294,7 +295,7 @@ check.count_moe(count_moe)
 # %% [markdown]
 # Now put real models through your function. The first three belong to this course: the dense one, the one that you will train, and one with
 # 32 finer experts and a shared one. The fourth is Mixtral 8x7B, with the settings that [Mistral
-# published](https://huggingface.co/mistralai/Mixtral-8x7B-v0.1). FLOPs are counted with 128 tokens to attend to, because the trainings below
+# published](https://huggingface.co/mistralai/Mixtral-8x7B-v0.1) (first lines of the cell). FLOPs are counted with 128 tokens to attend to, because the trainings below
 # use texts of 128 tokens.
 #
 # **Predict:** the name "8x7B" says eight experts, and two of them work per token. How many billion parameters does the model hold, and how
@@ -303,7 +304,9 @@ check.count_moe(count_moe)
 
 # %%
 my_count = mine("5.3", count_moe, default=metrics.count)
-mixtral = ml.ModelConfig(vocab_size=32_000, n_layers=32, d_model=4096, n_heads=32, n_kv_heads=8, d_expert=14_336)
+mixtral = ml.ModelConfig(
+    vocab_size=32_000, n_layers=32, d_model=4096, n_heads=32, n_kv_heads=8, d_expert=14_336, n_experts=8, top_k=2
+)
 sizes = {
     "dense": ml.ModelConfig(n_experts=1, top_k=1, d_expert=128),
     "8 experts, top-2": ml.ModelConfig(),
@@ -324,11 +327,10 @@ holds(
 )
 holds("the three small ones do the same work, within 3 %", counts[:3, 2].max() < 1.03 * counts[:3, 2].min())
 holds("the active share of our sparse models is well above a half", share[1:3].min() > 0.55)
-_c = ml.ModelConfig()
-holds(
-    "the vocabulary is more than half of the active parameters",
-    2 * _c.vocab_size * _c.d_model > 0.5 * counts[1, 1] * 1e6,
-)
+_c = sizes["8 experts, top-2"]
+_vocabulary = 2 * _c.vocab_size * _c.d_model / 1e6
+holds("vocabulary 2048, D = 128", (_c.vocab_size, _c.d_model) == (2048, 128))
+holds("0.52 of 0.92 million", (round(_vocabulary, 2), round(counts[1, 1].item(), 2)) == (0.52, 0.92))
 
 # %% [markdown]
 # **Answer.** Mixtral holds 46.7 billion parameters and uses 12.9 billion per token, which is 28 % of them. Memory has to hold the first
@@ -337,8 +339,9 @@ holds(
 # <!-- evidence: 8 * 7 -->
 #
 # The first three rows do the same work per token, up to the routers. In our two sparse models the active share is well above a half. The
-# reason is the vocabulary: its two matrices are more than half of what works on a token. That is typical of small models, and it is one
-# reason why results from them may not hold for large ones.
+# reason is the vocabulary: its two matrices have 2 · 2,048 · 128 = 0.52 million parameters, more than half of the 0.92 million that work on a
+# token. That is typical of small models, and it is one reason why results from them may not hold for large ones.
+# <!-- evidence: 2 * 2048 * 128 / 10**6 -->
 
 # %% [markdown]
 # ## 5.4 Train it
@@ -376,8 +379,8 @@ print(f"{counted.total:,} parameters, {counted.active:,} of them active")
 #
 # Some numbers need a word. The curve shows single steps, and it jumps, because each step draws other texts. The *training loss* above it is
 # the mean of the last ten steps. The *validation* line below is measured every 100 steps on a small part of the held-out text. The *balancing
-# term* is an addition to the loss that keeps the load even. One hundredth of it is added while training, and it is 1 for an even router.
-# Lesson 06 is about it.
+# term* keeps the load even. The term itself, which is shown, is 1 for an even router; one hundredth of it is added to the loss. Lesson 06 is
+# about it.
 #
 # **Predict**, before you start: (1) After how many steps does the loss fall below 6 nats? That is about the loss of a model that knows how
 # frequent each token is, and nothing else (lesson 01). (2) How even is the load in the first steps, and how even at the end?
@@ -438,6 +441,9 @@ holds("no layer is as uneven at the end as layer 4 was at first", _last[0].max()
 # uneven as layer 4 was at first, and no expert has died: each has more than a quarter of its share. Lesson 06 shows what the balancing term
 # has to do with that.
 #
+# So the training that section 5.0 doubted does work, at least in this sense: the loss falls, and every expert gets tokens. Section 5.7 asks
+# whether the routers have learned anything.
+#
 # Now the dense model, on the same texts in the same order. It does the same work per token, with one feed-forward network per block in place
 # of eight smaller ones. This takes as long again.
 #
@@ -450,7 +456,7 @@ dense = dashboard.model
 dashboard.picture()
 
 # %% [markdown]
-# The curves lie close together, so we measure both models on held-out text.
+# The curves are too close to judge by eye, so we measure both models on held-out text.
 
 # %%
 windows = train.budgeted(ci=1, normal=16, long=64)  # of 256 tokens, from each domain
@@ -523,6 +529,9 @@ holds("a step of the mixture takes longer", quotient > 1)
 # %%
 names = ["dense-equal-active", "moe-8-top2", "moe-32-shared", "dense-equal-total"]
 recorded = [runs.recording(name) for name in names]
+for r in recorded:
+    more_work = r.flops_per_token / recorded[0].flops_per_token
+    print(f"{r.title}: mean loss {sum(r.losses) / 3:.3f}, {more_work:.2f} times the FLOPs of the first")
 rows = [[r.flops_per_token / 1e6, r.parameters["total"] / 1e6, r.lr * 1e3, *r.losses] for r in recorded]
 columns = ["million FLOPs per token", "million parameters", "learning rate, 1e-3", "seed 0", "seed 1", "seed 2"]
 plots.table(torch.tensor(rows), "final validation loss of each seed", rows=[r.title for r in recorded], columns=columns)
@@ -553,14 +562,17 @@ holds(
 #
 # In the figure, grey bands go from the worst seed to the best. Its curves lie a few hundredths higher than the table, because they were
 # measured during the training on a part of the held-out text. The table was measured at the end, on all of it.
+
+# %% [markdown]
+# ### How sure are these differences?
 #
-# How sure are these differences? One seed fixes the texts and their order for all models. If a seed draws easy texts, all models benefit. So
-# compare the models *seed by seed*: take the difference within each seed, and look at how much the three differences vary.
+# One seed fixes the texts and their order for all models. If a seed draws easy texts, all models benefit. So compare the models *seed by
+# seed*: take the difference within each seed, and look at how much the three differences vary.
 #
-# From three values one can compute a 95 % interval: their mean ± t · s / √3. Here s is their standard deviation, and t = 4.3 comes from a
-# table for three values (Student's t). If we repeated the experiment many times, and seeds vary like a normal distribution, 19 of 20 such
-# intervals would contain the true difference.
-# <!-- evidence: 1 - 1 / 20 -->
+# To judge three differences one computes a 95 % interval: their mean ± t · s / √3. Here s is their standard deviation, and t = 4.3 comes from
+# a table for three values (Student's t). Suppose the differences between seeds are normally distributed. Then about 95 of 100 intervals
+# computed in this way contain the true difference.
+# <!-- evidence: 1 - 1 / 20; 5 * 20 -->
 #
 # **Before you run it:** if the interval of a difference contains 0, what may you conclude? And is the lead of the eight experts over the
 # dense model (equal active) safe from that?
@@ -573,27 +585,27 @@ print("8 experts − dense, seed by seed:", [round(lead, 3) for lead in leads.to
 print(f"t = {runs.T_975[2]}: {mean:.2f} ± {half:.2f}, so from {mean - half:.2f} to {mean + half:.2f}")
 
 # %% [markdown]
-# The same for four pairs of models, by the package's `runs.interval`:
+# The same for five pairs of models, by the package's `runs.interval`:
 
 # %%
 pairs = {
     "8 experts − dense, equal active": (eight, dense_active),
     "32 finer − dense, equal active": (finer, dense_active),
+    "32 finer − 8 experts": (finer, eight),
     "dense, equal total − dense, equal active": (dense_total, dense_active),
     "32 finer − dense, equal total": (finer, dense_total),
 }
 found = [runs.interval(runs.differences(*pair)) for pair in pairs.values()]
-values = torch.tensor([[lead.mean, lead.low, lead.high] for lead in found])  # (4, 3)
+values = torch.tensor([[lead.mean, lead.low, lead.high] for lead in found])  # (5, 3)
+print(f"32 finer: {finer.flops_per_token / dense_total.flops_per_token:.0%} of the FLOPs of dense, equal total")
 plots.table(values, "difference of the final losses", rows=[*pairs], columns=["mean", "95 % from", "to"])
 
 # %% tags=["holds"]
 holds("eight experts lead by 0.05, the interval stays below 0", round(found[0].mean, 2) == -0.05 and found[0].high < 0)
-holds(
-    "the finer ones by 0.11, and their interval lies wholly below that of eight experts",
-    round(found[1].mean, 2) == -0.11 and found[1].high < found[0].low,
-)
-holds("dense with equal total leads too", found[2].high < 0)
-holds("finer against dense, equal total: contains 0", found[3].low < 0 < found[3].high)
+holds("the finer ones by 0.11, the interval stays below 0", round(found[1].mean, 2) == -0.11 and found[1].high < 0)
+holds("and over the eight by 0.06, below 0, too", round(found[2].mean, 2) == -0.06 and found[2].high < 0)
+holds("dense with equal total leads too", found[3].high < 0)
+holds("finer against dense, equal total: contains 0", found[4].low < 0 < found[4].high)
 holds("the finer ones do less than 60 % of its work", finer.flops_per_token < 0.6 * dense_total.flops_per_token)
 holds("by hand and runs.interval agree", abs(mean + half - found[0].high) < 1e-4)
 
@@ -604,13 +616,14 @@ holds("by hand and runs.interval agree", abs(mean + half - found[0].high) < 1e-4
 # **Takeaway: at equal work per token, both mixtures beat the dense model; the eight experts by little, the finer ones by more.**
 #
 # - *Eight experts* lead by 0.05 nats.
-# - *32 finer ones* lead by 0.11. Their interval lies wholly below that of the eight experts, so this lead is the larger one.
+# - *32 finer ones* lead by 0.11. Compared with the eight experts, seed by seed, they lead by 0.06, and that interval stays below 0, too.
 # - *The dense model with equal total parameters* leads as well. It does more work per token, so that is no surprise.
 # - *The finer experts against that larger dense model:* the interval contains 0. Three seeds cannot tell which is better. But the mixture
 #   does less than 60 % of the work.
 #
-# A lead in nats says little to somebody who pays for the training. So turn it round: after how much of its own training had each mixture
-# reached the loss at which the dense model (equal active) *ended*?
+# A lead in nats says little to somebody who pays for the training. Ask it the other way round: what part of its training did each mixture
+# need to reach the dense model's final loss? (The dense model is the one of equal active parameters. The losses of a training were measured
+# at 20 points, so the answers come in steps of 5 %.)
 
 
 # %%
@@ -633,7 +646,7 @@ holds("finer ones: 75 to 80 %", (needed[1].min().round(), needed[1].max().round(
 # The mixture of eight experts needed 85 to 90 % of the tokens, the finer one 75 to 80 %. That is what articles mean by "cheaper to train".
 #
 # To get from tokens to *time*, multiply by the quotient of your two step times in 5.4. Is the quotient above 1.18 on your machine? Then the
-# mixture of eight experts would have saved no time at all there, because 0.85 · 1.18 is already 1.
+# mixture of eight experts would have saved no time at all there, because 0.85 · 1.18 is already 1. (The finer model's step was not timed.)
 # <!-- evidence: 17 / 20; 20 / 17 -->
 #
 # **What this does not say:** that it holds for large models, for long training, or for other texts. It also does not say *why* the finer
@@ -698,13 +711,14 @@ holds("its balancing term is far below 1, the other one's near 1", rows[1][1] < 
 
 # %% [markdown]
 # **Answer.** It learns. Two experts that always work are a dense network, and a dense network learns. After 100 steps it is worse by about a
-# tenth of a nat, so its curve alone would not make you suspicious. The load tells the truth: of the 32 experts in four layers only eight
-# work, two per layer. You would have paid for all of them in memory.
+# tenth of a nat. The curve alone would not make you suspicious; the count of dead experts beside it does. Of the 32 experts in four layers
+# only eight work, two per layer. You would have paid for all of them in memory.
 #
-# Look at the balancing term, too, because here it misleads. It multiplies each expert's share of the load by the mean score that the router
-# gives the expert, and it is 1 for an even router. With the blind router it is far below 1, which looks like an excellent balance. In truth
-# the gradient pushes down the scores of the two experts that get all tokens, and nothing pushes back: this router chooses them whatever their
+# Look at the balancing term, too, because here it misleads. For each expert, multiply its share of the load by its mean score; add these up,
+# and multiply by the number of experts. An even router gets 1. With the blind router the term is far below 1, which looks like an excellent
+# balance. In truth it is so low because the two experts that get all tokens have small scores, and this router chooses them whatever their
 # scores are. So do not read balance off the balancing term. Look at the loads.
+# <!-- reasoned: without tokens an expert adds 0 to the sum, so the two mean scores are all that is left of it -->
 #
 # **Predict:** what does the check of exercise 3.2 say to this router?
 
@@ -770,6 +784,8 @@ plots.table(
 # %% tags=["holds"]
 _more = rows["step 0: neighbours"] - rows["step 0: two at random"]
 holds("step 0: less than a tenth apart in every layer, in layer 1 less often", _more.abs().max() < 0.1 and _more[0] < 0)
+holds("layer 4: more than two thirds of the digits go to one expert", rows["step 0: digits"][3] > 2 / 3)
+holds("which no expert has of all tokens: about a third at most", rows["step 0: all tokens"][3] < 0.36)
 
 # %% tags=["holds", "full"]
 _together = rows[f"{steps}: digits"] - rows[f"{steps}: all tokens"]
@@ -777,14 +793,24 @@ holds("layer 1: more than two thirds of the digits go to one expert", rows[f"{st
 holds("which no expert has of all tokens: not even half", rows[f"{steps}: all tokens"][0] < 0.5)
 holds("most in layer 1", _together.argmax() == 0)
 holds("before training it was less", rows["step 0: digits"][0] < rows[f"{steps}: digits"][0] - 0.1)
+_closer = rows[f"{steps}: neighbours"] - rows[f"{steps}: two at random"]
+holds("after training, layers 1 to 3: less than a tenth apart", _closer[:3].abs().max() < 0.1)
+holds("in layer 1 less often", _closer[0] < 0)
+holds("layer 4: more often, by more than a twentieth", _closer[3] > 0.05)
+holds("layer 4: more than half of the digits go to one expert", rows[f"{steps}: digits"][3] > 0.5)
+holds("and more than half of all tokens", rows[f"{steps}: all tokens"][3] > 0.5)
 
 # %% [markdown]
 # **Answer.** (1) Hardly. At step 0 the difference between neighbours and two tokens at random is less than a tenth in every layer, and in
-# layer 1 neighbours share an expert *less* often. (2) Yes, and most in layer 1. There more than two thirds of the digits go to one expert
-# after training, while no expert has even half of all tokens. Before training it was clearly less.
+# layer 1 neighbours share an expert *less* often. After training the same holds in layers 1 to 3. In layer 4 neighbours share it more often
+# than chance, by more than a twentieth.
 #
-# Be careful with the other layers: compare the digits with the row below them. Where one expert takes most of *all* tokens, it is no news
-# that it takes most of the digits.
+# (2) Yes, and most in layer 1. There more than two thirds of the digits go to one expert after training, while no expert has even half of all
+# tokens. Before training it was clearly less.
+#
+# Layer 4 shows why you need the rows to compare with. Before training, more than two thirds of its digits already went to one expert, while no
+# expert had more than about a third of all tokens. So random weights can bring digits together, too. After training, more than half of the
+# digits go to one expert, but so do more than half of *all* tokens (rows "step 400: digits" and "step 400: all tokens"). That is no news.
 #
 # This is one text and one model. Whether experts specialise, and in what, is the question of lesson 08.
 #
@@ -822,8 +848,7 @@ holds("in at least three of the four layers closer to the prompt", (to_prompt < 
 # **Answer.** Like the prompt: in at least three of the four layers the new tokens' load is closer to the prompt's than to the fair share. A
 # likely reason is that the model goes on in Python, more or less, so its tokens need the experts that the prompt needed. Forty tokens are
 # few, though: another seed in the widget may give a text for which one layer says otherwise.
-
-# %% [markdown]
+#
 # ## 5.8 Take it with you
 #
 # Two files keep your work. The first holds the trained model, its optimizer and the place in the training. `train.resume` and
@@ -889,7 +914,8 @@ holds("the verdicts", [_row.verdict for _row in _rows] == ["true with conditions
 
 # %% [markdown]
 # **Answer.** The first is true with conditions: counted in FLOPs or in tokens, and against a dense model of equal *active* size. You saw 75
-# to 90 % of the tokens, and less of a saving in time. The second is false: your own step took longer. The third is misleading, because models
+# to 90 % of the tokens. In time the eight experts save less than in tokens, because their step takes longer; the finer ones were not timed.
+# The second is false: your own step took longer. The third is misleading, because models
 # differ widely: Mixtral's 28 % lies above the range.
 #
 # ## Open task: count three published mixtures

@@ -106,8 +106,10 @@ MISTAKES = (
           "shared ones work on a token."),
     ratio("The ratio is upside down", lambda d, w, e, k, s, f: 3 * w / (3 * f * (k + s) + e), "divide the "
           "sparse layer's FLOPs by the dense one's: above 1 means that sparse costs more."),
-    ratio("The width was not rounded", lambda d, w, e, k, s, f: 1 + e / (3 * w), "the ratio is that of a layer with "
-          "`d_dense / active` wide experts. Use the whole width that you return."),
+    ratio("The ratio ignores the rounding", lambda d, w, e, k, s, f: 1 + e / (3 * w), "the ratio is that of a layer "
+          "with `d_dense / active` wide experts. Use the whole width that you return."),
+    ratio("The ratio over the active width", lambda d, w, e, k, s, f: (3 * f * (k + s) + e) / (3 * f * (k + s)), "the "
+          "sparse layer was divided by its own experts' FLOPs. Divide by those of the dense network, `d_dense` wide."),
     ratio("Two matrices, not three", lambda d, w, e, k, s, f: (2 * f * (k + s) + e) / (2 * w), "a SwiGLU has three: "
           "gate, up and down."),
     ratio("In percent", lambda d, w, e, k, s, f: 100 * (3 * f * (k + s) + e) / (3 * w), "1 means as much as the dense "

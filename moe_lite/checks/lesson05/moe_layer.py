@@ -38,9 +38,9 @@ def cases() -> tuple[Case, ...]:
     first, _ = inputs.usual((plain[0], in_float32(plain[1]), plain[2]), plain)
     return (
         *first,
-        Case("experts and shared expert", plain + other, ("y", "routing")),
-        Case("no shared expert", alone, ("y", "routing")),
-        Case("one text, one token", edges, ("y", "routing")),
+        Case("experts and shared expert", plain + other, ("y", "routing", "experts input")),
+        Case("no shared expert", alone, ("y", "routing", "experts input")),
+        Case("one text, one token", edges, ("y", "routing", "experts input")),
         Case("each part asked once", plain + alone, ("router calls", "router input", "experts calls", "shared calls")),
         Case("gradient of every part", gradient, (GRADIENT,)),
     )
@@ -87,13 +87,20 @@ def in_float32(trial: Trial) -> Trial:
 
 @contextmanager
 def asked(args: tuple) -> Iterator[dict[str, Tensor]]:
-    """Counts the calls of each part, and keeps the shape that the router saw."""
+    """Counts the calls of each part, and keeps the shapes that the router and the experts saw.
+
+    Experts that are given texts (B, T, D) compute as if they had been given tokens (N, D): so the check can name it.
+    """
     calls: dict[str, list[tuple[int, ...]]] = {name: [] for name in ("router", "experts", "shared")}
     hooks = [
-        part.register_forward_pre_hook(lambda module, given, to=calls[name]: to.append(shape_of(given)))
+        part.register_forward_pre_hook(
+            lambda module, given, named, to=calls[name]: to.append(shape_of(given, named)), with_kwargs=True
+        )
         for name, part in zip(calls, args[1:], strict=True)
         if part is not None
     ]
+    hooks.append(args[2].register_forward_pre_hook(flattened, with_kwargs=True))
+    hooks.append(args[2].register_forward_hook(lambda module, given, y: restored(y, calls["experts"][-1])))
     found: dict[str, Tensor] = {}
     try:
         yield found
@@ -101,14 +108,31 @@ def asked(args: tuple) -> Iterator[dict[str, Tensor]]:
         for hook in hooks:
             hook.remove()
     found |= {f"{name} calls": torch.tensor(len(shapes)) for name, shapes in calls.items()}
-    found["router input"] = torch.tensor(calls["router"][0] if calls["router"] else (), dtype=torch.int64)
+    for name in ("router", "experts"):
+        found[f"{name} input"] = torch.tensor(calls[name][0] if calls[name] else (), dtype=torch.int64)
 
 
-def shape_of(given: tuple) -> tuple[int, ...]:
-    return tuple(given[0].shape) if given and isinstance(given[0], Tensor) else ()
+def shape_of(given: tuple, named: dict) -> tuple[int, ...]:
+    """Of the first tensor that a part was given, () if there is none."""
+    return next((tuple(value.shape) for value in (*given, *named.values()) if isinstance(value, Tensor)), ())
 
 
-ASKED = Watch((Output("router calls"), Output("experts calls"), Output("shared calls"), Output("router input")), asked)
+def flattened(module: nn.Module, given: tuple, named: dict) -> tuple[tuple, dict]:
+    """Texts (B, T, D) among the arguments become tokens (N, D)."""
+
+    def flat(value: object) -> object:
+        return value.flatten(0, 1) if isinstance(value, Tensor) and value.dim() == 3 else value
+
+    return tuple(flat(value) for value in given), {name: flat(value) for name, value in named.items()}
+
+
+def restored(y: Tensor, given: tuple[int, ...]) -> Tensor:
+    """y (N, D) in the shape (B, T, D) that the experts were given, if it was one."""
+    return y.view(given) if len(given) == 3 else y
+
+
+WATCHED = ("router calls", "experts calls", "shared calls", "router input", "experts input")
+ASKED = Watch(tuple(Output(name) for name in WATCHED), asked)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -209,6 +233,9 @@ MISTAKES = (
     sign("The router sees flat tokens", lambda a: len(a.got["router input"]) == 2, lambda a:
          f"`router` was given {shape_text(a.args[0].flatten(0, 1))}. Give it `x` itself, {shape_text(a.args[0])}: "
          "the routing keeps `batch_shape`, and so knows which tokens belong to one text."),
+    sign("The experts were given (B, T, D)", lambda a: len(a.got["experts input"]) == 3, lambda a:
+         f"`experts` was given {shape_text(a.args[0])}, the texts. The package's experts take all tokens in one long "
+         f"row, (N, D): `x.flatten(0, 1)` is {shape_text(a.args[0].flatten(0, 1))}."),
     sign("`.forward` instead of a call", lambda a: a.right("y") and bool(uncalled(a)), lambda a:
          f"Right numbers, but `{uncalled(a)[0]}` was not called: its `forward` was, or its matrices were used. "
          "Hooks, by which the course looks into a model, only see a call."),

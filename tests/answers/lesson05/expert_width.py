@@ -123,6 +123,13 @@ def rounded(d_model, d_dense, n_experts, top_k, n_shared):
     return d_expert, (3 * d_expert * active + n_experts) / (3 * d_dense)
 
 
+@wrong("The ratio over the active width")
+def over_active_width(d_model, d_dense, n_experts, top_k, n_shared):
+    active = top_k + n_shared
+    d_expert = d_dense // active
+    return d_expert, (3 * d_expert * active + n_experts) / (3 * d_expert * active)
+
+
 @wrong(ANY)
 def rounded_ratio(d_model, d_dense, n_experts, top_k, n_shared):
     active = top_k + n_shared
@@ -214,7 +221,7 @@ def whole_ratio(d_model, d_dense, n_experts, top_k, n_shared):
     return d_expert, (3 * d_expert * active + n_experts) // (3 * d_dense)
 
 
-@wrong("The width was not rounded")
+@wrong("The ratio ignores the rounding")
 def width_not_rounded(d_model, d_dense, n_experts, top_k, n_shared):
     active = top_k + n_shared
     d_expert = d_dense // active
@@ -248,7 +255,7 @@ def over_all_experts(d_model, d_dense, n_experts, top_k, n_shared):
     return f, (3 * (top_k + n_shared) * f + n_experts) / (3 * d_dense)
 
 
-@blind("The width was not rounded", ANY)  # the ratio takes the experts as exactly equal
+@blind("The ratio ignores the rounding", ANY)  # the ratio takes the experts as exactly equal
 def ratio_ignores_rounding(d_model, d_dense, n_experts, top_k, n_shared):
     f = d_dense // (top_k + n_shared)
     return f, (3 * d_dense + n_experts) / (3 * d_dense)

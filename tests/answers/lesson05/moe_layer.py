@@ -31,6 +31,13 @@ def shared_on_texts(x, router, experts, shared):
     return (y if shared is None else y + shared(x)), routing
 
 
+@right
+def by_name(x, router, experts, shared):
+    routing = router(x=x)
+    y = experts(x=x.flatten(0, 1), routing=routing).view(x.shape)
+    return (y if shared is None else y + shared(x=x)), routing
+
+
 # ---- wrong, made up with the check at hand --------------------------------------------------------------------------
 
 
@@ -82,6 +89,13 @@ def no_grad_shared(x, router, experts, shared):
     return y.view(x.shape), routing
 
 
+@wrong("The experts were given (B, T, D)")
+def texts_to_all(x, router, experts, shared):
+    routing = router(x)
+    y = experts(x, routing)
+    return (y if shared is None else y + shared(x)), routing
+
+
 @wrong("The shared expert is missing")
 def no_shared(x, router, experts, shared):
     routing = router(x)
@@ -102,6 +116,12 @@ wrong(
     "The experts are asked twice",
     of=as_asked,
     put={"experts(flat, routing)": "experts(flat, routing) / 2 + experts(flat, routing) / 2"},
+)
+wrong(
+    "experts_on_texts",
+    "The experts were given (B, T, D)",
+    of=as_asked,
+    put={"experts(flat, routing)": "experts(x, routing).flatten(0, 1)"},
 )
 wrong("flat", "The answer stays flat", of=as_asked, put={"y.view(x.shape)": "y"})
 wrong("flat_to_router", "The router sees flat tokens", of=as_asked, put={"router(x)": "router(x.flatten(0, 1))"})
