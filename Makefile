@@ -16,8 +16,10 @@ JOBS ?= 2
 FIRST_LESSON := notebooks/00_start_here.ipynb
 
 # the first of these that is new enough; empty if none is
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+ifndef PYTHON
+PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+endif
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
 PYTEST = OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 LAB_FLAGS = --notebook-dir=. --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
