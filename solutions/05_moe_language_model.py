@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 05 · The MoE language model
-# *Part 1 — A model that uses a part of itself · about 80 minutes · three exercises*
+# *Part 1 — A model that uses a part of itself · about 100 minutes · three exercises*
 #
 # **Does it learn, and what did it cost?**
 #
@@ -8,8 +8,8 @@
 # watch it learn, beside a dense model that does the same amount of work per token. At the end you know what the mixture gained and
 # what it cost in parameters, in arithmetic and in time.
 #
-# Comparisons of this kind often go wrong in practice. Somebody trained a mixture of 198 million parameters and a dense model of 64 million, and the
-# mixture [came out worse](https://github.com/jingyaogong/minimind/issues/858), because of a slip in its router. One training
+# Comparisons of this kind often go wrong in practice. Somebody trained a mixture of 198 million parameters and a dense model of 64 million,
+# and the mixture [came out worse](https://github.com/jingyaogong/minimind/issues/858), because of a slip in its router. One training
 # framework [counted the FLOPs of all experts](https://github.com/AI-Hypercomputer/maxtext/pull/678), also of those that rest, and so
 # reported more than three times the work that was really done. You will count and compare for yourself.
 #
@@ -32,8 +32,8 @@ ml.model_diagram(today=5)
 # %% [markdown]
 # ## 5.0 Before it has learned anything
 #
-# Look at a model before its training, so that you can tell later what training did. This one has the size that you are going to train: four layers of
-# eight experts, two experts per token. Its weights are random. It can already write.
+# Look at a model before its training, so that you can tell later what training did. This one has the size that you are going to train: four
+# layers of eight experts, two experts per token. Its weights are random. It can already write.
 #
 # **Predict:** what does it write? And what is its loss? For comparison: guessing blindly among 2,048 tokens costs log 2048 = 7.62 nats
 # per token.
@@ -63,8 +63,8 @@ holds("the loss is that of blind guessing, within a twentieth of a nat", abs(unt
 # %% [markdown]
 # ## 5.1 One layer, four steps
 #
-# First the layer. Papers say "we replace the feed-forward network by a mixture-of-experts layer", and you can write that layer in five lines. It gets a
-# batch of texts `x` (B, T, D) and works in four steps:
+# First the layer. Papers say "we replace the feed-forward network by a mixture-of-experts layer", and you can write that layer in five
+# lines. It gets a batch of texts `x` (B, T, D) and works in four steps:
 #
 # 1. **Route.** The router reads `x` as it is and returns a `Routing`, the record of who goes where. (`routing.top_k` holds the weights and
 #    the expert numbers, both (N, K).) The router needs to know which tokens belong to one text (lesson 07 uses this), so
@@ -128,8 +128,8 @@ def moe_layer(x: torch.Tensor, router: object, experts: object, shared: object) 
 check.moe_layer(moe_layer)
 
 # %% [markdown]
-# Everything else of the transformer stays as it was. In the package the same function is `moe.moe_layer`. (With a capacity limit, the router that it
-# is given also drops some tokens; lesson 07 is about that.)
+# Everything else of the transformer stays as it was. In the package the same function is `moe.moe_layer`. (With a capacity limit, the
+# router that it is given also drops some tokens; lesson 07 is about that.)
 #
 # ## 5.2 The same work
 #
@@ -140,8 +140,9 @@ check.moe_layer(moe_layer)
 # experts work on every token, each may be half as wide, and together they do the same work. A shared expert works on every token too, so it
 # also takes its part of the width.
 #
-# **By hand:** the dense network has width 120. The mixture has eight experts of which three work per token, and one shared expert of the same width.
-# (1) How wide is an expert? (2) The router takes 8 dot products of length D, one per expert; the network takes 3 · 120. How much is that in percent?
+# **By hand:** the dense network has width 120. The mixture has eight experts of which three work per token, and one shared expert of the
+# same width. (1) How wide is an expert? (2) The router takes 8 dot products of length D, one per expert; the network takes 3 · 120. How
+# much is that in percent?
 
 # %%
 active, dense_width, n_experts = 3 + 1, 120, 8
@@ -187,8 +188,9 @@ def expert_width(d_model: int, d_dense: int, n_experts: int, top_k: int, n_share
 check.expert_width(expert_width)
 
 # %% [markdown]
-# The next cell asks your function about five layers. All of them do the work of a dense network of width 128. They differ in the number of
-# experts and in how many of them work per token.
+# The next cell asks your function about five layers. All of them do the work of a dense network of width 128. They have 4, 8 or 16 experts,
+# two of which work per token, or 32 or 128 experts, eight of which work per token. `mine` takes your function if it passes its check, and the
+# package's if not.
 #
 # **Predict:** in which of the five is the router's share of the work largest?
 
@@ -229,8 +231,8 @@ holds(
 #
 # For a dense model the first two are the same.
 #
-# **By hand:** one layer with D = 10 and four experts of width 5, one expert per token, and the router. How many parameters are in the layer? How many
-# work on one token?
+# **By hand:** one layer with D = 10 and four experts of width 5, one expert per token, and the router. How many parameters are in the
+# layer? How many work on one token?
 
 # %%
 d, width, n_experts, top_k = 10, 5, 4, 1
@@ -242,8 +244,8 @@ print(f"in all: {n_experts * expert + router}, active: {top_k * expert + router}
 holds("640 in all, 190 active", (n_experts * expert + router, top_k * expert + router) == (640, 190))
 
 # %% [markdown]
-# **Answer.** An expert has 3 · 10 · 5 = 150 parameters and the router has 4 · 10 = 40. The layer holds 4 · 150 + 40 = 640, of which 150 + 40 = 190 work
-# on one token. The router counts in full, for every token: it has to score all experts to leave most of them out.
+# **Answer.** An expert has 3 · 10 · 5 = 150 parameters and the router has 4 · 10 = 40. The layer holds 4 · 150 + 40 = 640, of which 150 +
+# 40 = 190 work on one token. The router counts in full, for every token: it has to score all experts to leave most of them out.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 5.3 — count the model
@@ -295,8 +297,8 @@ check.count_moe(count_moe)
 # %% [markdown]
 # Now put real models through your function. The first three belong to this course: the dense one, the one that you will train, and one with
 # 32 finer experts and a shared one. The fourth is Mixtral 8x7B, with the settings that [Mistral
-# published](https://huggingface.co/mistralai/Mixtral-8x7B-v0.1) (first lines of the cell). FLOPs are counted with 128 tokens to attend to, because the trainings below
-# use texts of 128 tokens.
+# published](https://huggingface.co/mistralai/Mixtral-8x7B-v0.1): 32 layers of width 4,096, eight experts of width 14,336. FLOPs are counted
+# with 128 tokens to attend to, because the trainings below use texts of 128 tokens.
 #
 # **Predict:** the name "8x7B" says eight experts, and two of them work per token. How many billion parameters does the model hold, and how
 # many does it use?
@@ -362,7 +364,7 @@ my_layer = mine("5.1", moe_layer, default=moe.moe_layer)
 # %%
 def build(n_experts, top_k, choose=my_route):
     """An untrained model with your parts in every block. With one expert it is dense, as in lesson 01."""
-    width, _ = my_width(128, 128, n_experts, top_k, 0)
+    width, _ = my_width(128, 128, n_experts, top_k, 0)  # dense: the dashboard gives top_k = 1, so the width is 128
     settings = ml.ModelConfig(n_experts=n_experts, top_k=top_k, d_expert=width)
     if settings.is_dense:
         return ml.MoELanguageModel(settings, seed=0)
@@ -377,15 +379,18 @@ print(f"{counted.total:,} parameters, {counted.active:,} of them active")
 # its size. While it trains you can pause it, resume it or stop it. Drag the line under the curve back to an earlier step to see every
 # expert's load *at that time*. The sliders set up the next model, and its curve is drawn beside the old one.
 #
-# Some numbers need a word. The curve shows single steps, and it jumps, because each step draws other texts. The *training loss* above it is
-# the mean of the last ten steps. The *validation* line below is measured every 100 steps on a small part of the held-out text. The *balancing
-# term* keeps the load even. The term itself, which is shown, is 1 for an even router; one hundredth of it is added to the loss. Lesson 06 is
-# about it.
+# Some numbers need a word. The curve shows single steps, and it jumps, because each step draws other texts (16 of 128 tokens, 2,048 in
+# all). The *training loss* above it is the mean of the last ten steps. The *validation* line below is measured every 100 steps on a small
+# part of the held-out text. The *balancing term* keeps the load even. The term itself, which is shown, is 1 for an even router; one
+# hundredth of it is added to the loss. Lesson 06 is about it. *Load entropy* is 1 where all experts get the same load, and 0 where one gets
+# everything. An expert is *dead* if it gets less than 1 % of a fair share, over the last 20 steps.
+# <!-- evidence: 16 * 128; 1 / 100 -->
 #
 # **Predict**, before you start: (1) After how many steps does the loss fall below 6 nats? That is about the loss of a model that knows how
 # frequent each token is, and nothing else (lesson 01). (2) How even is the load in the first steps, and how even at the end?
 
 # %% tags=["widget"]
+# budgeted: 400 steps, unless $MOE_LITE_BUDGET asks for a short test (ci) or a long run
 settings = ml.TrainConfig(steps=train.budgeted(ci=12, normal=400, long=2000), validate_every=100)
 dashboard = TrainingDashboard(build, corpora, settings, n_experts=8, top_k=2)
 dashboard
@@ -396,8 +401,8 @@ dashboard
 
 # %%
 run = dashboard.start()
-await run.done()
-training = dashboard.runs[-1].training  # model, optimizer, and where it is
+await run.done()  # the training runs in the background; wait here until it has ended
+training = dashboard.runs[-1].training  # of the last run: its model, its optimizer, and where it is
 sparse = training.model
 dashboard.picture()
 
@@ -447,7 +452,7 @@ holds("no layer is as uneven at the end as layer 4 was at first", _last[0].max()
 # Now the dense model, on the same texts in the same order. It does the same work per token, with one feed-forward network per block in place
 # of eight smaller ones. This takes as long again.
 #
-# **Predict:** which of the two has the lower loss at the end, and by how much? And which one trains faster, in seconds per step?
+# **Predict:** which of the two has the lower loss at the end, and by how much?
 
 # %%
 run = dashboard.start(n_experts=1)
@@ -475,9 +480,14 @@ holds("the mean differs by less than a twentieth of a nat", _difference[-1].abs(
 holds("yours is better in some domains and worse in others", _difference[:-1].min() < 0 < _difference[:-1].max())
 
 # %% [markdown]
+# **Answer.** After 400 steps there is no winner. The means differ by less than a twentieth of a nat, and your model is better in some domains
+# and worse in others.
+#
 # Time is measured separately. The next cell runs one step of each model in turn (forward and backward, without changing any weight), so that
 # whatever else your machine does slows down both. The quotient of the two times is taken in every round, and the last column shows its
 # median.
+#
+# **Predict:** which of the two is faster, in seconds per step?
 
 # %%
 batch = data.sample_batch(corpora, 16, 128, torch.Generator().manual_seed(0))
@@ -504,8 +514,7 @@ plots.table(
 holds("a step of the mixture takes longer", quotient > 1)
 
 # %% [markdown]
-# **Answer.** After 400 steps there is no winner. The means differ by less than a twentieth of a nat, and your model is better in some domains
-# and worse in others. The dense model trains faster: a step of the mixture takes longer, although both do the same arithmetic. Lesson 04
+# **Answer.** The dense model trains faster: a step of the mixture takes longer, although both do the same arithmetic. Lesson 04
 # showed why. Rows have to be sorted and copied, and eight small products are slower than one large one.
 #
 # **Takeaway: at equal work, the mixture costs more parameters and more time, and after this short training it has gained nothing yet.**
@@ -517,12 +526,13 @@ holds("a step of the mixture takes longer", quotient > 1)
 # ## 5.5 Three seeds, and a rate for each
 #
 # Many comparisons on the web stop where we stopped: one run of each model. A better experiment takes more time, so it is recorded for you.
-# There are four models. Each was trained on 2 million tokens, more than twice as many as yours, and with three seeds. For each model three
-# learning rates were tried on one seed, and the best one was used for all.
-# <!-- evidence: data/runs/summary.json moe-8-top2.tokens / 1e6 -->
+# There are four models. Each was trained on 2 million tokens, more than twice as many as yours, and with three seeds. For each model the
+# learning rates 0.001, 0.002 and 0.004 were tried on one seed, and the best one was used for all. Where 0.004 was the best, 0.008 was tried,
+# too, so no best rate lies at the edge of those tried.
+# <!-- evidence: data/runs/summary.json moe-8-top2.tokens / 1e6; 1 / 1000; 2 / 1000; 4 / 1000; 8 / 1000 -->
 #
-# You know three of the models from 5.3. The fourth is dense and has as many parameters *in all* as the mixture with eight experts, so it does far more
-# work per token.
+# You know three of the models from 5.3. The fourth is dense and has as many parameters *in all* as the mixture with eight experts, so it
+# does far more work per token.
 #
 # **Predict:** order the four by their final loss.
 
@@ -535,6 +545,13 @@ for r in recorded:
 rows = [[r.flops_per_token / 1e6, r.parameters["total"] / 1e6, r.lr * 1e3, *r.losses] for r in recorded]
 columns = ["million FLOPs per token", "million parameters", "learning rate, 1e-3", "seed 0", "seed 1", "seed 2"]
 plots.table(torch.tensor(rows), "final validation loss of each seed", rows=[r.title for r in recorded], columns=columns)
+
+# %% tags=["holds"]
+_tried = [[*_r.learning_rates] for _r in recorded]
+holds("0.001, 0.002, 0.004, and 0.008 where 0.004 was best", all(
+    _rates == [0.001, 0.002, 0.004] + [0.008] * (_r.lr == 0.004) for _r, _rates in zip(recorded, _tried, strict=True)))  # fmt: skip
+holds("no best rate at the edge", all(
+    min(_rates) < _r.lr < max(_rates) for _r, _rates in zip(recorded, _tried, strict=True)))  # fmt: skip
 
 # %% tags=["figure"]
 plots.recorded(recorded, last=0.6)
@@ -630,6 +647,7 @@ holds("by hand and runs.interval agree", abs(mean + half - found[0].high) < 1e-4
 def share_needed(model):
     """Percent of its tokens until its validation curve was where the dense model's ended, seed by seed."""
     ends = [run.validation[-1] for run in dense_active.runs]
+    # tokens_to(end): the tokens after which the curve was first at the loss `end` or below it
     return [100 * run.tokens_to(end) / model.tokens for run, end in zip(model.runs, ends, strict=True)]
 
 
@@ -694,7 +712,7 @@ looking_logs = list(looking)  # each element is one step
 rows = []
 for model, last in ((looking.model, looking_logs[-1]), (blind.model, blind.runs[-1].logs[-1])):
     result = evaluate.evaluate(model, corpora, max_windows=windows)
-    at_work = (metrics.fair_multiples(result.load) > 0.01).sum()  # of 32 experts in four layers
+    at_work = (metrics.fair_multiples(result.load) > 0.01).sum()  # not dead, of 32 experts in four layers
     rows.append([result.mean_loss, last.balance_loss, at_work])
 columns = ["validation loss", "balancing term", "experts that work, of 32"]
 plots.table(
@@ -740,7 +758,7 @@ holds("it names the fault", "Every token gets the same experts" in repr(verdict(
 # of the same model at step 0.
 #
 # **Predict, then look:** (1) At step 0, do neighbouring tokens share their first expert more often than two tokens drawn at random from the
-# text? (2) After training, do the digits of the text go to one expert, and in which layer most?
+# text? And after training? (2) After training, do the digits of the text go to one expert, and in which layer most?
 
 # %% tags=["widget"]
 before = build(8, 2)
@@ -794,16 +812,15 @@ holds("which no expert has of all tokens: not even half", rows[f"{steps}: all to
 holds("most in layer 1", _together.argmax() == 0)
 holds("before training it was less", rows["step 0: digits"][0] < rows[f"{steps}: digits"][0] - 0.1)
 _closer = rows[f"{steps}: neighbours"] - rows[f"{steps}: two at random"]
-holds("after training, layers 1 to 3: less than a tenth apart", _closer[:3].abs().max() < 0.1)
-holds("in layer 1 less often", _closer[0] < 0)
+holds("after training, layer 1: less than a tenth apart", _closer[0].abs() < 0.1)
 holds("layer 4: more often, by more than a twentieth", _closer[3] > 0.05)
 holds("layer 4: more than half of the digits go to one expert", rows[f"{steps}: digits"][3] > 0.5)
 holds("and more than half of all tokens", rows[f"{steps}: all tokens"][3] > 0.5)
 
 # %% [markdown]
 # **Answer.** (1) Hardly. At step 0 the difference between neighbours and two tokens at random is less than a tenth in every layer, and in
-# layer 1 neighbours share an expert *less* often. After training the same holds in layers 1 to 3. In layer 4 neighbours share it more often
-# than chance, by more than a twentieth.
+# layer 1 neighbours share an expert *less* often. After training there is still hardly a difference in layer 1, but in layer 4 neighbours
+# share an expert more often than two tokens at random, by more than a twentieth.
 #
 # (2) Yes, and most in layer 1. There more than two thirds of the digits go to one expert after training, while no expert has even half of all
 # tokens. Before training it was clearly less.
@@ -1000,7 +1017,7 @@ holds("3.04 without the input embedding", round((_qwen_right[1] - 151936 * 2048)
 # - At equal work, an expert is as wide as the dense network divided by the number of experts that work. The router comes on top.
 # - All parameters must be in memory, and the active ones work: 46.7 and 12.9 billion in Mixtral.
 # - At equal work per token, eight experts beat the dense model by 0.05 nats after 2 million tokens, and finer ones by 0.11: three seeds, one
-#   size. A step takes longer.
+#   size. A step of the eight experts takes longer.
 # - A router that never looks trains without an error, and its loss looks fine at first. Watch the loads.
 # - `python my_moe.py` trains and writes with your functions, without the course.
 #
