@@ -15,7 +15,7 @@ from moe_lite.model.routing import Routing, top_k_stable
 from moe_lite.model.transformer import MoELanguageModel
 
 # scores (N, E), bias (E,), k, step -> weights (N, k), expert_ids (N, k), the bias for the next batch (E,)
-Rule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
+BiasRule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
 
 
 def keep_within_capacity(expert_ids: Tensor, n_experts: int, factor: float) -> tuple[int, Tensor]:
@@ -83,7 +83,7 @@ def limited(model: MoELanguageModel, factor: float | None) -> Iterator[MoELangua
 class OwnBias:
     """The choice of one layer: a rule, and a bias that the rule moves after every batch of training."""
 
-    def __init__(self, rule: Rule, n_experts: int, step: float):
+    def __init__(self, rule: BiasRule, n_experts: int, step: float):
         self.rule, self.bias, self.step = rule, torch.zeros(n_experts), step
 
     def __call__(self, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -94,7 +94,7 @@ class OwnBias:
         return weights, expert_ids
 
 
-def steer(model: MoELanguageModel, rule: Rule, step: float) -> None:
+def steer(model: MoELanguageModel, rule: BiasRule, step: float) -> None:
     """From now on every layer of the model chooses with `rule`, each with a bias of its own that begins at 0."""
     for block in model.blocks:
         block.feed_forward.router.options["top_k_fn"] = OwnBias(rule, model.config.n_experts, step)

@@ -18,8 +18,8 @@ from moe_lite.lab.symptoms import Symptoms
 from moe_lite.metrics import fair_multiples
 from moe_lite.widgets import FailureGallery
 from moe_lite.widgets.failure_gallery.drawing import NARROWEST
-from moe_lite.widgets.failure_gallery.view import NAMES, Score, deal, latest, outside, scored, title_of
-from moe_lite.widgets.failure_gallery.words import MEANS, SHOWN, range_text, value_text
+from moe_lite.widgets.failure_gallery.view import NAMES, Score, deal, latest, scored, title_of
+from moe_lite.widgets.failure_gallery.words import MEANS, SHOWN, outside, range_text, value_text
 from moe_lite.widgets.kit.widget import KERNEL_GONE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -140,13 +140,13 @@ def test_reading_line_counts_what_lies_outside_the_healthy_range():
     gallery = FailureGallery(0)
     run = deal(gallery.runs, 0)["A"]
     healthy = [other.symptoms for other in gallery.runs.runs if other.name == HEALTHY]
-    beyond = [
-        symptom
-        for symptom in SHOWN
-        if not min(getattr(s, symptom) for s in healthy)
-        <= getattr(run.symptoms, symptom)
-        <= max(getattr(s, symptom) for s in healthy)
-    ]
+    beyond = []
+    for symptom in SHOWN:
+        values = sorted(getattr(s, symptom) for s in healthy)
+        value, printed = getattr(run.symptoms, symptom), {value_text(symptom, v) for v in values}
+        if not values[0] <= value <= values[-1] and value_text(symptom, value) not in printed:
+            beyond.append(symptom)
+    assert sorted(beyond) == ["loss_difference", "other_experts"]  # two more are printed on the border
     assert sorted(outside(gallery.runs, run)) == sorted(beyond)
     assert gallery.reading.startswith(f"Case A: {len(beyond) or 'none'} of 14 numbers li")
     assert f"outside the range of 8 healthy seeds. Its validation loss is {run.symptoms.loss:.2f};" in gallery.reading

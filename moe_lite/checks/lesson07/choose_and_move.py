@@ -168,6 +168,10 @@ MISTAKES = (
     chooses("The bias is ignored", lambda s, b, k: best(s, k)[1], "chosen are the largest scores + bias."),
     chooses("The bias is subtracted", lambda s, b, k: best(s - b, k)[1], "a bias above 0 makes its expert *more* "
             "likely."),
+    chooses("The bias is multiplied", lambda s, b, k: best(s * (1 + b), k)[1], "chosen are the largest scores · (1 + "
+            "bias). The bias is added: scores + bias."),
+    chooses("The bias is multiplied", lambda s, b, k: best(s * b, k)[1], "chosen are the largest scores · bias. The "
+            "bias is added: scores + bias."),
     one_wrong("expert_ids", "The moved bias chooses", lambda *args: chosen(args[0], reference(*args)[2], args[2])[1],
               "This batch is chosen with the bias as it came; the moved one is for the next batch."),
     chooses("Divided before the bias came", lambda s, b, k: best(s / s.sum(1, True) + b, k)[1], "the rows were made to "

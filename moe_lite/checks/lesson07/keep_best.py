@@ -101,6 +101,11 @@ def by_column(w: Tensor, ids: Tensor, c: int) -> Tensor:
     return torch.cat([by_weight(*column, c) for column in columns], dim=1)
 
 
+def left_sorted(w: Tensor, ids: Tensor, c: int) -> Tensor:
+    """The right mask (N, K), in the order of the sorted weights."""
+    return by_weight(w, ids, c).flatten()[best_first(w)].view_as(ids)
+
+
 def ties_only(a: Attempt) -> bool:
     """Among equal weights another one of the same expert is kept; how many are kept is right."""
     weights, expert_ids, _ = a.args
@@ -140,6 +145,8 @@ MISTAKES = (
            "one of its choices found room, and the others were kept with it."),
     weight("Kept and dropped have changed places", masked(lambda w, i, c: ~by_weight(w, i, c)), "0 stands where a "
            "choice finds *no* room."),
+    weight("The mask stays in sorted order", masked(left_sorted), "True and False were counted along in sorted "
+           "order, and have to go back to their places. `kept[order] = ...` does that."),
     weight("A mask, not weights", lambda w, i, c: by_weight(w, i, c).to(w.dtype), "asked are the weights: 0 where "
            "dropped, and as they came elsewhere."),
     weight("Nothing is dropped", lambda w, i, c: w, "its expert is full with larger weights."),

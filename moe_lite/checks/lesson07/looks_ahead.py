@@ -106,6 +106,7 @@ def fair(scores: Tensor) -> int:
     return -(-2 * len(scores) // scores.shape[1])
 
 
+MIDDLING = "the last token may close an expert"
 RULES = {
     "tokens choose, top-2": (top_two, False),
     "capacity by position": (first_come, False),
@@ -114,7 +115,7 @@ RULES = {
     "capacity, first choices first": (first_choices_first, True),
     "experts choose, each half for itself": (experts_choose_by_half, False),
     "weights divided by the largest score of all": (shared_scale, True),
-    "the last token may close an expert": (one_token_decides, True),
+    MIDDLING: (one_token_decides, True),
     "each token sees the next one": (next_token_scales, True),
     "the first token sees the last one": (first_token_sees_the_end, True),
     "other experts, and sums that stay 1": (mirrored, True),
@@ -170,7 +171,15 @@ def who(choose: Choose) -> Choose:
     return lambda scores: (choose(scores) != 0).to(scores.dtype)
 
 
+def cut_off(choose: Choose, scores: Tensor, n_past: int) -> bool:
+    """Whether the past alone gets something else than the past of the whole."""
+    return not torch.allclose(choose(scores.clone())[:n_past], choose(scores[:n_past].clone()))
+
+
 MISTAKES = (
+    sign("A leak that few futures show", lambda a: a.trial.note == MIDDLING and not bool(a.got["answer"]), "“{note}” "
+         "looks ahead only where the last token's score for expert 0 is between 0.3 and 0.6, and yours says False. Try "
+         "many futures, and make them of the size of scores: between 0 and 1."),
     says("Always False", lambda choose, s, n: False, "an answer that never changes tells nothing. Change rows from "
          "`n_past` on, and compare the rows before."),
     says("Always True", lambda choose, s, n: True, "an answer that never changes tells nothing. Did you compare rows "
@@ -182,12 +191,12 @@ MISTAKES = (
          "you compared where weights are not 0. A past token whose weights change has looked ahead too."),
     says("One change is not enough", lambda choose, s, n: after(choose, s, n, torch.zeros_like, slice(n)), "this leak "
          "shows only for some changes: a later token must want the same expert more. Try many different ones."),
-    says("One change is not enough", lambda choose, s, n: after(choose, s, n, lambda f: 1 - f, slice(n)), "this leak "
-         "shows only for some changes. Try many different ones."),
     says("One change is not enough", lambda choose, s, n: after(choose, s, n, lambda f: f * 2, slice(n)), "this leak "
          "shows only for some changes. Try many different ones."),
     says("The same values in another order", lambda choose, s, n: after(choose, s, n, torch.flipud, slice(n)), "with "
          "later rows only exchanged, an expert finds the same best ones. Put *other* values there."),
+    says("The future is cut off", cut_off, "the later rows are gone, not changed. A capacity depends on how many "
+         "tokens there are, so keep the number of rows and put *other* values there."),
     sign("Some leaks go unseen", lambda a: bool(a.expected["answer"]) and not bool(a.got["answer"]), "“{note}” looks "
          "ahead, and yours says False. Change all later rows, many times, with scores small and large; and compare "
          "every weight of every row before `n_past`, not only choices, sums or some of the rows."),

@@ -1,6 +1,5 @@
 """A router in miniature whose experts are not equally liked, and the selection bias that evens them out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -8,15 +7,13 @@ import torch
 from torch import Tensor
 
 from moe_lite import metrics
+from moe_lite.lessons.admission import BiasRule
 from moe_lite.model.balance import update_selection_bias_
 from moe_lite.widgets.kit.widget import CallbackError, called, name_of
 
 STEPS = 200
 EVEN, LAST = 0.2, 50  # CV below which a load counts as even, if chance allows it; steps at the end that are looked at
 LIKED = 0.8  # standard deviation of how much the experts are liked, in logits
-
-# scores (N, E), bias (E,), k, step -> weights (N, k), expert_ids (N, k), the bias for the next batch (E,)
-BiasRule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
 
 
 def by_sign(scores: Tensor, bias: Tensor, k: int, step: float) -> tuple[Tensor, Tensor, Tensor]:

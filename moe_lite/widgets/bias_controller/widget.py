@@ -4,8 +4,9 @@ import html
 
 from traitlets import Dict, Float, Int, Unicode
 
+from moe_lite.lessons.admission import BiasRule
 from moe_lite.widgets.bias_controller.drawing import NARROWEST, WIDEST, drawing
-from moe_lite.widgets.bias_controller.view import RULES, STEPS, BiasRule, Controlled, Settings, control
+from moe_lite.widgets.bias_controller.view import RULES, STEPS, Controlled, Settings, control
 from moe_lite.widgets.bias_controller.words import facts, reading
 from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, name_of, script, style

@@ -69,16 +69,6 @@ def against(run: FailureRun, name: str) -> Clue | None:
     return next((clue for clue in clues if not clue.fits(run.symptoms)), None)
 
 
-def outside(runs: FailureRuns, run: FailureRun) -> list[str]:
-    """The symptoms that lie beyond those of all healthy seeds."""
-    found = []
-    for symptom, value in vars(run.symptoms).items():
-        low, high = runs.healthy_range(symptom)
-        if not low <= value <= high:
-            found.append(symptom)
-    return found
-
-
 def longest(runs: FailureRuns, symptom: str) -> float:
     """The highest value recorded: where a bar ends. All begin at 0."""
     return max(getattr(run.symptoms, symptom) for run in runs.runs) or 1.0

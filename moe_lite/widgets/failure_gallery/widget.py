@@ -17,7 +17,7 @@ from moe_lite.widgets.failure_gallery.view import (
     scored,
     title_of,
 )
-from moe_lite.widgets.failure_gallery.words import feedback, reading, score_text
+from moe_lite.widgets.failure_gallery.words import MEANS, SHOWN, feedback, reading, score_text
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
 
 
@@ -28,14 +28,16 @@ class FailureGallery(MoEWidget):
     runs   recorded trainings; the course's if None
 
     `case` is the letter that is looked at, `answers` all answers in their order; `answer(letter, name)` gives one, with
-    a name of `names`. A case can be answered again: `score` counts the latest answer, and the first one apart. What an
-    answer names wrongly, and a letter that there is not, is shown in the widget, kept in `error` and not counted.
+    a name of `names`; `meanings` says what each number is. A case can be answered again: `score` counts the latest
+    answer, and the first one apart. What an answer names wrongly, and a letter that there is not, is shown in the
+    widget, kept in `error` and not counted.
     Until a case is answered, nothing about it but its numbers leaves Python.
     """
 
     question = Unicode("What is wrong with this training?").tag(sync=True)
     inputs = ("case", "answers", "width")
     names = NAMES
+    meanings = {label: MEANS[symptom] for symptom, (label, _) in SHOWN.items()}  # of the dashboard's numbers
     _esm = script("failure_gallery/script.js")
     _css = style("failure_gallery/style.css")
 

@@ -3,7 +3,7 @@
 from moe_lite.lab.diagnosis import RULES, Clue
 from moe_lite.lab.failure_runs import FailureRun, FailureRuns
 from moe_lite.lab.failures import FAILURES, HEALTHY
-from moe_lite.widgets.failure_gallery.view import Score, against, given_away_by, outside, title_of
+from moe_lite.widgets.failure_gallery.view import Score, against, given_away_by, title_of
 
 # symptom -> its name on the dashboard and how it is written; a line of the table each, in groups
 GROUPS = (
@@ -62,6 +62,17 @@ def value_text(symptom: str, value: float) -> str:
 def range_text(symptom: str, low: float, high: float) -> str:
     ends = [value_text(symptom, value) for value in (low, high)]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def outside(runs: FailureRuns, run: FailureRun) -> list[str]:
+    """The symptoms beyond those of all healthy seeds, as far as the dashboard shows it: what reads alike is inside."""
+    found = []
+    for symptom, value in vars(run.symptoms).items():
+        low, high = runs.healthy_range(symptom)
+        ends = [value_text(symptom, end) for end in (low, high)]
+        if not low <= value <= high and value_text(symptom, value) not in ends:
+            found.append(symptom)
+    return found
 
 
 def clue_text(clue: Clue, run: FailureRun, runs: FailureRuns) -> str:

@@ -227,6 +227,11 @@ wrong(
     },
 )
 
+wrong(
+    "bias_multiplied", "The bias is multiplied", of=as_asked, put={"(scores + bias).sort": "(scores * (1 + bias)).sort"}
+)
+wrong("times_bias", "The bias is multiplied", of=as_asked, put={"(scores + bias).sort": "(scores * bias).sort"})
+
 # ---- wrong, written by readers of the exercise's text alone ---------------------------------------------------------
 
 

@@ -97,7 +97,7 @@ wrong(
     of=as_asked,
     put={"weights * kept.view_as(weights)": "kept.view_as(weights).to(weights.dtype)"},
 )
-wrong("not_put_back", ANY, of=as_asked, put={"kept[order]": "kept"})
+wrong("not_put_back", "The mask stays in sorted order", of=as_asked, put={"kept[order]": "kept"})
 wrong("one_too_few", "One too few finds room", of=as_asked, put={"count <= capacity": "count < capacity"})
 wrong("one_too_many", "One too many finds room", of=as_asked, put={"count <= capacity": "count - 1 <= capacity"})
 wrong(
@@ -201,7 +201,7 @@ def k_as_expert_count(weights, expert_ids, capacity):
     return weights * keep.view(n, k).to(weights.dtype)
 
 
-@blind(ANY)
+@blind("The mask stays in sorted order")
 def mask_left_sorted(weights, expert_ids, capacity):
     n, k = expert_ids.shape
     flat_w = weights.reshape(-1)

@@ -131,12 +131,18 @@ wrong(
 )
 wrong(
     "inverted_once",
-    "One change is not enough",
+    "A leak that few futures show",
     of=as_asked,
     put={
         "range(100)": "range(1)",
         "torch.rand(other[n_past:].shape, generator=g, dtype=scores.dtype)": "1 - other[n_past:]",
     },
+)
+wrong(
+    "too_large",
+    "A leak that few futures show",
+    of=as_asked,
+    put={"torch.rand(other[n_past:].shape": "1000 * torch.randn(other[n_past:].shape"},
 )
 wrong("number", ANY, of=as_asked, put={"return True": "return 1", "return False": "return 0"})
 wrong(
@@ -216,7 +222,7 @@ def compares_all_rows(choose, scores, n_past):
     return False
 
 
-@blind("Some leaks go unseen")
+@blind("The future is cut off")
 def cuts_off_future(choose, scores, n_past):
     full = choose(scores.clone())[:n_past]
     past = choose(scores[:n_past].clone())
