@@ -107,6 +107,7 @@ def every_row() -> list[Row]:
     ]
 
 
+@pytest.mark.slow
 def test_every_goal_finds_its_row_and_each_section_runs(monkeypatch):
     monkeypatch.setattr(training, "BATCH", 2)
     rows = every_row()

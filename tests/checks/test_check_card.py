@@ -65,6 +65,7 @@ def test_the_text_form_of_each_status():
 
 
 @pytest.mark.parametrize("answer", SHOWN, ids=lambda answer: answer.id)
+@pytest.mark.slow
 def test_a_card_is_the_same_every_time_and_says_what_the_line_says(answer):
     first, second = answer.graded(), answer.graded()
     assert card_html(first) == card_html(second)

@@ -204,6 +204,7 @@ def all_documents(wheels, root) -> dict[str, dict]:
 
 @pytest.mark.corpus
 @pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.slow
 def test_splits_share_no_document(all_documents, domain):
     train, val = all_documents[domain]["train"], all_documents[domain]["val"]
     assert train and val
