@@ -163,8 +163,15 @@ class Lab:
         return self.page.evaluate(MOVE, [css, label, step, 1000 * LONG])
 
     def redraws(self, css: str) -> int:
-        """How often the widget has been drawn."""
-        return int(self.page.locator(css).get_attribute("data-version"))
+        """How often the widget has been drawn, once a second has gone by without another drawing: on a busy machine the
+        page measures its width late, and draws again."""
+        drawn, calm_since = "", time.monotonic()
+        while time.monotonic() - calm_since < 1:
+            now = self.page.locator(css).get_attribute("data-version")
+            if now != drawn:
+                drawn, calm_since = now, time.monotonic()
+            time.sleep(0.05)
+        return int(drawn)
 
     def outputs(self) -> dict[str, list[nbformat.NotebookNode]]:
         """Of each code cell, by its id. Asked of the notebook's model: the page holds only what is near the eye."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 LONG = 300.0  # seconds: a test that waits for so long waits for something that does not come
+SOON = 60.0  # the same, for what a page should show after a move: one that shows something else is a fault
 
 
 def until(condition: Callable[[], object], seconds: float = LONG) -> float:

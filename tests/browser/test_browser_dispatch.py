@@ -3,6 +3,7 @@
 import random
 
 import torch
+from waiting import SOON, until
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained
@@ -46,9 +47,10 @@ def test_page_shows_the_routing_at_every_move_and_follows_keys_and_clicks(lab, t
     assert lab.page.evaluate(TRAVEL) == "0s"
 
     def compare(n_experts: int, top_k: int) -> dict:
-        shown, routing = lab.page.evaluate(SHOWN), routed(n_experts, top_k)
-        pairs = zip(routing.token_ids.tolist(), routing.expert_ids.tolist(), strict=True)
-        assert shown["rows"] == [list(pair) for pair in pairs], (n_experts, top_k)
+        routing = routed(n_experts, top_k)
+        pairs = [list(pair) for pair in zip(routing.token_ids.tolist(), routing.expert_ids.tolist(), strict=True)]
+        until(lambda: lab.page.evaluate(SHOWN)["rows"] == pairs, SOON)
+        shown = lab.page.evaluate(SHOWN)
         assert shown["counts"] == routing.load.tolist()
         return shown
 

@@ -11,7 +11,7 @@ from moe_lite.widgets.kit.parts import plain, rich
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
 from moe_lite.widgets.next_tokens.drawing import bars_html, text_html
 from moe_lite.widgets.next_tokens.view import Drawn, Guess, LastLogits, draw, guess, running, visible
-from moe_lite.widgets.next_tokens.words import BY_HABIT, EMPTY, drawn_text, held, others_name, reading_parts, tenths
+from moe_lite.widgets.next_tokens.words import BY_HABIT, EMPTY, drawn_text, others_name, reading_parts, tenths
 
 HOTTEST = 2.0
 TEMPERATURES = tuple(i / 10 for i in range(21))
@@ -161,7 +161,8 @@ class NextTokens(MoEWidget):
             for token in now.shown(self.n_shown)
         ]
         n_others = len(now.shares) - self.n_shown
-        rest = (None if g is None else max(0.0, 1 - held(g, self.n_shown)) for g in (now, before))
+        # added up, not 1 minus what is shown: whether that leaves a last bit depends on the number of threads
+        rest = (None if g is None else float(g.shares[g.order[self.n_shown :]].sum()) for g in (now, before))
         return {"rows": rows, "others": _row(others_name(n_others), *rest) if n_others else []}
 
     def _line(self) -> dict:
