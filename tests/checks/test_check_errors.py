@@ -54,6 +54,12 @@ def no_name_beside_stable(scores, k):
     return scores.argsort(-1, stable=True)
 
 
+def counts_but_fails_elsewhere(scores, k):
+    load = torch.bincount(scores.argmax(dim=-1))
+    weights = scores / scores.sum(dim=0)[:-1]
+    return weights, load
+
+
 def truth_of_a_tensor(scores, k):
     return scores if scores > 0 else scores
 
@@ -87,6 +93,7 @@ def exits(scores, k):
         (counts_past_the_rows, "IndexError", "An index is too large", "`places` holds numbers up to "),
         (row_beside_a_table, "RuntimeError", "Two shapes do not fit", "`totals[:, None]` makes it a column"),
         (no_name_beside_stable, "TypeError", "`stable=` wants names beside it", "`sort(dim=-1, descending=True, "),
+        (counts_but_fails_elsewhere, "RuntimeError", "Two shapes do not fit", ""),
         (truth_of_a_tensor, "RuntimeError", "A whole tensor in an `if`", "torch.where"),
         (calls_itself, "RecursionError", "The function calls itself", "own name"),
         (leaf_in_place, "RuntimeError", "A change in place", "not `x /= s`"),

@@ -11,7 +11,7 @@ from moe_lite.checks.engine.exercise import Exercise, Note
 
 IMPORTS = {"F": "import torch.nn.functional as F", "torch": "import torch", "nn": "from torch import nn",
            "math": "import math", "np": "import numpy as np", "Tensor": "from torch import Tensor"}  # fmt: skip
-COUNTED = re.compile(r"bincount\((?![^#\n]*minlength)")
+COUNTED = re.compile(r"^(?:\s*(\w+)\s*=)?[^#\n]*bincount\((?![^#\n]*minlength)", re.MULTILINE)
 INDEXED = re.compile(r"\b(\w+)\[\s*(\w+)\s*[\],]")
 REDUCTION = re.compile(r"\b(sum|mean|norm|amax|amin|max|min|logsumexp)\(([^()]*)\)")
 
@@ -29,6 +29,11 @@ class Line:
         words = set(re.findall(r"\w+", self.text))
         return {name: tensor for name, tensor in self.tensors.items() if name in words}
 
+    def counted(self) -> bool:
+        """Whether the line uses `bincount` without `minlength`, or something that a line before made with it."""
+        made = {match[1] for match in COUNTED.finditer(self.function) if match[1]}
+        return bool(COUNTED.search(self.text)) or bool(made & set(re.findall(r"\w+", self.text)))
+
 
 def likely_cause(exercise: Exercise, error: BaseException, message: str, line: Line) -> Note | None:
     """A title and a sentence for the first pattern that fits the error and the learner's line, or None."""
@@ -44,7 +49,7 @@ def _said(title: str, sentence: str) -> Callable[[re.Match, Line, Exercise], Not
 
 
 def _sizes_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
-    if COUNTED.search(line.function):
+    if line.counted():
         return Note(
             "`bincount` without `minlength`",
             f"A dimension of {match[1]} met one of {match[2]}. `bincount` counts up to the largest number that occurs: "

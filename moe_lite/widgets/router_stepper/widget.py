@@ -106,7 +106,7 @@ class RouterStepper(MoEWidget):
         note = self._correct()
         try:
             step = self._view(self.route)
-        except Exception:
+        except Exception:  # of a reader's rule: the widget shows it, beside the last step or the package's rule
             if self.step is None:
                 self._show(self._view(None), "Shown instead: the package's rule.")
             raise
