@@ -675,8 +675,7 @@ holds("finer ones: 75 to 80 %", (needed[1].min().round(), needed[1].max().round(
 # ## 5.6 Broken on purpose: a router that does not look
 #
 # Could you tell from the loss that a router does nothing? Here is one that passes every test of shapes: two different experts for each token,
-# weights that sum to
-# 1. But it never looks at its scores. It always chooses the last two experts.
+# weights that sum to 1. But it never looks at its scores. It always chooses the last two experts.
 #
 # **Predict:** does the model still learn? How much worse is its loss after 100 steps than that of a model whose router works? And what does
 # its load look like?

@@ -1155,8 +1155,8 @@ holds("one and three are true with conditions, two and four misleading", [_row.v
 #
 # Write the rule, and pass it to `admission.looks_ahead` as in 7.8. Then put it into the shipped model with
 # `factor=1.25`: a function `top_k_fn(scores, k)` returns weights and expert ids, both (N, k). It gets the scores (N, E)
-# of several rows of `T=256` tokens, so cut N into pieces of T, serve each piece on its own, and set dropped weights to
-# 0. Import `evaluate` from `moe_lite`, and measure `evaluate.evaluate(checkpoint.pretrained(8,
+# of several rows of `T=256` tokens, so cut N into pieces of T, serve each piece on its own, and set dropped weights to 0.
+# Import `evaluate` from `moe_lite`, and measure `evaluate.evaluate(checkpoint.pretrained(8,
 # top_k_fn=...), corpora, max_windows=4).mean_loss`, the percentage dropped in each quarter of the text, and the same
 # for by place and largest weight first. What does the allowance cost?
 #

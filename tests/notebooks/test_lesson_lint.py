@@ -482,3 +482,15 @@ def test_a_source_that_cannot_be_read_is_a_fault_too(root, capsys):
 def test_a_number_without_a_lesson_is_said(root, capsys):
     assert lesson_lint.main(["--only", "42"], root) == 1
     assert "no source solutions/42_*.py" in capsys.readouterr().err
+
+
+def test_no_line_in_mid_sentence_begins_a_list():
+    """A line that begins with "1. " is a list to Markdown, wherever the text was wrapped."""
+    found = []
+    for path in lesson_texts.lesson_files():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for before, line in zip(lines, lines[1:], strict=False):
+            in_prose = re.match(r"# [^\W\d_]", before) or re.match(r"# [`*(“]\S", before)
+            if in_prose and re.match(r"# (\d+\.|[-+*]) ", line) and not before.rstrip().endswith((":", ".", "**")):
+                found.append(f"{path.name}: {line}")
+    assert found == []
