@@ -247,7 +247,8 @@ holds("of twenty equals it does not keep the first two", torch.full((1, 20), 0.0
 # *10 minutes · core · about 3 lines*
 #
 # **Given** `scores` (N, E), each row non-negative, and `k`. **Return** `weights` (N, k), rows summing to 1, and `expert_ids` (N, k)
-# int64, best first; among equal scores the lower expert number first. The input stays unchanged.
+# int64, best first; among equal scores the lower expert number first. The input stays unchanged. The gradient of the weights must reach
+# `scores`, and be finite also where a kept score is 0.
 # **Allowed:** sorting, indexing, sums, division.
 #
 # <!-- hints 3.2 -->

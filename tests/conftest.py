@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -19,10 +20,17 @@ from moe_lite.data import Corpus, data_dir, load_corpora
 
 ROOT = Path(__file__).resolve().parents[1]
 _progress = tempfile.TemporaryDirectory(prefix="moe-lite-progress-")  # not the developer's own
+os.environ.setdefault(
+    "MOE_LITE_SWEEP_SEED", str(secrets.randbelow(10**6))
+)  # another in each run, for all its processes
 os.environ |= {"MOE_LITE_CHECKS": "raise", "MOE_LITE_PROGRESS": os.path.join(_progress.name, "progress.json")}
 sys.path.insert(0, str(ROOT / "tools"))  # programs, not a package; tests/ itself stands there because of this file
 torch.set_num_threads(1)  # runs repeat bit by bit, and small models are not slowed down by waiting threads
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_report_header() -> str:
+    return f"the sweep of the checks draws from seed {os.environ['MOE_LITE_SWEEP_SEED']} ($MOE_LITE_SWEEP_SEED)"
 
 
 def missing(what: str) -> None:

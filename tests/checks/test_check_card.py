@@ -58,10 +58,10 @@ def test_the_text_form_of_each_status():
     def broken(scores, k):
         return scores + unknown  # noqa: F821
 
-    assert repr(grade(TOP_K, TOP_K.reference)) == "3.2 top_k_route: 8 of 8 pass"
-    assert repr(grade(TOP_K, not_renormalised)) == "3.2 top_k_route: 3 of 8 pass — The weights are not renormalised."
+    assert repr(grade(TOP_K, TOP_K.reference)) == "3.2 top_k_route: 9 of 9 pass"
+    assert repr(grade(TOP_K, not_renormalised)) == "3.2 top_k_route: 3 of 9 pass — The weights are not renormalised."
     assert repr(grade(TOP_K, stub)) == "3.2 top_k_route: not attempted yet"
-    assert repr(grade(TOP_K, broken)) == "3.2 top_k_route: your code raised NameError in case 1 of 8"
+    assert repr(grade(TOP_K, broken)) == "3.2 top_k_route: your code raised NameError in case 1 of 9"
 
 
 @pytest.mark.parametrize("answer", SHOWN, ids=lambda answer: answer.id)
@@ -128,7 +128,7 @@ def test_both_arrays_are_drawn_with_badges_and_only_the_wrong_cells_framed():
 
 def test_the_pinned_cell_and_the_input_can_be_run_again():
     evidence = grade(TOP_K, not_renormalised).evidence
-    assert evidence.where == "case 4 of 8, seed 1, float64"
+    assert evidence.where == "case 4 of 9, seed 1, float64"
     assert evidence.pinned == "expected 0.0973, yours 0.0843, ratio 0.87"
     namespace = {"torch": torch, "top_k_route": not_renormalised}
     *inputs, call = evidence.input_code.rsplit("\n", 1)
@@ -193,10 +193,10 @@ def test_under_pytest_a_check_that_does_not_pass_raises_one_short_line():
     """tests/conftest.py has set MOE_LITE_CHECKS=raise."""
     with pytest.raises(CheckFailed) as caught:
         lesson03.top_k_route(not_renormalised)
-    assert str(caught.value) == "3.2 top_k_route: 3 of 8 pass — The weights are not renormalised."
+    assert str(caught.value) == "3.2 top_k_route: 3 of 9 pass — The weights are not renormalised."
     shown = caught.value._render_traceback_()
     assert shown[0] == str(caught.value)
-    assert "Yours sum to 0.87" in shown[1] and shown[2].startswith("case 4 of 8, seed 1")
+    assert "Yours sum to 0.87" in shown[1] and shown[2].startswith("case 4 of 9, seed 1")
     assert isinstance(caught.value, AssertionError) and caught.value.__cause__ is None
 
 
@@ -226,7 +226,7 @@ def test_cases_that_were_left_out_say_why():
         return not_renormalised(scores, k)
 
     result = grade(TOP_K, breaks_at_large_scores)
-    assert [ok for _, ok in result.cases] == [True, True, True, False, False, False, None, None]
+    assert [ok for _, ok in result.cases] == [True, True, True, False, False, False, None, None, None]
     text = Outline(card_html(result)).text
     assert "– left out: your code raised ValueError in case 7" in text
     assert "left out" not in Outline(card_html(grade(TOP_K, not_renormalised))).text

@@ -139,7 +139,7 @@ def test_an_error_in_the_backward_pass_says_so():
 
     case = TOP_K.cases()[-1]
     _, ended = try_once(TOP_K, top_k_route, case.trials[0], case)
-    failure = explain(TOP_K, top_k_route, ended)
+    failure = explain(TOP_K, top_k_route, ended, case.trials[0])
     assert failure.what == "the gradient of your result raised RuntimeError"
     assert failure.note.title == "A change in place"
 

@@ -97,8 +97,9 @@ def _cases_html(result: CheckResult) -> str:
         mark, weight = MARKS[ok]
         spans.append(f"<span>{mark} {'<b>' if weight else ''}{escape(name)}{'</b>' if weight else ''}</span>")
     if any(ok is None for _, ok in result.cases):
-        why = f": {result.failure.what} in case {result.failed_case}" if result.failure else ""
-        spans.append(f'<span class="dim">– left out{escape(why)}</span>')
+        failed = result.failure and result.failed_case
+        why = f"left out: {result.failure.what} in case {failed}" if failed else "tried once the others are right"
+        spans.append(f'<span class="dim">– {escape(why)}</span>')
     return f'<div class="cases">{"".join(spans)}</div>' if spans else ""
 
 

@@ -40,7 +40,7 @@ def _as_matrix(tensor: Tensor) -> Tensor:
 
 
 def _sheet(evidence: Evidence, expected: Tensor, got: Tensor) -> Sheet:
-    wrong = differing(got, expected, evidence.within)  # (rows, columns)
+    wrong = differing(got, expected, evidence.within, evidence.exact)  # (rows, columns)
     row, column = wrong.nonzero()[0].tolist()
     rows, columns = _window(row, len(expected), MOST_ROWS), _window(column, expected.shape[1], MOST_COLUMNS)
     shown = (slice(rows.start, rows.stop), slice(columns.start, columns.stop))

@@ -25,12 +25,15 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     attempt["expected"], attempt["expected_gradients"] = expected | watched, gradients
 
     args = _copies(trial.args, gradient_of)
-    ended = run_limited(lambda: _call(exercise, fn, args, expected, trial.calls, gradient_of), time_limit())
+    ended = run_limited(lambda: _call(exercise, fn, args, expected, trial, gradient_of), time_limit())
     if ended.error is None and not ended.timed_out:
         attempt.update(ended.value)
         before, after = (_tensors(exercise, given, range(len(args))) for given in (trial.args, args))
+        asked = _tensors(exercise, args, gradient_of)
         names = before | after  # with what was put into a list, or taken out of one
-        attempt["changed"] = tuple(name for name in names if not _unchanged(before.get(name), after.get(name)))
+        attempt["changed"] = tuple(
+            name for name in names if not _unchanged(before.get(name), after.get(name), name in asked)
+        )
         if REPEAT in case.parts and attempt.get("got"):
             ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
     if trial.random:
@@ -48,7 +51,7 @@ def _right(exercise: Exercise, trial: Trial, gradient_of: tuple[int, ...]) -> tu
     known = _rights.setdefault(trial, {})
     if (exercise.reference, gradient_of) not in known:
         args = _copies(trial.args, gradient_of)
-        with _watching(exercise, args) as watched:
+        with _watching(exercise, trial, args) as watched:
             expected = _joined([exercise.named(exercise.reference(*args)) for _ in range(trial.calls)])
         gradients = _gradients(exercise, expected, expected, args, gradient_of)
         detached = {name: value.detach() for name, value in expected.items()}
@@ -57,22 +60,37 @@ def _right(exercise: Exercise, trial: Trial, gradient_of: tuple[int, ...]) -> tu
 
 
 def _call(
-    exercise: Exercise, fn: Any, args: tuple, expected: dict[str, Tensor], calls: int, gradient_of: tuple[int, ...]
+    exercise: Exercise, fn: Any, args: tuple, expected: dict[str, Tensor], trial: Trial, gradient_of: tuple[int, ...]
 ) -> dict:
     """Runs inside the time limit: the learner's function, then its gradient, for that runs the learner's code too."""
     torch.rand(1)  # a state that no plain seed gives
-    answers, state = [], torch.get_rng_state()
-    with _watching(exercise, args) as watched, _used(exercise) as used:
-        for _ in range(calls):
+    answers, state, before = [], torch.get_rng_state(), torch.get_default_dtype()
+    with _watching(exercise, trial, args) as watched, _used(exercise) as used:
+        for _ in range(trial.calls):
             got, fault = read(exercise, fn(*args))
             if fault:
                 return {"fault": fault}
             answers.append(got)
-    moved = not torch.equal(torch.get_rng_state(), state)
+    moved, left = not torch.equal(torch.get_rng_state(), state), _left_behind(before)
     got = _joined(answers)
     gradients = _gradients(exercise, got, expected, args, gradient_of)
     values = {name: value.detach().clone() for name, value in got.items()} | watched
-    return {"got": values, "gradients": gradients, "drew_globally": moved, "used": frozenset(used)}
+    returned = {name: value.detach() for name, value in got.items()}
+    return {
+        "got": values, "returned": returned, "gradients": gradients, "drew_globally": moved, "used": frozenset(used),
+        "left_behind": left,
+    }  # fmt: skip
+
+
+def _left_behind(dtype: torch.dtype) -> str:
+    """The call that left torch in another state than it was in, put back here; empty if there was none."""
+    if not torch.is_grad_enabled():
+        torch.set_grad_enabled(True)
+        return "set_grad_enabled(False)"
+    if (now := torch.get_default_dtype()) != dtype:
+        torch.set_default_dtype(dtype)
+        return f"set_default_dtype({now})"
+    return ""
 
 
 class _Calls(TorchFunctionMode):
@@ -97,8 +115,9 @@ def _used(exercise: Exercise) -> Iterator[set[str]]:
         yield calls.seen
 
 
-def _watching(exercise: Exercise, args: tuple) -> contextlib.AbstractContextManager[dict[str, Tensor]]:
-    return exercise.watch.on(args) if exercise.watch else contextlib.nullcontext({})
+def _watching(exercise: Exercise, trial: Trial, args: tuple) -> contextlib.AbstractContextManager[dict[str, Tensor]]:
+    """How much work is done is looked at in the cases; where sizes coincide, it could not be told apart."""
+    return exercise.watch.on(args) if exercise.watch and not trial.kind else contextlib.nullcontext({})
 
 
 def _joined(answers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -123,7 +142,7 @@ def _repeat(exercise: Exercise, fn: Any, trial: Trial, expected: dict[str, Tenso
 
     def work() -> dict:
         torch.rand(1)
-        return _call(exercise, fn, _copies(trial.args, ()), expected, trial.calls, ())
+        return _call(exercise, fn, _copies(trial.args, ()), expected, trial, ())
 
     ended = run_limited(work, time_limit())
     return ended, ended.value.get("got") if ended.value else None
@@ -141,9 +160,21 @@ def _copies(args: tuple, gradient_of: tuple[int, ...]) -> tuple:
 def _copy(value: Any) -> Any:
     if isinstance(value, torch.Generator):
         return torch.Generator().set_state(value.get_state())
-    if isinstance(value, list | nn.Module):
+    if isinstance(value, list):
+        return [_as_laid_out(part) if isinstance(part, Tensor) else copy.deepcopy(part) for part in value]
+    if isinstance(value, nn.Module):
         return copy.deepcopy(value)
-    return value.clone() if isinstance(value, Tensor) else value
+    return _as_laid_out(value) if isinstance(value, Tensor) else value
+
+
+def _as_laid_out(tensor: Tensor) -> Tensor:
+    """A copy with the strides of the original: `clone` puts in order what was cut out or expanded."""
+    once = tensor
+    for dim, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if size > 1 and stride == 0:  # one row that stands for all
+            once = once.narrow(dim, 0, 1)
+    copied = torch.empty_strided(once.shape, once.stride(), dtype=tensor.dtype, device=tensor.device)
+    return copied.copy_(once).expand(tensor.shape)
 
 
 def _tensors(exercise: Exercise, args: tuple, positions: Iterable[int]) -> dict[str, Tensor]:
@@ -184,11 +215,12 @@ def _probe(value: Tensor) -> Tensor:
     return torch.arange(value.numel(), dtype=torch.float64).cos().reshape(value.shape).to(value.dtype)
 
 
-def _unchanged(before: Tensor | None, after: Tensor | None) -> bool:
-    """None: it was not in its list yet, or it is no more."""
+def _unchanged(before: Tensor | None, after: Tensor | None, for_gradient: bool) -> bool:
+    """None: it was not in its list yet, or it is no more. A tensor that begins to ask for gradients is changed, too."""
     if before is None or after is None:
         return False
-    return after.dtype == before.dtype and torch.equal(before, after.detach())
+    marked = not for_gradient and after.requires_grad != before.requires_grad
+    return after.dtype == before.dtype and not marked and torch.equal(before, after.detach())
 
 
 def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | None]:

@@ -3,20 +3,25 @@
 import torch
 from torch import Tensor
 
-ROUNDING = {torch.float64: (1e-6, 1e-9), torch.float32: (1e-4, 1e-6)}  # relative, absolute; room for an eps in a sum
+# Relative and absolute, with room for an eps in a sum.
+ROUNDING = {
+    torch.float64: (1e-6, 1e-9), torch.float32: (1e-4, 1e-6), torch.float16: (2e-3, 1e-4), torch.bfloat16: (2e-2, 1e-3),
+}  # fmt: skip
+EXACT = ROUNDING | {torch.float64: (3e-8, 3e-10)}  # no room for float64 that was computed in float32
 
 
-def close(got: Tensor, expected: Tensor, within: float | None = None) -> bool:
+def close(got: Tensor, expected: Tensor, within: float | None = None, exact: bool = False) -> bool:
     """Same shape, and the same values up to rounding, or up to `within`. A nan is never right."""
     if got.shape != expected.shape:
         return False
     same = got.dtype == expected.dtype and torch.equal(got, expected)  # the usual case, and quickly told
-    return same or not bool(differing(got, expected, within).any())
+    return same or not bool(differing(got, expected, within, exact).any())
 
 
-def differing(got: Tensor, expected: Tensor, within: float | None = None) -> Tensor:
+def differing(got: Tensor, expected: Tensor, within: float | None = None, exact: bool = False) -> Tensor:
     """bool, shape of both: where the values differ by more than rounding, or by more than `within`."""
-    rtol, atol = ROUNDING.get(expected.dtype, (0.0, 0.0)) if within is None else (0.0, within)
+    rounding = (EXACT if exact else ROUNDING).get(expected.dtype, (0.0, 0.0))
+    rtol, atol = rounding if within is None else (0.0, within)
     return ~torch.isclose(as_float(got), as_float(expected), rtol=rtol, atol=atol)
 
 
@@ -24,9 +29,11 @@ def as_float(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float64)
 
 
-def first_difference(got: Tensor, expected: Tensor, within: float | None = None) -> tuple[int, ...]:
+def first_difference(
+    got: Tensor, expected: Tensor, within: float | None = None, exact: bool = False
+) -> tuple[int, ...]:
     """Index of the first cell, row by row, that differs."""
-    return tuple(differing(got, expected, within).nonzero()[0].tolist())
+    return tuple(differing(got, expected, within, exact).nonzero()[0].tolist())
 
 
 def relation(got: Tensor, expected: Tensor) -> str:

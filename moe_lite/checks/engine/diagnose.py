@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from moe_lite.checks.engine import general
+from moe_lite.checks.engine import general, sweep
 from moe_lite.checks.engine.as_code import input_code
 from moe_lite.checks.engine.compare import close, differing, first_difference
 from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Case, Exercise, Mistake, Note
@@ -33,7 +33,14 @@ def diagnose(
     first = failing[0]
     if first.attempt.fault:
         return first.attempt.fault, None
-    found, shown = _named(exercise, failing, passing) or _general(exercise, failing)
+    if first.attempt.all_right and (note := general.earlier_changed(first.attempt)):
+        return note, None
+    in_sweep = bool(first.attempt.trial.kind)
+    found, shown = _named(exercise, failing, passing) or (None, first)
+    if in_sweep and (found is None or found.general):
+        found, shown = sweep.told(first.attempt), first
+    if found is None:
+        found, shown = _general(exercise, failing)
     return found, _evidence(exercise, found, shown, total)
 
 
@@ -51,6 +58,8 @@ def _named(exercise: Exercise, failing: list[Tried], passing: list[Tried]) -> tu
 
 
 def _explains(hits: list[Tried], failing: list[Tried]) -> bool:
+    if failing[0].attempt.trial.kind:  # all else was right: a mistake of every input would have shown before
+        return len(hits) == len(failing)
     n_first = sum(tried.number == failing[0].number for tried in failing)
     return 2 * len(hits) >= len(failing) or n_first == sum(tried.number == failing[0].number for tried in hits)
 
@@ -87,20 +96,21 @@ def _evidence(exercise: Exercise, note: Note, shown: Tried, total: int) -> Evide
     if drawn is None:
         return bare
     label, expected, got, looks = drawn
-    within = looks.get("within")
+    within, exact = looks.get("within"), shown.attempt.exact
     return replace(
-        bare, label=label, expected=expected, got=got, index=first_difference(got, expected, within),
-        n_wrong=int(differing(got, expected, within).sum()), **looks,
+        bare, label=label, expected=expected, got=got, index=first_difference(got, expected, within, exact),
+        n_wrong=int(differing(got, expected, within, exact).sum()), exact=exact, **looks,
     )  # fmt: skip
 
 
 def _drawn(exercise: Exercise, note: Note, shown: Tried) -> tuple[str, Tensor, Tensor, dict] | None:
     """Label, expected, got and looks of the arrays to draw: the first that differ and can be compared."""
     attempt, parts = shown.attempt, (note.show,) if note.show else shown.case.parts
+    exact = attempt.exact
     if exercise.picture and attempt.got and exercise.outputs[0].name in parts:
         label, draw = exercise.picture
         expected, got = draw(attempt, attempt.expected), draw(attempt, attempt.got)
-        if got is not None and _comparable(got, expected):
+        if got is not None and _comparable(got, expected, exact=exact):
             return label, expected, got, {"expert_columns": any(o.expert_values for o in exercise.outputs)}
     if attempt.trial.draws and exercise.draws.name in attempt.got:
         name, label = exercise.draws.name, f"{exercise.draws.name} ({exercise.draws.shape})"
@@ -108,8 +118,8 @@ def _drawn(exercise: Exercise, note: Note, shown: Tried) -> tuple[str, Tensor, T
         return (label, expected, got, {"within": within}) if _comparable(got, expected, within) else None
     compared = (*exercise.outputs, *(exercise.watch.outputs if exercise.watch else ()))
     for output in sorted(compared, key=lambda o: o.name not in parts):  # what the case looks at comes first
-        expected, got = attempt.expected[output.name], attempt.got.get(output.name)
-        if got is not None and _comparable(got, expected):
+        expected, got = attempt.expected.get(output.name), attempt.got.get(output.name)
+        if expected is not None and got is not None and _comparable(got, expected, exact=exact):
             n_experts = attempt.args[0].shape[-1] if output.expert_values else 0
             looks = {"expert_columns": output.expert_columns, "expert_values": n_experts}
             return f"{output.name} ({output.shape})" if output.shape else output.name, expected, got, looks
@@ -121,6 +131,6 @@ def _drawn(exercise: Exercise, note: Note, shown: Tried) -> tuple[str, Tensor, T
     return None
 
 
-def _comparable(got: Tensor, expected: Tensor, within: float | None = None) -> bool:
+def _comparable(got: Tensor, expected: Tensor, within: float | None = None, exact: bool = False) -> bool:
     """Worth drawing: same shape, at most two dimensions, and not the same values."""
-    return got.shape == expected.shape and got.dim() <= 2 and not close(got, expected, within)
+    return got.shape == expected.shape and got.dim() <= 2 and not close(got, expected, within, exact)

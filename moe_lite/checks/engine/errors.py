@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
+from moe_lite.checks.engine import sweep
 from moe_lite.checks.engine.causes import Line, likely_cause
-from moe_lite.checks.engine.exercise import Exercise, Note
+from moe_lite.checks.engine.exercise import Exercise, Note, Trial
 from moe_lite.checks.engine.result import Failure
 from moe_lite.checks.engine.run import Ended, time_limit
 
@@ -20,10 +21,10 @@ CHECKS, PACKAGE = str(Path(__file__).parents[1]), str(Path(__file__).parents[2])
 LINES_AROUND = 2
 
 
-def explain(exercise: Exercise, fn: Any, ended: Ended) -> Failure:
+def explain(exercise: Exercise, fn: Any, ended: Ended, trial: Trial) -> Failure:
     """What to say of a call that raised or ran out of time."""
     if ended.timed_out:
-        return _timed_out(ended)
+        return _timed_out(ended, trial)
     error, steps = ended.error, list(traceback.walk_tb(ended.error.__traceback__))
     own = [step for step in steps if _is_learners(step[0].f_code.co_filename, fn)]
     lines, failing_line = _lines_around(*own[-1]) if own else ((), "")
@@ -35,7 +36,7 @@ def explain(exercise: Exercise, fn: Any, ended: Ended) -> Failure:
     line = Line(failing_line, tensors, _source(fn))
     return Failure(
         what=what,
-        note=likely_cause(exercise, error, message, line) or Note(kind, "", general=True),
+        note=likely_cause(exercise, error, message, line) or sweep.raised(trial, kind),
         message=f"{kind}: {message}" if message else kind,
         lines=lines,
         traceback=_short_traceback(traceback.StackSummary.extract(steps), fn, kind, message),
@@ -63,8 +64,10 @@ def own_fault(exercise: Exercise, error: Exception) -> Failure:
     )
 
 
-def _timed_out(ended: Ended) -> Failure:
+def _timed_out(ended: Ended, trial: Trial) -> Failure:
     seconds = f"{time_limit():g} s"
+    if not ended.left_running and (note := sweep.too_slow(trial, seconds)):
+        return Failure(what=f"no answer after {seconds}", note=note)
     if ended.left_running:
         sentence = (
             "A step takes too long or never ends, and it could not be stopped. It still runs in the background: "

@@ -40,6 +40,8 @@ class Trial:
     calls: int = 1  # called so often in a row with the same arguments; the answers are joined
     random: bool = False  # the answer is drawn at random, so its values are not compared
     draws: int = 0  # with `random`: so many answers for each row of the exercise's `draws`, whose shares are compared
+    kind: str = ""  # of a trial of the sweep
+    code: str = ""  # how to have the same input in a cell, where it cannot be written out
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Attempt:
     changed: tuple[str, ...] = ()  # arguments that the function wrote to
     repeated: dict[str, Tensor] | None = None  # what a second call with the same input gave
     drew_globally: bool = False  # torch's global generator was moved or seeded
+    returned: dict[str, Tensor] = field(default_factory=dict)  # as the function gave it; `got` is a copy
+    left_behind: str = ""  # a setting of torch's that is another one after the call
     used: frozenset[str] = frozenset()  # what of the exercise's `left_to_you` the function called
     within: dict[str, float] = field(default_factory=dict)  # how far an output may be off, where rounding is not it
 
@@ -95,7 +99,13 @@ class Attempt:
         got, expected, within = self.got.get(name), self.expected[name], self.within.get(name)
         if got is None or (within == float("inf") and got.dtype != expected.dtype):
             return False
-        return close(got, expected, within)
+        return close(got, expected, within, self.exact)
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether there is no room for an eps: in the sweep, where float64 came in."""
+        given = [part for value in self.args for part in (value if isinstance(value, list) else [value])]
+        return bool(self.trial.kind) and any(getattr(part, "dtype", None) == torch.float64 for part in given)
 
     @property
     def all_right(self) -> bool:
@@ -156,6 +166,34 @@ class Watch:
     on: Callable[[tuple], AbstractContextManager[dict[str, Tensor]]]
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """How the input of an exercise is drawn for sizes that no author chose, for the sweep that follows its cases.
+
+    `args(seed, **sizes)` gives the arguments, with floating tensors in float64. A size that the others bound is
+    fitted: `at_most=(("k", "E"),)` says that k is at most E.
+    """
+
+    args: Callable[..., tuple]
+    sizes: dict[str, int]  # usual ones, all different
+    at_most: tuple[tuple[str, str], ...] = ()
+    long: str = "N"  # the size that comes in thousands; empty if there is none
+    thousands: int = 3000
+    wide: str = "E"  # the number of experts; empty if there is none
+    gradient: tuple[int, ...] = ()  # positions of the arguments that a gradient is taken for
+    float32: bool = True  # whether floating arguments may be of another type
+    not_expanded: tuple[int, ...] = ()  # positions of tensors whose rows must differ
+    extremes: Callable[[int], tuple[Trial, ...]] | None = None  # extreme and zero values, by a seed
+
+    def fitted(self, sizes: dict[str, int], chosen: tuple[str, ...]) -> dict[str, int]:
+        """The sizes, with the one that was not `chosen` moved where a pair does not fit."""
+        sizes = dict(sizes)
+        for small, large in self.at_most:
+            if sizes[small] > sizes[large]:
+                sizes |= {small: sizes[large]} if large in chosen else {large: sizes[small]}
+        return sizes
+
+
 @dataclass(frozen=True)
 class Exercise:
     """A graded exercise. `reference` and mistakes get the arguments of a trial, never the learner's copies.
@@ -183,6 +221,7 @@ class Exercise:
     picture: tuple[str, AsMatrix] | None = None  # label; what to draw in place of the outputs
     draws: Draws | None = None
     watch: Watch | None = None
+    drawn: Drawn | None = None
     left_to_you: tuple[str, ...] = ()  # torch functions that would do the exercise; their use is told on passing
 
     @property

@@ -1,5 +1,6 @@
 """Mistakes that any exercise can show, and the words for what no named mistake explains."""
 
+import torch
 from torch import Tensor
 
 from moe_lite.checks.engine.attempt import same_again
@@ -30,7 +31,7 @@ def part_is_right(exercise: Exercise, attempt: Attempt, part: str) -> bool:
     if part == GRADIENT:
         return not wrong_gradient(attempt)
     if part == QUIET:
-        return not attempt.drew_globally
+        return not attempt.drew_globally and not attempt.left_behind
     return attempt.right(part)
 
 
@@ -101,13 +102,36 @@ def unstable(exercise: Exercise, attempt: Attempt) -> Note | None:
 
 
 def drew_globally(exercise: Exercise, attempt: Attempt) -> Note | None:
-    if not attempt.drew_globally or not attempt.all_right:
+    if not attempt.all_right:
         return None
+    if attempt.left_behind:
+        sentence = (
+            f"After your function `torch.{attempt.left_behind}` still holds, for everybody else in the notebook. Leave "
+            "settings as they are; `with torch.no_grad():` ends with its block."
+        )
+        return Note("A setting of torch is left changed", sentence)
+    if not attempt.drew_globally:
+        return None
+    given = any(isinstance(value, torch.Generator) for value in attempt.args)
     sentence = (
         "torch's global generator was moved or seeded by your function. Whoever else draws from it now gets other "
-        "numbers: draw from the generator that you are given, and from no other."
+        "numbers: "
+        + ("draw from the generator that you are given, and from no other." if given else "there is nothing to draw.")
     )
     return Note("The global generator was touched", sentence)
+
+
+def earlier_changed(attempt: Attempt) -> Note | None:
+    """An answer that has become another one since it was given."""
+    for name, given in attempt.returned.items():
+        if not torch.equal(given.nan_to_num(), attempt.got[name].nan_to_num()):
+            sentence = (
+                f"The `{name}` that your function returned for {attempt.trial.note} was right, and has other values "
+                "since it was called with other data: both calls wrote into one tensor, kept between them. Make a new "
+                "one in each call."
+            )
+            return Note("An earlier answer has changed", sentence)
+    return None
 
 
 def wrong_gradient(attempt: Attempt) -> Note | None:
@@ -130,7 +154,7 @@ def wrong_gradient(attempt: Attempt) -> Note | None:
                 "where its value no longer shows. torch's own `sigmoid`, `softmax` and `logsumexp` do not."
             )
             return Note(f"The gradient for `{name}` is nan", sentence)
-        if not close(got, expected):
+        if not close(got, expected) and not close(got, expected, within=1e-8):  # an eps beside a gradient of 0
             index = first_difference(got, expected)
             sentence = (
                 f"The values are right, the gradient for `{name}` is not: at {list(index)} it is "

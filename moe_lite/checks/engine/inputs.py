@@ -55,6 +55,12 @@ def nearly_equal(seed: int, *shape: int) -> Tensor:
     return 0.3 + 1e-7 * order.double()
 
 
+def distinct(seed: int, *shape: int, low: float = -2.0, high: float = 2.0) -> Tensor:
+    """float64 values between low and high, all different and evenly spaced, in random places: of any shape, at once."""
+    n = math.prod(shape)
+    return low + (high - low) * (torch.randperm(n, generator=generator(seed)).double().reshape(shape) + 0.5) / n
+
+
 def choices(seed: int, n_tokens: int, n_experts: int, k: int) -> Tensor:
     """(N, k) int64: k different experts for each token, in no order."""
     g = generator(seed)

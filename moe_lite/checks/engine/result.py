@@ -22,6 +22,7 @@ class Evidence:
     expert_columns: bool = False
     expert_values: int = 0  # the values are numbers of so many experts
     within: float | None = None  # how far a cell may be off, where rounding is not it
+    exact: bool = False  # compared without room for an eps
 
     @property
     def pinned(self) -> str:

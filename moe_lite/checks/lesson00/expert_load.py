@@ -5,7 +5,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close
-from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.mistakes import sign, wrong
 from moe_lite.checks.engine.say import said
 
@@ -44,6 +44,13 @@ def random(seed: int, n_tokens: int, n_experts: int, k: int, silent: tuple[int, 
         if (load[awake] > 0).all() and load[awake].unique().numel() > 1:
             return Trial((expert_ids, n_experts), inputs.note(seed, torch.int64))
         seed += 100
+
+
+def drawn(seed: int, N: int, K: int, E: int) -> tuple:
+    return inputs.choices(seed, N, E, K), E
+
+
+DRAWN = Drawn(drawn, {"N": 9, "K": 3, "E": 6}, at_most=(("K", "E"),))
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -111,6 +118,7 @@ MISTAKES = (
 EXPERT_LOAD = Exercise(
     id="0.1", name="expert_load", parameters=("expert_ids", "n_experts"), sizes="NKE",
     outputs=(Output("load", "E,", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "What should the answer be for an expert that no token chose? Start from E zeros, so that it has a place.",
         "`torch.bincount` counts whole numbers; `minlength=` says how many there can be. It wants one dimension: "

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, first_difference, number
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
 from moe_lite.checks.engine.say import said
@@ -57,6 +57,26 @@ def shifted(seed: int) -> Trial:
     q, k = q.clone(), k.clone()
     q[..., 0], k[..., 0] = 100.0, -120.0
     return Trial((q, k, v), f"{inputs.note(seed, F64)}, scores near -6,000")
+
+
+def drawn(seed: int, B: int, H: int, T: int, S: int) -> tuple:
+    shape = (B, H, T, S) if T < 1000 else (1, 1, T, S)
+    return tuple(inputs.distinct(3 * seed + place, *shape) for place in range(3))
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    q, k, v = drawn(seed, 2, 3, 5, 4)
+    return (
+        Trial((torch.zeros_like(q), k, v), "q all 0"),
+        Trial((q * 1e3, k, v), "scores in the thousands, float64"),
+        Trial((q, k, v * 1e6 + 1e6), "values in the millions"),
+        Trial((q, k, torch.zeros_like(v)), "values all 0"),
+    )
+
+
+DRAWN = Drawn(
+    drawn, {"B": 2, "H": 3, "T": 5, "S": 4}, long="T", thousands=1100, wide="S", gradient=(0, 1, 2), extremes=extremes
+)
 
 
 # ---- attention in four steps, each of which can go wrong -------------------------------------------------------------
@@ -254,6 +274,7 @@ MISTAKES = (
 CAUSAL_ATTENTION = Exercise(
     id="1.5", name="causal_attention", parameters=("q", "k", "v"), sizes="BHTS", outputs=(Output("out", "B, H, T, S"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "First compute the scores of every query with every key, a square (T, T) per head. Then mask the pairs in "
         "which the key comes later than the query, so that softmax gives them exactly 0.",

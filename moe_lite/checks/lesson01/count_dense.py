@@ -1,6 +1,6 @@
 """Exercise 1.3, count_dense: what a dense model holds and what it costs, from its config alone."""
 
-from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.lesson01.count_slips import SLIPS, mistakes, totals
 from moe_lite.model.config import ModelConfig
 
@@ -36,10 +36,30 @@ def trial(*sizes: int, context: int, note: str = "") -> Trial:
     return Trial((config, context), note or f"V={config.vocab_size}, D={config.d_model}")
 
 
+def drawn(seed: int, V: int, L: int, S: int, H: int, K: int, F: int, T: int) -> tuple:
+    """2·S numbers for each of H heads make D; H is a multiple of K."""
+    n_heads = -(-H // K) * K
+    return trial(V, L, 2 * S * n_heads, n_heads, K, F, context=T).args
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    return (
+        trial(48, 3, 48, 6, 2, 48, context=48, note="V = D = F = T = 48"),
+        trial(64, 2, 64, 32, 32, 64, context=64, note="a head for each two numbers of D"),
+    )
+
+
+DRAWN = Drawn(
+    drawn, {"V": 97, "L": 3, "S": 5, "H": 6, "K": 2, "F": 41, "T": 19}, at_most=(("K", "H"),), long="V",
+    thousands=250_001, wide="F", extremes=extremes,
+)  # fmt: skip
+
+
 COUNT_DENSE = Exercise(
     id="1.3", name="count_dense", parameters=("config", "context"), sizes="VDLHKSFT",
     outputs=(Output("n_parameters", whole=True), Output("flops", whole=True)),
     reference=totals, cases=cases, mistakes=mistakes(SLIPS, totals),
+    drawn=DRAWN,
     hints=(
         "Give each kind of matrix a line: rows times columns, and how many layers have one. Keys and values can have "
         "fewer heads than the queries. Which one is only looked up, and never multiplied?",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, number
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import sign, wrong
 from moe_lite.checks.engine.say import said
@@ -77,6 +77,25 @@ def large() -> tuple[Trial, ...]:
         Trial((apart, torch.tensor([0, 1, 1, 2])), "logits from -10,000 to 0, float32"),
         Trial((apart, torch.tensor([1, 0, 2, 1])), "unlikely targets, float32"),
     )
+
+
+def drawn(seed: int, N: int, V: int) -> tuple:
+    targets = torch.randint(0, V, (N,), generator=inputs.generator(seed))  # (N,)
+    targets[1::3] = IGNORED
+    return inputs.distinct(seed, N, V), targets
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    logits, targets = drawn(seed, 7, 5)
+    return (
+        Trial((torch.zeros_like(logits), targets), "all logits 0"),
+        Trial((logits + 1e7, targets), "logits near ten million, float64"),
+        Trial((logits * 1e4, targets), "logits far from each other, float64"),
+        Trial((logits, torch.where(targets == IGNORED, 0, IGNORED)), "other targets of -100"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "V": 5}, wide="V", gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -258,6 +277,7 @@ MISTAKES = (
 CROSS_ENTROPY = Exercise(
     id="1.1", name="cross_entropy", parameters=("logits", "targets"), sizes="NV",
     outputs=(Output("loss", strict_dtype=False),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "First drop the rows whose target is −100. For the others, −log of the softmax is a difference: the log of the "
         "sum of all exps, minus the target's own logit. In this form nothing overflows.",

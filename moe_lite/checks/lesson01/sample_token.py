@@ -1,6 +1,7 @@
 """Exercise 1.4, sample_token: draw the next token."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from moe_lite.checks.engine.exercise import (
     REPEAT,
     Attempt,
     Case,
+    Drawn,
     Draws,
     Exercise,
     Mistake,
@@ -121,6 +123,27 @@ def shares_of(trial: Trial, got: dict[str, Tensor]) -> Tensor | None:
         return None
     counts = torch.stack([row.bincount(minlength=n_classes) for row in ids.reshape(-1, 3).T])  # (3, V)
     return (counts > 0).double() if is_flat(trial.args[0]) else counts.double() / trial.draws
+
+
+def drawn(seed: int, B: int, V: int) -> tuple:
+    """At temperature 0, where there is one right answer."""
+    return inputs.distinct(seed, B, V), 0, inputs.generator(seed)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    """Draws: of one token, of two, in another layout, at a high temperature, far from 0."""
+    two, turned = torch.tensor([[0.7, -0.7], [0.0, 0.4], [-1.0, 1.0]]), many(seed, 1.0)
+    logits = turned.args[0].mT.contiguous().mT
+    return (
+        many(seed + 1, 1.0, rows=two),
+        many(seed + 2, 1.0, rows=ROWS[:, :1]),
+        many(seed + 3, 50.0),
+        replace(turned, args=(logits, *turned.args[1:]), note=turned.note + ", turned over in memory"),
+        replace(many(seed + 4, 1.0, -1e5, ROWS.double()), note="logits near -100,000, float64"),
+    )
+
+
+DRAWN = Drawn(drawn, {"B": 7, "V": 5}, long="B", wide="V", extremes=extremes)
 
 
 # ---- wrong probabilities ---------------------------------------------------------------------------------------------
@@ -341,6 +364,7 @@ MISTAKES = (
 SAMPLE_TOKEN = Exercise(
     id="1.4", name="sample_token", parameters=("logits", "temperature", "generator"), sizes="BV",
     outputs=(Output("token_ids", "B,"),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "The temperature divides the logits, before they become probabilities. Nothing can be divided by 0, and at "
         "temperature 0 there is nothing to draw: it needs an `if` of its own.",

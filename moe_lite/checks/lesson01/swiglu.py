@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import number
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
 
@@ -59,6 +59,24 @@ def random(seed: int, n_tokens: int, width: int, inner: int, dtype: torch.dtype 
     drawn = [torch.randn(shape, dtype=F64, generator=g).round(decimals=3) for shape in shapes]
     drawn[0] = drawn[0] * scale
     return Trial(tuple(tensor.to(dtype) for tensor in drawn), inputs.note(seed, dtype))
+
+
+def drawn(seed: int, N: int, D: int, F: int) -> tuple:
+    shapes = (N, D), (F, D), (F, D), (D, F)
+    return tuple(inputs.distinct(4 * seed + place, *shape) for place, shape in enumerate(shapes))
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    x, w_gate, w_up, w_down = drawn(seed, 6, 4, 9)
+    return (
+        Trial((torch.zeros_like(x), w_gate, w_up, w_down), "x all 0"),
+        Trial((x, torch.zeros_like(w_gate), w_up, w_down), "gates all 0"),
+        Trial((x * 1e4, w_gate, w_up, w_down), "x in the ten thousands"),
+        Trial((x * 1e-6, w_gate, w_up, w_down), "x in the millionths"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 6, "D": 4, "F": 9}, wide="F", gradient=(0, 1, 2, 3), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -154,6 +172,7 @@ MISTAKES = (
 SWIGLU = Exercise(
     id="1.2", name="swiglu", parameters=("x", "w_gate", "w_up", "w_down"), sizes="NDF", outputs=(Output("y", "N, D"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Two matrices turn each token's D numbers into F gates and F values. silu of a gate decides how much of its "
         "value passes. The third matrix turns the F products back into D numbers.",

@@ -13,6 +13,7 @@ from moe_lite.checks.lesson01.cross_entropy import IN_BRACKETS
 from moe_lite.checks.lesson02.slips import (
     OTHER_EXPONENTS,
     costs,
+    drawn_with,
     far_trials,
     joint,
     logsumexp,
@@ -131,6 +132,7 @@ MISTAKES = (
 MIXTURE_NLL = Exercise(
     id="2.2", name="mixture_nll", parameters=("log_gates", "outputs", "targets", "sigma"), sizes="NE",
     outputs=(Output("loss", strict_dtype=False),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=drawn_with(gradient=(0, 1)),
     hints=(
         "The logarithm of g · exp(z) is log g + z, and that never overflows. What is left is the logarithm of a sum of "
         "exponentials along the experts, which has a safe function of its own.",

@@ -8,7 +8,15 @@ from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.exercise import Case, Exercise, Mistake, Output
 from moe_lite.checks.engine.mistakes import wrong
 from moe_lite.checks.lesson02.responsibilities import reference as responsible
-from moe_lite.checks.lesson02.slips import about, far_trials, first_cell, gaps, one_expert, plain_trials
+from moe_lite.checks.lesson02.slips import (
+    about,
+    drawn_with,
+    far_trials,
+    first_cell,
+    gaps,
+    one_expert,
+    plain_trials,
+)
 
 COOP, COMP = "cooperative", "competitive"
 
@@ -96,6 +104,7 @@ PULLS = Exercise(
     left_to_you=("grad", "backward"),
     outputs=(Output(COOP, "N, E", expert_columns=True), Output(COMP, "N, E", expert_columns=True)),
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=drawn_with(),
     hints=(
         "Cooperative: how far the blend is off, times how much this answer moves the blend. Competitive: how far the "
         "answer itself is off, times its part of the sum inside the logarithm.",

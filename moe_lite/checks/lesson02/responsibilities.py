@@ -13,6 +13,7 @@ from moe_lite.checks.lesson01.cross_entropy import log_softmax
 from moe_lite.checks.lesson02.slips import (
     OTHER_EXPONENTS,
     costs,
+    drawn_with,
     far_trials,
     first_cell,
     joint,
@@ -109,6 +110,7 @@ MISTAKES = (
 RESPONSIBILITIES = Exercise(
     id="2.3", name="responsibilities", parameters=("log_gates", "outputs", "targets", "sigma"), sizes="NE",
     outputs=(Output("h", "N, E", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=drawn_with(gradient=(0, 1)),
     hints=(
         "The terms that the loss adds up are known: an expert's gate times its fit. Its responsibility is its part of "
         "that sum.",

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import first_difference, shape_text
-from moe_lite.checks.engine.exercise import Attempt, Mistake, Trial
+from moe_lite.checks.engine.exercise import Attempt, Drawn, Mistake, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import one_wrong
 from moe_lite.checks.engine.say import Beside
@@ -89,6 +89,28 @@ def far_trials() -> tuple[Trial, ...]:
 
 
 # ---- sentences -------------------------------------------------------------------------------------------------------
+
+
+def drawn(seed: int, N: int, E: int) -> tuple:
+    """log_gates, outputs, targets and σ of 2.2, 2.3 and 2.4."""
+    targets = inputs.distinct(3 * seed + 1, N)
+    outputs = targets[:, None] + inputs.distinct(3 * seed + 2, N, E)
+    return log_softmax(inputs.distinct(3 * seed, N, E)), outputs, targets, 0.7
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    log_gates, outputs, targets, sigma = drawn(seed, 6, 4)
+    return (
+        Trial((log_gates, targets[:, None].expand_as(outputs).clone(), targets, sigma), "every answer right"),
+        Trial((log_gates, outputs * 0, targets * 0, sigma), "answers and targets 0"),
+        Trial((log_gates, outputs + 1e6, targets + 1e6, sigma), "answers and targets near a million, float64"),
+        Trial((log_gates, outputs, targets, 1e-2), "σ = 0.01"),
+        Trial((log_gates, outputs, targets, 1e4), "σ = 10,000"),
+    )
+
+
+def drawn_with(gradient: tuple[int, ...] = ()) -> Drawn:
+    return Drawn(drawn, {"N": 6, "E": 4}, gradient=gradient, extremes=extremes)
 
 
 def about(output: str, title: str, rule: Callable[..., Tensor], sentence: str, other_shape: bool = False) -> Mistake:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, listed
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import one_wrong, sign, wrong
 from moe_lite.checks.lesson01.cross_entropy import log_softmax
@@ -55,6 +55,25 @@ def random(seed: int, n: int, d: int, e: int, dtype: torch.dtype = F64, scale: f
     shapes = ((n, d), (e, d), (e,), (n, e))
     x, w, b, outputs = (torch.randn(shape, dtype=F64, generator=g).round(decimals=3) for shape in shapes)
     return Trial(tuple(t.to(dtype) for t in (x, w * scale, b, outputs)), inputs.note(seed, dtype) + note)
+
+
+def drawn(seed: int, N: int, D: int, E: int) -> tuple:
+    shapes = (N, D), (E, D), (E,), (N, E)
+    return tuple(inputs.distinct(4 * seed + place, *shape) for place, shape in enumerate(shapes))
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    x, w_gate, b_gate, outputs = drawn(seed, 6, 2, 4)
+    return (
+        Trial((torch.zeros_like(x), w_gate, b_gate, outputs), "x all 0"),
+        Trial((x, w_gate, b_gate + 1e6, outputs), "logits near a million, float64"),
+        Trial((x, w_gate, b_gate * 500, outputs), "gates all but shut, float64"),
+        Trial((x, w_gate, b_gate, torch.zeros_like(outputs)), "answers all 0"),
+        Trial((x, w_gate, b_gate, outputs * 1e6), "answers in the millions"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 6, "D": 2, "E": 4}, gradient=(0, 1, 2, 3), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -138,6 +157,7 @@ SOFT_GATE = Exercise(
     id="2.1", name="soft_gate", parameters=("x", "w_gate", "b_gate", "outputs"), sizes="NDE",
     outputs=(Output("log_gates", "N, E", expert_columns=True), Output("y", "N,")),
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "A logit for each input and expert, shares of them along the experts, and a weighted sum. The shares are "
         "wanted as logarithms, the blend needs them as they are.",

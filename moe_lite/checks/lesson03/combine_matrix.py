@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import sign, turned, wrong
 from moe_lite.checks.engine.say import Sentence, said
@@ -58,6 +58,22 @@ def with_zeros(seed: int) -> Trial:
     weights = trial.args[0].clone()
     weights[::2, 0], weights[1::2, -1] = 0.0, -0.5
     return Trial((weights, *trial.args[1:]), trial.note)
+
+
+def drawn(seed: int, N: int, E: int, k: int) -> tuple:
+    return inputs.distinct(seed, N, k), inputs.choices(seed, N, E, k), E
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    weights, expert_ids, n_experts = drawn(seed, 7, 5, 3)
+    return (
+        Trial((torch.zeros_like(weights), expert_ids, n_experts), "weights all 0"),
+        Trial((weights * 1e20, expert_ids, n_experts), "very large weights"),
+        Trial((1 + weights * 1e-9, expert_ids, n_experts), "weights that differ in the ninth decimal"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "k": 3}, at_most=(("k", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -156,6 +172,7 @@ MISTAKES = (
 COMBINE_MATRIX = Exercise(
     id="3.4", name="combine_matrix", parameters=("weights", "expert_ids", "n_experts"), sizes="NkE",
     outputs=(Output("combine", "N, E", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Start from zeros of the right shape and type. Each weight has an address: the row is its token, the column is "
         "the number in `expert_ids` at the same place.",

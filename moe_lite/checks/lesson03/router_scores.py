@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import as_float, close, dtype_text, listed, number
-from moe_lite.checks.engine.exercise import FORM, Attempt, Case, Exercise, Mistake, Note, Output, Trial
+from moe_lite.checks.engine.exercise import FORM, Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import not_finite, sign, turned, wrong
 from moe_lite.checks.engine.say import said
@@ -56,6 +56,24 @@ def random(
     w_router = (torch.randn(n_experts, width, generator=g) * 0.8).to(w_dtype)  # (E, D)
     types = inputs.note(seed, x_dtype) + (f" x and {dtype_text(w_router)} w_router" if x_dtype != w_dtype else "")
     return Trial((x, w_router), types)
+
+
+def drawn(seed: int, N: int, D: int, E: int) -> tuple:
+    """In float32, which the scores are whatever comes in."""
+    return inputs.distinct(2 * seed, N, D).float(), inputs.distinct(2 * seed + 1, E, D).float()
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    x, w = drawn(seed, 7, 4, 5)
+    return (
+        Trial((torch.zeros_like(x), w), "x all 0"),
+        Trial((x, torch.zeros_like(w)), "w_router all 0"),
+        Trial((x * 1e3, w), "logits in the thousands"),
+        Trial((x.bfloat16(), w.bfloat16()), "bfloat16"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "D": 4, "E": 5}, gradient=(0, 1), float32=False, extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -157,6 +175,7 @@ MISTAKES = (
 ROUTER_SCORES = Exercise(
     id="3.1", name="router_scores", parameters=("x", "w_router"), sizes="NDE",
     outputs=(Output("scores", "N, E", expert_columns=True),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "A token's logit for an expert is a dot product; all of them at once are one matrix product. Softmax turns a "
         "row of logits into a row that sums to 1.",

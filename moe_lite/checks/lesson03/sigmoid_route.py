@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
 from moe_lite.checks.lesson03.choice import spread, too_wide, with_choice, wrong_choices
@@ -93,6 +93,23 @@ def tied(seed: int) -> Trial:
     drawn = torch.randint(0, 4, (6, 20), generator=inputs.generator(seed))
     logits = torch.tensor([-1.0, 0.0, 1.0, 2.0], dtype=F64)[drawn]  # (6, E)
     return Trial((logits, 5, torch.zeros(20, dtype=F64)), inputs.note(seed, F64) + ", bias 0")
+
+
+def drawn(seed: int, N: int, E: int, k: int) -> tuple:
+    return inputs.distinct(2 * seed, N, E), k, inputs.distinct(2 * seed + 1, E, low=-0.4, high=0.4)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    logits, k, bias = drawn(seed, 7, 5, 3)
+    return (
+        Trial((torch.zeros_like(logits), k, torch.zeros_like(bias)), "logits and bias all 0"),
+        Trial((logits * 1e-7, k, torch.zeros_like(bias)), "nearly equal scores, bias 0"),
+        Trial((logits * 10, k, bias), "scores near 0 and 1"),
+        Trial((logits, k, bias * 1e3), "a bias that decides alone"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "k": 3}, at_most=(("k", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -186,6 +203,7 @@ OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "
 SIGMOID_ROUTE = Exercise(
     id="3.5", name="sigmoid_route", parameters=("logits", "k", "bias"), sizes="NEk", outputs=OUTPUTS,
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Two tables of one shape: one to choose from, with the bias, and one to take the weights from, without it.",
         "Sort `scores + bias` with `stable=True` and keep only the indices; `scores.gather(1, expert_ids)` fetches "

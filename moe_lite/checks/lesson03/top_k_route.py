@@ -5,7 +5,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, number
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import sign, wrong
 from moe_lite.checks.lesson03.choice import same_experts, spread, wrong_choices
@@ -68,6 +68,23 @@ def certain(seed: int) -> Trial:
     """Every token is certain of one expert: a 1 and zeros."""
     winners = torch.randint(0, 6, (4,), generator=inputs.generator(seed))
     return Trial((torch.nn.functional.one_hot(winners, 6).to(F64), 3), inputs.note(seed, F64))
+
+
+def drawn(seed: int, N: int, E: int, k: int) -> tuple:
+    return inputs.distinct(seed, N, E, low=0.1, high=1.0), k
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    scores, k = drawn(seed, 7, 5, 3)
+    return (
+        Trial((scores * 1e20, k), "very large scores"),
+        Trial((torch.ones_like(scores), k), "all scores equal"),
+        Trial((1 + scores * 1e-9, k), "scores that differ in the ninth decimal"),
+        Trial((torch.where(scores > 0.5, scores, 0.0) + torch.eye(7, 5, dtype=F64), k), "zeros among the scores"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "k": 3}, at_most=(("k", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -153,6 +170,7 @@ OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "
 TOP_K_ROUTE = Exercise(
     id="3.2", name="top_k_route", parameters=("scores", "k"), sizes="NEk", outputs=OUTPUTS, reference=reference,
     cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Sorting can be told to keep equals in their order. After that, what you want are the first k columns of what "
         "it returns.",

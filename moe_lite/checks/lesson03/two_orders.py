@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
 from moe_lite.checks.engine.say import said
@@ -65,6 +65,27 @@ def random(seed: int, renorm: bool, dtype: torch.dtype = F64, scale: float = 1.5
     n_tokens, n_experts, k = inputs.sizes(seed)
     made = inputs.logits(seed, n_tokens, n_experts, dtype, scale)
     return Trial((made, k, renorm), f"{inputs.note(seed, dtype)}, renorm={renorm}")
+
+
+def drawn(seed: int, N: int, E: int, k: int) -> tuple:
+    """`renorm` takes turns."""
+    return inputs.distinct(seed, N, E), k, bool(seed % 2)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    logits, k, _ = drawn(seed, 7, 5, 3)
+    return tuple(
+        trial
+        for renorm in (True, False)
+        for trial in (
+            Trial((logits * 1e-3, k, renorm), f"nearly equal logits, renorm={renorm}"),
+            Trial((logits + 1e7, k, renorm), f"logits near ten million, float64, renorm={renorm}"),
+            Trial((logits * 40, k, renorm), f"logits far from each other, float64, renorm={renorm}"),
+        )
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "k": 3}, at_most=(("k", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -181,6 +202,7 @@ WEIGHTS = tuple(Output(name, "N, k", strict_dtype=False) for name in ("score_fir
 TWO_ORDERS = Exercise(
     id="3.3", name="two_orders", parameters=("logits", "k", "renorm"), sizes="NEk", outputs=WEIGHTS,
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Each order is two steps, softmax and keeping the k largest. The only question is which step sees all E "
         "experts. Softmax keeps the order of its inputs.",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64, note
 from moe_lite.checks.lesson04.slips import of_form, of_y, wrong_weights
 from moe_lite.checks.lesson04.tokens import all_to, busy_choices, normal, typed, weights_like
@@ -53,6 +53,23 @@ def shuffled(seed: int, n_tokens: int, width: int, k: int) -> Trial:
     order = torch.randperm(n_tokens * k, generator=inputs.generator(seed))  # (N·K,)
     weights = weights_like(seed, torch.zeros(n_tokens, k))
     return Trial((normal(seed, n_tokens * k, width), order, weights), f"{note(seed, F64)}, shuffled")
+
+
+def drawn(seed: int, N: int, D: int, K: int) -> tuple:
+    order = torch.randperm(N * K, generator=inputs.generator(seed))  # (N·K,)
+    return inputs.distinct(2 * seed, N * K, D), order, inputs.distinct(2 * seed + 1, N, K)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    out, order, weights = drawn(seed, 7, 5, 2)
+    return (
+        Trial((torch.zeros_like(out), order, weights), "out all 0"),
+        Trial((out, order, torch.zeros_like(weights)), "weights all 0"),
+        Trial((out, order, weights * 1e9), "very large weights"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "D": 5, "K": 2}, wide="K", gradient=(0, 2), not_expanded=(1,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -124,6 +141,7 @@ MISTAKES = (
 COMBINE = Exercise(
     id="4.3", name="combine", parameters=("out", "order", "weights"), sizes="ADNK", outputs=(Output("y", "N, D"),),
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Row i answers place `order[i]`. That number tells you two things: the token it belongs to, and, in the "
         "weights laid out in a row, its weight.",

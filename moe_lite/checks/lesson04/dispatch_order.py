@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import listed
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.inputs import F64, note
 from moe_lite.checks.engine.mistakes import one_wrong, sign
 from moe_lite.checks.lesson04.tokens import all_to, busy_choices
@@ -53,6 +53,13 @@ def random(seed: int, n_tokens: int, n_experts: int, k: int, silent: tuple[int, 
 
 def trial(seed: int, expert_ids: Tensor, n_experts: int) -> Trial:
     return Trial((expert_ids, n_experts), note(seed, torch.int64))
+
+
+def drawn(seed: int, N: int, K: int, E: int) -> tuple:
+    return inputs.choices(seed, N, E, K), E
+
+
+DRAWN = Drawn(drawn, {"N": 9, "K": 3, "E": 6}, at_most=(("K", "E"),))
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -166,6 +173,7 @@ DISPATCH_ORDER = Exercise(
     id="4.2", name="dispatch_order", parameters=("expert_ids", "n_experts"), sizes="NKE",
     outputs=(Output("order", "N·K,"), Output("counts", "E,", expert_columns=True)), reference=reference, cases=cases,
     mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Lay the choices out in one row, token by token. Sorting this row brings equal experts together; what you keep "
         "is not the sorted numbers, but where each came from.",

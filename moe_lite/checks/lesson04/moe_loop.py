@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64, note
 from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.engine.say import Sentence
@@ -61,6 +61,23 @@ def random(seed: int, n_tokens: int, width: int, n_experts: int, k: int, silent:
 def trial(seed: int, expert_ids: Tensor, width: int, n_experts: int) -> Trial:
     x = normal(seed, len(expert_ids), width)
     return Trial((x, weights_like(seed, expert_ids), expert_ids, expert_list(n_experts)), note(seed, F64))
+
+
+def drawn(seed: int, N: int, D: int, K: int, E: int) -> tuple:
+    x, expert_ids = inputs.distinct(2 * seed, N, D), inputs.choices(seed, N, E, K)
+    return x, inputs.distinct(2 * seed + 1, N, K), expert_ids, expert_list(E)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    x, weights, expert_ids, experts = drawn(seed, 7, 5, 2, 4)
+    return (
+        Trial((torch.zeros_like(x), weights, expert_ids, experts), "x all 0"),
+        Trial((x, torch.zeros_like(weights), expert_ids, experts), "weights all 0"),
+        Trial((x, weights * 1e9, expert_ids, experts), "very large weights"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "D": 5, "K": 2, "E": 4}, at_most=(("K", "E"),), gradient=(0, 1), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -186,6 +203,7 @@ MISTAKES = (
 MOE_LOOP = Exercise(
     id="4.1", name="moe_loop", parameters=("x", "weights", "expert_ids", "experts"), sizes="NDKE",
     outputs=(Output("y", "N, D"),), reference=reference, cases=cases, mistakes=MISTAKES, watch=CALLS,
+    drawn=DRAWN,
     hints=(
         "Turn the question around: not which experts a token has, but which tokens an expert has, and in which of "
         "the K columns it stands for each. The column is what tells you the weight.",

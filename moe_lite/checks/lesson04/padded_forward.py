@@ -11,7 +11,7 @@ from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Case, Exercise, M
 from moe_lite.checks.engine.mistakes import one_wrong, sign
 from moe_lite.checks.lesson04.products import ALL_AT_ONCE
 from moe_lite.checks.lesson04.slips import of_y
-from moe_lite.checks.lesson04.sparse_forward import OF_Y, reference as without_padding, trials
+from moe_lite.checks.lesson04.sparse_forward import DRAWN, OF_Y, reference as without_padding, trials
 
 
 def reference(x: Tensor, weights: Tensor, expert_ids: Tensor, gate_up: Tensor, down: Tensor) -> tuple[Tensor, int]:
@@ -120,6 +120,7 @@ PADDED_FORWARD = Exercise(
     id="4.5", name="padded_forward", parameters=("x", "weights", "expert_ids", "gate_up", "down"), sizes="NDKEfF",
     outputs=(Output("y", "N, D"), Output("n_rows", whole=True)), reference=reference, cases=cases, mistakes=MISTAKES,
     watch=ALL_AT_ONCE, stretch=True,
+    drawn=DRAWN,
     hints=(
         "Give every sorted row two numbers: its expert, and its place in the expert's own block. They are an address "
         "in a block (E, longest, D) of zeros, for going there and for coming back.",

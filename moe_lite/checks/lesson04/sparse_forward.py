@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64, note
 from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.lesson04.products import A_SLICE_EACH
@@ -71,6 +71,26 @@ def trial(seed: int, expert_ids: Tensor, n_experts: int, d_model: int, d_expert:
     gate_up = normal(seed + 1, n_experts, 2 * d_expert, d_model, scale=0.8)
     down = normal(seed + 2, n_experts, d_model, d_expert, scale=0.8)
     return Trial((x, weights_like(seed, expert_ids), expert_ids, gate_up, down), note(seed, F64))
+
+
+def drawn(seed: int, N: int, D: int, K: int, E: int, F: int) -> tuple:
+    x, weights = inputs.distinct(4 * seed, N, D), inputs.distinct(4 * seed + 1, N, K)
+    gate_up, down = inputs.distinct(4 * seed + 2, E, 2 * F, D), inputs.distinct(4 * seed + 3, E, D, F)
+    return x, weights, inputs.choices(seed, N, E, K), gate_up, down
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    x, weights, *rest = drawn(seed, 7, 5, 2, 4, 3)
+    return (
+        Trial((torch.zeros_like(x), weights, *rest), "x all 0"),
+        Trial((x, torch.zeros_like(weights), *rest), "weights all 0"),
+        Trial((x * 1e4, weights, *rest), "x in the ten thousands"),
+    )
+
+
+DRAWN = Drawn(
+    drawn, {"N": 7, "D": 5, "K": 2, "E": 4, "F": 3}, at_most=(("K", "E"),), gradient=(0, 1, 3, 4), extremes=extremes
+)  # also that of 4.5
 
 
 # ---- rules -----------------------------------------------------------------------------------------------------------
@@ -251,6 +271,7 @@ SPARSE_FORWARD = Exercise(
     id="4.4", name="sparse_forward", parameters=("x", "weights", "expert_ids", "gate_up", "down"), sizes="NDKEfF",
     outputs=(Output("y", "N, D"),), reference=reference, cases=cases, mistakes=(*OF_Y, *OF_THE_WORK),
     watch=A_SLICE_EACH,
+    drawn=DRAWN,
     hints=(
         "Order and counts as in 4.2, then three steps: gather the rows of `x` in that order, cut them into one slice "
         "for each expert, and bring back what comes out as in 4.3.",

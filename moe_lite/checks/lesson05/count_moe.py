@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.lesson01 import count_slips as dense_slips
 from moe_lite.checks.lesson01.count_slips import look_back, mistakes, table, vectors
 from moe_lite.model.config import ModelConfig
@@ -85,6 +85,27 @@ def trial(*sizes: int, context: int, note: str = "") -> Trial:
     config = ModelConfig(**dict(zip(SIZES, sizes, strict=True)), context_length=2 * context + 50)
     told = "dense" if config.is_dense else f"{config.top_k} of {config.n_experts} and {config.n_shared_experts} shared"
     return Trial((config, context), note or f"V={config.vocab_size}, {told}")
+
+
+def drawn(seed: int, V: int, L: int, W: int, H: int, M: int, F: int, E: int, K: int, S: int, T: int) -> tuple:
+    """2·W numbers for each of H heads make D; H is a multiple of M, the key-value heads; S shared experts."""
+    n_heads = -(-H // M) * M
+    return trial(V, 2 * W * n_heads, L, n_heads, M, F, E, K, S, context=T).args
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    return (
+        trial(48, 48, 3, 6, 2, 48, 48, 2, 1, context=48, note="V = D = F = E = T = 48"),
+        trial(64, 64, 2, 8, 8, 64, 4, 4, 4, context=64, note="E = K = S = 4"),
+        trial(97, 24, 3, 4, 2, 53, 1, 1, 2, context=19, note="dense, n_shared_experts=2 means nothing"),
+    )
+
+
+DRAWN = Drawn(
+    drawn, {"V": 97, "L": 3, "W": 7, "H": 6, "M": 2, "F": 41, "E": 8, "K": 4, "S": 5, "T": 19},
+    at_most=(("K", "E"), ("M", "H")), long="V", thousands=250_001,
+    extremes=extremes,
+)  # fmt: skip
 
 
 # ---- mistakes: what a wrong step adds to the right numbers -----------------------------------------------------------
@@ -246,6 +267,7 @@ COUNT_MOE = Exercise(
     id="5.3", name="count_moe", parameters=("config", "context"), sizes="VDLHKSFTEkG",
     outputs=tuple(Output(name, whole=True) for name in NAMES), reference=totals, cases=cases,
     mistakes=mistakes(SLIPS, totals),
+    drawn=DRAWN,
     hints=(
         "Only one thing differs between `total` and `active`: how many of a layer's experts count. Everything "
         "else works on every token, also the router and the shared experts. And what does your formula give for a "

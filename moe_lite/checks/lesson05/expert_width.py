@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import FORM, INPUT, REPEAT, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.mistakes import off
 
 
@@ -40,6 +40,14 @@ def cases() -> tuple[Case, ...]:
 def trial(*sizes: int) -> Trial:
     d_model, d_dense, n_experts, top_k, n_shared = sizes
     return Trial(sizes, f"{top_k} of {n_experts} and {n_shared} shared, instead of {d_dense}")
+
+
+def drawn(seed: int, D: int, F: int, E: int, K: int, S: int) -> tuple:
+    """A dense width of at least one number for each active expert."""
+    return D, max(F, K + S), E, K, S
+
+
+DRAWN = Drawn(drawn, {"D": 64, "F": 172, "E": 8, "K": 3, "S": 2}, at_most=(("K", "E"),), long="D", thousands=131_072)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -126,6 +134,7 @@ EXPERT_WIDTH = Exercise(
     id="5.2", name="expert_width", parameters=("d_model", "d_dense", "n_experts", "top_k", "n_shared"), sizes="DFEKS",
     outputs=(Output("d_expert", whole=True), Output("ratio", real=True)), reference=reference, cases=cases,
     mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "How many experts work on one token, and how wide would they be together? That is what may not exceed the "
         "dense width. The router comes afterwards, in the ratio only.",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, first_difference, shape_text
-from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Case, Exercise, Mistake, Output, Trial, Watch
+from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Case, Drawn, Exercise, Mistake, Output, Trial, Watch
 from moe_lite.checks.engine.inputs import F64, with_gradient
 from moe_lite.checks.engine.mistakes import one_wrong, sign
 from moe_lite.model.experts import Experts, SwiGLU
@@ -80,6 +80,21 @@ def in_float32(trial: Trial) -> Trial:
     for one in copies:
         one.as_code += ".float()"
     return Trial((x.float(), *copies), trial.note.replace("float64", "float32"))
+
+
+def drawn(seed: int, B: int, T: int, D: int, E: int, k: int, F: int, G: int) -> tuple:
+    return random(seed, B, T, D, E, k, F, G).args
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    x, *parts = drawn(seed, 2, 7, 4, 5, 2, 3, 9)
+    return (Trial((torch.zeros_like(x), *parts), "x all 0"), Trial((x * 1e3, *parts), "x in the thousands"))
+
+
+DRAWN = Drawn(
+    drawn, {"B": 2, "T": 7, "D": 4, "E": 5, "k": 3, "F": 6, "G": 9}, at_most=(("k", "E"),), long="T", thousands=1100,
+    gradient=(0, 1, 2, 3), float32=False, extremes=extremes,
+)  # fmt: skip
 
 
 # ---- what is asked of the parts --------------------------------------------------------------------------------------
@@ -254,6 +269,7 @@ OUTPUTS = (Output("y", "B, T, D"), Output("routing", kind=Routing, tensor_of=lam
 MOE_LAYER = Exercise(
     id="5.1", name="moe_layer", parameters=("x", "router", "experts", "shared"), sizes="BTDEfFgG", outputs=OUTPUTS,
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "The experts do not care which text a token comes from, but the router's record keeps the texts apart. So one "
         "of the parts gets `x` as it is, and the others get it as one long list of tokens.",

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import GRADIENT, Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import GRADIENT, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64, with_gradient
 from moe_lite.checks.engine.mistakes import off
 
@@ -49,6 +49,22 @@ def tokens(
     scores = inputs.scores(seed, n_tokens, n_experts, F64)
     scores = (scores / scores.sum(dim=1, keepdim=True)).to(dtype)
     return Trial((scores, expert_ids), f"{inputs.note(seed, dtype)}, {n_tokens} tokens, {k} of {n_experts} experts")
+
+
+def drawn(seed: int, N: int, E: int, K: int) -> tuple:
+    return inputs.distinct(seed, N, E).softmax(dim=1), inputs.choices(seed, N, E, K)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    scores, expert_ids = drawn(seed, 7, 5, 3)
+    certain = torch.eye(5, dtype=F64)[torch.arange(7) % 2]  # (N, E)
+    return (
+        Trial((certain, expert_ids), "scores of 0 and 1"),
+        Trial((certain, torch.zeros(7, 1, dtype=torch.int64)), "scores of 0 and 1, every token at expert 0"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "K": 3}, at_most=(("K", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -128,6 +144,7 @@ MISTAKES = (
 LOAD_BALANCING_LOSS = Exercise(
     id="6.2", name="load_balancing_loss", parameters=("scores", "expert_ids"), sizes="NEK", outputs=(Output("loss"),),
     reference=switch, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Two tensors (E,): f from `expert_ids` alone, P from `scores` alone. Both sum to 1. An expert that nobody "
         "chose has a place in f too.",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.mistakes import off, sign
 
 DEAD_BELOW = 0.01  # of the mean load
@@ -50,6 +50,24 @@ def random(seed: int, n_experts: int, n_silent: int = 0) -> Trial:
 
 def trial(load: list[int], note: str) -> Trial:
     return Trial((torch.tensor(load),), note)
+
+
+def drawn(seed: int, E: int) -> tuple:
+    """At least two experts: one alone has no entropy to speak of."""
+    return (torch.randint(0, 50, (max(E, 2),), generator=inputs.generator(seed)) + 1,)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    load = drawn(seed, 7)[0]
+    return (
+        Trial((load * 10**12,), "loads in the trillions"),
+        Trial((torch.full_like(load, 3),), "an even load"),
+        Trial((torch.full_like(load, 10**9) + (load > 25),), "a billion each, or one more"),
+        Trial((torch.where(load > 40, load, 0) + torch.eye(7, dtype=torch.int64)[0],), "few experts at work"),
+    )
+
+
+DRAWN = Drawn(drawn, {"E": 7}, long="", float32=False, not_expanded=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -156,6 +174,7 @@ OUTPUTS = (*(Output(name, real=True) for name in ("entropy", "cv", "max_violatio
 LOAD_STATISTICS = Exercise(
     id="6.1", name="load_statistics", parameters=("load",), sizes="E", outputs=OUTPUTS, reference=reference,
     cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "`mean` and `std` want floating-point numbers: begin with `load.double()`. An even load has entropy 1, CV 0 "
         "and violation 0, whatever its size.",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import off
 from moe_lite.checks.lesson06.load_balancing_loss import switch, tokens
@@ -53,6 +53,21 @@ def layers(
     if chosen:
         ids = [inputs.choices(10 * seed + layer, n_tokens, chosen, k) for layer in range(n_layers)]
     return Trial((scores, ids), f"{inputs.note(seed, dtype)}, {n_layers} layers, {k} of {n_experts} experts")
+
+
+def drawn(seed: int, L: int, N: int, E: int, K: int) -> tuple:
+    layers = range(L * seed, L * seed + L)
+    scores = [inputs.distinct(layer, N, E).softmax(dim=1) for layer in layers]
+    return scores, [inputs.choices(layer, N, E, K) for layer in layers]
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    scores, expert_ids = drawn(seed, 2, 7, 5, 3)
+    certain = [torch.eye(5, dtype=F64)[torch.arange(7) % 2]] * 2  # two of (N, E)
+    return Trial((certain, expert_ids), "scores of 0 and 1"), Trial((scores, [expert_ids[0]] * 2), "equal choices")
+
+
+DRAWN = Drawn(drawn, {"L": 2, "N": 7, "E": 5, "K": 3}, at_most=(("K", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -120,6 +135,7 @@ MISTAKES = (
 MIXTRAL_LOSS = Exercise(
     id="6.5", name="mixtral_loss", parameters=("scores", "expert_ids"), sizes="L", outputs=(Output("loss"),),
     reference=mixtral, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Pooling is `torch.cat`: all layers' tokens one below the other, as if they were one long layer.",
         "Begin as in 6.2, with the pool in place of one layer. Then look at what f is divided by: with equal scores K "

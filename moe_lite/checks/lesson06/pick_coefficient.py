@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.mistakes import off
 
 
@@ -84,6 +84,16 @@ def opposite(what: str) -> Trial:
     second = pair.expand(2, 2, 3)
     loads = torch.stack([torch.tensor([10, 1, 1]).expand(2, 2, 3), second, torch.full((2, 2, 3), 4)])
     return Trial(([0.0, 0.1, 0.2], loads, 0.6), f"{what} that overload different experts")
+
+
+def drawn(seed: int, C: int, S: int, L: int, E: int) -> tuple:
+    """A limit that some coefficient keeps, and none but it and later ones."""
+    trial = grid(seed, [0.1 * place for place in range(C)], 1.0, (S, L, E))
+    found = worst(trial.args[1])  # (C,)
+    return trial.args[0], trial.args[1], round(float(found[C // 2]) + 0.01, 3)
+
+
+DRAWN = Drawn(drawn, {"C": 5, "S": 3, "L": 2, "E": 6}, long="L", float32=False, not_expanded=(1,))
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -193,6 +203,7 @@ MISTAKES = (
 PICK_COEFFICIENT = Exercise(
     id="6.3", name="pick_coefficient", parameters=("coefficients", "loads", "limit"), sizes="CSLE",
     outputs=(Output("coefficient", real=True),), reference=smallest, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "First all violations at once: a maximum and a mean over the last dimension give a tensor (C, S, L). Which of "
         "its numbers decides for one coefficient? `mean` wants floating-point numbers: begin with `loads.double()`, "

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Case, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import not_finite, off, sign
 
@@ -37,6 +37,23 @@ def cases() -> tuple[Case, ...]:
 def random(seed: int, n_tokens: int, n_experts: int, dtype: torch.dtype = F64) -> Trial:
     note = f"{inputs.note(seed, dtype)}, {n_tokens} tokens, {n_experts} experts"
     return Trial((inputs.logits(seed, n_tokens, n_experts, dtype),), note)
+
+
+def drawn(seed: int, N: int, E: int) -> tuple:
+    return (inputs.distinct(seed, N, E),)
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    logits = drawn(seed, 7, 5)[0]
+    return (
+        Trial((logits + 1e7,), "logits near ten million, float64"),
+        Trial((logits - 1e4,), "logits near -10,000"),
+        Trial((logits * 1e3,), "logits far from each other"),
+        Trial((logits - logits.logsumexp(dim=1, keepdim=True),), "every log Σ exp 0"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5}, gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -84,6 +101,7 @@ MISTAKES = (
 ROUTER_Z_LOSS = Exercise(
     id="6.4", name="router_z_loss", parameters=("logits",), sizes="NE", outputs=(Output("loss"),), reference=reference,
     cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Three things in a row, in this order: for each token one number, its square, the mean.",
         "`torch.logsumexp(logits, dim=-1)` is log Σ exp over the experts of each token, and does not overflow.",

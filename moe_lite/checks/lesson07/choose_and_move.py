@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import first_difference, number
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import one_wrong
 from moe_lite.checks.engine.say import said
@@ -99,6 +99,24 @@ def tied(seed: int, n_experts: int = 12) -> Trial:
 def close(seed: int) -> Trial:
     scores = inputs.nearly_equal(seed, 6, 5)
     return Trial((scores, torch.zeros(5, dtype=F64), 2, 0.01), "scores that differ in the seventh decimal, bias 0")
+
+
+def drawn(seed: int, N: int, E: int, k: int) -> tuple:
+    scores, bias = inputs.distinct(2 * seed, N, E, low=0.0, high=1.0), inputs.distinct(2 * seed + 1, E)
+    return scores, bias * 0.1, k, 0.01
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    scores, bias, k, step = drawn(seed, 8, 4, 2)
+    return (
+        Trial((scores, bias * 1e3, k, step), "a bias that decides alone"),
+        Trial((scores, bias, k, 0.0), "a step of 0"),
+        Trial((torch.ones_like(scores), torch.zeros_like(bias), k, step), "all scores equal, bias 0"),
+        Trial((torch.eye(4, dtype=F64).repeat(2, 1) + 0.1, torch.zeros_like(bias), 1, step), "loads all at the mean"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 8, "E": 5, "k": 3}, at_most=(("k", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -252,6 +270,7 @@ OUTPUTS = (Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values
 CHOOSE_AND_MOVE = Exercise(
     id="7.3", name="choose_and_move", parameters=("scores", "bias", "k", "step"), sizes="NEk", outputs=OUTPUTS,
     reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Two tables of one shape, as in exercise 3.5: scores + bias to choose from, the scores to weigh with. Then "
         "count who was chosen, and compare each count with the mean of all of them.",

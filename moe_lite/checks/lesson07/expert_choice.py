@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import one_wrong, sign
 from moe_lite.checks.lesson03.top_k_route import best
@@ -48,6 +48,23 @@ def scored(seed: int, n_tokens: int, n_experts: int, capacity: int, dtype: torch
     scores = logits.softmax(dim=1).round(decimals=4).to(dtype).contiguous()
     note = f"{inputs.note(seed, dtype)}, {n_tokens} tokens, {n_experts} experts, C={capacity}"
     return Trial((scores, capacity), note)
+
+
+def drawn(seed: int, N: int, E: int, C: int) -> tuple:
+    return inputs.distinct(seed, N, E, low=0.0, high=1.0), C
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    scores, capacity = drawn(seed, 7, 5, 3)
+    return (
+        Trial((torch.ones_like(scores), capacity), "all scores equal"),
+        Trial((scores * 1e-20, capacity), "scores near 0"),
+        Trial((1 + scores * 1e-9, capacity), "scores that differ in the ninth decimal"),
+        Trial((torch.where(scores > 0.6, scores, 0.0), capacity), "many scores of 0"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "C": 3}, at_most=(("C", "N"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -145,6 +162,7 @@ MISTAKES = (
 EXPERT_CHOICE = Exercise(
     id="7.4", name="expert_choice", parameters=("scores", "capacity"), sizes="NEC",
     outputs=(Output("weights", "E, C"), Output("token_ids", "E, C")), reference=taken, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Exercise 3.2 with rows and columns exchanged: what was a token is an expert now. And the weights stay as they "
         "are.",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import one_wrong, sign
 from moe_lite.checks.lesson07.keep_within_capacity import by_choice, room, skewed, whole_tokens
@@ -65,6 +65,26 @@ def weighed(
 def close(seed: int) -> Trial:
     """Everybody wants expert 1, with weights that differ in the seventh decimal."""
     return Trial((inputs.nearly_equal(seed, 9, 1), torch.ones(9, 1, dtype=torch.int64), 4), CLOSE)
+
+
+def drawn(seed: int, N: int, K: int, E: int, C: int) -> tuple:
+    """Low expert numbers are liked more, but not where there are many."""
+    expert_ids = skewed(seed, N, E, K, 1.0).args[0] if E < 20 else inputs.choices(seed, N, E, K)
+    return inputs.distinct(seed, N, K, low=0.0, high=1.0), expert_ids, C
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    weights, expert_ids, _ = drawn(seed, 11, 2, 6, 3)
+    return (
+        Trial((torch.ones_like(weights), expert_ids, 3), "all weights equal"),
+        Trial((weights * 1e-20, expert_ids, 3), "weights near 0"),
+        Trial((weights * 1e20, expert_ids, 3), "very large weights"),
+        Trial((torch.where(weights > 0.5, weights, 0.0), expert_ids, 3), "weights that are 0"),
+        Trial((weights, expert_ids, 22), "room for everything"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 11, "K": 2, "E": 6, "C": 3}, at_most=(("K", "E"),), gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -161,6 +181,7 @@ MISTAKES = (
 KEEP_BEST = Exercise(
     id="7.2", name="keep_best", parameters=("weights", "expert_ids", "capacity"), sizes="NKC",
     outputs=(Output("weights", "N, K"),), reference=best, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "The counting is that of 7.1; only the counting order differs. Sort, count along, and bring each answer back "
         "to its place.",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import first_difference
-from moe_lite.checks.engine.exercise import Attempt, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.mistakes import one_wrong
 
 
@@ -84,6 +84,22 @@ def skewed(seed: int, n_tokens: int, n_experts: int, k: int, factor: float, firs
     expert_ids = (liked + noise).argsort(dim=1, descending=True)[:, :k]
     note = f"seed {seed}, {n_tokens} tokens, {k} of {n_experts} experts, factor {factor}"
     return Trial((expert_ids, n_experts, factor), note)
+
+
+def drawn(seed: int, N: int, E: int, K: int) -> tuple:
+    return skewed(seed, N, E, K, 1.25).args
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    expert_ids = drawn(seed, 11, 6, 2)[0]
+    return (
+        Trial((expert_ids, 6, 1e-3), "a factor near 0"),
+        Trial((expert_ids, 6, 1e6), "a factor of a million"),
+        Trial((torch.zeros_like(expert_ids[:, :1]), 6, 1.0), "every token at expert 0"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 11, "E": 6, "K": 2}, at_most=(("K", "E"),), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
@@ -181,6 +197,7 @@ MISTAKES = (
 KEEP_WITHIN_CAPACITY = Exercise(
     id="7.1", name="keep_within_capacity", parameters=("expert_ids", "n_experts", "factor"), sizes="NKE",
     outputs=(Output("capacity", whole=True), Output("kept", "N, K")), reference=within, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Lay the choices out as one row, place by place. For each of them you need one number: how many earlier "
         "places chose the same expert.",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import QUIET, Case, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import QUIET, Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.mistakes import sign, wrong
 from moe_lite.checks.lesson03.top_k_route import best
 from moe_lite.checks.lesson07.expert_choice import taken
@@ -153,6 +153,24 @@ def asked(name: str, n_tokens: int = 12, n_experts: int = 4) -> Trial:
     return Trial((RULES[name][0], scores, n_tokens // 2), name)
 
 
+def drawn(seed: int, N: int, E: int, P: int) -> tuple:
+    """Rules take turns: one that looks ahead where anything is left to see, one that does not."""
+    scores = inputs.distinct(seed, N, E, low=0.0, high=1.0)
+    return (weighed_by_the_last if seed % 2 else of_itself), scores, P
+
+
+def weighed_by_the_last(scores: Tensor) -> Tensor:
+    """All rows multiplied by what the last one has for expert 0."""
+    return scores * (1 + scores[-1, 0])
+
+
+def of_itself(scores: Tensor) -> Tensor:
+    return scores / scores.sum(dim=1, keepdim=True)
+
+
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "P": 3}, at_most=(("P", "N"),), float32=False, not_expanded=(1,))
+
+
 # ---- mistakes --------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +226,7 @@ MISTAKES = (
 LOOKS_AHEAD = Exercise(
     id="7.5", name="looks_ahead", parameters=("choose", "scores", "n_past"), sizes="NEP",
     outputs=(Output("answer", kind=bool, tensor_of=torch.tensor),), reference=leaks, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
     hints=(
         "Ask `choose` once with the scores as they are, and keep the past rows. Then ask again and again with other "
         "later rows, and compare the same past rows.",

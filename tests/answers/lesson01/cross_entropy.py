@@ -15,7 +15,7 @@ def as_asked(logits, targets):
     return F.cross_entropy(logits, targets)
 
 
-@right
+@wrong("Close, but not equal")
 def in_float32(logits, targets):
     kept = targets.ge(0)
     log_p = torch.log_softmax(logits.float(), dim=1)[kept]

@@ -18,7 +18,7 @@ def as_asked(x, router, experts, shared):
 
 @right
 def shared_first(x, router, experts, shared):
-    tokens = x.view(-1, x.size(-1))
+    tokens = x.reshape(-1, x.size(-1))
     y = 0 if shared is None else shared(tokens)
     routing = router(x)
     return (experts(tokens, routing) + y).unflatten(0, x.shape[:2]), routing
