@@ -36,7 +36,7 @@ from moe_lite.model.config import (
     is_whole,
     require,
 )  # fmt: skip
-from moe_lite.model.transformer import LMOutput, MoELanguageModel
+from moe_lite.model.transformer import LMOutput, MoELanguageModel, one_mode
 
 __all__ = [
     "Evaluation", "StepLog", "TrainConfig", "Training", "evaluate", "load", "resume", "save", "budgeted", "train"
@@ -122,10 +122,11 @@ class Training:
         lr = learning_rate(self.step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.model.train()
         state = self.generator.get_state(), self.noise.get_state()
         try:
-            with torch.inference_mode(False), torch.enable_grad():  # a notebook may have switched them off
+            # a notebook may have switched gradients off, or write a text meanwhile, which needs another mode
+            with torch.inference_mode(False), torch.enable_grad(), one_mode(self.model):
+                self.model.train()
                 output = self._gradients()
         except BaseException:  # an interrupt, too: the next step then draws the same batch
             self.generator.set_state(state[0])
@@ -294,7 +295,8 @@ def _prepared(a: argparse.Namespace, corpora: dict[str, Corpus]) -> Training:
     if a.resume:
         return resume(a.resume, corpora, device=a.device)
     model = MoELanguageModel(_model_config(a.experts, a.top_k), seed=a.seed)
-    return train(model, corpora, TrainConfig(steps=a.steps, seed=a.seed), device=a.device)
+    warmup = min(TrainConfig.warmup_steps, a.steps // 10)  # else a short training would end while warming up
+    return train(model, corpora, TrainConfig(steps=a.steps, warmup_steps=warmup, seed=a.seed), device=a.device)
 
 
 def _model_config(n_experts: int, top_k: int) -> ModelConfig:

@@ -734,7 +734,7 @@ holds("it ends above the trained model", _end > full_record)
 
 # %%
 record = {**held_out, "trained model": checkpoint.pretrained_record(1)["val_loss"]}
-by_domain = torch.tensor([[*losses.values()] for losses in record.values()])  # (rows, 9)
+by_domain = torch.tensor([[losses[name] for name in corpora] for losses in record.values()])  # (rows, 9)
 caption = "held-out loss by domain, nats per token (this run: two stretches of text per domain)"
 plots.table(by_domain, caption, rows=record, columns=corpora)
 

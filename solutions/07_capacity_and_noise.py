@@ -371,7 +371,7 @@ rules = {
 
 # %%
 beginning = data.encode(TEXT)[:40]
-endings = ids.flatten()[: 30 * 32].view(30, 32).tolist()  # thirty endings of 32 tokens
+endings = ids.flatten().repeat(2)[: 30 * 32].view(30, 32).tolist()  # thirty endings of 32 tokens
 choices = []
 for ending in endings:
     with torch.no_grad():

@@ -2,6 +2,8 @@
 
 import json
 import math
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -436,3 +438,47 @@ def test_compiled_model_trains_is_saved_and_goes_on(tmp_path):
     for expected, log in zip(plain, again, strict=True):
         assert log.cross_entropy == pytest.approx(expected.cross_entropy, abs=1e-5)
     assert load(saved).config == plain.model.config
+
+
+def test_a_text_written_meanwhile_changes_nothing_in_the_training():
+    """Generation needs evaluation mode, in which nothing is dropped; the training steps keep theirs."""
+
+    def trained(beside: bool) -> list[StepLog]:
+        model = small_model(capacity_factor=0.5)
+        run = train(model, small_corpora(), TrainConfig(steps=12, batch_size=2, length=16, warmup_steps=2))
+        stop = threading.Event()
+
+        def write() -> None:
+            while not stop.is_set():
+                written.extend(token for token, _ in model.generate(torch.tensor([[1, 2, 3]]), 5))
+
+        written: list[torch.Tensor] = []
+        writer = threading.Thread(target=write)
+        if beside:
+            writer.start()
+        try:
+            logs = [log for log in run if not beside or wait_for_more(written)]
+        finally:
+            stop.set()
+        if beside:
+            writer.join()
+        return logs
+
+    def wait_for_more(written: list[torch.Tensor]) -> bool:
+        before = len(written)
+        while len(written) == before:
+            time.sleep(0)
+        return True
+
+    alone, beside = trained(False), trained(True)
+    assert [numbers(log) for log in beside] == [numbers(log) for log in alone]
+    assert all(log.dropped.sum() > 0 for log in beside)
+
+
+def test_the_command_warms_up_for_a_tenth_of_a_short_training(quick, capsys, monkeypatch):
+    asked = []
+    small = training_module.train
+    monkeypatch.setattr(training_module, "train", lambda *a, **o: asked.append(a[2]) or small(*a, **o))
+    training_module.main(["--steps", "20", "--experts", "2"])
+    training_module.main(["--steps", "2", "--experts", "2"])
+    assert [(config.steps, config.warmup_steps) for config in asked] == [(20, 2), (2, 0)]

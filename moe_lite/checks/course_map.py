@@ -10,6 +10,7 @@ from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline, progress as kept_progress
 from moe_lite.look import palette
+from moe_lite.look.terminal import printable
 
 QUESTION = "Where am I in the course?"
 STATES = {"pass": "passes", "tried": "tried, not yet right", "skipped": "skipped", "open": "open"}
@@ -112,7 +113,7 @@ class CourseMap:
         return f"{counted} {lead} {what}"
 
     def __repr__(self) -> str:
-        return "\n".join([QUESTION, *_part_lines(self), "", _key_line(), *_foot_lines(self)])
+        return printable("\n".join([QUESTION, *_part_lines(self), "", _key_line(), *_foot_lines(self)]))
 
     def _repr_html_(self) -> str:
         columns = "".join(f"<div>{''.join(_part_html(self, part) for part in parts)}</div>" for parts in COLUMNS)

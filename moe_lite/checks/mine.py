@@ -5,6 +5,7 @@ import builtins
 import inspect
 import linecache
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
@@ -57,7 +58,7 @@ def _imports_first(piece: str) -> int:
 def _collect(fn: FunctionType, pieces: dict[str, str]) -> str:
     """Put the source of `fn` and of all that it uses into `pieces`, by name; the name that it defines, or ""."""
     try:
-        source = textwrap.dedent(inspect.getsource(fn))
+        source = _source(fn)
         tree = ast.parse(source)
     except (OSError, TypeError, SyntaxError):  # no source (typed at a prompt), or cut out of a longer line
         return ""
@@ -71,6 +72,33 @@ def _collect(fn: FunctionType, pieces: dict[str, str]) -> str:
     del pieces[own]
     pieces[own] = source
     return own
+
+
+def _source(fn: FunctionType) -> str:
+    """The text of a function; where a cell magic such as %%time hides it from Python, as it stands in the cell."""
+    try:
+        return textwrap.dedent(inspect.getsource(fn))
+    except OSError:
+        for cell in reversed(fn.__globals__.get("_ih", [])):  # what was run, as IPython keeps it
+            if source := _defined_under_a_magic(fn, cell):
+                return source
+        raise
+
+
+def _defined_under_a_magic(fn: FunctionType, cell: str) -> str:
+    """The text of `fn` in a cell that IPython kept as a call of a magic; empty if it is not there."""
+    magic = re.search(r"run_cell_magic\(.*\)", cell, re.DOTALL)
+    try:
+        text = ast.literal_eval(ast.parse(magic[0]).body[0].value.args[2]) if magic else ""
+        found = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == fn.__name__]
+    except (SyntaxError, ValueError, IndexError, AttributeError):
+        return ""
+    source = ast.get_source_segment(text, found[-1]) if found else None
+    if source is None:
+        return ""
+    made: dict[str, Any] = {}
+    exec(compile(source, "<again>", "exec"), dict(fn.__globals__), made)
+    return source + "\n" if made[fn.__name__].__code__.co_code == fn.__code__.co_code else ""
 
 
 def _defined(tree: ast.Module) -> str:

@@ -15,6 +15,7 @@ from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.lesson_cells import LessonError, keeps_pictures, learner_notebook, pictures, read_cells, stubbed
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline, progress
+from moe_lite.look.terminal import printable
 
 RELOAD = "File → Reload Notebook from Disk"
 
@@ -29,10 +30,11 @@ def reset(id: str) -> None:
     progress.take_back_skip(exercise.id)
     shell = _shell()
     if shell is None:
-        print(stub)
+        print(printable(stub))
         return
     shell.set_next_input(stub, replace=True)
     print(f"{exercise.id} {exercise.name} is as it was at first. Run the cell, then its check.")
+    print(f"Where the cell still looks as before (not every notebook program changes it), put this in:\n\n{stub}")
     if others := _besides_call(shell):
         print(f"What else stood in this cell:\n\n{others}")
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from moe_lite.look.terminal import printable
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -14,4 +16,4 @@ class Picture:
         return self.html
 
     def __repr__(self) -> str:
-        return self.alt
+        return printable(self.alt)

@@ -1,5 +1,6 @@
 """Settings of a model: flat, frozen, and checked where they are made."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 
@@ -96,6 +97,17 @@ class ModelConfig:
         require(self, "top_k", lambda k: k <= allowed, f"at most {allowed}, the experts in {self.topk_groups} group(s)")
         for conflict in conflicts(self):
             raise ValueError(f"ModelConfig: {conflict}")
+        if self.router_learns_nothing:
+            warnings.warn(f"ModelConfig: {self.router_learns_nothing}", stacklevel=4)
+
+    @property
+    def router_learns_nothing(self) -> str:
+        """Why the cross-entropy has no gradient for the router, and the way out; empty where it has one."""
+        if self.is_dense or self.top_k > 1 or not self.renorm and self.order == "score_first":
+            return ""
+        told = "top_k=1 with renormalised weights makes every weight 1, whatever the scores"
+        way_out = "top_k=2" if self.router == "noisy_top_k" else "renorm=False, with order='score_first'"
+        return f"{told}: the cross-entropy has no gradient for the router. Set {way_out}."
 
     def routing_options(self) -> dict[str, object]:
         """The settings that go to `routing.route`, by name."""

@@ -6,6 +6,8 @@ A Llama-style decoder (RMSNorm, rotary positions, grouped-query attention, SwiGL
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import RLock
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -48,17 +50,26 @@ def sample_token(logits: Tensor, temperature: float = 1.0, generator: torch.Gene
 Sample = Callable[[Tensor, float, torch.Generator | None], Tensor]
 
 
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
+
+
+def one_mode(model: nn.Module) -> RLock:
+    """Held by whoever needs the model in one mode: a text written while a training runs must not end its dropping."""
+    return _locks.setdefault(model, RLock())
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode; afterwards in the mode it had. Walks through all modules only where it must."""
-    if not model.training:
-        yield
-        return
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
+    with one_mode(model):
+        if not model.training:
+            yield
+            return
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train()
 
 
 class Block(nn.Module):

@@ -1,13 +1,16 @@
 """The map of the course: what it counts, where it says you are, what is next, and what it says of a bad file."""
 
+import io
 import os
 import re
+import sys
 from html import unescape
 
 import pytest
+import torch
 
 import moe_lite
-from moe_lite.checks import course_map
+from moe_lite.checks import course_map, verdict
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline, progress
 
@@ -175,3 +178,17 @@ def test_the_same_progress_gives_the_same_map_and_nothing_is_loaded():
 def test_a_lesson_that_does_not_exist_is_refused(wrong):
     with pytest.raises(ValueError, match="whole numbers from 0 to 16"):
         moe_lite.progress(wrong)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_without_the_signs_gets_plainer_ones(encoding, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    print(moe_lite.progress())
+    result = verdict("3.2", lambda scores, k: (scores[:, :k], torch.zeros(len(scores), k).long()))
+    print(result)
+    sys.stdout.seek(0)
+    text = sys.stdout.read()
+    assert (
+        "01  A dense baseline" in text and " ..... " in text and "?" not in text.split("Part 1")[1].split("Part 2")[0]
+    )
+    assert "of 9 pass" in text

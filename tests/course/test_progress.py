@@ -464,3 +464,16 @@ def test_no_source_is_kept_of_what_has_none():
     namespace = {}
     exec("def f(x): return x", namespace)
     assert kept_source(namespace["f"], "f") is None
+
+
+def test_a_function_under_a_cell_magic_is_kept_as_it_stands_in_the_cell():
+    """As IPython runs it: from a text that it does not keep under the file's name, and notes as a call of the magic."""
+    cell = "# mine\ndef top_k_route(scores, k):\n    # best first\n    return scores[:, :k]\n\nother = 1\n"
+    earlier = cell.replace("[:, :k]", "[:k]")
+    place = {"_ih": ["", f"get_ipython().run_cell_magic('time', '', {earlier!r})\n",
+                     f"get_ipython().run_cell_magic('time', '', {cell!r})\n", "top_k_route"]}  # fmt: skip
+    exec(compile(cell, "<timed exec>", "exec"), place)
+    source = kept_source(place["top_k_route"], "top_k_route")
+    assert source.endswith("def top_k_route(scores, k):\n    # best first\n    return scores[:, :k]\n")
+    place["_ih"] = place["_ih"][:2]
+    assert not kept_source(place["top_k_route"], "top_k_route"), "another function of that name is not it"

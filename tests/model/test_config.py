@@ -128,3 +128,15 @@ def test_config_survives_the_way_through_a_dict(config):
 def test_unknown_field_is_named():
     with pytest.raises(ValueError, match="TrainConfig has no field epochs, rate; it has batch_size, "):
         from_dict(TrainConfig, {"rate": 1, "steps": 3, "epochs": 2})
+
+
+@pytest.mark.parametrize("settings", [{}, {"order": "topk_first", "renorm": False}, {"router": "noisy_top_k"}])
+def test_one_renormalised_expert_leaves_the_router_without_a_gradient_and_that_is_said(settings):
+    with pytest.warns(UserWarning, match="the cross-entropy has no gradient for the router. Set "):
+        config = ModelConfig(top_k=1, **settings)
+    assert config.router_learns_nothing
+
+
+@pytest.mark.parametrize("settings", [{"top_k": 2}, {"top_k": 1, "renorm": False}, {"top_k": 1, "n_experts": 1}])
+def test_where_the_router_learns_nothing_is_said(settings, recwarn):
+    assert ModelConfig(**settings).router_learns_nothing == "" and not recwarn

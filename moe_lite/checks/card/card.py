@@ -9,6 +9,7 @@ from pathlib import Path
 from moe_lite.checks.card.table import side_by_side
 from moe_lite.checks.engine.result import CheckResult, Failure
 from moe_lite.look import palette
+from moe_lite.look.terminal import printable
 
 SIGNS = {"pass": "✓", "not yet": "✗", "open": "○", "stopped": "!"}
 COLOURS = {"pass": "ok", "not yet": "bad", "open": "fg2", "stopped": "warn"}
@@ -30,7 +31,7 @@ class Card(CheckResult):
         return replace(self, program=sentence, program_link=link)
 
     def __repr__(self) -> str:
-        return self.line
+        return printable(self.line)
 
     def _repr_html_(self) -> str:
         return card_html(self)

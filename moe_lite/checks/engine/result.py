@@ -6,6 +6,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine.compare import constant_factor, decimals_that_differ, number
 from moe_lite.checks.engine.exercise import Note
+from moe_lite.look.terminal import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ class CheckResult:
         return f"{self.headline} — {self.mistake.title}." if self.status == "not yet" else self.headline
 
     def __repr__(self) -> str:
-        return self.line
+        return printable(self.line)
 
 
 class CheckFailed(AssertionError):

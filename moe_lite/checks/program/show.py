@@ -9,6 +9,7 @@ from typing import NamedTuple
 from moe_lite.checks.program import keep
 from moe_lite.checks.program.assemble import Part, Program, assemble
 from moe_lite.course import outline, progress
+from moe_lite.look.terminal import printable
 
 
 class Added(NamedTuple):
@@ -39,7 +40,7 @@ class MyProgram:
         return f'cd "{folder}" && "{short}" {keep.NAME}'
 
     def __repr__(self) -> str:
-        return "\n".join([*_file_lines(self.written), "", *_part_lines(self.parts)])
+        return printable("\n".join([*_file_lines(self.written), "", *_part_lines(self.parts)]))
 
 
 def my_program() -> MyProgram:

@@ -55,15 +55,21 @@ def status(run: DashboardRun | None, config: TrainConfig, saved: str = "") -> st
         return f"{config.steps:,} steps of {tokens:,} tokens. Nothing has been trained yet." + saved
     step = run.logs[-1].step if run.logs else 0
     of = f"{step:,} of {run.total:,} steps"
-    return {
-        "ready": of,
-        "running": of,
-        "paused": f"Paused at step {step:,}. The model can be used; Resume goes on.",
-        "stopping": "Ends after this step.",
-        "stopped": f"Stopped at step {step:,} of {run.total:,}. The model of that step can be used.",
-        "finished": f"Through: {step:,} steps.",
-        "failed": f"The curve, and the model of step {step:,}, stay.",
-    }[run.state] + saved
+    silent = run.model.config.router_learns_nothing
+    warned = f" The router learns nothing: {silent}" if silent else ""
+    return (
+        {
+            "ready": of,
+            "running": of,
+            "paused": f"Paused at step {step:,}. The model can be used; Resume goes on.",
+            "stopping": "Ends after this step.",
+            "stopped": f"Stopped at step {step:,} of {run.total:,}. The model of that step can be used.",
+            "finished": f"Through: {step:,} steps.",
+            "failed": f"The curve, and the model of step {step:,}, stay.",
+        }[run.state]
+        + saved
+        + warned
+    )
 
 
 def validation_text(logs: Sequence[StepLog], index: int) -> str:
