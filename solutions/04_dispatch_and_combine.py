@@ -584,6 +584,7 @@ def loop_over_matrices(x, weights, expert_ids, gate_up, down):
 
 ways = {"all on all": all_on_all, "loop": loop_over_matrices, "sorted": dispatch.sparse_forward}
 size = {"n_tokens": train.budgeted(ci=128, normal=1024, long=1024), "width": 128}
+size["rounds"] = train.budgeted(ci=1, normal=7, long=21)
 
 # %% [markdown]
 # **Predict:** each token uses two experts, while the number of experts doubles from 2 to 64. The FLOPs, on the right: which curves

@@ -1,13 +1,15 @@
 """The lessons themselves: what their sources give, open without an error, graded right, read solved.
 
 Each notebook is run once: the solved one through nbval, as a class does it, where every cell must pass; the learner's
-from top to bottom in JupyterLab, where nothing may end in an error. What a rebuild would save is taken from the same
-runs. That nbval fails an open exercise and nothing else is shown once, by lesson 06 with one of its exercises open. The
-builder's own tests, in test_build_notebooks.py, need no lesson.
+from top to bottom in JupyterLab, where nothing may end in an error, on the two texts that need no download, as on a
+machine without network. What a rebuild would save is taken from the same runs. That nbval fails an open exercise and
+nothing else is shown once, by lesson 06 with one of its exercises open. The builder's own tests, in
+test_build_notebooks.py, need no lesson.
 """
 
 import functools
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,13 @@ from pathlib import Path
 import nbformat
 import pytest
 from build_notebooks import differences, kept, written
-from lab import copy_notebook, open_lab
+from lab import open_lab
 from lesson_source import KEEP_PICTURES, learner_notebook, read_lesson, solved_notebook, with_holds
 from lesson_texts import ROOT, lesson_files
 from nbval_runs import Graded, grade_notebook
 
 from moe_lite.checks.registry import exercises
+from moe_lite.data import data_dir
 
 LESSONS = [path.stem for path in lesson_files()]
 Shown = Mapping[str, list[nbformat.NotebookNode]]  # the outputs of each code cell, by its id
@@ -92,12 +95,29 @@ def solved(tmp_path_factory) -> Callable[[str], Graded]:
 
 
 @pytest.fixture(scope="session")
-def unsolved(server, browser) -> Callable[[str], Opened]:
+def without_downloads(corpus_folder, tmp_path_factory) -> Path:
+    """A data folder as a set-up without network leaves it: of the texts only those that are generated."""
+    folder = tmp_path_factory.mktemp("data")
+    for entry in data_dir().iterdir():
+        if entry.name != "corpus":
+            (folder / entry.name).symlink_to(entry)
+    (folder / "corpus").mkdir()
+    for name in (f"{domain}.{part}.txt" for domain in ("math", "dialogue") for part in ("train", "val")):
+        shutil.copy(corpus_folder / name, folder / "corpus" / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unsolved(server, browser, without_downloads) -> Callable[[str], Opened]:
     """unsolved(lesson): what the learner's notebook shows when all cells are run in JupyterLab; it is run once."""
 
     def opened(lesson: str) -> Opened:
+        notebook = read("notebooks", lesson)
+        elsewhere = f'import os\nos.environ["MOE_LITE_DATA"] = {str(without_downloads)!r}'
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(elsewhere))
         with open_lab(server, browser) as lab:
-            lab.open(copy_notebook(ROOT / "notebooks" / f"{lesson}.ipynb", lab.folder))
+            nbformat.write(notebook, lab.folder / f"{lesson}.ipynb")
+            lab.open(f"{lesson}.ipynb")
             lab.run_all()
             return Opened(lab.outputs(), lab.errors)
 
