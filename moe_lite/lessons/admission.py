@@ -21,7 +21,7 @@ BiasRule = Callable[[Tensor, Tensor, int, float], tuple[Tensor, Tensor, Tensor]]
 def keep_within_capacity(expert_ids: Tensor, n_experts: int, factor: float) -> tuple[int, Tensor]:
     """expert_ids (N, K) -> capacity, kept (N, K) bool: earlier places first (Switch, arXiv 2101.03961, section 2.2)."""
     capacity = expert_capacity(*expert_ids.shape, n_experts, factor)
-    routing, places = as_routing(torch.ones(expert_ids.shape), expert_ids, n_experts)
+    routing, places = as_routing(torch.ones(expert_ids.shape, device=expert_ids.device), expert_ids, n_experts)
     return capacity, _table(drop_over_capacity(routing, capacity).kept, places, expert_ids)
 
 
@@ -84,11 +84,11 @@ class OwnBias:
     """The choice of one layer: a rule, and a bias that the rule moves after every batch of training."""
 
     def __init__(self, rule: BiasRule, n_experts: int, step: float):
-        self.rule, self.bias, self.step = rule, torch.zeros(n_experts), step
+        self.rule, self.bias, self.step = rule, torch.zeros(n_experts), step  # the bias goes where the scores are
 
     def __call__(self, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """scores (N, E) -> weights (N, k), expert_ids (N, k)."""
-        weights, expert_ids, moved = self.rule(scores, self.bias, k, self.step)
+        weights, expert_ids, moved = self.rule(scores, self.bias.to(scores.device), k, self.step)
         if torch.is_grad_enabled():  # in evaluation the bias stands still
             self.bias = moved.detach()
         return weights, expert_ids

@@ -67,7 +67,8 @@ def padded_forward(x: Tensor, weights: Tensor, expert_ids: Tensor, gate_up: Tens
     order, counts = dispatch_order(expert_ids, len(gate_up))  # (N·K,), (E,)
     longest = int(counts.max())
     expert = expert_ids.flatten()[order]  # (N·K,)
-    place = torch.arange(len(order)) - (counts.cumsum(0) - counts)[expert]  # (N·K,) in the expert's own block
+    row = torch.arange(len(order), device=order.device)  # (N·K,)
+    place = row - (counts.cumsum(0) - counts)[expert]  # (N·K,) in the expert's own block
     rows = x.new_zeros(len(gate_up), longest, x.shape[1])  # (E, longest, D)
     rows = rows.index_put((expert, place), x[order // expert_ids.shape[1]])
     gate, up = (rows @ gate_up.mT).chunk(2, dim=-1)  # (E, longest, F), (E, longest, F)

@@ -30,9 +30,10 @@ def cases() -> tuple[Case, ...]:
     )
 
 
-def trial(*sizes: int, context: int, note: str = "") -> Trial:
+def trial(*sizes: int, context: int, note: str = "", context_length: int = 0) -> Trial:
     """`context` is never the config's own context_length, and top_k, which a dense model does not use, is 2."""
-    config = ModelConfig(**dict(zip(SIZES, sizes, strict=True)), n_experts=1, context_length=2 * context + 50)
+    fields, room = dict(zip(SIZES, sizes, strict=True)), context_length or 2 * context + 50
+    config = ModelConfig(**fields, n_experts=1, context_length=room)
     return Trial((config, context), note or f"V={config.vocab_size}, D={config.d_model}")
 
 

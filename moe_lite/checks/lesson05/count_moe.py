@@ -80,9 +80,10 @@ def cases() -> tuple[Case, ...]:
     )
 
 
-def trial(*sizes: int, context: int, note: str = "") -> Trial:
+def trial(*sizes: int, context: int, note: str = "", context_length: int = 0) -> Trial:
     """`context` is never the config's own context_length."""
-    config = ModelConfig(**dict(zip(SIZES, sizes, strict=True)), context_length=2 * context + 50)
+    fields = dict(zip(SIZES, sizes, strict=True))
+    config = ModelConfig(**fields, renorm=fields["top_k"] > 1, context_length=context_length or 2 * context + 50)
     told = "dense" if config.is_dense else f"{config.top_k} of {config.n_experts} and {config.n_shared_experts} shared"
     return Trial((config, context), note or f"V={config.vocab_size}, {told}")
 
