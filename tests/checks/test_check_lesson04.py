@@ -1,5 +1,7 @@
 """Lesson 04's references, cases and counters: equal to the package's functions, and able to tell work from waste."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -105,7 +107,8 @@ def test_calls_of_one_trial_do_not_count_in_the_next():
         seen.append([list(expert.sizes) for expert in experts])
         return exercises()["4.1"].reference(x, weights, expert_ids, experts)
 
-    assert grade(exercises()["4.1"], moe_loop).status == "pass"
+    exercise = replace(exercises()["4.1"], drawn=None)  # what follows the cases counts nothing
+    assert grade(exercise, moe_loop).status == "pass"
     assert len(seen) > 15 and not any(size for sizes in seen for size in sizes)
 
 

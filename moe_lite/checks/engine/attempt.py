@@ -5,6 +5,7 @@ import copy
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import is_dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,7 +25,7 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     attempt = {"trial": trial, "parameters": exercise.parameters}
     attempt["expected"], attempt["expected_gradients"] = expected | watched, gradients
 
-    args = _copies(trial.args, gradient_of)
+    args = _copies(trial.args if trial.before is None else trial.before, gradient_of)
     ended = run_limited(lambda: _call(exercise, fn, args, expected, trial, gradient_of), time_limit())
     if ended.error is None and not ended.timed_out:
         attempt.update(ended.value)
@@ -33,7 +34,7 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
         names = before | after  # with what was put into a list, or taken out of one
         attempt["changed"] = tuple(
             name for name in names if not _unchanged(before.get(name), after.get(name), name in asked)
-        )
+        ) + _plain_ones_changed(exercise, trial.args, args)
         if REPEAT in case.parts and attempt.get("got"):
             ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
     if trial.random:
@@ -65,6 +66,9 @@ def _call(
     """Runs inside the time limit: the learner's function, then its gradient, for that runs the learner's code too."""
     torch.rand(1)  # a state that no plain seed gives
     answers, state, before = [], torch.get_rng_state(), torch.get_default_dtype()
+    if trial.before is not None:
+        fn(*args)
+        _write_over(args, trial.args)
     with _watching(exercise, trial, args) as watched, _used(exercise) as used:
         for _ in range(trial.calls):
             got, fault = read(exercise, fn(*args))
@@ -157,12 +161,35 @@ def _copies(args: tuple, gradient_of: tuple[int, ...]) -> tuple:
     return tuple(copies)
 
 
+def _write_over(args: tuple, values: tuple) -> None:
+    """Other numbers in the same tensors, as an optimiser's step writes them."""
+    with torch.no_grad():
+        for old, new in zip(args, values, strict=True):
+            for one, other in zip(old, new, strict=True) if isinstance(old, list) else [(old, new)]:
+                if isinstance(one, Tensor):
+                    one.copy_(other)
+
+
+def _plain_ones_changed(exercise: Exercise, before: tuple, after: tuple) -> tuple[str, ...]:
+    """Names of settings that were changed, and of lists that got longer or shorter or hold other numbers."""
+    changed = []
+    for name, old, new in zip(exercise.parameters, before, after, strict=True):
+        if isinstance(old, list):
+            numbers = [isinstance(value, int | float) for value in old]
+            if len(old) != len(new) or all(numbers) and old != new:
+                changed.append(name)
+        elif is_dataclass(old) and old != new:
+            changed.append(name)
+    return tuple(changed)
+
+
 def _copy(value: Any) -> Any:
     if isinstance(value, torch.Generator):
         return torch.Generator().set_state(value.get_state())
     if isinstance(value, list):
-        return [_as_laid_out(part) if isinstance(part, Tensor) else copy.deepcopy(part) for part in value]
-    if isinstance(value, nn.Module):
+        copies = {id(part): _as_laid_out(part) if isinstance(part, Tensor) else copy.deepcopy(part) for part in value}
+        return [copies[id(part)] for part in value]  # one thing that stands in two places stays one
+    if isinstance(value, nn.Module) or is_dataclass(value):
         return copy.deepcopy(value)
     return _as_laid_out(value) if isinstance(value, Tensor) else value
 

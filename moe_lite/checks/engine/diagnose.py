@@ -38,7 +38,7 @@ def diagnose(
     in_sweep = bool(first.attempt.trial.kind)
     found, shown = _named(exercise, failing, passing) or (None, first)
     if in_sweep and (found is None or found.general):
-        found, shown = sweep.told(first.attempt), first
+        found, shown = sweep.told(first.attempt, [tried.attempt for tried in passing]), first
     if found is None:
         found, shown = _general(exercise, failing)
     return found, _evidence(exercise, found, shown, total)
@@ -79,7 +79,7 @@ def _general(exercise: Exercise, failing: list[Tried]) -> tuple[Note, Tried]:
     for one in failing:
         note = (
             general.wrong_shape(exercise, one.attempt)
-            or general.wrong_values(one.attempt, one.case.parts)
+            or general.wrong_values(exercise, one.attempt, one.case.parts)
             or general.wrong_dtype(exercise, one.attempt)
             or general.gradient_only(exercise, one.attempt)
         )

@@ -33,10 +33,10 @@ def explain(exercise: Exercise, fn: Any, ended: Ended, trial: Trial) -> Failure:
     tensors = {name: value for name, value in own[-1][0].f_locals.items() if isinstance(value, Tensor)} if own else {}
     kind, message = type(error).__name__, _without_addresses(str(error))
     what = f"your code raised {kind}" if own else f"the gradient of your result raised {kind}"
-    line = Line(failing_line, tensors, _source(fn))
+    cause = likely_cause(exercise, error, message, Line(failing_line, tensors, _source(fn)))
     return Failure(
         what=what,
-        note=likely_cause(exercise, error, message, line) or sweep.raised(trial, kind),
+        note=sweep.where(trial, cause) if cause else sweep.raised(trial, kind),
         message=f"{kind}: {message}" if message else kind,
         lines=lines,
         traceback=_short_traceback(traceback.StackSummary.extract(steps), fn, kind, message),

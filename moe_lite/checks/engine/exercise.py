@@ -42,6 +42,7 @@ class Trial:
     draws: int = 0  # with `random`: so many answers for each row of the exercise's `draws`, whose shares are compared
     kind: str = ""  # of a trial of the sweep
     code: str = ""  # how to have the same input in a cell, where it cannot be written out
+    before: tuple[Any, ...] | None = None  # of a call before this one, in the same tensors: then `args` are written in
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class Drawn:
     sizes: dict[str, int]  # usual ones, all different
     at_most: tuple[tuple[str, str], ...] = ()
     long: str = "N"  # the size that comes in thousands; empty if there is none
-    thousands: int = 3000
+    thousands: int = 3001  # a prime: what cuts rows into equal parts loses some
     wide: str = "E"  # the number of experts; empty if there is none
     gradient: tuple[int, ...] = ()  # positions of the arguments that a gradient is taken for
     float32: bool = True  # whether floating arguments may be of another type

@@ -156,11 +156,16 @@ def wrong_gradient(attempt: Attempt) -> Note | None:
             return Note(f"The gradient for `{name}` is nan", sentence)
         if not close(got, expected) and not close(got, expected, within=1e-8):  # an eps beside a gradient of 0
             index = first_difference(got, expected)
+            mine, right = float(got[index]), float(expected[index])
+            decimals = decimals_that_differ([(mine, right)], start=4)
+            near = bool((got - expected).abs().max() < 1e-3 * expected.abs().max())
             sentence = (
                 f"The values are right, the gradient for `{name}` is not: at {list(index)} it is "
-                f"{number(float(got[index]), 4)}, expected {number(float(expected[index]), 4)}. "
+                f"{number(mine, decimals)}, expected {number(right, decimals)}. "
+            ) + (
+                "All are close: is something computed in a shorter type than the input's?" if near else
                 "Is a part of the computation cut off by `detach`, `no_grad`, `item` or `torch.tensor(...)`?"
-            )
+            )  # fmt: skip
             return Note(f"The gradient for `{name}` differs", sentence)
     return None
 
@@ -170,7 +175,7 @@ def gradient_only(exercise: Exercise, attempt: Attempt) -> Note | None:
     return wrong_gradient(attempt) if attempt.all_right else None
 
 
-def wrong_values(attempt: Attempt, parts: tuple[str, ...]) -> Note | None:
+def wrong_values(exercise: Exercise, attempt: Attempt, parts: tuple[str, ...]) -> Note | None:
     """The truthful general message: how much differs, where first, and any simple relation.
 
     Outputs named in `parts`, what the case looks at, come before the others.
@@ -192,5 +197,8 @@ def wrong_values(attempt: Attempt, parts: tuple[str, ...]) -> Note | None:
             f"{nans} of yours are nan." if nans and index else "",
             relation(got, expected),
         ]
+        if exercise.watch and name in {output.name for output in exercise.watch.outputs}:
+            told = f"The answer is right, the work is not: {name}, as counted while your function ran. "
+            return Note("More or other work than asked", told + " ".join(f for f in facts if f), general=True)
         return Note(f"`{name}` is not right yet", " ".join(f for f in facts if f), general=True)
     return None

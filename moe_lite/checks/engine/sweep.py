@@ -5,7 +5,7 @@ tests the seed changes from run to run ($MOE_LITE_SWEEP_SEED), so that no answer
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
@@ -17,7 +17,7 @@ from moe_lite.checks.engine.compare import close, decimals_that_differ, differin
 from moe_lite.checks.engine.exercise import FORM, GRADIENT, INPUT, QUIET, Attempt, Case, Drawn, Exercise, Note, Trial
 
 NAME = "any size, any layout"
-THOUSANDS, MANY = 3000, (64, 300)
+MANY = (64, 300, 700)
 EQUAL, EDGE, LONG, WIDE = "equal sizes", "sizes of 1 and 2", "thousands of rows", "many experts"
 VALUES, LAYOUT, TYPE, EXTREME, AGAIN = "float64", "layout", "float32", "extreme values", "called again"
 
@@ -117,7 +117,12 @@ def _trials(drawn: Drawn, first_seed: int) -> Iterator[Trial]:
         return Trial(args, f"{note}, seed {number}", drawn.gradient if gradient else (), kind=kind)
 
     usual = of(VALUES, drawn.sizes, "float64", gradient=True)
-    yield from (usual, of(AGAIN, drawn.sizes, "the sizes of the call before, other values"))
+    other = of(AGAIN, drawn.sizes, "the sizes of the call before, other values")
+    yield from (usual, other)
+    if any(map(_has_tensors, usual.args)):
+        before = tuple(b if _has_tensors(b) else a for a, b in zip(usual.args, other.args, strict=True))
+        note = f"the same tensors, changed in place, seed {first_seed}"
+        yield replace(usual, note=note, kind=AGAIN, gradient=(), before=before)
     for kind, sizes, note in _sizes(drawn):
         yield of(kind, sizes, note, gradient=kind == EQUAL)
     for name, layout in LAYOUTS.items():
@@ -132,6 +137,10 @@ def _trials(drawn: Drawn, first_seed: int) -> Iterator[Trial]:
     yield replace(usual, note=f"an earlier input once more, seed {first_seed}", kind=AGAIN)
 
 
+def _has_tensors(value) -> bool:
+    return isinstance(value, Tensor) or isinstance(value, list) and isinstance((value or [None])[0], Tensor)
+
+
 def _sizes(drawn: Drawn) -> Iterator[tuple[str, dict[str, int], str]]:
     """(kind, sizes, in words), each sizes once."""
     usual, seen = drawn.sizes, []
@@ -144,6 +153,7 @@ def _sizes(drawn: Drawn) -> Iterator[tuple[str, dict[str, int], str]]:
         for few in (1, 2):
             yield from ((EDGE, {letter: few}) for letter in letters)
             yield EDGE, dict.fromkeys(letters, few)
+        yield from ((EDGE, dict.fromkeys(pair, 1)) for pair in combinations(letters, 2))
         for small, large in drawn.at_most:
             yield EDGE, {small: usual[large]}
             if drawn.long:
@@ -200,7 +210,7 @@ def _laid(drawn: Drawn, args: tuple, layout: Callable[[Tensor], Tensor]) -> tupl
 
 
 def _each(change: Callable[[Tensor], Tensor], value):
-    if isinstance(value, list) and value and isinstance(value[0], Tensor):
+    if isinstance(value, list) and _has_tensors(value):
         return [change(part) for part in value]
     return change(value) if isinstance(value, Tensor) else value
 
@@ -208,11 +218,30 @@ def _each(change: Callable[[Tensor], Tensor], value):
 # ---- what is told ----------------------------------------------------------------------------------------------------
 
 
-def told(attempt: Attempt) -> Note:
-    """The kind of trial that went wrong, with what differs first, where no mistake with a name explains it."""
+def told(attempt: Attempt, earlier: Iterable[Attempt] = ()) -> Note:
+    """The kind of trial that went wrong, with what differs first, where no mistake with a name explains it.
+
+    An answer that was right for an `earlier` trial is a stale one, whatever the sizes are.
+    """
     nearly = all(name in attempt.got and close(attempt.got[name], right) for name, right in attempt.expected.items())
+    others = [one for one in earlier if one.args is not attempt.args and one.got.keys() == attempt.got.keys()]
+    if not nearly and any(_same(one.got, attempt.got) for one in others):
+        title, cause = KINDS[AGAIN]
+        cause = "It is the answer to an earlier input. " + cause.removeprefix("The first call was right. ")
+        return Note(title, f"All that was tried before is right. With {attempt.trial.note}, {_what(attempt)}. {cause}")
     title, cause = KINDS[VALUES if nearly and not attempt.all_right else attempt.trial.kind]
     return Note(title, f"All that was tried before is right. With {attempt.trial.note}, {_what(attempt)}. {cause}")
+
+
+def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(value.shape == other[name].shape and torch.equal(value, other[name]) for name, value in one.items())
+
+
+def where(trial: Trial, note: Note) -> Note:
+    """A likely cause, with the input that it came with, where that is an odd one."""
+    if not trial.kind:
+        return note
+    return replace(note, sentence=f"All that was tried before is right; this came with {trial.note}. {note.sentence}")
 
 
 def raised(trial: Trial, kind: str) -> Note:

@@ -69,13 +69,14 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         Trial((torch.zeros_like(q), k, v), "q all 0"),
         Trial((q * 1e3, k, v), "scores in the thousands, float64"),
+        Trial((q.abs() + 1e3, -k.abs() - 1e3, v), "scores near -2,000,000, float64"),
         Trial((q, k, v * 1e6 + 1e6), "values in the millions"),
         Trial((q, k, torch.zeros_like(v)), "values all 0"),
     )
 
 
 DRAWN = Drawn(
-    drawn, {"B": 2, "H": 3, "T": 5, "S": 4}, long="T", thousands=1100, wide="S", gradient=(0, 1, 2), extremes=extremes
+    drawn, {"B": 2, "H": 3, "T": 5, "S": 4}, long="T", thousands=1103, wide="S", gradient=(0, 1, 2), extremes=extremes
 )
 
 

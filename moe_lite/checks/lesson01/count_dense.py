@@ -47,6 +47,9 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         trial(48, 3, 48, 6, 2, 48, context=48, note="V = D = F = T = 48"),
         trial(64, 2, 64, 32, 32, 64, context=64, note="a head for each two numbers of D"),
+        trial(97, 3, 60, 6, 2, 41, context=0, note="a context of 0"),
+        trial(97, 3, 60, 6, 2, 41, context=500, context_length=100, note="a context longer than context_length"),
+        trial(32_001, 3, 2002, 7, 7, 1001, context=77, note="numbers that float32 cannot hold"),
     )
 
 

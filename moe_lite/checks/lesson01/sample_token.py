@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -93,12 +94,12 @@ def close_race(seed: int, n_rows: int, n_classes: int) -> Trial:
     return Trial((logits, 0, inputs.generator(seed)), f"seed {seed}, temperature 0, close races")
 
 
-def many(seed: int, temperature: float, shift: float = 0.0, rows: Tensor = ROWS) -> Trial:
+def many(seed: int, temperature: float, shift: float = 0.0, rows: Tensor = ROWS, n_rows: int = N_ROWS) -> Trial:
     """The three rows again and again: row i of the batch is row i mod 3 of `rows`."""
-    logits = (rows + shift).repeat(N_ROWS, 1)  # (3 · N_ROWS, V)
+    logits = (rows + shift).repeat(n_rows, 1)  # (3 · n_rows, V)
     note = f"{len(logits):,} rows of {rows.shape[1]} tokens, temperature {temperature}"
     note += f", logits near {shift:,.0f}" if shift else ""
-    return Trial((logits, temperature, inputs.generator(seed)), note, random=True, draws=N_ROWS)
+    return Trial((logits, temperature, inputs.generator(seed)), note, random=True, draws=n_rows)
 
 
 def flat(seed: int) -> Trial:
@@ -119,9 +120,10 @@ def shares_of(trial: Trial, got: dict[str, Tensor]) -> Tensor | None:
     """How often each token came, for each of the three rows; of many tokens 1 if it came. (3 · n,) -> (3, V); None if
     these are no token ids."""
     ids, n_classes = got["token_ids"], trial.args[0].shape[1]
-    if ids.shape != (3 * trial.draws,) or ids.dtype != torch.int64 or not ((ids >= 0) & (ids < n_classes)).all():
+    n_rows = min(3, len(trial.args[0]))
+    if ids.shape != (n_rows * trial.draws,) or ids.dtype != torch.int64 or not ((ids >= 0) & (ids < n_classes)).all():
         return None
-    counts = torch.stack([row.bincount(minlength=n_classes) for row in ids.reshape(-1, 3).T])  # (3, V)
+    counts = torch.stack([row.bincount(minlength=n_classes) for row in ids.reshape(-1, n_rows).T])  # (3, V)
     return (counts > 0).double() if is_flat(trial.args[0]) else counts.double() / trial.draws
 
 
@@ -132,14 +134,20 @@ def drawn(seed: int, B: int, V: int) -> tuple:
 
 def extremes(seed: int) -> tuple[Trial, ...]:
     """Draws: of one token, of two, in another layout, at a high temperature, far from 0."""
-    two, turned = torch.tensor([[0.7, -0.7], [0.0, 0.4], [-1.0, 1.0]]), many(seed, 1.0)
+    fewer = partial(many, n_rows=800)
+    two, turned = torch.tensor([[0.7, -0.7], [0.0, 0.4], [-1.0, 1.0]]), fewer(seed, 1.0)
     logits = turned.args[0].mT.contiguous().mT
+    last = torch.full((3, 300), -40.0).scatter(1, torch.tensor([[299], [280], [299]]), 1.0)  # past what uint8 holds
+    one = Trial((ROWS[:1], 1.0, inputs.generator(seed)), "400 calls for one row", calls=400, random=True, draws=400)
     return (
-        many(seed + 1, 1.0, rows=two),
-        many(seed + 2, 1.0, rows=ROWS[:, :1]),
-        many(seed + 3, 50.0),
+        one,
+        replace(fewer(seed + 5, 1.0, rows=last), note="2,400 rows of 300 tokens"),
+        fewer(seed + 6, 50.0, rows=ROWS * 40),
+        fewer(seed + 7, 1e-3, rows=ROWS / 1000),
+        fewer(seed + 1, 1.0, rows=two),
+        fewer(seed + 2, 1.0, rows=ROWS[:, :1]),
         replace(turned, args=(logits, *turned.args[1:]), note=turned.note + ", turned over in memory"),
-        replace(many(seed + 4, 1.0, -1e5, ROWS.double()), note="logits near -100,000, float64"),
+        replace(fewer(seed + 4, 1.0, -1e5, ROWS.double()), note="logits near -100,000, float64"),
     )
 
 

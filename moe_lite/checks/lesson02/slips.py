@@ -100,11 +100,16 @@ def drawn(seed: int, N: int, E: int) -> tuple:
 
 def extremes(seed: int) -> tuple[Trial, ...]:
     log_gates, outputs, targets, sigma = drawn(seed, 6, 4)
+    shut, far = log_gates.clone(), outputs + 200
+    shut[:, 0], far[:, 0] = -5000.0, targets + 0.5
     return (
         Trial((log_gates, targets[:, None].expand_as(outputs).clone(), targets, sigma), "every answer right"),
         Trial((log_gates, outputs * 0, targets * 0, sigma), "answers and targets 0"),
         Trial((log_gates, outputs + 1e6, targets + 1e6, sigma), "answers and targets near a million, float64"),
-        Trial((log_gates, outputs, targets, 1e-2), "σ = 0.01"),
+        Trial((log_gates, targets[:, None] + (outputs - targets[:, None]) * 1e-4, targets, 1e-4), "σ = 0.0001"),
+        Trial((log_gates, outputs + 100, targets, sigma), "every answer far from the target, float64"),
+        Trial((log_gates, torch.full_like(outputs, 100.0), targets * 0, sigma), "equal answers, far from the target"),
+        Trial((log_softmax(shut), far, targets, sigma), "the near expert's gate all but shut, float64"),
         Trial((log_gates, outputs, targets, 1e4), "σ = 10,000"),
     )
 

@@ -111,6 +111,8 @@ def lowest_kept(attempt: Attempt, values: Tensor) -> bool:
     if not ids_wrong(attempt):
         return False
     k = attempt.expected["expert_ids"].shape[1]
+    if k == values.shape[1]:  # all of them are kept
+        return False
     lowest = values.sort(dim=-1, stable=True).indices[:, :k]  # (N, k)
     return torch.equal(attempt.got["expert_ids"].long().sort(dim=-1).values, lowest.sort(dim=-1).values)
 

@@ -73,7 +73,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     )
 
 
-DRAWN = Drawn(drawn, {"N": 7, "E": 5, "k": 3}, at_most=(("k", "E"),), gradient=(0,), extremes=extremes)
+DRAWN = Drawn(drawn, {"N": 7, "E": 5, "k": 3}, at_most=(("k", "E"),), thousands=7001, gradient=(0,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((x, torch.zeros_like(w)), "w_router all 0"),
         Trial((x * 1e3, w), "logits in the thousands"),
         Trial((x.bfloat16(), w.bfloat16()), "bfloat16"),
+        Trial((x, w.bfloat16()), "float32 x, bfloat16 w_router"),
     )
 
 

@@ -106,6 +106,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((logits * 1e-7, k, torch.zeros_like(bias)), "nearly equal scores, bias 0"),
         Trial((logits * 10, k, bias), "scores near 0 and 1"),
         Trial((logits, k, bias * 1e3), "a bias that decides alone"),
+        Trial((torch.zeros_like(logits), k, bias * 1e-6), "logits all 0, a bias below a millionth"),
     )
 
 

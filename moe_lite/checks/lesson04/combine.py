@@ -62,10 +62,15 @@ def drawn(seed: int, N: int, D: int, K: int) -> tuple:
 
 def extremes(seed: int) -> tuple[Trial, ...]:
     out, order, weights = drawn(seed, 7, 5, 2)
+    uneven = 1e12 ** (torch.arange(14) % 2).double()  # (N·K,)
     return (
         Trial((torch.zeros_like(out), order, weights), "out all 0"),
         Trial((out, order, torch.zeros_like(weights)), "weights all 0"),
         Trial((out, order, weights * 1e9), "very large weights"),
+        Trial((out * uneven[:, None], order, weights), "every second row very large"),
+        Trial(drawn(seed, 4, 8, 2), "N·K = D = 8"),
+        Trial(drawn(seed, 17_001, 1, 2), "34,002 places"),
+        *(Trial(drawn(seed, 3, 2, k), f"K = {k}") for k in (41, 47, 55, 61)),
     )
 
 

@@ -59,7 +59,7 @@ def drawn(seed: int, N: int, K: int, E: int) -> tuple:
     return inputs.choices(seed, N, E, K), E
 
 
-DRAWN = Drawn(drawn, {"N": 9, "K": 3, "E": 6}, at_most=(("K", "E"),))
+DRAWN = Drawn(drawn, {"N": 9, "K": 3, "E": 6}, at_most=(("K", "E"),), thousands=40_001)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------

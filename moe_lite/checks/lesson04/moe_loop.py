@@ -65,7 +65,7 @@ def trial(seed: int, expert_ids: Tensor, width: int, n_experts: int) -> Trial:
 
 def drawn(seed: int, N: int, D: int, K: int, E: int) -> tuple:
     x, expert_ids = inputs.distinct(2 * seed, N, D), inputs.choices(seed, N, E, K)
-    return x, inputs.distinct(2 * seed + 1, N, K), expert_ids, expert_list(E)
+    return x, inputs.distinct(2 * seed + 1, N, K), expert_ids, expert_list(E, rows_only=True)
 
 
 def extremes(seed: int) -> tuple[Trial, ...]:

@@ -85,6 +85,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((torch.zeros_like(x), weights, *rest), "x all 0"),
         Trial((x, torch.zeros_like(weights), *rest), "weights all 0"),
         Trial((x * 1e4, weights, *rest), "x in the ten thousands"),
+        Trial(drawn(seed, 7, 6, 2, 4, 3), "2F = D = 6"),
     )
 
 

@@ -1,5 +1,6 @@
 """Inputs of lesson 04's exercises: tokens, weights and choices of sizes that all differ, and experts that count."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,11 +16,16 @@ from moe_lite.checks.engine.inputs import F64
 class CountedExpert:
     """A function (n, D) -> (n, D), another one for each number, that counts the rows of each of its calls."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, rows_only: bool = False):
+        self.rows_only = rows_only
         self.factor, self.offset = round(0.8 + 0.37 * number, 2), round(0.6 - 0.25 * number, 2)
+        if number > 11:  # there tanh would make all alike
+            self.factor, self.offset = round(1 + 0.5 * math.cos(1.7 * number), 4), round(math.sin(number), 4)
         self.sizes: list[int] = []
 
     def __call__(self, rows: Tensor) -> Tensor:
+        if self.rows_only and rows.dim() != 2:
+            raise ValueError(f"an expert takes rows (n, D), and got the shape {tuple(rows.shape)}")
         self.sizes.append(rows.numel() // rows.shape[-1])
         return (rows * self.factor + self.offset).tanh().roll(1, -1)
 
@@ -44,8 +50,8 @@ CALLS = Watch(
 )
 
 
-def expert_list(n_experts: int) -> list[CountedExpert]:
-    return [CountedExpert(number) for number in range(n_experts)]
+def expert_list(n_experts: int, rows_only: bool = False) -> list[CountedExpert]:
+    return [CountedExpert(number, rows_only) for number in range(n_experts)]
 
 
 def normal(seed: int, *shape: int, scale: float = 1.0) -> Tensor:

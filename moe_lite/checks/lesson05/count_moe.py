@@ -99,6 +99,10 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         trial(48, 48, 3, 6, 2, 48, 48, 2, 1, context=48, note="V = D = F = E = T = 48"),
         trial(64, 64, 2, 8, 8, 64, 4, 4, 4, context=64, note="E = K = S = 4"),
         trial(97, 24, 3, 4, 2, 53, 1, 1, 2, context=19, note="dense, n_shared_experts=2 means nothing"),
+        trial(97, 24, 3, 4, 2, 53, 5, 2, 1, context=0, note="a context of 0"),
+        trial(97, 24, 3, 4, 2, 53, 5, 2, 1, context=500, context_length=100, note="a context of 500 of 100"),
+        trial(97, 24, 3, 4, 2, 53, 5, 2, 1, context=9, context_length=100, note="the same config, a context of 9"),
+        trial(32_001, 2002, 3, 7, 7, 1001, 9, 3, 1, context=77, note="numbers that float32 cannot hold"),
     )
 
 

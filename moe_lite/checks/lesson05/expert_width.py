@@ -47,7 +47,18 @@ def drawn(seed: int, D: int, F: int, E: int, K: int, S: int) -> tuple:
     return D, max(F, K + S), E, K, S
 
 
-DRAWN = Drawn(drawn, {"D": 64, "F": 172, "E": 8, "K": 3, "S": 2}, at_most=(("K", "E"),), long="D", thousands=131_072)
+def extremes(seed: int) -> tuple[Trial, ...]:
+    return trial(4096, 14_336, 8, 2, 0), trial(16, 3999, 2000, 2000, 0), trial(7, 100_003, 5, 1, 0)
+
+
+DRAWN = Drawn(
+    drawn,
+    {"D": 64, "F": 172, "E": 8, "K": 3, "S": 2},
+    at_most=(("K", "E"),),
+    long="D",
+    thousands=131_072,
+    extremes=extremes,
+)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------

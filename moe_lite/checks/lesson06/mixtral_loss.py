@@ -64,7 +64,12 @@ def drawn(seed: int, L: int, N: int, E: int, K: int) -> tuple:
 def extremes(seed: int) -> tuple[Trial, ...]:
     scores, expert_ids = drawn(seed, 2, 7, 5, 3)
     certain = [torch.eye(5, dtype=F64)[torch.arange(7) % 2]] * 2  # two of (N, E)
-    return Trial((certain, expert_ids), "scores of 0 and 1"), Trial((scores, [expert_ids[0]] * 2), "equal choices")
+    return (
+        Trial((certain, expert_ids), "scores of 0 and 1"),
+        Trial((scores, [expert_ids[0]] * 2), "equal choices"),
+        Trial(drawn(seed, 24, 3, 5, 2), "24 layers"),
+        Trial(([scores[0]] * 3, [expert_ids[0]] * 3), "one tensor three times"),
+    )
 
 
 DRAWN = Drawn(drawn, {"L": 2, "N": 7, "E": 5, "K": 3}, at_most=(("K", "E"),), gradient=(0,), extremes=extremes)

@@ -93,7 +93,21 @@ def drawn(seed: int, C: int, S: int, L: int, E: int) -> tuple:
     return trial.args[0], trial.args[1], round(float(found[C // 2]) + 0.01, 3)
 
 
-DRAWN = Drawn(drawn, {"C": 5, "S": 3, "L": 2, "E": 6}, long="L", float32=False, not_expanded=(1,))
+def extremes(seed: int) -> tuple[Trial, ...]:
+    """Loads of four experts with a mean of 1,000: how far the largest is above it is what is said."""
+
+    def of(limit: float, *largest: int) -> Trial:
+        loads = torch.tensor([[[[most, 1000, 1000, 2000 - most]]] for most in largest])  # (C, 1, 1, E)
+        said = ", ".join(f"{most / 1000 - 1:g}" for most in largest)
+        return Trial(([0.0, 0.1, 0.2][: len(largest)], loads, limit), f"violations {said}, limit {limit}")
+
+    return (
+        of(0.5, 1000, 1800, 1800), of(0.5, 1501, 1501, 1400), of(0.5, 1500, 1400, 1300), of(0.0, 1500, 1001, 1000),
+        of(0.1, 1200, 1101, 1099), of(0.01, 1200, 1100, 1200),
+    )  # fmt: skip
+
+
+DRAWN = Drawn(drawn, {"C": 5, "S": 3, "L": 2, "E": 6}, long="L", float32=False, not_expanded=(1,), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((logits + 1e7,), "logits near ten million, float64"),
         Trial((logits - 1e4,), "logits near -10,000"),
         Trial((logits * 1e3,), "logits far from each other"),
+        Trial((torch.zeros(7, 1, dtype=F64),), "one expert, logits all 0"),
         Trial((logits - logits.logsumexp(dim=1, keepdim=True),), "every log Σ exp 0"),
     )
 

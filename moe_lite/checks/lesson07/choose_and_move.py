@@ -108,9 +108,12 @@ def drawn(seed: int, N: int, E: int, k: int) -> tuple:
 
 def extremes(seed: int) -> tuple[Trial, ...]:
     scores, bias, k, step = drawn(seed, 8, 4, 2)
+    almost = torch.eye(2)[torch.arange(4001) % 2]  # (4001, 2) tokens take turns
     return (
         Trial((scores, bias * 1e3, k, step), "a bias that decides alone"),
         Trial((scores, bias, k, 0.0), "a step of 0"),
+        Trial((scores.float(), bias.float() * 1e6, k, step), "a bias of 100,000, float32"),
+        Trial((almost.double(), torch.zeros(2, dtype=F64), 1, step), "loads 2,001 and 2,000"),
         Trial((torch.ones_like(scores), torch.zeros_like(bias), k, step), "all scores equal, bias 0"),
         Trial((torch.eye(4, dtype=F64).repeat(2, 1) + 0.1, torch.zeros_like(bias), 1, step), "loads all at the mean"),
     )

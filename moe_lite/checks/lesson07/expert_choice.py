@@ -60,6 +60,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((torch.ones_like(scores), capacity), "all scores equal"),
         Trial((scores * 1e-20, capacity), "scores near 0"),
         Trial((1 + scores * 1e-9, capacity), "scores that differ in the ninth decimal"),
+        Trial((torch.linspace(0.1, 0.9, 33_001, dtype=F64)[:, None], 3), "33,001 tokens, the last ones best"),
         Trial((torch.where(scores > 0.6, scores, 0.0), capacity), "many scores of 0"),
     )
 

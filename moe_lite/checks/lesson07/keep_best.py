@@ -81,6 +81,8 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((weights * 1e20, expert_ids, 3), "very large weights"),
         Trial((torch.where(weights > 0.5, weights, 0.0), expert_ids, 3), "weights that are 0"),
         Trial((weights, expert_ids, 22), "room for everything"),
+        Trial((weights[:4, :1], torch.tensor([[0], [256], [0], [256]]), 1), "experts 0 and 256"),
+        Trial((0.5 + weights * 1e-9, expert_ids, 3), "weights that differ in the ninth decimal"),
     )
 
 

@@ -87,7 +87,9 @@ def skewed(seed: int, n_tokens: int, n_experts: int, k: int, factor: float, firs
 
 
 def drawn(seed: int, N: int, E: int, K: int) -> tuple:
-    return skewed(seed, N, E, K, 1.25).args
+    """Low expert numbers are liked more, but not where there are many; the factor takes turns."""
+    factor = 0.6 if seed % 2 else 1.25
+    return skewed(seed, N, E, K, factor).args if E < 20 else (inputs.choices(seed, N, E, K), E, factor)
 
 
 def extremes(seed: int) -> tuple[Trial, ...]:
@@ -95,6 +97,9 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         Trial((expert_ids, 6, 1e-3), "a factor near 0"),
         Trial((expert_ids, 6, 1e6), "a factor of a million"),
+        Trial((torch.zeros(2665, 1, dtype=torch.int64), 1, 1.2), "2,665 tokens for one expert, factor 1.2"),
+        Trial((torch.tensor([[0], [256], [0], [256]]), 300, 1.0), "experts 0 and 256 of 300"),
+        Trial((torch.zeros(4, 1, dtype=torch.int64), 1, 0.5), "4 tokens for one expert, factor 0.5"),
         Trial((torch.zeros_like(expert_ids[:, :1]), 6, 1.0), "every token at expert 0"),
     )
 

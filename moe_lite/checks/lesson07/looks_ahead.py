@@ -168,7 +168,18 @@ def of_itself(scores: Tensor) -> Tensor:
     return scores / scores.sum(dim=1, keepdim=True)
 
 
-DRAWN = Drawn(drawn, {"N": 7, "E": 5, "P": 3}, at_most=(("P", "N"),), float32=False, not_expanded=(1,))
+def extremes(seed: int) -> tuple[Trial, ...]:
+    _, scores, n_past = drawn(seed, 7, 5, 3)
+    return (Trial((hardly_weighed, scores, n_past), "a rule that moves weights by a ten-thousandth"),)
+
+
+def hardly_weighed(scores: Tensor) -> Tensor:
+    return scores * (1 + 1e-4 * scores[-1, 0])
+
+
+DRAWN = Drawn(
+    drawn, {"N": 7, "E": 5, "P": 3}, at_most=(("P", "N"),), float32=False, not_expanded=(1,), extremes=extremes
+)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
