@@ -106,7 +106,7 @@ def test_the_learners_notebook_shows_no_line_of_the_solution(built):
 
 def test_the_solved_notebook_keeps_every_output(built):
     found = cells(built, "solutions")
-    assert found[CHECK].outputs[0].data["text/plain"] == "0.1 expert_load: 5 of 5 pass"
+    assert found[CHECK].outputs[0].data["text/plain"] == "0.1 expert_load: 6 of 6 pass"
     assert "mx-check" in found[CHECK].outputs[0].data["text/html"]
     assert found[CHECK].execution_count == 3
     counts = [cell.execution_count for cell in found if cell.cell_type == "code"]
@@ -156,7 +156,7 @@ def test_a_change_by_hand_is_shown_as_a_diff(root, folder, capsys):
 @pytest.mark.parametrize(
     "old, new, said",
     [
-        ("5 of 5 pass", "4 of 4 pass", "-[1 outputs] 0.1 expert_load: 4 of 4 pass"),
+        ("6 of 6 pass", "5 of 5 pass", "-[1 outputs] 0.1 expert_load: 5 of 5 pass"),
         ('"id": "stub-0-1"', '"id": "other"', "---- code other {'tags': ['stub']}"),
         ('"name": "python3"', '"name": "python2"', "python2"),
         ('"nbval-check-output"', '"x"', "['check', 'x']"),
@@ -221,7 +221,7 @@ def test_a_lesson_that_does_not_hold_is_refused_and_nothing_is_written(root, old
 @pytest.mark.parametrize(
     "cell, old, new, said",
     [
-        (CHECK, "5 of 5 pass", "3 of 5 pass", r"\(cell check-0-1\): the solution does not pass its check: 0.1 "),
+        (CHECK, "6 of 6 pass", "3 of 6 pass", r"\(cell check-0-1\): the solution does not pass its check: 0.1 "),
         (WIDGET, "text/html", "text/x", r"line 23 \(cell \w+\): a widget without a static picture"),
     ],
     ids=["wrong solution", "no twin"],
@@ -260,7 +260,7 @@ def test_nbval_fails_a_check_that_says_something_else_and_a_sentence_that_does_n
     change(root, 'holds("a widget', 'holds("always", True)\nholds("a widget')
     change(root, '["text/plain"] == "twin")', '["text/plain"] == "lone")')
     path = root / "solutions" / "00_tiny.ipynb"
-    path.write_text(path.read_text(encoding="utf-8").replace("5 of 5 pass", "4 of 4 pass"), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace("6 of 6 pass", "5 of 5 pass"), encoding="utf-8")
     held = with_holds(nbformat.read(path, as_version=4), read_lesson(root / "solutions" / "00_tiny.py"))
     nbformat.write(held, path)
     graded = grade_notebook(path, root)

@@ -12,10 +12,10 @@ from moe_lite.checks.engine.say import said
 
 def reference(expert_ids: Tensor, n_experts: int) -> Tensor:
     """expert_ids (N, K) int64 -> load (E,) int64."""
-    load = torch.zeros(n_experts, dtype=torch.int64)  # (E,)
+    load = [0] * n_experts
     for expert in expert_ids.flatten().tolist():
         load[expert] += 1
-    return load
+    return torch.tensor(load)
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -50,7 +50,11 @@ def drawn(seed: int, N: int, K: int, E: int) -> tuple:
     return inputs.choices(seed, N, E, K), E
 
 
-DRAWN = Drawn(drawn, {"N": 9, "K": 3, "E": 6}, at_most=(("K", "E"),), thousands=40_001)
+def extremes(seed: int) -> tuple[Trial, ...]:
+    return (Trial((torch.ones(33_001, 1, dtype=torch.int64), 2), "33,001 tokens, all at expert 1"),)
+
+
+DRAWN = Drawn(drawn, {"N": 9, "K": 3, "E": 6}, at_most=(("K", "E"),), extremes=extremes)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
