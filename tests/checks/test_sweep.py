@@ -206,3 +206,54 @@ def test_every_slip_at_an_edge_is_refused(exercise):
             else:
                 assert result.mistake.title and result.mistake.sentence and card_html(result)
     assert passed == [], sweep.seed()
+
+
+@pytest.mark.parametrize("exercise", [pytest.param(e, id=f"{e.id}-{e.name}") for e in exercises().values()])
+def test_every_input_of_the_sweep_can_be_had_again_in_a_cell(exercise):
+    trials = [case.trials[0] for case in sweep.cases(exercise)]
+    notes = [trial.note for trial in trials]
+    assert len(set(notes)) == len(notes), "a card names the input by its note"
+    coded = [trial for trial in trials if trial.code]
+    for trial in coded[:2] + coded[-1:]:
+        names: dict = {}
+        exec(trial.code.rsplit("\n", 1)[0], names)  # all but the call of the learner's function
+        given = [names[name] for name in exercise.parameters]
+        assert all(one is other for one, other in zip(given, trial.args, strict=True))
+
+
+def test_what_was_right_for_an_earlier_input_is_called_stale():
+    exercise = exercises()["6.4"]
+    kept: dict = {}
+
+    def router_z_loss(logits):
+        if logits.requires_grad or len(logits) != exercise.drawn.sizes["N"]:
+            return exercise.reference(logits)
+        return (
+            kept.setdefault("first", exercise.reference(logits)) if logits.shape[1] == 5 else exercise.reference(logits)
+        )
+
+    result = grade(exercise, router_z_loss)
+    assert result.mistake.title == "Wrong when called again with other data"
+
+
+def test_an_answer_that_is_overwritten_later_is_no_right_one():
+    exercise = exercises()["0.1"]
+    result = grade(exercise, writes_into_one_buffer(exercise.reference))
+    assert result.mistake.title == "An earlier answer has changed"
+
+
+@pytest.mark.parametrize("id, place", [("1.3", 0), ("6.3", 0), ("4.1", 3)])
+def test_settings_and_lists_that_a_function_changes_are_noticed(id, place):
+    exercise = exercises()[id]
+
+    def learner(*args):
+        answer = exercise.reference(*args)
+        if isinstance(args[place], list):
+            args[place].append(args[place][-1])
+        else:
+            object.__setattr__(args[place], "top_k", 1)
+        return answer
+
+    result = grade(exercise, learner)
+    assert result.mistake.title == "Your function changed its input"
+    assert f"`{exercise.parameters[place]}`" in result.mistake.sentence

@@ -185,6 +185,7 @@ class Drawn:
     float32: bool = True  # whether floating arguments may be of another type
     not_expanded: tuple[int, ...] = ()  # positions of tensors whose rows must differ
     extremes: Callable[[int], tuple[Trial, ...]] | None = None  # extreme and zero values, by a seed
+    steep: bool = False  # gradients at the extremes multiply what rounding leaves, so none is taken there
 
     def fitted(self, sizes: dict[str, int], chosen: tuple[str, ...]) -> dict[str, int]:
         """The sizes, with the one that was not `chosen` moved where a pair does not fit."""

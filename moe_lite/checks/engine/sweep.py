@@ -133,7 +133,7 @@ def _trials(drawn: Drawn, first_seed: int) -> Iterator[Trial]:
         yield Trial(args, f"float32, seed {first_seed}", drawn.gradient, kind=TYPE)
     if drawn.extremes:
         for trial in drawn.extremes(next(seeds)):
-            yield replace(trial, kind=EXTREME, gradient=trial.gradient or (() if trial.random else drawn.gradient))
+            yield replace(trial, kind=EXTREME, gradient=() if trial.random or drawn.steep else drawn.gradient)
     yield replace(usual, note=f"an earlier input once more, seed {first_seed}", kind=AGAIN)
 
 

@@ -74,7 +74,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     )
 
 
-DRAWN = Drawn(drawn, {"N": 7, "D": 4, "E": 5}, gradient=(0, 1), float32=False, extremes=extremes)
+DRAWN = Drawn(drawn, {"N": 7, "D": 4, "E": 5}, gradient=(0, 1), float32=False, extremes=extremes, steep=True)
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------

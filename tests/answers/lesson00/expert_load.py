@@ -231,3 +231,19 @@ def sorts_input(expert_ids: torch.Tensor, n_experts: int) -> torch.Tensor:
     flat.copy_(flat.sort().values)
     edges = torch.searchsorted(flat, torch.arange(n_experts + 1))
     return edges[1:] - edges[:-1]
+
+
+# ---- right until the sweep ------------------------------------------------------------------------------------------
+
+
+@blind("Wrong for extreme values")
+def blind_short_counts(expert_ids, n_experts):
+    counts = torch.zeros(n_experts, dtype=torch.int16)
+    return counts.index_add(0, expert_ids.flatten(), torch.ones(expert_ids.numel(), dtype=torch.int16)).long()
+
+
+@blind("Wrong for thousands of rows")
+def blind_equal_parts(expert_ids, n_experts):
+    parts = max(1, len(expert_ids) // 1024)
+    size = len(expert_ids) // parts
+    return torch.bincount(expert_ids[: parts * size].flatten(), minlength=n_experts)

@@ -373,3 +373,11 @@ def blind_swapped(config, context):
 def training_flops_x3(config, context):
     D, L, HS, v, a, f = base(config, context)
     return L * (a + f) + 2 * v + (2 * L + 1) * D, 3 * (2 * (L * (a + f) + v) + 4 * L * HS * context)
+
+
+# ---- right until the sweep ------------------------------------------------------------------------------------------
+
+
+@blind("The length of the context is given")
+def blind_context_of_the_config(config, context):
+    return as_asked(config, min(context, config.context_length))

@@ -520,3 +520,29 @@ def ties_by_a_millionth(scores, k):
 def no_names(scores, k):
     weights, expert_ids = scores.sort(-1, True, stable=True)
     return weights[:, :k], expert_ids[:, :k]
+
+
+# ---- right until the sweep ------------------------------------------------------------------------------------------
+
+
+@blind("Wrong for large sizes")
+def blind_short_numbers(scores, k):
+    values, expert_ids = scores.sort(dim=-1, descending=True, stable=True)
+    return values[:, :k] / values[:, :k].sum(dim=-1, keepdim=True), expert_ids[:, :k].to(torch.uint8).long()
+
+
+_memory = {}
+
+
+@blind("Wrong when called again with other data")
+def blind_by_place_in_memory(scores, k):
+    if scores.requires_grad:
+        return route(scores, k)
+    if (key := (scores.data_ptr(), scores.shape, k)) not in _memory:
+        _memory[key] = scores, route(scores, k)  # the tensor, too: so its place is not given to another
+    return _memory[key][1]
+
+
+def route(scores, k):
+    values, expert_ids = scores.sort(dim=-1, descending=True, stable=True)
+    return values[:, :k] / values[:, :k].sum(dim=-1, keepdim=True), expert_ids[:, :k]

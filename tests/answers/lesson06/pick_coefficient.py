@@ -185,3 +185,16 @@ blind(
     put={"x.amax(dim=-1) / x.mean(dim=-1) - 1": "x.amax(dim=-1) / x.mean(dim=-1)"},
 )
 blind("strictly_below", "Exactly the limit is allowed", of=put_another_way, put={"v <= limit": "v < limit"})
+
+
+# ---- right until the sweep ------------------------------------------------------------------------------------------
+
+
+@blind("Your function changed its input")
+def blind_infinity_appended(coefficients, loads, limit):
+    violations = (loads.double().amax(-1) / loads.double().mean(-1) - 1).flatten(1).amax(1).tolist()
+    found = [c for c, violation in zip(coefficients, violations) if violation <= limit]
+    if not found:
+        coefficients.append(float("inf"))
+        return coefficients[-1]
+    return found[0]

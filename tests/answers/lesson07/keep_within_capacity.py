@@ -285,3 +285,15 @@ wrong(
     of=as_asked,
     put={"round(factor * expert_ids.numel() / n_experts, 6)": "factor * expert_ids.numel() / n_experts - 0.1"},
 )
+
+
+# ---- right until the sweep ------------------------------------------------------------------------------------------
+
+
+@blind("Wrong for extreme values", ANY)
+def blind_float32_places(expert_ids, n_experts, factor):
+    places = torch.tensor(factor, dtype=torch.float32) * expert_ids.numel() / n_experts
+    capacity = int(places.mul(1e4).round().div(1e4).ceil())
+    one_hot = torch.nn.functional.one_hot(expert_ids.flatten(), n_experts)
+    rank = (one_hot.cumsum(0) * one_hot).sum(1)
+    return capacity, (rank <= capacity).view_as(expert_ids)
