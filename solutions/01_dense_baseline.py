@@ -137,7 +137,7 @@ for t in range(len(pieces) - 1):
 # *10 minutes · core · about 3 lines*
 #
 # **Given** `logits` (N, V), float32 or float64, and `targets` (N,) int64. A target of −100 marks a position that does not count.
-# **Return** `loss` (), the mean of −log softmax(logits)[target] over the positions that count, in nats, computed in the dtype of `logits`.
+# **Return** `loss` (), the mean of −log softmax(logits)[target] over the positions that count, in nats, no less precise than `logits`.
 # Logits of ±10,000 must give a finite loss, and the gradient must reach `logits`.
 # **Allowed:** `logsumexp`, indexing or `gather`, sums and means. (Not `F.cross_entropy`: it is what you are writing.)
 #

@@ -246,9 +246,9 @@ holds("of twenty equals it does not keep the first two", torch.full((1, 20), 0.0
 # ### Exercise 3.2 — renormalised top-k
 # *10 minutes · core · about 3 lines*
 #
-# **Given** `scores` (N, E), each row non-negative, and `k`. **Return** `weights` (N, k), rows summing to 1, and `expert_ids` (N, k)
-# int64, best first; among equal scores the lower expert number first. The input stays unchanged. The gradient of the weights must reach
-# `scores`, and be finite also where a kept score is 0.
+# **Given** `scores` (N, E), each row non-negative with a positive sum, and `k`. **Return** `weights` (N, k), rows summing to 1, and `expert_ids` (N, k)
+# int64, best first; among equal scores the lower expert number first. The input stays unchanged. Compute in the dtype of `scores`. The
+# gradient of the weights must reach `scores`, and be finite also where a kept score is 0.
 # **Allowed:** sorting, indexing, sums, division.
 #
 # <!-- hints 3.2 -->

@@ -97,11 +97,11 @@ class ModelConfig:
         require(self, "top_k", lambda k: k <= allowed, f"at most {allowed}, the experts in {self.topk_groups} group(s)")
         for conflict in conflicts(self):
             raise ValueError(f"ModelConfig: {conflict}")
-        if self.router_learns_nothing:
-            warnings.warn(f"ModelConfig: {self.router_learns_nothing}", stacklevel=4)
+        if self.router_without_gradient:
+            warnings.warn(f"ModelConfig: {self.router_without_gradient}", stacklevel=4)
 
     @property
-    def router_learns_nothing(self) -> str:
+    def router_without_gradient(self) -> str:
         """Why the cross-entropy has no gradient for the router, and the way out; empty where it has one."""
         if self.is_dense or self.top_k > 1 or not self.renorm and self.order == "score_first":
             return ""

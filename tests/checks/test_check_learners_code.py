@@ -141,7 +141,7 @@ def test_a_loop_that_never_ends_stops_the_check_and_not_the_notebook(monkeypatch
         while True:
             try:
                 scores.sum()
-            except Exception:
+            except Exception:  # what a learner may write: the check must end it all the same
                 pass
 
     result = grade(TOP_K, top_k_route)

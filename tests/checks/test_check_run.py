@@ -38,7 +38,7 @@ def careful():
     while True:
         try:
             time.sleep(0.001)
-        except Exception:
+        except Exception:  # what a learner may write: it must not keep TimeUp out
             pass
 
 

@@ -257,3 +257,18 @@ def test_settings_and_lists_that_a_function_changes_are_noticed(id, place):
     result = grade(exercise, learner)
     assert result.mistake.title == "Your function changed its input"
     assert f"`{exercise.parameters[place]}`" in result.mistake.sentence
+
+
+def test_a_gradient_that_is_wrong_at_some_sizes_is_told_as_a_gradient():
+    """Also where in other trials the values are wrong: what is said is true of the input that is named."""
+    exercise = exercises()["6.4"]
+
+    def router_z_loss(logits):
+        right = exercise.reference(logits)
+        if logits.shape[0] == logits.shape[1]:
+            return right.detach() + 0 * logits.sum()
+        return right * 2 if logits.shape[1] == 700 else right
+
+    result = grade(exercise, router_z_loss)
+    assert result.passed == result.total - 1
+    assert result.mistake.title == "The gradient for `logits` differs"

@@ -142,6 +142,16 @@ def test_what_is_drawn_is_the_load_of_the_step_that_is_looked_at():
     assert f"{logs[-1].cross_entropy:.2f} 5 experts, top-2" in shown.figure
 
 
+@pytest.mark.filterwarnings("ignore:ModelConfig. top_k=1")  # said a second time: here by the widget
+@pytest.mark.parametrize("top_k, warned", [(1, True), (2, False)])
+def test_a_router_without_a_gradient_is_said_beside_the_run(top_k, warned):
+    board = dashboard()
+    assert board.start(top_k=top_k).wait(LONG)
+    said = "Careful: top_k=1 with renormalised weights makes every weight 1"
+    until(lambda: (said in board.view["status"]) == warned)
+    assert board.view["status"].startswith("Through: ")
+
+
 def test_pause_holds_the_steps_and_stop_answers_within_a_step():
     shown = dashboard(long())
     run = shown.start()

@@ -38,7 +38,9 @@ def diagnose(
     in_sweep = bool(first.attempt.trial.kind)
     found, shown = _named(exercise, failing, passing) or (None, first)
     if in_sweep and (found is None or found.general):
-        found, shown = sweep.told(first.attempt, [tried.attempt for tried in passing]), first
+        others = (general.input_changed, general.drew_globally, general.gradient_only)  # where the values are right
+        kept = next((note for look in others if (note := look(exercise, first.attempt))), None)
+        found, shown = kept or sweep.told(first.attempt, [tried.attempt for tried in passing]), first
     if found is None:
         found, shown = _general(exercise, failing)
     return found, _evidence(exercise, found, shown, total)

@@ -44,6 +44,12 @@ class Trial:
     code: str = ""  # how to have the same input in a cell, where it cannot be written out
     before: tuple[Any, ...] | None = None  # of a call before this one, in the same tensors: then `args` are written in
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Those among the arguments, and in lists among them."""
+        parts = [part for value in self.args for part in (value if isinstance(value, list) else [value])]
+        return [part for part in parts if isinstance(part, Tensor)]
+
 
 @dataclass(frozen=True)
 class Case:
@@ -105,8 +111,7 @@ class Attempt:
     @cached_property
     def exact(self) -> bool:
         """Whether there is no room for an eps: in the sweep, where float64 came in."""
-        given = [part for value in self.args for part in (value if isinstance(value, list) else [value])]
-        return bool(self.trial.kind) and any(getattr(part, "dtype", None) == torch.float64 for part in given)
+        return bool(self.trial.kind) and any(tensor.dtype == torch.float64 for tensor in self.trial.tensors)
 
     @property
     def all_right(self) -> bool:

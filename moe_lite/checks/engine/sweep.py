@@ -76,7 +76,8 @@ def _cases(drawn: Drawn, exercise: Exercise, first_seed: int) -> tuple[Case, ...
     names = tuple(output.name for output in exercise.outputs)
     found = []
     for trial in _trials(drawn, first_seed):
-        code = _code(exercise, trial) if trial.kind == LAYOUT or _is_large(trial) else ""
+        is_large = sum(tensor.numel() for tensor in trial.tensors) > 1000
+        code = _code(exercise, trial) if trial.kind == LAYOUT or is_large else ""
         compared = (exercise.draws.name,) if trial.draws else names
         parts = (FORM, *compared, INPUT, QUIET, *((GRADIENT,) if trial.gradient else ()))
         found.append(Case(NAME, (replace(trial, code=code),), parts))
@@ -100,11 +101,6 @@ def _code(exercise: Exercise, trial: Trial) -> str:
     )
 
 
-def _is_large(trial: Trial) -> bool:
-    tensors = [t for a in trial.args for t in (a if isinstance(a, list) else [a]) if isinstance(t, Tensor)]
-    return sum(t.numel() for t in tensors) > 1000
-
-
 # ---- the trials ------------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +115,7 @@ def _trials(drawn: Drawn, first_seed: int) -> Iterator[Trial]:
     usual = of(VALUES, drawn.sizes, "float64", gradient=True)
     other = of(AGAIN, drawn.sizes, "the sizes of the call before, other values")
     yield from (usual, other)
-    if any(map(_has_tensors, usual.args)):
+    if usual.tensors:
         before = tuple(b if _has_tensors(b) else a for a, b in zip(usual.args, other.args, strict=True))
         note = f"the same tensors, changed in place, seed {first_seed}"
         yield replace(usual, note=note, kind=AGAIN, gradient=(), before=before)

@@ -55,8 +55,8 @@ def status(run: DashboardRun | None, config: TrainConfig, saved: str = "") -> st
         return f"{config.steps:,} steps of {tokens:,} tokens. Nothing has been trained yet." + saved
     step = run.logs[-1].step if run.logs else 0
     of = f"{step:,} of {run.total:,} steps"
-    silent = run.model.config.router_learns_nothing
-    warned = f" The router learns nothing: {silent}" if silent else ""
+    silent = run.model.config.router_without_gradient
+    warned = f" Careful: {silent}" if silent else ""
     return (
         {
             "ready": of,
