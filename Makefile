@@ -22,7 +22,7 @@ PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11 python;
 endif
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
 PYTEST = OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
-LAB_FLAGS = --notebook-dir=. --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
+LAB_FLAGS = --notebook-dir=. --custom-css --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
 LAB_FLAGS += $(if $(NO_BROWSER),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # An environment knows its own folder by name: in a folder that was moved or copied it is made anew.
@@ -42,6 +42,7 @@ help: ## show this list
 
 lab: $(VENV)/lab.stamp data/corpus/.complete ## set up what is missing and open the first lesson in JupyterLab
 	@$(BIN)/jupyter trust notebooks/*.ipynb >/dev/null # else JupyterLab hides the pictures of cells that have not run
+	@$(BIN)/python -m moe_lite.look.page # how a lesson's page is set; --custom-css loads it
 	@echo "Opening $(FIRST_LESSON). If no browser opens, copy the address with ?token= from below into one."
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 

@@ -113,6 +113,7 @@ holds("three times as much for token 0", torch.allclose(charges[0], 3 * _log2))
 # **Answer.** exp(log 4) is 4, so the exponentials are 1, 2, 4 and 1, and their sum is 8. The probabilities are 1/8, 1/4, 1/2 and 1/8. If
 # token 2 comes next, the model is charged log 2 = 0.69 nats. If token 0 comes, it is charged log 8 = 2.08 nats, three times as much.
 #
+# <!-- answered -->
 # A text has many positions, and each is a question: which token comes next? The **loss** is the mean charge over all positions. The answers
 # are already in the text, one position further on, so the **targets** are the same text shifted by one:
 
@@ -268,6 +269,7 @@ holds("(3, 5)", torch.allclose(taken_in, torch.tensor([3.0, 5.0])))
 # **Answer.** The scores are 0, log 2 and 0, so the weights are ¼, ½ and ¼. "ball" takes in ¼ · (8, 0) + ½ · (0, 8) + ¼ · (4, 4) = (3, 5). Half of
 # the weight goes to "red", because its key fits the query.
 #
+# <!-- answered -->
 # One such search, with queries, keys and values of its own, is called a **head**. A layer of this model has H = 4 heads, so that a token
 # can look for four things at once. Their results are laid side by side, and a fourth matrix, *out*, turns them into what is added to
 # the token's vector. Two more details matter when you count:
@@ -411,6 +413,7 @@ holds("the second is nearly shut", bool(passes[0, 1].abs() < 0.002))
 # **Answer.** The first gate is 10. It is open, and multiplies its value 2 by nearly 10. The second gate is −10 and is shut: beside the value −3
 # what comes out is next to nothing.
 #
+# <!-- answered -->
 # Which of the F values count is decided anew for each token, by the token itself. Remember this step: a router will do the same with
 # whole networks.
 
@@ -491,6 +494,7 @@ holds("twice as many FLOPs", small_flops == 2 * small_parameters)
 # %% [markdown]
 # **Answer.** The embedding has 10 × 4 = 40. The SwiGLU has three matrices of 4 × 6, together 72 parameters, and needs twice as many FLOPs, 144.
 #
+# <!-- answered -->
 # Now attention. Section 1.2 named its four matrices. *Query* makes the queries of all heads at once, from D numbers to H·S. *Key* and
 # *value* make the vectors that the heads share, from D numbers to H_kv·S. *Out* goes from H·S numbers back to D.
 #
@@ -512,6 +516,7 @@ holds("2·D·H·S + 2·D·H_kv·S", n_attention == 2 * 128 * 128 + 2 * 128 * 64 
 # **Answer.** Query and out are 128 × 128, key and value 64 × 128: 2 · 16,384 + 2 · 8,192 = 49,152.
 # <!-- evidence: 128 * 128; 64 * 128 -->
 #
+# <!-- answered -->
 # And the part without parameters? Go back to "ball", which looked at three tokens, with one head of S = 2. For each token that it looks at
 # there are two jobs:
 #
@@ -729,6 +734,7 @@ holds("it ends above the trained model", _end > full_record)
 # than 60 steps; knowing them is worth about a nat and a half. After that progress becomes slow, and this run ends above the trained
 # model. (The thin line jumps because each batch is another mixture of domains.)
 #
+# <!-- answered -->
 # One warning about this figure. The curve is the loss on text that the model is being trained on, while the level of the trained model was
 # measured on held-out text. For the last question we need a loss per domain on held-out text. The training cell measured one on the way:
 
@@ -902,6 +908,7 @@ holds("the favourite digit is 2, the right one second", next_token(question + " 
 # the model is sure of a space, and even temperature 2 leaves it 90 %. The greeting's comma is nearly as sure at temperature 1, but keeps only
 # 63 % at 2. In the middle of a line of a play the place is as open as more than a hundred equal choices.
 #
+# <!-- answered -->
 # To end, everything of yours at once: the model that you trained, with your SwiGLU in its four layers, and your function drawing the
 # tokens.
 #

@@ -46,7 +46,7 @@ model_diagram(today=2)
 steps = train.budgeted(ci=60, normal=600, long=600)
 single = ExpertPartition(n_experts=1, steps=steps)
 await single.start().done()
-single.picture()
+single
 
 # %% tags=["holds", "full"]
 _test = mixture.line_and_wave(1024, seed=1)
@@ -62,6 +62,7 @@ holds("the jump has become a slope", 0.2 < single.mixture(torch.zeros(1, 1)).y.i
 # **Answer.** It gets the line right, and the first crest of the wave. The rest of the wave is lost: there the curve is flat. The jump at 0
 # has become a slope.
 #
+# <!-- answered -->
 # Three units have to do all of the work, and both halves pull at each of them. We can measure how strong that pull is. Teach the halves one
 # after the other, first the left and then the right, and measure the error on the left half each time. *Error* means the root of the mean
 # square, on points that training never saw. The targets contain noise of 0.05, so no network can get below that.
@@ -107,6 +108,7 @@ holds("at once, it is kept", (errors[..., 2] < 0.4 * errors[..., 1]).all())
 # **Answer.** It is forgotten altogether: even in the best start the error is more than ten times what it was. The wider network forgets as
 # well: its best start is no better, only its worst one is less bad. A network that is taught both halves at once keeps both, but it does the left half less well than one that learned nothing else.
 #
+# <!-- answered -->
 # The name for this is **interference**. Every weight serves both halves, so a step that helps one half moves the other.
 #
 # The remedy that Jacobs and others proposed in 1991 is to use several networks, so that each can keep to its part, and a **gate** that
@@ -133,6 +135,7 @@ plots.table(gates, "gates", rows=names, right=("blend", (gates * answers).sum(di
 # %% [markdown]
 # **Answer.** At 0 both gates are ½, so the blend is 5. At 1 the shares are 55 to 1, and the blend is almost 10.
 #
+# <!-- answered -->
 # Now look at x = 50. The table shows 0 for expert 1, but the true share is e to the power of −200, a number that float32 cannot hold.
 # Losses need the *logarithm* of the gates, and the logarithm of this share is harmless: −200. So it matters how you get there.
 #
@@ -247,6 +250,7 @@ holds("competitive, 1 and 5: expert 0 does not move, expert 1 hardly", scored[3,
 # case it does not move expert 0, and it hardly moves expert 1: expert 0 has explained the target, so there is little left for the other to
 # learn from it.
 #
+# <!-- answered -->
 # One expert alone has no partner. With E = 1 the two losses are the same number.
 # <!-- reasoned: with one expert g = 1 and o = y, and −log exp(−z) = z -->
 
@@ -323,6 +327,7 @@ holds("towards the expert that was right", (on_logit[:, 1] > 0).all() and (on_lo
 # **Answer.** The push on an answer is responsibility times gap. The push on a gate's logit is h − g: it rises for an expert that fits the
 # target better than its gate predicted. So the gate learns to trust expert 1, in both rows.
 #
+# <!-- answered -->
 # Now you can say why experts can end interference. An expert learns from each case in proportion to its h. A case that is another expert's has an h
 # near 0 and does not move it. And there is a feedback: an expert that explains a case gets a larger gate for it, then a larger h, and so it
 # gets better at this kind of case. <!-- reasoned: both pushes are in the table above -->
@@ -405,7 +410,7 @@ holds("where its curve is thick, the blend lies on it", (_y - _alone)[_near].squ
 # %% tags=["figure"]
 partners = ExpertPartition(loss="cooperative", gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
 await partners.start().done()
-partners.picture()
+partners
 
 # %% tags=["holds", "full"]
 _test = mixture.line_and_wave(1024, seed=1)
@@ -420,6 +425,7 @@ holds("there the blend is right", _blend[(_x > 0.1) & (_x < 0.5)].mean() < 0.15)
 # **Answer.** On the left they do. Around 0, on the first crest, and most of all beside the border in the right half they do not: the thick
 # curve misses the data there, and the blend is right only because the other experts correct it.
 #
+# <!-- answered -->
 # One random start proves little. So here are four, each measured on unseen points. A cell of the table gives the least and the most over
 # the four starts. "Of the top expert alone" is the error if each input asks its top expert and no other.
 #
@@ -461,6 +467,7 @@ holds("competitive mixtures use fewer effective experts", most[0, 2] < least[1, 
 # You may read that competition makes the mixture learn *better*. In these four starts it does not. What it gives you is experts that can
 # stand alone. The third column agrees: with the competitive loss an input uses fewer effective experts.
 #
+# <!-- answered -->
 # And where are the borders in the four competitive mixtures? They are where the top expert changes.
 
 # %%
@@ -493,7 +500,7 @@ holds("every start has a border", all(len(top.unique()) > 1 for top in _tops))
 # %% tags=["figure"]
 on_a_plane = ExpertPartition(task="2-D", gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
 await on_a_plane.start().done()
-on_a_plane.picture()
+on_a_plane
 
 # %% tags=["holds", "full"]
 _plane = mixture.slope_and_disc(1024, seed=1)
@@ -511,6 +518,7 @@ holds("outside, each is wrong more than three times as often as inside", (1 - _o
 # there more than three times as often as inside. This costs nothing, because its gate is small there. The border of the blend is made of pieces,
 # and each piece is the work of one expert.
 #
+# <!-- answered -->
 # Does the comparison of the two losses come out as it did on the curve? Again four starts:
 
 # %%
@@ -576,6 +584,7 @@ holds("the new answers are bad with the old gates too", (_errors[:, 3] > 5 * _er
 # **Answer.** The left half does not survive: in every start its error is more than five times what it was. The gates are not to blame,
 # because the old answers under the new gates are as good as before. It is the answers that changed.
 #
+# <!-- answered -->
 # Why were the experts of the left half retrained, with others at hand? Look at the gates after the second training, averaged over each
 # half.
 
@@ -631,6 +640,7 @@ holds("alone: an expert, and the gate's row for each", [n - alone[0] for n in al
 # FLOPs per expert. In a real model an expert has millions of weights, and the gate is next to nothing.
 # <!-- reasoned: the gate has one weight per input and expert, an expert many more -->
 #
+# <!-- answered -->
 # The tables of 2.4 and 2.5 say who may save this way: experts that learned to stand alone. Now you may expect that today's language models
 # are trained with the competitive loss. **They are not.** A language model's only target is the next token, and its loss sees what comes
 # out of the last layer. Inside a layer such as [Mixtral's](https://arxiv.org/abs/2401.04088) the answers of the chosen experts are
@@ -843,6 +853,7 @@ holds("one plain network does as well as any mixture", (_high[_one] <= _high[_co
 # than choose among networks of which none is a specialist. Whether a trained gate *adds* something to training together, four starts cannot
 # tell.
 #
+# <!-- answered -->
 # Then why is it not enough to average networks that were trained apart? An average removes only the errors that differ between the networks. How alike are they? Here is the
 # correlation of the members' errors: 1 means that all members are wrong in the same way, 0 that their errors have nothing in common.
 

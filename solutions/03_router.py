@@ -83,6 +83,7 @@ holds("own choice, equal weights: it rises, by less than a tenth of a nat", 0 < 
 # knows which.
 # <!-- evidence: 4.72 - 2.61 -->
 #
+# <!-- answered -->
 # The control is close to a bug that was really made: [one engine](https://github.com/edwardcapriolo/deliverance/issues/87) used the scores to choose
 # the experts and then added their answers without any weights. Do not look for an error of this size by reading generated text. Measure
 # the loss.
@@ -233,6 +234,7 @@ holds("of twenty equals it does not keep the first two", torch.full((1, 20), 0.0
 # **Answer.** For token 1, `topk` kept expert 0, the first of the two equals. But that is no rule: of *twenty* equal scores it kept the two that
 # the last line names, and they are not the first two. The kept scores sum to 0.90, 0.80, 0.90 and 0.99.
 #
+# <!-- answered -->
 # **Ties.** PyTorch [promises no order among equals](https://docs.pytorch.org/docs/stable/generated/torch.topk.html). Another
 # version or another device may choose differently, and then the same model gives different answers on two machines. So we
 # need a rule. Ours is: **the lower expert number comes first**. A *stable* sort keeps equal values in their order, which is exactly this rule. In
@@ -288,6 +290,7 @@ RouterStepper(sentence="Are we all met? def area(r): return", layer=2, route=my_
 # their order stays. Temperature changes how much each chosen expert counts, never which experts are chosen.
 # <!-- reasoned: x / x is 1, and dividing by a positive number keeps an order -->
 #
+# <!-- answered -->
 # Also drag two logits to the same value, and see the tie rule at work.
 #
 # ### What the router learns from
@@ -460,6 +463,7 @@ holds("the same choice in both forms", (C.gather(1, expert_ids) == weights).all(
 # **Answer.** Token 0 receives 0.75 · 10 + 0.25 · 1000 = 257.5, token 1 receives 550, and token 2 receives 100. All three are one matrix product,
 # `C @ answers`.
 #
+# <!-- answered -->
 # Look at token 1. Expert 2 stands first in its row of `expert_ids`, but in the matrix each weight stands in *its expert's* column. So to build the
 # matrix, every weight has to be put into the column that `expert_ids` names. PyTorch has a function that does this, `scatter`, and one that does the
 # reverse, `gather`:
@@ -635,6 +639,7 @@ holds("most in Python and Shakespeare", {*_rises[-2:]} == {"python", "shakespear
 # **Answer.** It rises a little, and in every domain: by about a tenth of a nat, most in Python and Shakespeare. No error and no warning. (The
 # rule is not wrong in itself. OLMoE, for one, is trained without the division and works. What is wrong is to *change* the rule after training.)
 #
+# <!-- answered -->
 # How could you have noticed? Log two things: the sum of a token's weights, and how many tokens choose other experts than they should. The next
 # cell computes both on a short Python text, with the right model and the broken one.
 #
@@ -707,6 +712,7 @@ holds(
 # **Answer.** The picture gives a first answer. (1) In layer 4 most Python tokens go to expert 1 and most German ones to expert 2, so your eye may
 # say "in the last layer". But the picture shows one short text per domain, and only first choices. (2) The loss rises in both directions.
 #
+# <!-- answered -->
 # For a better answer to (1), we count both choices over all held-out text. How much of one domain's load would have to move to other experts to match the
 # other's? 0 means the same distribution, and 1 means no expert in common. A toy example: one domain has the shares (½, ½, 0) and the other (0, ½, ½).
 # Then ½ has to move, from expert 0 to expert 2.
@@ -775,6 +781,7 @@ holds("sixteen lose most, 0.40", max(_all_at_work, key=_all_at_work.get) == 16 a
 # <!-- evidence: data/checkpoints/moe-e8.json val_loss_by_top_k.1 - data/checkpoints/moe-e8.json val_loss_by_top_k.2;
 # data/checkpoints/moe-e16.json val_loss_by_top_k.16 - data/checkpoints/moe-e16.json val_loss_by_top_k.2 -->
 #
+# <!-- answered -->
 # Why does it hurt? One suspect is the division. The weights still sum to 1, so every expert that joins takes weight from the best two. We can test that.
 # The next rule gives the best two the weights that they would have alone, and adds the others on top. It takes about twenty seconds.
 #

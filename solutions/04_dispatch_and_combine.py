@@ -67,6 +67,7 @@ holds("gather reads the weights back", torch.equal(read, few_weights))
 # %% [markdown]
 # **Answer.** It reads the weights back, in their old places: `gather` undoes this `scatter`.
 #
+# <!-- answered -->
 # The second form moves whole rows. `x[token]` gathers rows: one copy for each entry of `token`. `index_add` scatters rows, and *adds*
 # where several of them go to the same place:
 #
@@ -96,6 +97,7 @@ holds("rows 3, 1, 3 and 3; then 1, 0 and 9", (rows[:, 0].tolist(), back[:, 0].to
 # **Answer.** The rows of token 2, of token 0, and twice more of token 2 are gathered. Adding them back gives token 2 three times
 # its 3, which is 9. Token 0 gets its 1. Token 1 gets 0, because no row went there.
 #
+# <!-- answered -->
 # Now the problem. Lesson 03 spread the weights over an (N, E) matrix, as in the first drawing. That matrix invites a cheat: let *every* expert answer *every* token, and multiply most of the answers by zero. The next cells do so for the last layer
 # of the shipped model with sixteen experts, of which each token uses two. The tokens are real: one stretch of text from each domain.
 
@@ -194,6 +196,7 @@ holds("token 0 receives 505", received[0] == 505)
 # **Answer.** Expert 1 computes tokens 1, 2 and 3, and its answers count with weights 0.75, 0 and 0.5. Token 0 receives
 # 0.5 · 10 + 0.5 · 1,000 = 505; the last line has the others.
 #
+# <!-- answered -->
 # Look at the two numbers that `nonzero` gives for each hit: *which token* asks for this expert, and *as which of its choices*. You
 # need the second one to find the weight. Token 1 takes expert 1 as its first choice, token 2 as its second. (Token 2 gives expert 1
 # the weight 0. Compute it all the same: the weight's gradient depends on that answer.)
@@ -323,6 +326,7 @@ holds("row 3 is place 4, token 2, for expert 2", sorted_choices[:, 3].tolist() =
 # %% [markdown]
 # **Answer.** The places come in the order 1, 2, 0, 4, 3, 5, the counts are 2, 0, 2, 2 and 0, and `place // K` is the token.
 #
+# <!-- answered -->
 # Read the table column by column; each column is one row of work. Row 0 belongs to expert 0; it is place 1, so it is token 0's second
 # choice. Row 1 belongs to expert 0 as well; it is place 2, token 1's first choice. These two rows are expert 0's slice. Rows 2 and 3
 # are expert 2's slice, rows 4 and 5 expert 3's. The middle line of the table is called `order`: it says for each sorted row *where
@@ -432,6 +436,7 @@ holds("35 and 30", dispatch.combine(by_hand[3][:, None], _order, _weights).flatt
 # places 0 and 1 are its first and second. So its weight is 2. The answer of the row is 10. Note that the weights laid out by place
 # are 0.5, 2, 1, 0.25, and that the rows need them in another order: 2, 1, 0.5, 0.25.
 #
+# <!-- answered -->
 # Here a token's answers go back in *one* statement, so `index_add` has to add them up. On a GPU that has a price: the additions happen
 # in any order, and the last digits change from run to run. Hugging Face therefore
 # [replaced it](https://github.com/huggingface/transformers/pull/43362): undo the permutation, then sum the K rows of each token. You
@@ -527,6 +532,7 @@ check.sparse_forward(sparse_forward)
 # weighted sum to the answers and to `weights`. PyTorch knows the way back of each: the way back of a gather is a scatter that adds,
 # and the way back of a scatter is a gather.
 #
+# <!-- answered -->
 # Values can agree while gradients do not, and training depends on the gradients. So the next cell sends eleven tokens through the
 # layer's real experts in both ways, and compares the gradients that reach the experts' weights. (A gradient needs a single number to
 # start from. We take the sum of the squares of y; any other would do.)
@@ -687,6 +693,7 @@ holds("and token 2 did choose expert 1, too", sorted(_few_ids[2].tolist()) == [1
 # that is an expert which the token chose as well. Row 7, for example, belongs to token 2's choice of expert 2 and stands in the slice of
 # expert 1. Token 2 chose expert 1 with its other choice, so expert 1's answer is now counted with expert 2's weight.
 #
+# <!-- answered -->
 # What does this do to a whole model? `checkpoint.pretrained` takes a function with the signature of your `sparse_forward`, as
 # `dispatch_fn`, and lets it compute every sparse layer. The cell compares three models: as shipped, with this mistake, and with the
 # rule of lesson 03 that ignores the router and lets the experts take turns.
@@ -732,6 +739,7 @@ holds("it lost about a third of what there is to lose", 0.3 < (_wrong - _shipped
 # **Answer.** 4.30, about a third of the way from the shipped model to one that knows nothing. This small slip is nearly as bad as
 # ignoring the router altogether (4.72). The loss tells you *that* something is wrong. The picture tells you *what*.
 #
+# <!-- answered -->
 # Could training repair it? It could lower the loss, but not in a way that helps. In this layer, which slice a row lands in depends on the choices of all other tokens, and some
 # of them come *later* in the text.
 #
@@ -759,6 +767,7 @@ holds("rows in wrong slices: clearly", _early[1] > 0.1)
 # fine, but the texts that it writes would be bad: while it writes, there is no later token to read. Lesson 07 meets this leak again.
 # <!-- reasoned: the leak is shown above; what a training would make of it is an argument, and said to be one ("could") -->
 #
+# <!-- answered -->
 # The second mistake gives right numbers, slowly. In a loop over experts it is natural to write `gate_up[e]` for expert e's matrices.
 # The plain loop of
 # [Hugging Face's Mixtral](https://github.com/huggingface/transformers/blob/main/src/transformers/models/mixtral/modeling_mixtral.py)
@@ -788,6 +797,7 @@ holds("for w in gate_up unbinds", _ways_back == ["SelectBackward", "UnbindBackwa
 # **Answer.** It unbinds, and so does `zip(…, gate_up, down)`: Python asks the tensor for its parts, and PyTorch splits it once. Only
 # `gate_up[e]` is the slow one.
 #
+# <!-- answered -->
 # Here is the sorted way with the slow index, beside the package's, beside yours. As in 4.5, times are multiples of the dense baseline's.
 #
 # **Predict:** from 8 experts to 64, with the same rows and the same arithmetic, which of the first two slows down by the larger factor?
@@ -870,6 +880,7 @@ check.padded_forward(padded_forward)
 # %% [markdown]
 # **Answer.** Four slices of 7 are 28 rows. Sixteen are needed, so 12 are computed for nothing.
 #
+# <!-- answered -->
 # How much is wasted on real tokens? The next table takes the routing of the model with sixteen experts and divides the rows with padding
 # by the rows needed.
 #
@@ -896,6 +907,7 @@ holds("blocks of 32: at most a fifteenth more than needed, in every layer", (_bl
 # of the sixteen slices would have N rows, 16 · N where 2 · N are needed. These layers lie between 1.5 and 2.6, with layer 4 the most
 # wasteful. So padding throws away a third of the work or more, even in models that were trained to balance.
 #
+# <!-- answered -->
 # The first large sparse models drew a line instead: an expert takes a fixed number of tokens, its **capacity**, and what comes after that
 # is dropped ([GShard](https://arxiv.org/abs/2006.16668), [Switch Transformer](https://arxiv.org/abs/2101.03961)). Lesson 07 is about what
 # this does to the dropped ones. [MegaBlocks](https://arxiv.org/abs/2211.15841) showed a way

@@ -56,6 +56,7 @@ holds("the loss is that of blind guessing, within a twentieth of a nat", abs(unt
 # **Answer.** It writes noise, and its loss is that of blind guessing, within a twentieth of a nat. The model has no idea which tokens
 # follow which. Its routers do prefer some experts to others, but only because of the random numbers that they started with.
 #
+# <!-- answered -->
 # Attention, experts and routers all have to learn from one number, the loss, and they have to do it at the same time. That is a
 # chicken-and-egg problem. A router can only learn which expert is good at something when the experts differ. Experts only come to differ when
 # the router sends them different tokens. So it is not obvious that this training works at all.
@@ -376,38 +377,40 @@ print(f"{counted.total:,} parameters, {counted.active:,} of them active")
 
 # %% [markdown]
 # Below is the dashboard. Start trains a model on all nine domains; each text comes from a domain drawn in proportion to the square root of
-# its size. While it trains you can pause it, resume it or stop it. Drag the line under the curve back to an earlier step to see every
-# expert's load *at that time*. The sliders set up the next model, and its curve is drawn beside the old one.
+# its size. While it trains you can pause it, resume it or stop it. Drag the vertical line back to an earlier step to see every expert's
+# load *at that time*. The sliders set up the next model, and its curve is drawn beside the old one. The grey curve is recorded: a model of
+# this size, the first 400 of its 1,000 steps.
 #
-# Some numbers need a word. The curve shows single steps, and it jumps, because each step draws other texts (16 of 128 tokens, 2,048 in
-# all). The *training loss* above it is the mean of the last ten steps. The *validation* line below is measured every 100 steps on a small
-# part of the held-out text. The *balancing term* keeps the load even. The term itself, which is shown, is 1 for an even router; one
+# Some numbers need a word. The pale curve shows single steps, and it jumps, because each step draws other texts (16 of 128 tokens, 2,048 in
+# all). The strong one is the mean of ten steps, and so is the *training loss* above it. The *validation* line below is measured every 100
+# steps on a small part of the held-out text. The *balancing term* keeps the load even. The term itself, which is shown, is 1 for an even router; one
 # hundredth of it is added to the loss. Lesson 06 is about it. *Load entropy* is 1 where all experts get the same load, and 0 where one gets
 # everything. An expert is *dead* if it gets less than 1 % of a fair share, over the last 20 steps.
 # <!-- evidence: 16 * 128; 1 / 100 -->
 #
-# **Predict**, before you start: (1) After how many steps does the loss fall below 6 nats? That is about the loss of a model that knows how
-# frequent each token is, and nothing else (lesson 01). (2) How even is the load in the first steps, and how even at the end?
+# **Predict**, before you start: (1) The recorded training was below 6 nats after 40 steps. That is about the loss of a model that knows how
+# frequent each token is, and nothing else (lesson 01). Will yours be about as fast? (2) How even is the load in the first steps, and how
+# even at the end?
 
 # %% tags=["widget"]
 # budgeted: 400 steps, unless $MOE_LITE_BUDGET asks for a short test (ci) or a long run
 settings = ml.TrainConfig(steps=train.budgeted(ci=12, normal=400, long=2000), validate_every=100)
-dashboard = TrainingDashboard(build, corpora, settings, n_experts=8, top_k=2)
+grey = {"8 experts, top-2": runs.recording("moe-8-top2")}
+dashboard = TrainingDashboard(build, corpora, settings, n_experts=8, top_k=2, beside=grey)
 dashboard
 
 # %% [markdown]
-# Press Start, or let the next cell do it: it starts the training and waits for its end. This takes one to five minutes. Pause, Stop and the
-# sliders keep working while the cell waits.
+# Press Start, or let the next cell do it: it starts the training and waits for its end. This takes one to five minutes. Watch the dashboard
+# above meanwhile: Pause, Stop and the sliders keep working while the cell waits.
 
 # %%
 run = dashboard.start()
 await run.done()  # the training runs in the background; wait here until it has ended
 training = dashboard.runs[-1].training  # of the last run: its model, its optimizer, and where it is
 sparse = training.model
-dashboard.picture()
 
 # %% [markdown]
-# The picture shows the last step. The next cell compares the beginning with the end. The load is given in multiples of the fair share: 1 is a
+# The dashboard shows the last step now. The next cell compares the beginning with the end. The load is given in multiples of the fair share: 1 is a
 # fair load, and 0 is an expert without a token.
 
 # %%
@@ -425,6 +428,11 @@ plots.table(torch.stack([*extremes.values()]), "load, fair share = 1", rows=[*ex
 
 # %% tags=["holds", "full"]
 holds("below 6 nats in fewer than 60 steps", below < 60)
+_recorded = dashboard.beside["8 experts, top-2"]
+holds(
+    "the recorded one after 40",
+    next(_s for _s, _y in zip(_recorded.steps, _recorded.loss, strict=True) if _y < 6) == 40,
+)
 _first, _last = (
     (extremes[f"fullest expert, {part} 10 steps"], extremes[f"emptiest expert, {part} 10 steps"])
     for part in ("first", "last")
@@ -436,7 +444,7 @@ holds("end: every expert has more than a quarter of its fair share", _last[1].mi
 holds("no layer is as uneven at the end as layer 4 was at first", _last[0].max() < _first[0][3])
 
 # %% [markdown]
-# **Answer.** (1) The loss falls below 6 nats early: in fewer than 60 of the 400 steps, as in lesson 01.
+# **Answer.** (1) Yes: the loss falls below 6 nats in fewer than 60 of the 400 steps, as in lesson 01.
 #
 # (2) **The load is uneven from the first steps to the last, but every expert works.** In layer 4, one expert gets about twice its fair share
 # in the first ten steps, and another one about a third. Random weights do not make an even router: equal tokens have equal vectors, so they
@@ -449,16 +457,21 @@ holds("no layer is as uneven at the end as layer 4 was at first", _last[0].max()
 # So the training that section 5.0 doubted does work, at least in this sense: the loss falls, and every expert gets tokens. Section 5.7 asks
 # whether the routers have learned anything.
 #
+# <!-- answered -->
 # Now the dense model, on the same texts in the same order. It does the same work per token, with one feed-forward network per block in place
 # of eight smaller ones. This takes as long again.
 #
 # **Predict:** which of the two has the lower loss at the end, and by how much?
 
+# %% tags=["widget"]
+grey = {"8 experts, top-2": dashboard.runs[-1]}
+dense_dashboard = TrainingDashboard(build, corpora, settings, n_experts=1, beside=grey)
+dense_dashboard
+
 # %%
-run = dashboard.start(n_experts=1)
+run = dense_dashboard.start()
 await run.done()
-dense = dashboard.model
-dashboard.picture()
+dense = dense_dashboard.model
 
 # %% [markdown]
 # The curves are too close to judge by eye, so we measure both models on held-out text.
@@ -483,6 +496,7 @@ holds("yours is better in some domains and worse in others", _difference[:-1].mi
 # **Answer.** After 400 steps there is no winner. The means differ by less than a twentieth of a nat, and your model is better in some domains
 # and worse in others.
 #
+# <!-- answered -->
 # Time is measured separately. The next cell runs one step of each model in turn (forward and backward, without changing any weight), so that
 # whatever else your machine does slows down both. The quotient of the two times is taken in every round, and the last column shows its
 # median.
@@ -519,6 +533,7 @@ holds("a step of the mixture takes longer", quotient > 1)
 #
 # **Takeaway: at equal work, the mixture costs more parameters and more time, and after this short training it has gained nothing yet.**
 #
+# <!-- answered -->
 # But this is one training of each, with one seed, one learning rate and a few hundred steps. With another seed both losses move. How far?
 # That decides whether a difference of this size means anything.
 
@@ -577,6 +592,7 @@ holds(
 # data/runs/summary.json moe-32-shared.loss.mean; data/runs/summary.json dense-equal-total.loss.mean;
 # data/runs/summary.json dense-equal-total.flops_per_token / data/runs/summary.json dense-equal-active.flops_per_token -->
 #
+# <!-- answered -->
 # In the figure, grey bands go from the worst seed to the best. Its curves lie a few hundredths higher than the table, because they were
 # measured during the training on a part of the held-out text. The table was measured at the end, on all of it.
 
@@ -638,6 +654,7 @@ holds("by hand and runs.interval agree", abs(mean + half - found[0].high) < 1e-4
 # - *The finer experts against that larger dense model:* the interval contains 0. Three seeds cannot tell which is better. But the mixture
 #   does less than 60 % of the work.
 #
+# <!-- answered -->
 # A lead in nats says little to somebody who pays for the training. Ask it the other way round: what part of its training did each mixture
 # need to reach the dense model's final loss? (The dense model is the one of equal active parameters. The losses of a training were measured
 # at 20 points, so the answers come in steps of 5 %.)
@@ -694,18 +711,15 @@ def build_blind(n_experts, top_k):
 
 short = ml.TrainConfig(steps=train.budgeted(ci=8, normal=100, long=400))
 blind = TrainingDashboard(build_blind, corpora, short)
-blind
-
-# %%
 run = blind.start()
-await run.done()
-blind.picture()
+blind
 
 # %% [markdown]
 # To judge this curve you need the same 100 steps with a router that looks. The next cell trains that model too, without a dashboard. Both
 # trainings of this section together take one to four minutes.
 
 # %%
+await run.done()
 looking = train.train(build(8, 2), corpora, short)
 looking_logs = list(looking)  # each element is one step
 rows = []
@@ -731,6 +745,7 @@ holds("its balancing term is far below 1, the other one's near 1", rows[1][1] < 
 # tenth of a nat. The curve alone would not make you suspicious; the count of dead experts beside it does. Of the 32 experts in four layers
 # only eight work, two per layer. You would have paid for all of them in memory.
 #
+# <!-- answered -->
 # Look at the balancing term, too, because here it misleads. For each expert, multiply its share of the load by its mean score; add these up,
 # and multiply by the number of experts. An even router gets 1. With the blind router the term is far below 1, which looks like an excellent
 # balance. In truth it is so low because the two experts that get all tokens have small scores, and this router chooses them whatever their
@@ -830,6 +845,7 @@ holds("and more than half of all tokens", rows[f"{steps}: all tokens"][3] > 0.5)
 #
 # This is one text and one model. Whether experts specialise, and in what, is the question of lesson 08.
 #
+# <!-- answered -->
 # Now let your model write. Each new token appears with the experts that made it. The bars at the side show how the load of the new tokens
 # builds up, and ticks show the load of the prompt.
 #
@@ -885,6 +901,7 @@ holds("the same loss", abs(before_saving - after_loading) < 1e-4)
 # **Answer.** The loss is the same in all digits shown. So your functions, where they were used, compute the
 # same as the package's.
 #
+# <!-- answered -->
 # The second file is `my_moe.py`, in the course's folder. It is a whole language model in one file, from text to text, and it does not import
 # moe_lite. The course has been writing it for you: each function of yours that passed a check stands in it, and the package's function stands
 # wherever yours is still missing. From this lesson on it is complete enough to train and to write.

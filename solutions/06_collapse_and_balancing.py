@@ -73,6 +73,7 @@ holds("several experts have next to nothing, in both layers", ((_fair < 0.01).su
 # %% [markdown]
 # **Answer.** In both layers, the busiest expert has several times its fair share, and several experts have next to nothing. Nothing in the loss rewards an uneven load, and nothing punishes it.
 #
+# <!-- answered -->
 # Before you ask why, you need numbers that say *how* uneven a load is.
 #
 # ## 6.1 Four numbers for a load
@@ -116,6 +117,7 @@ holds("0 · log 0 is nan", (share * share.log()).isnan().tolist() == [False, Fal
 # **Answer.** The mean is 2. The squared deviations are 16, 0, 4 and 4. Their mean is 6, so CV is √6 / 2, or 1.22. The busiest expert
 # has three times the mean, which is a maximum violation of 2. Two experts are dead. The entropy is 0.41, a little nearer to 0.
 #
+# <!-- answered -->
 # There are two traps here. First, a computer makes `nan` of 0 · log 0. Its limit is 0, and an idle expert has to count as 0 in the
 # sum; `torch.special.entr` does this. Second, `std` divides by E − 1 unless you tell it otherwise. Here you divide by E, because
 # these are all the experts there are, and not a sample of them.
@@ -177,6 +179,7 @@ holds("Your layers lie between the ends, far from even", (values[:2, 1] > 1).all
 #
 # **Takeaway: your two layers lie between the ends, and far from even.** Look at more than one of the numbers. A high CV can mean that one expert is overfull while nobody is dead, or that many experts starve.
 #
+# <!-- answered -->
 # One caution before you compare loads: count them over enough tokens. The next cell draws two *random* experts for each token, so
 # any unevenness is chance.
 #
@@ -200,6 +203,7 @@ holds("25,600 tokens: about a tenth of that", 0.05 < found[1] / _few < 0.2)
 # **Answer.** √16 / 16 is a quarter, and the first line shows about that. With a hundred times as many tokens, the CV is about a tenth
 # of that.
 #
+# <!-- answered -->
 # So chance alone gives a small batch a CV of about 0.25. This course therefore states loads over the *whole* validation split, one
 # layer at a time, unless it says otherwise. The dashboard of lesson 05 shows only the last 20 steps of a training. That
 # is good enough for a warning, but not for a comparison.
@@ -256,6 +260,7 @@ holds("the busiest gets the largest gradient of the four", of_expert[shown].argm
 # **Takeaway: of these four, the expert that is ahead gets the largest gradient.** According to the paper, the router then learns to
 # choose it even more; "the rich get richer", engineers say. The table cannot show that part: a size has no direction.
 #
+# <!-- answered -->
 # That the row gets no gradient is true only because this model renormalises its weights. A model that does *not* divide uses the score
 # itself, $s_1 = e^{z_1} / \sum_i e^{z_i}$, and that sum contains every logit. OLMoE is such a model (in
 # [its settings](https://huggingface.co/allenai/OLMoE-1B-7B-0924), `norm_topk_prob` is false).
@@ -289,6 +294,7 @@ holds("the same for every unchosen row", _rows.min() > 0.4 * other_row[shown[2]]
 # as large as that of the expert above it in the table, because the derivative of $s_1$ by another logit $z_j$ is $-s_1 s_j$, and the
 # scores $s_j$ of these two are alike.
 #
+# <!-- answered -->
 # So in a model that renormalises, an expert without tokens cannot improve, and nothing pushes the router to choose it again. Is it
 # lost for good? The course ships recordings of this very model: three seeds, 900 steps each, with the load of every 20 steps.
 #
@@ -502,6 +508,7 @@ print("f", [round(v, 3) for v in f.tolist()], " P", [round(v, 3) for v in P.toli
 # **Answer.** f is 2/3 and 1/3, because two of three tokens choose expert 0. P is 1.7/3 and 1.3/3. The loss is twice the sum of the
 # products, 9.4/9, which is 1.0444.
 #
+# <!-- answered -->
 # With K experts per token there are N · K assignments. Then f counts all of them and divides by their number, so that it sums to 1.
 # The score in P is the one *before* the best K are picked and renormalised, for all tokens.
 # [One library](https://github.com/paiml/aprender/pull/2162) averaged the scores of the chosen experts only, and had to repair it.
@@ -578,6 +585,7 @@ for _routing in routings:
 # everything. In P, they get only their scores, and the rest of the score goes to experts that were not chosen. So the loss measures
 # two things: how uneven the choices are, and how sure the router is of them. You cannot read the CV off it.
 #
+# <!-- answered -->
 # A common belief is that 1 is the lowest possible value. Here are five tokens and two experts.
 #
 # **By hand:** three tokens have scores (0.51, 0.49), two have scores (0, 1), top-1. What are f, P and the loss?
@@ -594,6 +602,7 @@ holds("it is below 1", my_loss(unlike, unlike.argmax(dim=1, keepdim=True)) < 0.9
 # by a hair, and the other two do not want it at all. So 1 is what an even router scores, but it is no lower bound, and a loss
 # near 1 is no proof of an even load.
 #
+# <!-- answered -->
 # How strong is the loss as a force? The next cell takes the logits of 6.0's second layer as free numbers. There is no language to
 # model, and only your loss changes them. The gradient of a mean over 512 tokens is small for each single token, so the step size is
 # large. <!-- evidence: 8 * 64 -->
@@ -623,6 +632,7 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 # %% [markdown]
 # **Answer.** For those that have most: their f is the largest. The CV is halved within ten steps. After fifty, less than a tenth of it is left. So the force is strong where nothing resists it.
 #
+# <!-- answered -->
 # Compare the two columns: at step 20 the loss is close to 1 already, while the CV is still well above what chance gives. **Close to
 # even, this loss hardly sees the rest.** In a training, the cross-entropy resists. How the two settle depends on one number: the
 # coefficient by which this loss is multiplied before it is added.
@@ -789,6 +799,7 @@ holds("8 and 4 need 0.01; 2 and 1 need 0.1; 0.5 needs 1", _picked == [0.01, 0.01
 # more: the table above prices 0.01 at 0.05 nats per token and 0.1 at perhaps 0.22. (With only six coefficients recorded, the picked
 # one can be larger than necessary.)
 #
+# <!-- answered -->
 # The limit is a decision about machines: how many places an expert has, and how long the other devices may wait.
 #
 # ## 6.7 Keeping logits small
@@ -814,6 +825,7 @@ holds("At 10 the difference grows by a quarter", torch.tensor(10.1).bfloat16().i
 # **Answer.** At 100: both round to the same number, and the softmax gives 0.5 for each. At 10 the difference grows by a
 # quarter, because the larger logit is rounded up.
 #
+# <!-- answered -->
 # The ST-MoE paper ([Zoph et al. 2022](https://arxiv.org/abs/2202.08906)) therefore punishes large logits with the **router
 # z-loss**: the mean over tokens of $(\log \sum_i e^{z_i})^2$, with a coefficient of 0.001. There is one trap: $e^{z}$ overflows in
 # float32 for z above 88, and for z far below 0 it is rounded to 0, whose logarithm is −∞. `logsumexp` avoids both.
@@ -937,6 +949,7 @@ holds("requires_grad tells them apart", attached(routings).requires_grad and not
 # **Answer.** They have the same value. Only the first one has a gradient: `requires_grad` says whether a gradient can flow back from
 # a tensor. In a training the term is added to the cross-entropy, and the sum has a gradient in both cases. So nothing warns you.
 #
+# <!-- answered -->
 # Now train with each of them, with a coefficient of 0.01, for about a minute together.
 #
 # **Predict:** what does `detach` change in the training? Which of 6.1's four numbers would show it?
@@ -1028,6 +1041,7 @@ holds("none dead, an eighth, a fifth", [_at[_name][0] for _name in ("8 experts",
 # to "learning rate 0.001", with few. "8 experts", "16 experts" and "top-1" have nearly the same mean loss, with none, at most 12 % and at
 # most 22 % dead; but their seeds lie 0.27, 0.29 and 0.14 apart.
 #
+# <!-- answered -->
 # Each of these settings changes more than the number of dead experts. You need pairs that differ in the balancing alone.
 #
 # ### Where could balancing lower the loss?

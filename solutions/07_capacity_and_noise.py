@@ -82,6 +82,7 @@ holds("over all held-out text 1.7 times the fair share", round(8 * max(_record) 
 # 1.7 times its fair share, and a single batch can be more uneven.
 # <!-- evidence: 8 * data/checkpoints/moe-e8.json load.3.2 / sum(data/checkpoints/moe-e8.json load.3) -->
 #
+# <!-- answered -->
 # What would it take to drop nothing? The next table tries five factors on the last layer. A row of a table is one
 # token's vector: 128 numbers of four bytes.
 #
@@ -229,6 +230,7 @@ holds("two thirds are empty", round(1 - 156 / 472, 2) == 0.67)
 # (3) **Dropping nothing is expensive.** On this slider it takes a factor of 3. Each table then has 59 rows, and two
 # thirds of all rows are empty. This is the padding of lesson 04, and the reason to accept a little dropping.
 #
+# <!-- answered -->
 # What happens to a dropped token? A block computes x + y, where y is the sum of the experts' weighted answers. If no
 # expert answers, y is 0 and the **residual** x goes on alone: the token is not lost, it skips one layer. If only one of
 # its two experts is full, the token gets the answer of the other one, with that expert's weight. Nothing is scaled up.
@@ -276,6 +278,7 @@ holds(
 # of the choices dropped, the loss rises by about one and a half nats. At 0.0001 attention and residual are nearly alone.
 # <!-- evidence: 2.529 - 2.465 -->
 #
+# <!-- answered -->
 # There is a second reason not to drop when a model is *used*. With a limit, what a token gets depends on which other
 # tokens happen to be in the batch, so the same question can get two answers. DeepSeek-V2, for example, dropped tokens
 # in training and none in evaluation ([2405.04434](https://arxiv.org/abs/2405.04434), section 3.1.2). So does this
@@ -467,6 +470,7 @@ holds("capacity 2 is above capacity 1 on average, and not in every seed", (
 # from the change between training and evaluation. (Capacity 2 is above capacity 1, though looser; three seeds do not
 # rank the two.)
 #
+# <!-- answered -->
 # Now two variations: a factor of 1 with the rules of 7.2 that look ahead ("by score" is largest weight first), and a
 # balancing loss with a coefficient of 0.01.
 #
@@ -552,6 +556,7 @@ holds("at 2 even expert 3 in about a quarter", 20 < drawn[3][3] < 28)
 # it wins in more than a third of the draws, and expert 3 in fewer than one in a hundred. At 2 even expert 3 is chosen
 # in about a quarter of the draws. Noise gives a chance to experts whose logit is about as close as the noise is large.
 #
+# <!-- answered -->
 # The paper did not rely on the noise alone. It put two losses beside it. CV² is the squared coefficient of variation of
 # lesson 06:
 #
@@ -592,6 +597,7 @@ holds("the model is as it was", not model.training and router.jitter == 0)
 # **Answer.** ε = 0.01 changes almost no token's experts, fewer than one in a hundred. ε = 0.3 changes them for about
 # one token in ten.
 #
+# <!-- answered -->
 # And in training? These rows were recorded like those of 7.3. The last row has both losses of the paper, with a
 # coefficient of 0.1. *Minus the base* is the loss minus that of the first row, seed by seed; the last two columns are
 # its 95 % interval.
@@ -749,6 +755,7 @@ holds("frozen: the CV more than doubles", _after > 2 * _before)
 # moves. DeepSeek-V3 moved it by 0.001 and froze it for the last part of the training
 # ([2412.19437](https://arxiv.org/abs/2412.19437), section 4.2).
 #
+# <!-- answered -->
 # Now in training: the small model with sigmoid scores, recorded for five step sizes and three seeds. The 0 at the left
 # stands for no balancing at all.
 #
@@ -781,8 +788,10 @@ holds("loss: lowest at 0.0003 and without balancing, and rising with the step fr
 # and at 0.1 some are. The mean loss is lowest at 0.0003, about where it is without balancing, and rises with every
 # larger step.
 #
-# **Takeaway: the smallest step that balances well enough is the best one.** Here are the numbers, with balancing losses
-# beside them. The base of the sigmoid rows is the first row. The last row is the balancing loss of lesson 06, with
+# **Takeaway: the smallest step that balances well enough is the best one.**
+#
+# <!-- answered -->
+# Here are the numbers, with balancing losses beside them. The base of the sigmoid rows is the first row. The last row is the balancing loss of lesson 06, with
 # softmax scores, and its base is the same training without a loss.
 #
 # **Predict:** which costs less loss, the bias with a step of 0.001 or that last row? Which is more even?
@@ -941,6 +950,7 @@ holds("a few five, two none at all", len(_of) == 6 and _of[5] == 4 and _of[0] ==
 # %% [markdown]
 # **Answer.** The number of experts per token. Most tokens have one to three, a few have five, and two have none at all.
 #
+# <!-- answered -->
 # How many a token gets depends on the *whole* pool from which the experts choose: all tokens of the batch, later ones
 # included. So the choice knows something about the tokens that are to be predicted. A reader of OLMoE's paper, which
 # compares the two ways of choosing, [asked about this](https://github.com/allenai/OLMoE/issues/46), and was told that a
@@ -1120,6 +1130,7 @@ holds("case E: 74 % unlike a plain router", round(_cases["E"].other_experts, 2) 
 # In case E, a second softmax gives three quarters of the tokens other experts, although it keeps the order of the
 # scores. They are nearly equal after it, so the selection bias decides.
 #
+# <!-- answered -->
 # Here are four sentences of popular articles:
 #
 # 1. When an expert is full, the tokens that come too late are dropped.

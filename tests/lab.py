@@ -24,6 +24,8 @@ import nbformat
 from playwright.sync_api import Page, sync_playwright
 from waiting import LONG, until
 
+from moe_lite.look import page
+
 # no window, no sandbox as root, no GPU and no calls home; pages at full speed and with equal colours
 FLAGS = [
     "--headless",
@@ -189,7 +191,8 @@ def serve(folder: Path) -> Iterator[Server]:
     port, token = _free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--allow-root", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]
-    command += ["--LabApp.expose_app_in_browser=True"]
+    command += ["--LabApp.expose_app_in_browser=True", "--custom-css"]
+    page.install(page.place(), Path(sys.prefix))  # as `make lab` does
     env = {name: value for name, value in os.environ.items() if name != "MOE_LITE_CHECKS"}  # as learners have it
     env["MOE_LITE_CHECK_SECONDS"] = "100"  # a check on a busy machine is slow, and not wrong
     with tempfile.TemporaryDirectory(prefix="moe-lite-jupyter-") as own:

@@ -144,6 +144,7 @@ def test_second_lab_does_nothing_but_open_jupyter(checkout):
     commands = [line for line in make(checkout, "--dry-run", "lab").stdout.splitlines() if not line.startswith("echo")]
     assert [command.split()[:2] for command in commands] == [
         [".venv/bin/jupyter", "trust"],
+        [".venv/bin/python", "-m"],  # the page style
         [".venv/bin/jupyter", "lab"],
     ]
 

@@ -38,13 +38,21 @@ from nbclient import NotebookClient
 
 from moe_lite.checks.holds import HoldsError
 from moe_lite.checks.lesson_cells import KEEP_PICTURES, keeps_pictures, pictures
+from moe_lite.widgets.kit.widget import WIDGET_VIEW, without_mark
 
 ROOT = Path(__file__).resolve().parents[1]
 LEARNER_BYTES, SOLVED_BYTES = 300_000, 1_000_000
 CELL_SECONDS = 900
 AT_ONCE = 2  # kernels
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"  # means nothing without a kernel; text/html beside it does
 T = TypeVar("T")
+
+
+class AsFirstShown(NotebookClient):
+    """Keeps every output as its cell showed it, so that no later cell of the learner's gives an answer away."""
+
+    def _update_display_id(self, display_id: str, msg: dict) -> None:
+        if msg["header"]["msg_type"] != "update_display_data":
+            super()._update_display_id(display_id, msg)
 
 
 class ThisPython(AsyncKernelManager):
@@ -103,7 +111,7 @@ async def _run(
         with tempfile.TemporaryDirectory() as temporary:
             env = {k: v for k, v in os.environ.items() if k != "MOE_LITE_CHECKS"}
             env |= {"MOE_LITE_PROGRESS": str(Path(temporary) / "progress.json"), "PYTHONHASHSEED": "0"}
-            client = NotebookClient(
+            client = (AsFirstShown if which == "unsolved" else NotebookClient)(
                 notebook, timeout=CELL_SECONDS, kernel_manager_class=ThisPython, allow_errors=True,
                 record_timing=False, coalesce_streams=True, resources={"metadata": {"path": str(folder)}},
                 extra_arguments=["--log-level=ERROR"],
@@ -128,6 +136,8 @@ def _trim_outputs(cell: nbformat.NotebookNode) -> None:
         if "data" in output:
             output.data.pop(WIDGET_VIEW, None)
             output.metadata.pop(WIDGET_VIEW, None)
+            if "text/html" in output.data:
+                output.data["text/html"] = without_mark(output.data["text/html"])
     if cell.cell_type == "code":
         cell.outputs = [output for output in cell.outputs if output.get("data", True)]
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import nbformat
 
 from moe_lite.checks.lesson_cells import (
+    ANSWERED,
     HINTS,
     KEEP_PICTURES,
     ROLES,
     Cell,
     LessonError,
+    covered,
     in_notebooks,
     learner_notebook,
     notebook,
@@ -82,6 +84,8 @@ def _look_over(path: Path, cells: list[Cell]) -> None:
             raise cell.fail(f"unknown tag {', '.join(sorted(unknown))}; known are {', '.join(sorted(TAGS))}.")
         if cell.kind == "code" and re.search(r"^(# )?[%!]\w", cell.text, flags=re.MULTILINE):
             raise cell.fail("magic commands do not work in every place where lessons run; write Python.")
+        if cell.kind == "markdown" and ANSWERED in covered(cell.text, ""):
+            raise cell.fail(f"{ANSWERED} ends an answer, and there is none before it.")
         has_solution = any(kind == "SOLUTION" for kind, _, _ in regions(cell))
         if has_solution != ("stub" in cell.tags):
             raise cell.fail("a cell has a solution if, and only if, it is tagged stub.")

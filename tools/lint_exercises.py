@@ -7,10 +7,11 @@ import ast
 import re
 
 from lesson_source import Cell
-from lint_lesson import QUESTION, Found, Lesson, blank, place
+from lint_lesson import Found, Lesson, blank, place
 
 import moe_lite
 from moe_lite.checks.engine.exercise import Exercise
+from moe_lite.checks.lesson_cells import QUESTION
 
 ANSWER_WORDS = 10
 HINTS = 2

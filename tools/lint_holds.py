@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 from lesson_source import Cell
 from lint_claims import MARKER
-from lint_lesson import QUESTION, Found, Lesson, place
+from lint_lesson import Found, Lesson, place
 from lint_numbers import SENTENCE, split
 from lint_pages import CITED
+
+from moe_lite.checks.lesson_cells import ANSWER, QUESTION
 
 MORE = "better|closer|earlier|farther|faster|fewer|further|higher|larger|later|less|longer|lower|more|rarer|shorter"
 MORE += "|slower|smaller|steeper|stronger|surer|weaker|wider|worse"
@@ -58,7 +60,6 @@ COMPARES = re.compile(rf"\b(?:{'|'.join(COMPARISONS)})(?!\w)", re.IGNORECASE)
 ANNOUNCES = re.compile(r"(?:Here|Below|Let|Now|To see|So here)\b|.*\?[*_]*$")  # what comes, or a question
 REASONED = re.compile(r"<!-- reasoned: (.*?)-->", re.DOTALL)
 SOURCE = re.compile(f"{MARKER.pattern}|{CITED.pattern}", re.DOTALL)
-ANSWER = re.compile(r"\*\*Answers?[.:]\*\*")
 
 
 @dataclass(frozen=True)

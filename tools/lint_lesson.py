@@ -15,7 +15,6 @@ from moe_lite.checks.lesson_cells import in_notebooks, line_in, read_cells
 from moe_lite.checks.registry import exercises
 
 Found = Iterator[tuple[str, str]]  # what a rule gives: where, and what is wrong
-QUESTION = re.compile(r"\*\*(?:Predict|Before you|By hand)|^By hand", re.MULTILINE)
 SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
 _NOT_PROSE = (
     re.compile(r"<!--.*?-->", re.DOTALL),

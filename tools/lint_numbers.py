@@ -18,8 +18,10 @@ from itertools import pairwise
 
 from lesson_source import Cell
 from lint_claims import Claim, EvidenceError, claims, markers, worked_out
-from lint_lesson import LINK, QUESTION, Found, Lesson, blank, place, prose_of
+from lint_lesson import LINK, Found, Lesson, blank, place, prose_of
 from lint_pages import CITED, visible_text
+
+from moe_lite.checks.lesson_cells import QUESTION
 
 SENTENCE = re.compile(r"(?<=[.?!])[*_)\"]*\s+(?=[\"*_(\[]*[A-Z0-9])|\n(?=- |\d+\. |\|)")
 PRINTED = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?)(\s?%)?")

@@ -47,6 +47,10 @@ PICTURES = ("text/html", "image/svg+xml", "image/png")
 TASK = re.compile(r"^### Exercise (\d+\.\d+) — ", re.MULTILINE)
 HINTS = re.compile(r"^<!-- hints (\d+\.\d+) -->$", re.MULTILINE)
 NEXT = re.compile(r"^<!-- next -->$", re.MULTILINE)
+ANSWER = re.compile(r"\*\*Answers?[.:]\*\* ?")
+QUESTION = re.compile(r"\*\*(?:Predict|Before you|By hand)|^By hand", re.MULTILINE)
+ANSWERED = "<!-- answered -->"  # what follows is no answer and stays in sight
+COVER = "<summary><strong>Answer.</strong> Open it when you have yours.</summary>"
 MARK = re.compile(r"# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\[.*\]))?\s*")
 REGION = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|DRAFT)\s*$")
 METADATA = {
@@ -189,20 +193,42 @@ def in_notebooks(cells: list[Cell]) -> list[Cell]:
 
 
 def learner_notebook(cells: list[Cell]) -> nbformat.NotebookNode:
-    """What learners open: stubs in place of solutions."""
-    return notebook([(cell, stubbed(cell), cell.tags) for cell in in_notebooks(cells)])
+    """What learners open: stubs in place of solutions, and answers covered until they are asked for."""
+    return notebook([(cell, stubbed(cell), cell.tags) for cell in in_notebooks(cells)], covers="<details>")
 
 
-def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]]) -> nbformat.NotebookNode:
+def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]], covers: str = "<details open>") -> nbformat.NotebookNode:
     """A notebook of cells, each with the text and the tags that it gets; hints come from the checks, what is next from
-    the course's outline."""
+    the course's outline. `covers` begins each answer's cover, which needs no kernel."""
     made = []
     for cell, text, tags in parts:
         new = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
         if NEXT.search(text):
             text = NEXT.sub(lambda _, cell=cell: next_words(int(cell.where[:2])), text)
+        if cell.kind == "markdown":
+            text = covered(text, covers)
         made.append(new(HINTS.sub(_hints, text), id=cell.id, metadata={"tags": list(tags)} if tags else {}))
     return nbformat.v4.new_notebook(cells=made, metadata=nbformat.from_dict(METADATA))
+
+
+def covered(text: str, covers: str) -> str:
+    """Markdown in which each answer stands under a cover: from its paragraph, or the takeaway before that, to the next
+    heading, question, folded part or mark ANSWERED."""
+    paragraphs = re.split(r"\n{2,}", text)
+    begins = [i for i, paragraph in enumerate(paragraphs) if ANSWER.match(paragraph)]
+    for start in reversed(begins):
+        end = next((i for i in range(start + 1, len(paragraphs)) if _ends_an_answer(paragraphs[i])), len(paragraphs))
+        rest = [re.sub(f"^{ANSWERED}\n?", "", paragraph) for paragraph in paragraphs[end:]]
+        first = start - 1 if start and paragraphs[start - 1].startswith("**Takeaway") else start
+        told = [ANSWER.sub("", paragraphs[start], count=1), *paragraphs[start + 1 : end], *paragraphs[first:start]]
+        paragraphs = [*paragraphs[:first], f"{covers}{COVER}", *told, "</details>", *rest]
+    return "\n\n".join(paragraphs)
+
+
+def _ends_an_answer(paragraph: str) -> bool:
+    return paragraph.startswith(("#", "<details", "</details", ANSWERED)) or bool(
+        QUESTION.search(paragraph) or ANSWER.match(paragraph)
+    )
 
 
 def pictures(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

@@ -3,6 +3,18 @@
 from moe_lite.plots.balance import against_coefficient
 from moe_lite.plots.costs import times
 from moe_lite.plots.losses import loss_by_top_k, loss_curves, recorded
+from moe_lite.plots.ranges import compared, intervals, ranges
 from moe_lite.plots.tables import number, table
 
-__all__ = ["against_coefficient", "loss_by_top_k", "loss_curves", "number", "recorded", "table", "times"]
+__all__ = [
+    "against_coefficient",
+    "compared",
+    "intervals",
+    "loss_by_top_k",
+    "loss_curves",
+    "number",
+    "ranges",
+    "recorded",
+    "table",
+    "times",
+]

@@ -1,6 +1,7 @@
 """A small matrix as an HTML table, its experts in their colours."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from torch import Tensor
@@ -53,30 +54,41 @@ def table(
         )
     if right is not None:
         heads.append(f"<th>{escape(right[0])}</th>")
+    ends = [values] if to is None else [values, to]
+    shows = [column_format([v for end in ends for v in end[:, e].tolist()]) for e in range(n_columns)]
+    show_right = column_format([] if right is None else right[1].tolist())
     body = []
     for i, name in enumerate(names):
         picked = set() if chosen is None else set(chosen[i].tolist())
         cells = [f"<th>{escape(name)}</th>"]
-        for e, value in enumerate(values[i].tolist()):
+        for e, show in enumerate(shows):
             on = f' class="on {expert_class(e, n_columns)}"' if e in picked else ""
-            text = number(value) if to is None else f"{number(value)} to {number(to[i, e].item())}"
-            cells.append(f"<td{on}>{text}</td>")
+            cells.append(f"<td{on}>{' to '.join(show(end[i, e].item()) for end in ends)}</td>")
         if right is not None:
-            cells.append(f'<td class="right">{number(right[1][i].item())}</td>')
+            cells.append(f'<td class="right">{show_right(right[1][i].item())}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
     html = (
         f'<style>{css_variables()}{_TABLE_CSS}</style><div class="mx tb"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr><th></th>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f"<thead><tr><td></td>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
     return Picture(html, f"Table, {n_rows} × {n_columns}: {caption}")
 
 
-def number(value: float) -> str:
-    """Two decimals; whole numbers without any; what two decimals would hide in powers of ten."""
-    if value == round(value) and abs(value) < 1e6:
-        text = f"{value:.0f}"
-    elif abs(value) < 0.005:
+def column_format(values: Sequence[float]) -> Callable[[float], str]:
+    """How the numbers of one column are written: whole numbers if all are whole, else all with as many decimals."""
+    if all(value == round(value) for value in values if math.isfinite(value)):
+        return number
+    return lambda value: number(value, decimals=2)
+
+
+def number(value: float, decimals: int | None = None) -> str:
+    """`decimals` decimals; None: two, and none for whole numbers. What that would hide is written in powers of ten,
+    thousands have a comma."""
+    whole = value == round(value) if math.isfinite(value) else False
+    if decimals is None and whole and abs(value) < 1e9:
+        text = f"{value:,.0f}"
+    elif 0 < abs(value) < 0.005:
         text = f"{value:.0e}"
     else:
-        text = f"{value:.2f}"
+        text = f"{value:,.{2 if decimals is None else decimals}f}"
     return "0" if text == "-0" else text.replace("-", "−")

@@ -66,7 +66,12 @@ def test_training_is_started_paused_changed_and_stopped_from_the_page(lab, took)
     run_cell(lab, 0)
     page.wait_for_selector(f"{ROOT} button.pri")
     assert page.evaluate(STEPS) == 3000 and page.evaluate(CURVE) == ""  # "3,000 steps of … tokens"
-    press(lab, "Start")
+    acknowledged = page.evaluate(f"""() => {{
+      const button = document.querySelector('{ROOT} button.pri');
+      button.click();
+      return [button.textContent, button.disabled];
+    }}""")
+    assert acknowledged == ["Starting…", True]
     until(lambda: page.evaluate(CURVE).count(",") > 10)
     before = page.evaluate(CURVE)
     until(lambda: page.evaluate(CURVE) != before)
@@ -86,8 +91,8 @@ def test_training_is_started_paused_changed_and_stopped_from_the_page(lab, took)
     until(lambda: page.locator(ROOT).get_by_text("Stopped at step").count() == 1)
     press(lab, "Start again")
     until(lambda: page.locator(f"{ROOT} polyline").count() == 2)
-    names = page.evaluate(f"() => [...document.querySelectorAll('{ROOT} text.nm')].map(e => e.textContent.slice(5))")
-    assert sorted(names) == ["8 experts, top-1", "8 experts, top-2"]
+    names = f"() => [...document.querySelectorAll('{ROOT} text.nm')].map(e => e.textContent.split(' · ')[1])"
+    assert sorted(page.evaluate(names)) == ["8 experts, top-1", "8 experts, top-2"]
     until(lambda: page.evaluate(CURVE).count(",") > 10)
 
     press(lab, "Stop")
@@ -102,6 +107,32 @@ def test_training_is_started_paused_changed_and_stopped_from_the_page(lab, took)
     until(lambda: len(page.evaluate(SHOWN)) == n_tokens)
     assert str(page.evaluate(SHOWN)) == printed.removeprefix("experts ").strip()
     assert lab.errors == [] and lab.error_outputs() == []
+
+
+LINE_AND_THUMB = f"""() => {{
+  const line = document.querySelector('{ROOT} svg .cursor').getBoundingClientRect();
+  const input = document.querySelector('{ROOT} input[aria-label=step]'), track = input.getBoundingClientRect();
+  const thumb = track.left + 7 + (track.width - 14) * (input.value - input.min) / (input.max - input.min);
+  return [line.left + line.width / 2, thumb, line.bottom, track.top + track.height / 2, Number(input.value)];
+}}"""
+
+
+def test_the_thumb_stands_under_its_line_wherever_the_hand_drags_either(lab):
+    page = lab.page
+    page.locator(f"{ROOT} svg.training").scroll_into_view_if_needed()
+    box = page.locator(f"{ROOT} [data-grab]").bounding_box()
+    steps = set()
+    for share in (0.002, 0.01, 0.02):  # of the 3,000 steps; a few hundred have been trained
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + 90)
+        page.mouse.down()
+        page.mouse.move(box["x"] + (share + 0.003) * box["width"], box["y"] + 90)
+        page.mouse.up()
+        until(lambda: f"At step {page.evaluate(LINE_AND_THUMB)[-1]} " in page.locator(f"{ROOT} .read").inner_text())
+        line, thumb, bottom, middle, step = page.evaluate(LINE_AND_THUMB)
+        assert abs(line - thumb) < 1.5 and abs(bottom - middle) < 14
+        assert abs(line - box["x"] - (share + 0.003) * box["width"]) < 1.5, "the line is where the hand let go"
+        steps.add(step)
+    assert len(steps) == 3
 
 
 def test_the_step_that_is_looked_at_follows_the_hand(lab):

@@ -1,18 +1,14 @@
 """All twelve widgets on one page, live and as static twins: each looks as it does alone."""
 
-from dataclasses import replace
-
 import pytest
+from every_widget import twelve
 from playwright.sync_api import sync_playwright
-from small import small_config, small_corpora
 from widget_page import PAGE, render
 
-from moe_lite import MoELanguageModel, TrainConfig, widgets
-from moe_lite.checkpoint import pretrained
+from moe_lite import widgets
 
 pytestmark = pytest.mark.browser
 
-TEXT = "The king said nothing.\ndef add(a, b):\n    return a + b\n17 + 25 = 42\n"
 # Where one widget's computed styles with its own sheet differ from those with the sheets of all, in any property that a
 # sheet speaks of. Live ones have their sheets in the page's head, in the order in which they were opened; twins bring
 # theirs along.
@@ -39,32 +35,6 @@ DIFFERENCES = """([name, kind, reversed]) => {
 }"""
 # unscoped, as lesson 07's sheet once was, and as strong as what it changes
 LEAK = ".mx.mx .tx .tk { background-color: var(--t) !important; } .mx.mx .keys { gap: 1px; }"
-
-
-def twelve() -> dict[str, widgets.kit.widget.MoEWidget]:
-    """One of each, in the look that a lesson gives it."""
-    model, dense = pretrained(8), pretrained(1)
-    tokens = widgets.TokenViewer(model, TEXT, top_k=2)
-    tokens.picked, tokens.by_weight = [3], True
-    written = widgets.GenerationViewer(model, "Once upon", n_tokens=5, dense=dense).run()
-    written.lacking += 1  # so that a page which opens now gets all tokens
-    drawn = widgets.NextTokens(dense, "def area(r):")
-    drawn.n_drawn = 3
-    budget = widgets.BudgetExplorer(count=lambda config, context: (1, 2))
-    budget.n_layers += 1
-    gallery = widgets.FailureGallery()
-    gallery.answer("A", "healthy")
-    config = TrainConfig(steps=8, batch_size=2, length=8, warmup_steps=2, validate_every=4, validation_windows=1)
-    trained = widgets.TrainingDashboard(
-        lambda n, k: MoELanguageModel(replace(small_config(), n_experts=n, top_k=k)), small_corpora(), config,
-        n_experts=5, choices=(5,),
-    )  # fmt: skip
-    assert trained.start().wait(60)
-    made = [
-        tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
-        widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
-    ]  # fmt: skip
-    return {widget.folder: widget for widget in made}
 
 
 @pytest.fixture(scope="module")

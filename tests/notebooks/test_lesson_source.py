@@ -7,7 +7,7 @@ import lesson_texts
 import pytest
 from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook, with_holds, without_holds
 
-from moe_lite.checks.lesson_cells import next_words, read_cells
+from moe_lite.checks.lesson_cells import ANSWERED, COVER, covered, next_words, read_cells
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline
 
@@ -294,3 +294,36 @@ def test_text_that_cannot_be_cut_into_cells_is_named_with_its_line(text, said, l
 def test_magic_commands_are_refused(magic, lesson):
     with pytest.raises(LessonError, match="magic commands do not work in every place"):
         read_lesson(lesson(TINY + f"\n# %%\n{magic}\n"))
+
+
+OPEN, CLOSED = f"<details>{COVER}", "</details>"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (["**Answer.** Two.", "Because."], [OPEN, "Two.", "Because.", CLOSED]),
+        (["A.", "**Answer.** Two.", "## 1.2 Next", "B."], ["A.", OPEN, "Two.", CLOSED, "## 1.2 Next", "B."]),
+        (["**Answers.** Two.", "**Predict:** how many?"], [OPEN, "Two.", CLOSED, "**Predict:** how many?"]),
+        (["**Answer.** Two.", "So. **By hand:** why?"], [OPEN, "Two.", CLOSED, "So. **By hand:** why?"]),
+        (["**Answer.** Two.", "Why.", f"{ANSWERED}\nNow three."], [OPEN, "Two.", "Why.", CLOSED, "Now three."]),
+        (["**Takeaway: two.**", "**Answer.** Two."], [OPEN, "Two.", "**Takeaway: two.**", CLOSED]),
+        (["**Answer.** Two.", "**Answer.** Three."], [OPEN, "Two.", CLOSED, OPEN, "Three.", CLOSED]),
+        (["**Answer.** Two.", "<details><summary>A hint"], [OPEN, "Two.", CLOSED, "<details><summary>A hint"]),
+        (["The **Answer.** is two."], ["The **Answer.** is two."]),
+    ],
+)  # fmt: skip
+def test_an_answer_is_covered_up_to_what_is_none(text, expected):
+    assert covered("\n\n".join(text), "<details>").split("\n\n") == expected
+
+
+def test_answers_are_covered_for_learners_and_open_in_the_solved_notebook(lesson):
+    source = lesson(TINY + "\n# %% [markdown]\n# **Answer.** Two.\n")
+    learners, solved = (make(read_lesson(source)).cells[-1].source for make in (learner_notebook, solved_notebook))
+    assert learners == f"<details>{COVER}\n\nTwo.\n\n</details>"
+    assert solved == learners.replace("<details>", "<details open>")
+
+
+def test_an_end_without_an_answer_is_refused(lesson):
+    with pytest.raises(LessonError, match="ends an answer, and there is none before it"):
+        read_lesson(lesson(TINY + f"\n# %% [markdown]\n# Two.\n#\n# {ANSWERED}\n# Three.\n"))

@@ -206,7 +206,7 @@ def test_picture_is_valid_at_every_step_and_parts_are_no_experts():
 def test_static_twin_has_picture_table_and_sentence():
     widget = BudgetExplorer(count=package_count)
     widget.preset = MIXTRAL
-    bundle = widget._repr_mimebundle_()[0]
+    bundle = widget.twin_bundle()
     twin = bundle["text/html"]
     assert bundle["text/plain"] == widget.reading
     assert html.escape(widget.reading) in twin and KERNEL_GONE in twin

@@ -499,7 +499,7 @@ def test_static_twin_holds_the_last_stage_and_all_numerals(view, n_experts):
     widget = view(n_experts=n_experts)
     figure = widget.figure
     widget.stage = 1
-    bundle = widget._repr_mimebundle_()[0]
+    bundle = widget.twin_bundle()
     twin = bundle["text/html"]
     assert KERNEL_GONE in twin and "<script" not in twin and "<button" not in twin and "tabindex" not in twin
     svg = re.search(r"<svg.*</svg>", twin, re.DOTALL)[0]

@@ -99,7 +99,7 @@ def test_one_expert_is_shown_without_words_about_gates():
     shown = partition(n_experts=1)
     asyncio.run(shown.start().done())
     assert [name for _, name in facts(shown.fit, look(shown.fit))] == ["error"]
-    html = shown.picture().html
+    html = shown.static_html()
     assert all(word not in html for word in ("gate", "blend:", "competitive", "effective"))
     assert "gates: the share of each expert" in partition(n_experts=2).figure
 
@@ -109,11 +109,11 @@ def test_one_expert_is_shown_without_words_about_gates():
 def test_picture_has_every_expert_and_its_reading(task, n_experts):
     shown = partition(task=task, n_experts=n_experts)
     asyncio.run(shown.start().done())
-    picture = shown.picture()
-    assert repr(picture) == shown.reading and f'aria-label="{shown.reading}"' in picture.html
-    classes = {name for name in re.findall(r'class="(?:own |sure |unsure )?(e\d)', picture.html)}
+    html = shown.static_html()
+    assert f'aria-label="{shown.reading}"' in html
+    classes = {name for name in re.findall(r'class="(?:own |sure |unsure )?(e\d)', html)}
     assert len(classes) == n_experts
-    assert ("on the wrong side" in picture.html) == (task == "2-D")
+    assert ("on the wrong side" in html) == (task == "2-D")
     assert "nan" not in shown.figure
 
 

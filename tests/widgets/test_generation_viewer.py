@@ -416,7 +416,7 @@ def test_twin_shows_the_text_so_far_with_its_experts_and_shares(model):
     assert HOW in html.unescape(twin) and KERNEL_GONE in twin and "your model · step 400" in twin
     assert "&lt;b&gt;def" in twin and "<b>def" not in twin
     assert "<script" not in twin and "<button" not in twin
-    assert viewer._repr_mimebundle_()[0]["text/plain"] == viewer.reading
+    assert viewer.twin_bundle()["text/plain"] == viewer.reading
 
 
 # ---- the script ------------------------------------------------------------------------------------------------------

@@ -341,7 +341,7 @@ def test_static_twin_has_text_numbers_and_sentence(dense):
     widget = NextTokens(dense, "a < b & <script>alert(1)</script>", temperature=1.0)
     widget.n_drawn = 3
     widget.temperature = 1.5
-    bundle = widget._repr_mimebundle_()[0]
+    bundle = widget.twin_bundle()
     twin = bundle["text/html"]
     body = twin.replace(f"<style>{widget._css}</style>", "")
     assert bundle["text/plain"] == widget.reading and KERNEL_GONE in body

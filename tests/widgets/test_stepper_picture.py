@@ -117,7 +117,7 @@ def test_columns_fit_the_width_they_are_given(width):
 
 def test_static_twin_holds_the_figure_the_numbers_and_the_reading_line(model):
     widget = RouterStepper(SENTENCE, model=model, layer=2)
-    bundle = widget._repr_mimebundle_()[0]
+    bundle = widget.twin_bundle()
     twin = bundle["text/html"]
     assert bundle["text/plain"] == widget.reading
     assert widget.figure in twin and KERNEL_GONE in twin and "<script" not in twin and "<input" not in twin

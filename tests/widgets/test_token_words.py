@@ -9,7 +9,8 @@ from small import SENTENCE, model_with_opinions
 
 from moe_lite import MoELanguageModel, data
 from moe_lite.widgets import TokenViewer
-from moe_lite.widgets.kit import text as token_text
+from moe_lite.widgets.kit import text as token_text, widget as kit_widget
+from moe_lite.widgets.kit.widget import without_mark
 from moe_lite.widgets.token_viewer import words as token_words
 
 STRANGE = [
@@ -124,12 +125,16 @@ def test_twin_shows_every_token_with_its_expert_and_every_expert_with_its_share(
     assert "<script" not in twin and "<input" not in twin and "<button" not in twin
 
 
-def test_one_output_holds_widget_twin_and_sentence(model):
-    viewer = TokenViewer(model, SENTENCE)
-    bundle, _ = viewer._repr_mimebundle_()
-    assert bundle["text/plain"] == viewer.reading
-    assert bundle["text/html"] == viewer.static_html()
-    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == viewer.model_id
+def test_a_cell_shows_the_twin_and_then_the_live_widget(model, monkeypatch):
+    viewer, shown = TokenViewer(model, SENTENCE), []
+    monkeypatch.setattr(kit_widget, "display", lambda data, **how: shown.append((data, how)))
+    viewer._ipython_display_()
+    (twin, how), (live, _) = shown
+    assert how == {"raw": True, "display_id": True}, "so that it can be renewed"
+    assert twin["text/plain"] == viewer.reading and f'data-of="{viewer.twin_of}"' in twin["text/html"]
+    assert without_mark(twin["text/html"]) == viewer.static_html()
+    assert [*live] == ["application/vnd.jupyter.widget-view+json"], "no text: the twin has said it"
+    assert live["application/vnd.jupyter.widget-view+json"]["model_id"] == viewer.model_id
 
 
 def test_text_is_escaped_in_the_twin(model):

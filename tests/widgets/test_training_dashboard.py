@@ -17,12 +17,14 @@ from waiting import LONG, until
 
 from moe_lite import MoELanguageModel, TrainConfig
 from moe_lite.checkpoint import load, load_extra
+from moe_lite.lab.runs import recording as recorded_run
 from moe_lite.metrics import fair_multiples
 from moe_lite.model.config import dense_twin
 from moe_lite.train import StepLog, resume, train
 from moe_lite.widgets import TokenViewer, TrainingDashboard
-from moe_lite.widgets.training_dashboard.view import Curve, load_at, numbers, thinned
-from moe_lite.widgets.training_dashboard.words import clock, facts, reading_parts, validation_text
+from moe_lite.widgets.training_dashboard.drawing import DashboardDrawing
+from moe_lite.widgets.training_dashboard.view import Curve, curve_of, load_at, numbers, smoothed, thinned
+from moe_lite.widgets.training_dashboard.words import badge_of, clock, facts, reading_parts, validation_text
 
 SETTINGS = TrainConfig(steps=30, batch_size=2, length=8, warmup_steps=2, validate_every=10, validation_windows=1)
 
@@ -109,6 +111,97 @@ def test_reading_line_names_the_layer_that_is_furthest_from_even():
     assert reading_parts(Run, 0) == ["At step 7 every expert has its fair share, within a twentieth."]
 
 
+def test_the_curve_is_the_mean_that_is_printed_and_the_single_steps_stand_under_it():
+    logs = [log(step, [[4, 4, 0, 0]], loss=float(step)) for step in range(1, 31)]
+    means = smoothed(logs)
+    assert means[0] == (1, 1.0) and means[4] == (5, 3.0) and means[29] == (30, 25.5)
+    assert [mean for _, mean in means] == [numbers(logs, i, 30).loss for i in range(30)]
+
+
+def test_a_recording_or_an_earlier_run_is_drawn_beside():
+    recording = recorded_run("moe-8-top2")
+    short, whole = curve_of(recording, 400), curve_of(recording, 1000)
+    assert (short.steps[0], short.steps[-1], len(short.steps), short.note) == (10, 400, 40, "recorded, of 1,000 steps")
+    assert (whole.steps[-1], whole.note) == (1000, "recorded") and [*short.loss] == recording.runs[0].train_loss[:40]
+    assert curve_of(recording, 5).steps == (10,), "one point at least"
+    first = dashboard()
+    asyncio.run(first.start().done())
+    second = dashboard(beside={"mine": first.runs[0]})
+    assert second.beside["mine"].loss[-1] == numbers(first.runs[0].logs, 29, 30).loss
+    assert "trained before" in second.figure and second.source == "recorded"
+
+
+class Stub:
+    """A run as the drawing sees it."""
+
+    def __init__(self, name: str, logs: list[StepLog], state: str = "finished", total: int = 400):
+        self.name, self.logs, self.state, self.total = name, logs, state, total
+
+
+def boxes(svg: str) -> list[tuple[float, float, float, float]]:
+    """Of each name: left, right, upper and lower edge."""
+    found = re.findall(r'<text class="nm \w" x="([\d.]+)" y="([\d.]+)">([^<]*)<', svg)
+    return [(float(x), float(x) + 5.6 * len(text), float(y) - 9, float(y) + 2) for x, y, text in found]
+
+
+@pytest.mark.parametrize("ends", [(400,), (91,), (400, 400), (380, 400, 91), (91, 93, 95, 400)])
+def test_a_name_stands_at_the_end_of_its_curve_and_covers_no_other(ends):
+    runs = [Stub(f"8 experts, top-{i}", [log(s, [[1] * 8], loss=7 - 3 * s / 400) for s in range(1, end + 1)])
+            for i, end in enumerate(ends)]  # fmt: skip
+    beside = {"dense": Curve([10, 400], [7.5, 4.1], "recorded, seed 0"), "16 experts": Curve([10, 400], [7.5, 4.0])}
+    drawing = DashboardDrawing(runs, beside, ends[-1], 812, movable=True)
+    found = boxes(drawing.svg("a label"))
+    assert len(found) == len(ends) + 4, "recorded ones have a second line"
+    for i, (left, right, upper, lower) in enumerate(found):
+        assert right < 812
+        for other in found[i + 1 :]:
+            assert right < other[0] or other[1] < left or lower < other[2] or other[3] < upper
+    last = runs[-1].logs[-1]
+    x, y = drawing.axes.x(last.step) + 8, drawing.axes.y(smoothed(runs[-1].logs)[-1][1])
+    assert any(abs(left - x) < 0.1 and abs((upper + lower) / 2 - y) < 30 for left, _, upper, lower in found)
+
+
+@pytest.mark.parametrize("n_experts", [8, 16, 64])
+def test_the_line_stands_where_the_script_is_told_to_put_the_thumb(n_experts):
+    run = Stub("mine", [log(step, [[1] * n_experts] * 4) for step in range(1, 92)])
+    drawing = DashboardDrawing([run], {}, 60, 812, movable=True)
+    at = drawing.places()
+    svg = drawing.svg("a label")
+    x = float(re.search(r'class="cursor"[^>]*translate\(([\d.]+) ', svg)[1])
+    assert x == pytest.approx(at["left"] + at["width"] * 60 / at["steps"], abs=0.06)
+    assert f'height="{at["height"]}"' in svg and at["bottom"] + 34 < at["height"]
+    still = DashboardDrawing([run], {}, 60, 760).svg("a label")
+    assert "data-grab" not in still, "in a picture nothing can be dragged"
+
+
+@pytest.mark.parametrize(
+    ("state", "newest", "recorded", "badge"),
+    [("ready", 0, False, ""), ("ready", 0, True, "recorded"), ("running", 96, True, "live"),
+     ("paused", 96, False, "paused · step 96"), ("stopped", 1096, False, "stopped · step 1,096"),
+     ("failed", 61, False, "failed · step 61"), ("finished", 400, True, "step 400")],
+)  # fmt: skip
+def test_the_badge_says_what_the_numbers_are(state, newest, recorded, badge):
+    assert badge_of(state, newest, recorded) == badge
+
+
+def test_the_time_left_is_shown_while_there_is_something_left():
+    shown = dashboard(long())
+    run = shown.start()
+    until(lambda: len(run.logs) > 12)
+    until(lambda: "left" in [name for _, name in shown.view["facts"]])
+    shown.stop()
+    assert run.wait(LONG)
+    until(lambda: shown.view["state"] == "stopped")
+    assert "left" not in [name for _, name in shown.view["facts"]] and shown.source.startswith("stopped · step ")
+
+
+def test_experts_have_the_colours_of_the_run_that_is_shown():
+    shown = dashboard()
+    asyncio.run(shown.start().done())
+    shown.n_experts = 3  # the next training's
+    assert shown.view["experts"] == 5 and 'class="n e' in shown.reading_html()
+
+
 @pytest.mark.parametrize(("steps", "losses"), [([], []), ([1, 2], [3.0])])
 def test_a_curve_has_a_loss_for_each_step(steps, losses):
     with pytest.raises(ValueError, match="A curve has"):
@@ -139,7 +232,7 @@ def test_what_is_drawn_is_the_load_of_the_step_that_is_looked_at():
         share = float(expected[int(layer), int(expert)])
         assert number == ("0" if share < 0.01 else f"{share:.1f}")
     assert shown.view["shown"] == 12 and shown.reading.startswith("At step 12 ")
-    assert f"{logs[-1].cross_entropy:.2f} 5 experts, top-2" in shown.figure
+    assert f"{numbers(logs, 29, 30).loss:.2f} · 5 experts, top-2" in shown.figure
 
 
 @pytest.mark.filterwarnings("ignore:ModelConfig. top_k=1")  # said a second time: here by the widget
@@ -237,15 +330,15 @@ def test_a_build_that_fails_is_shown_when_the_page_pressed_the_button():
         _ = shown.model
 
 
-def test_recorded_curves_and_the_picture_stand_without_a_kernel():
+def test_recorded_curves_and_the_twin_stand_without_a_kernel():
     shown = dashboard(beside={"dense": Curve([0, 15, 30], [4.2, 4.0, 3.75])})
-    assert "Nothing has been trained yet" in shown.static_html()
+    assert "Nothing has been trained yet; what is drawn was recorded." in shown.static_html()
+    assert shown.source == "recorded"
     asyncio.run(shown.start().done())
-    picture = shown.picture()
-    assert "3.75 dense · recorded" in picture.html and "step 30" in picture.html
-    assert repr(picture) == shown.reading
+    twin = shown.static_html()
+    assert re.search(r">3.75 · dense</text><text[^>]*>recorded</text>", twin) and "step 30" in twin
     for expert in range(5):
-        assert f'">{expert}</text>' in picture.html
+        assert f'">{expert}</text>' in twin
 
 
 # ---- checkpoints -----------------------------------------------------------------------------------------------------
@@ -323,7 +416,6 @@ shown
 --
 run = shown.start()
 await run.done()
-shown.picture()
 --
 print(run.state, len(run.logs), shown.model is shown.runs[0].model)
 """
@@ -336,7 +428,8 @@ def test_run_all_reaches_the_next_cell_with_a_trained_model(tmp_path):
     settings = {"timeout": LONG, "startup_timeout": LONG, "resources": {"metadata": {"path": tmp_path}}}
     NotebookClient(notebook, kernel_name="python3", **settings).execute()
     assert notebook.cells[2].outputs[0].text.strip() == "finished 30 True"
-    assert "Through: 30 steps." in notebook.cells[1].outputs[-1].data["text/html"]
+    twin = notebook.cells[0].outputs[0].data["text/html"]
+    assert "Through: 30 steps." in twin, "the cell that shows the dashboard keeps what became of it"
 
 
 def test_the_trained_model_opens_in_the_token_viewer():

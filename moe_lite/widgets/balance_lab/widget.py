@@ -11,7 +11,6 @@ from traitlets import Dict, Float, Int, Unicode
 from moe_lite.data import Corpus, load_corpora
 from moe_lite.lab.live import LiveRun
 from moe_lite.lab.sweeps import Grid, Recorder, grid as shipped
-from moe_lite.look.picture import Picture
 from moe_lite.model.balance import BalanceLoss
 from moe_lite.train import StepLog
 from moe_lite.widgets.balance_lab.drawing import LabDrawing
@@ -118,10 +117,6 @@ class BalanceLab(BackgroundWidget):
         """Strips and measures of the layer shown."""
         Path(path).write_bytes(png_bytes(self.columns, self._layer()))
         return Path(path)
-
-    def picture(self) -> Picture:
-        """What is shown now, as a picture that stays."""
-        return Picture(self.static_html(), self.reading)
 
     # ---- trainings ---------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from moe_lite.lessons.mixture import (
     soft_gate,
     train,
 )
-from moe_lite.look.picture import Picture
 from moe_lite.widgets.expert_partition.drawing import WIDEST, drawing
 from moe_lite.widgets.expert_partition.view import Fit, look
 from moe_lite.widgets.expert_partition.words import facts, reading, status
@@ -100,10 +99,6 @@ class ExpertPartition(BackgroundWidget):
         if not self._trains:
             raise RuntimeError("Nothing has been trained yet: press Start, or call start().")
         return self.fit.mixture
-
-    def picture(self) -> Picture:
-        """What is shown now, as a picture that stays."""
-        return Picture(self.static_html(), self.reading)
 
     # ---- a training --------------------------------------------------------------------------------------------------
 

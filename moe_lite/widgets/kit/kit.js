@@ -167,6 +167,9 @@ function openRoot(host, model) {
   tag.set(model.get("source"));
   const root = el("div", { class: `mx ${FOLDER}`, role: "group", "aria-label": question, "data-lm-suppress-shortcuts": "true", "data-version": "0" },
     el("div", { class: "hd" }, el("span", { class: "q" }, question), mark));
+  // while this is on the page, the twin that stands beside it in the notebook is not
+  const twin = `.mx.twin[data-of="${model.get("twin_of")}"]`;
+  root.append(el("style", {}, `${twin}, .jp-OutputArea-child:has(${twin}) { display: none; }`));
   root.addEventListener("pointerdown", (event) => root.classList.toggle("drag", event.target.type === "range"));
   root.addEventListener("pointerup", () => root.classList.remove("drag"));
   root.addEventListener("keydown", (event) => { root.classList.remove("drag"); event.stopPropagation(); });

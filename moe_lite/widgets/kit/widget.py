@@ -1,14 +1,17 @@
 """What all widgets have in common: style sheet, script, error box, and the picture that stays without a kernel."""
 
+import asyncio
 import html
 import re
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import anywidget
+from IPython.display import DisplayHandle, display
 from traitlets import Dict, Int, Unicode
 
 from moe_lite.look import palette
@@ -17,6 +20,13 @@ _WIDGETS = Path(__file__).parents[1]
 # for traits that the page sets: no echo from the kernel, which could undo what the hand has moved on to since
 FROM_PAGE = {"sync": True, "echo_update": False}
 KERNEL_GONE = "A picture. Run the cell to move it."
+CALM = 1.0  # seconds without a change after which the saved twin is brought up to date
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+# In JupyterLab a live widget whose kernel has gone is a line of error: it is hidden under the twin that says the same.
+NO_LIVE_WIDGET = (
+    ".jp-OutputArea-child:has(.mx.twin[data-of]) + .jp-OutputArea-child:not(:has(.mx)):has(.jupyter-widgets)"
+    "{display:none}"
+)
 
 
 class CallbackError(Exception):
@@ -84,6 +94,10 @@ class MoEWidget(anywidget.AnyWidget):
     and sets what the script draws, and `twin()`, the same figure as HTML that needs no script. `compute` runs once
     after any change of the inputs, whether a control or Python made it. What it raises is shown in the widget and kept
     in `error`.
+
+    Displayed, it leaves two outputs: its twin, and the live widget, which hides the twin while it is on the page. So
+    the twin is seen wherever the live one is not: in a saved notebook whose kernel has gone, in one that is not
+    trusted, on a page without scripts. The twin follows what is shown, a second after the last change.
     """
 
     folder: ClassVar[str] = ""  # of the subclass: the class of its root, in which its style sheet holds
@@ -97,6 +111,7 @@ class MoEWidget(anywidget.AnyWidget):
     asked = Int(help="Requests that the script has made.").tag(**FROM_PAGE)
     answered = Int(help="Requests that the kernel has answered; the script then sends the next.").tag(sync=True)
     gesture = Int(help="Counts presses: moves of one press are one move, and share their ticks.").tag(sync=True)
+    twin_of = Unicode(help="Marks the twin that the live widget hides.").tag(sync=True)
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -104,12 +119,16 @@ class MoEWidget(anywidget.AnyWidget):
             cls.folder = cls.__module__.split(".")[2]
 
     def __init__(self, **traits):
-        super().__init__(**traits)
+        super().__init__(twin_of=uuid.uuid4().hex[:12], **traits)
+        self._displayed: list[DisplayHandle] = []  # its twins in the notebook
+        self._loop: asyncio.AbstractEventLoop | None = None  # the kernel's
+        self._renewal: asyncio.TimerHandle | None = None
         self._computed: tuple | None = None
         self._computing = False
         self._seen = (0, 0)  # requests and presses of the script, so far
         self._recompute()
         self.observe(self._recompute, names=[*self.inputs, "asked"])
+        self.observe(self._twin_is_old)
 
     def compute(self) -> None:
         """Read the inputs, set the traits that the script draws and the reading line."""
@@ -119,14 +138,17 @@ class MoEWidget(anywidget.AnyWidget):
         """The figure as HTML, without controls, inside the root element."""
         raise NotImplementedError
 
-    def static_html(self) -> str:
-        """The static twin with its style sheet: what a page without kernel or script shows."""
+    def static_html(self, of: str = "") -> str:
+        """The static twin with its style sheet: what a page without kernel or script shows. `of` marks it for the live
+        widget, which hides it."""
         sentence = self.reading_html().replace(" %", "&nbsp;%")  # a number and its sign stay on one line
         reading = f'<p class="read">{sentence} <span class="dim">{KERNEL_GONE}</span></p>'
         tag = f'<span class="tag">{html.escape(self.source)}</span>' if self.source else ""
         head = f'<div class="hd"><span class="q">{html.escape(self.question)}</span>{tag}</div>'
-        root = f'<div class="mx {self.folder} twin" role="group" aria-label="{html.escape(self.question)}">'
-        return f"<style>{self._css}</style>{root}{head}{self.twin()}{reading}</div>"
+        named = f'role="group" aria-label="{html.escape(self.question)}"' + (f' data-of="{of}"' if of else "")
+        root = f'<div class="mx {self.folder} twin" {named}>'
+        style = self._css + (NO_LIVE_WIDGET if of else "")
+        return f"<style>{style}</style>{root}{head}{self.twin()}{reading}</div>"
 
     def reading_html(self) -> str:
         """The reading line of the twin; a subclass may put badges into it."""
@@ -177,7 +199,44 @@ class MoEWidget(anywidget.AnyWidget):
         values = (getattr(self, name) for name in self.inputs)
         return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
-    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
-        """The live widget, its static twin, and the reading line as plain text, in one output."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        return data | {"text/html": self.static_html(), "text/plain": self.reading}, metadata
+    # ---- in a notebook -----------------------------------------------------------------------------------------------
+
+    def twin_bundle(self) -> dict[str, str]:
+        """The twin as the data of an output: the picture, and the reading line as its text."""
+        return {"text/html": self.static_html(of=self.twin_of), "text/plain": self.reading}
+
+    def _ipython_display_(self) -> None:
+        """Display the twin, then the live widget without a text: for that there is the twin."""
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:  # not in a kernel: nothing moves the widget, and the twin stays as it is
+            self._loop = None
+        self._displayed.append(display(self.twin_bundle(), raw=True, display_id=True))
+        data, metadata = self._repr_mimebundle_()
+        display({WIDGET_VIEW: data[WIDGET_VIEW]}, metadata=metadata, raw=True)
+
+    def renew_twins(self) -> None:
+        """Bring the twins in the notebook up to date, from any thread; a change does it a second later by itself."""
+        self._in_the_kernel(self._renew_twins)
+
+    def _twin_is_old(self, _change: object) -> None:
+        self._in_the_kernel(self._wait_for_calm)
+
+    def _in_the_kernel(self, call: Callable[[], None]) -> None:
+        if self._displayed and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+    def _wait_for_calm(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self._renewal = self._loop.call_later(CALM, self._renew_twins)
+
+    def _renew_twins(self) -> None:
+        bundle = self.twin_bundle()
+        for handle in self._displayed:
+            handle.update(bundle, raw=True)
+
+
+def without_mark(twin: str) -> str:
+    """The HTML of a displayed twin as it is kept where no live widget can stand beside it."""
+    return re.sub(r' data-of="\w*"', "", twin.replace(NO_LIVE_WIDGET, ""))

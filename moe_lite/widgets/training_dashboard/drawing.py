@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -12,11 +13,13 @@ from moe_lite.look.svg import figure
 from moe_lite.metrics import DEAD_BELOW, fair_multiples
 from moe_lite.train import StepLog
 from moe_lite.widgets.training_dashboard.view import (
+    SMOOTH,
     Curve,
     DashboardRun,
     at_step,
     history,
     load_at,
+    smoothed,
     thinned,
 )
 
@@ -117,8 +120,10 @@ class LoadTable:
 
 WIDEST, TWIN = 812, 760  # px that the figure is drawn for at most, and in the picture that stays
 TOP, HEIGHT, FOOT = 22, 210, 34  # px over, of and under the axes
+SCRUB = 34  # px more under them, where the script puts the slider of the step and what stands under it
 LEFT, NAMES = 34, 146  # px for the numbers of the vertical axis, and for the names at the line ends
-DASHES = ("", "5 3", "2 3", "8 3 2 3")
+LETTER, LINE = 5.9, 13  # px of a letter and of a line of these names, about
+DASHES = ("5 3", "2 3", "8 3 2 3", "")
 
 
 @dataclass(frozen=True)
@@ -138,23 +143,76 @@ class Axes:
 
 
 @dataclass(frozen=True)
+class Line:
+    """One curve of the plot and the name at its end; `raw` is drawn thin under it."""
+
+    name: str
+    points: Sequence[tuple[int, float]]
+    focus: bool = False
+    note: str = ""
+    raw: Sequence[tuple[int, float]] = ()
+
+    def label(self, axes: Axes) -> "Label":
+        step, loss = self.points[-1]
+        said = ("now " if self.note == "now" else "") + f"{loss:.2f} · {self.name}"
+        lines = [said] if self.note in ("", "now") else [said, self.note]
+        return Label(axes.x(step) + 8, axes.y(loss), lines, "nm b" if self.focus else "nm d")
+
+
+@dataclass
+class Label:
+    """Lines of text beside (x, y), the middle of their left edge."""
+
+    x: float
+    y: float
+    lines: list[str]
+    look: str
+
+    @property
+    def width(self) -> float:
+        return LETTER * max(map(len, self.lines))
+
+    @property
+    def height(self) -> float:
+        return LINE * len(self.lines)
+
+    def svg(self) -> str:
+        first = self.y - self.height / 2 + LINE - 3
+        return "".join(
+            f'<text class="{self.look}" x="{self.x:.1f}" y="{first + i * LINE:.1f}">{html.escape(line)}</text>'
+            for i, line in enumerate(self.lines)
+        )
+
+
+@dataclass(frozen=True)
 class DashboardDrawing:
-    """runs oldest first, the last one in focus; `step` is the one that is looked at, `picked` a (layer, expert)."""
+    """runs oldest first, the last one in focus; `step` is the one that is looked at, `picked` a (layer, expert).
+
+    steps: of the axis while nothing has been trained; movable: with room for the slider under the axis.
+    """
 
     runs: Sequence[DashboardRun]
     beside: Mapping[str, Curve]
     step: int
     width: int
     picked: tuple[int, int] | None = None
+    steps: int = 100
+    movable: bool = False
 
     def svg(self, label: str) -> str:
         """The whole figure, with `label` as its text alternative."""
-        plot, table, (width, height) = self._layout()
-        body = self._curves(plot)
+        _, table, (width, height) = self._layout()
+        body = self._curves()
         if self._sparse:
             loads = LoadTable(self._focus.logs, self.step, self.width, self.picked)
             body += f'<g transform="translate({table[0]},{table[1]})">{loads.svg()}</g>'
         return figure(body, width, height, label, "training")
+
+    def places(self) -> dict[str, float]:
+        """Where the script finds the axis of the steps, in px of the figure, and how many steps it has."""
+        _, _, (width, height) = self._layout()
+        at = {"figure": width, "height": height, "left": LEFT, "width": self.axes.width}
+        return at | {"bottom": TOP + HEIGHT + FOOT - 12, "steps": self.axes.steps}
 
     # ---- places ------------------------------------------------------------------------------------------------------
 
@@ -168,7 +226,7 @@ class DashboardDrawing:
 
     def _layout(self) -> tuple[float, tuple[float, float], tuple[int, int]]:
         """Width of the axes, place of the table, size of it all."""
-        bottom = TOP + HEIGHT + FOOT
+        bottom = TOP + HEIGHT + FOOT + (SCRUB if self.movable else 0)
         if not self._sparse:
             return self.width - LEFT - NAMES, (0, 0), (self.width, bottom)
         experts = self._focus.logs[0].load.shape[1]
@@ -180,28 +238,39 @@ class DashboardDrawing:
 
     # ---- curves ------------------------------------------------------------------------------------------------------
 
-    def _lines(self) -> list[tuple[str, list[tuple[int, float]], str, bool]]:
-        """(name, points, note, in focus) of every curve, recorded ones first."""
-        lines = [(name, [*zip(c.steps, c.loss, strict=True)], c.note, False) for name, c in self.beside.items()]
+    @cached_property
+    def _lines(self) -> list[Line]:
+        """Every curve, recorded ones first. Of a training: the mean of the last steps, and what it is a mean of."""
+        lines = []
+        for name, curve in self.beside.items():
+            lines.append(Line(name, [*zip(curve.steps, curve.loss, strict=True)], note=curve.note))
         for run in self.runs:
-            points = [(log.step, log.cross_entropy) for log in thinned(run.logs)]
-            if points:
-                lines.append((run.name, points, "", run is self.runs[-1]))
+            logs = list(run.logs)
+            if not logs:
+                continue
+            focus = run is self.runs[-1]
+            raw = [(log.step, log.cross_entropy) for log in thinned(logs)] if focus else ()
+            note = "now" if focus and run.state == "running" else ""
+            lines.append(Line(run.name, thinned(smoothed(logs)), focus, note, raw))
         return lines
 
-    def _curves(self, width: float) -> str:
-        lines = self._lines()
-        steps = max([run.total for run in self.runs] + [points[-1][0] for _, points, _, _ in lines], default=100)
-        losses = [y for _, points, _, _ in lines for _, y in points]
+    @cached_property
+    def axes(self) -> Axes:
+        lines = self._lines
+        steps = max([run.total for run in self.runs] + [line.points[-1][0] for line in lines], default=self.steps)
+        losses = [y for line in lines for _, y in (*line.points, *line.raw)]
         low, high = (math.floor(min(losses)), math.ceil(max(losses))) if losses else (0, 8)
-        axes = Axes(steps, low, max(high, low + 1), width)
-        drawn = "".join(self._line(axes, i, *line) for i, line in enumerate(lines))
-        return self._frame(axes) + drawn + self._names(axes, lines) + self._cursor(axes)
+        return Axes(steps, low, max(high, low + 1), self._layout()[0])
 
-    def _frame(self, axes: Axes) -> str:
+    def _curves(self) -> str:
+        return self._frame() + "".join(map(self._line, self._lines)) + self._names() + self._cursor() + self._grab()
+
+    def _frame(self) -> str:
+        axes = self.axes
         span = axes.high - axes.low
         ticks = range(int(axes.low), int(axes.high) + 1, 2 if span > 6 else 1)
-        out = [f'<text class="d" x="{LEFT}" y="12">training loss, nats per token; ○ validation</text>']
+        says = f"training loss, nats per token: mean of {SMOOTH} steps; ○ validation"
+        out = [f'<text class="d" x="{LEFT}" y="12">{says}</text>']
         for loss in ticks:
             y = axes.y(loss)
             out.append(f'<path class="grid" d="M{LEFT} {y:.1f}h{axes.width:.1f}"/>')
@@ -215,38 +284,47 @@ class DashboardDrawing:
             out.append(f'<text class="d" x="{axes.x(step):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{text}</text>')
         return "".join(out)
 
-    def _line(self, axes: Axes, i: int, name: str, points: list, note: str, focus: bool) -> str:
-        path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in points)
-        dash = "" if focus else f' stroke-dasharray="{DASHES[i % len(DASHES)]}"'
-        drawn = f'<polyline class="{"now" if focus else "then"}" points="{path}"{dash}/>'
-        return drawn + (self._validation(axes) if focus else "")
+    def _line(self, line: Line) -> str:
+        def drawn(points: Sequence[tuple[int, float]], look: str, dash: str = "") -> str:
+            path = " ".join(f"{self.axes.x(x):.1f},{self.axes.y(y):.1f}" for x, y in points)
+            return f'<polyline class="{look}" points="{path}"{dash}/>'
 
-    def _validation(self, axes: Axes) -> str:
+        if not line.focus:
+            dash = DASHES[self._lines.index(line) % len(DASHES)]
+            return drawn(line.points, "then", f' stroke-dasharray="{dash}"' if dash else "")
+        step, loss = line.points[-1]
+        end = f'<circle class="end" cx="{self.axes.x(step):.1f}" cy="{self.axes.y(loss):.1f}" r="3"/>'
+        return drawn(line.raw, "raw") + drawn(line.points, "now") + end + self._validation()
+
+    def _validation(self) -> str:
         found = [(log.step, log.validation) for log in self._focus.logs if log.validation]
         means = [(step, sum(by.values()) / len(by)) for step, by in found]
         return "".join(
-            f'<circle class="val" cx="{axes.x(step):.1f}" cy="{axes.y(loss):.1f}" r="3.5"/>' for step, loss in means
+            f'<circle class="val" cx="{self.axes.x(step):.1f}" cy="{self.axes.y(loss):.1f}" r="3.5"/>'
+            for step, loss in means
         )
 
-    def _names(self, axes: Axes, lines: list) -> str:
-        """Names at the right, as near to the line ends as they may be without covering each other."""
-        ends = sorted((axes.y(points[-1][1]), points[-1][1], name, note, focus) for name, points, note, focus in lines)
-        places = [y for y, *_ in ends]
+    def _names(self) -> str:
+        """Each at the end of its line, or as near to it as it may be without covering another."""
+        labels = sorted((line.label(self.axes) for line in self._lines), key=lambda label: label.y)
         for _ in range(60):
-            for i in range(len(places) - 1):
-                if places[i + 1] - places[i] < 14:
-                    half = (14 - places[i + 1] + places[i]) / 2
-                    places[i], places[i + 1] = places[i] - half, places[i + 1] + half
-        out, x = [], LEFT + axes.width + 6
-        for place, (_, loss, name, note, focus) in zip(places, ends, strict=True):
-            look, extra = ("nm b", "") if focus else ("nm d", f" · {note}" if note else "")
-            out.append(
-                f'<text class="{look}" x="{x:.1f}" y="{place + 4:.1f}">{loss:.2f} {html.escape(name + extra)}</text>'
-            )
-        return "".join(out)
+            for i, upper in enumerate(labels):
+                for lower in labels[i + 1 :]:
+                    aside = upper.x + upper.width < lower.x or lower.x + lower.width < upper.x
+                    missing = (upper.height + lower.height) / 2 - (lower.y - upper.y)
+                    if missing > 0 and not aside:
+                        upper.y, lower.y = upper.y - missing / 2, lower.y + missing / 2
+        return "".join(label.svg() for label in labels)
 
-    def _cursor(self, axes: Axes) -> str:
+    def _cursor(self) -> str:
         if self._focus is None:
             return ""
-        x = axes.x(self.step)
-        return f'<path class="cursor" d="M{x:.1f} {TOP}v{HEIGHT}"/>'
+        at = f'transform="translate({self.axes.x(self.step):.1f} {TOP})"'
+        return f'<path class="cursor" d="M0 0v{HEIGHT + FOOT if self.movable else HEIGHT}" {at}/>'
+
+    def _grab(self) -> str:
+        """The area in which the hand can drag the line."""
+        if self._focus is None or not self.movable:
+            return ""
+        box = f'x="{LEFT}" y="{TOP}" width="{self.axes.width:.1f}" height="{HEIGHT + FOOT}"'
+        return f'<rect class="grab" data-grab="" {box}/>'

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from moe_lite.lab.live import LiveRun
+from moe_lite.lab.runs import Recording
 from moe_lite.metrics import dead_experts, fair_multiples, load_entropy
 from moe_lite.train import StepLog, Training
 
 WINDOW = 20  # steps that loads, speed and time left are taken over
-SMOOTH = 10  # steps of the loss printed as a number; the curve is drawn as it is
+SMOOTH = 10  # steps that the loss is a mean of, as a number and as a curve; the single steps are drawn pale under it
 POINTS = 240  # of a curve, at most
 
 
@@ -22,11 +23,24 @@ class Curve:
 
     steps: Sequence[int]
     loss: Sequence[float]  # nats per token
-    note: str = "recorded"
+    note: str = "recorded"  # stands under the name
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.loss) or not self.steps:
             raise ValueError(f"A curve has {len(self.steps)} steps and {len(self.loss)} losses; expected as many, ≥ 1.")
+
+
+def curve_of(beside: "Curve | Recording | DashboardRun", steps: int) -> Curve:
+    """What is drawn beside a training of `steps` steps: of a recording its first seed, as far as the axis reaches."""
+    if isinstance(beside, DashboardRun):
+        return beside.curve
+    if not isinstance(beside, Recording):
+        return beside
+    run, per_step = beside.runs[0], beside.train.batch_size * beside.train.length
+    points = [(tokens // per_step, loss) for tokens, loss in zip(run.tokens, run.train_loss, strict=True)]
+    shown = [point for point in points if point[0] <= steps] or points[:1]
+    cut = "" if len(shown) == len(points) else f", of {beside.train.steps:,} steps"
+    return Curve(*zip(*shown, strict=True), note=f"recorded{cut}")
 
 
 @dataclass
@@ -53,6 +67,11 @@ class DashboardRun:
         return self.live.state if self.live is not None else "ready"
 
     @property
+    def curve(self) -> Curve:
+        """Its loss so far, to be drawn beside another training."""
+        return Curve(*zip(*thinned(smoothed(self.logs)), strict=True), note="trained before")
+
+    @property
     def total(self) -> int:
         """Steps that it is to take."""
         return self.training.config.steps
@@ -72,6 +91,12 @@ def load_at(logs: Sequence[StepLog], index: int) -> Tensor:
 def history(logs: Sequence[StepLog], layer: int, expert: int) -> list[tuple[int, float]]:
     """(step, multiple of the fair share) of one expert, over all steps, at most POINTS of them."""
     return [(log.step, float(fair_multiples(log.load)[layer, expert])) for log in thinned(logs)]
+
+
+def smoothed(logs: Sequence[StepLog]) -> list[tuple[int, float]]:
+    """(step, mean loss of the last SMOOTH steps) at every step."""
+    losses = [log.cross_entropy for log in logs]
+    return [(log.step, statistics.fmean(losses[max(0, i + 1 - SMOOTH) : i + 1])) for i, log in enumerate(logs)]
 
 
 def thinned(logs: Sequence) -> list:
@@ -109,7 +134,7 @@ def numbers(logs: Sequence[StepLog], index: int, total: int) -> Numbers:
     assignments = int(log.load.sum())
     return Numbers(
         step=log.step,
-        loss=statistics.fmean(entry.cross_entropy for entry in logs[max(0, index + 1 - SMOOTH) : index + 1]),
+        loss=smoothed(logs[max(0, index + 1 - SMOOTH) : index + 1])[-1][1],
         tokens_per_second=tokens / seconds,
         seconds_left=left,
         dead=int(dead_experts(load).sum()) if load.numel() else None,

@@ -12,14 +12,14 @@ from traitlets import Dict, Int, Unicode
 from moe_lite import checkpoint as checkpoints
 from moe_lite.data import Corpus
 from moe_lite.lab.live import LiveRun
-from moe_lite.look.picture import Picture
+from moe_lite.lab.runs import Recording
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.train import StepLog, TrainConfig, Training, resume, train
 from moe_lite.widgets.kit.background import BackgroundWidget
 from moe_lite.widgets.kit.parts import plain, rich
 from moe_lite.widgets.kit.widget import FROM_PAGE, script, style
 from moe_lite.widgets.training_dashboard.drawing import TWIN, WIDEST, DashboardDrawing
-from moe_lite.widgets.training_dashboard.view import Curve, DashboardRun
+from moe_lite.widgets.training_dashboard.view import Curve, DashboardRun, curve_of
 from moe_lite.widgets.training_dashboard.words import DEAD_MEANS, run_name, view_of
 
 Build = Callable[[int, int], MoELanguageModel]
@@ -73,14 +73,14 @@ class TrainingDashboard(BackgroundWidget):
         n_experts: int = 8,
         top_k: int = 2,
         choices: Iterable[int] = (1, 2, 4, 8, 16),
-        beside: Mapping[str, Curve] | None = None,
+        beside: Mapping[str, Curve | Recording | DashboardRun] | None = None,
         checkpoint: str | Path | None = None,
         device: str = "cpu",
     ):
         for other in [*type(self)._open]:
             other.stop()
         self.build, self.corpora, self.config, self.device = build, dict(corpora), config or TrainConfig(), device
-        self.beside = dict(beside or {})
+        self.beside = {name: curve_of(curve, self.config.steps) for name, curve in (beside or {}).items()}
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.runs: list[DashboardRun] = []  # oldest first
         self._drawn = self._saved = 0.0
@@ -131,10 +131,6 @@ class TrainingDashboard(BackgroundWidget):
             raise RuntimeError("Nothing has been trained yet: press Start, or call start().")
         return self.runs[-1].model
 
-    def picture(self) -> Picture:
-        """What is shown now, as a picture that stays."""
-        return Picture(self.static_html(), self.reading)
-
     # ---- trainings ---------------------------------------------------------------------------------------------------
 
     def _end_others(self) -> None:
@@ -171,6 +167,7 @@ class TrainingDashboard(BackgroundWidget):
                 raise run.live.error
             self._problem = self.error
         self.draw(1.0)
+        self.renew_twins()
 
     def _save(self, run: DashboardRun) -> None:
         self._saved = time.monotonic()
@@ -204,26 +201,28 @@ class TrainingDashboard(BackgroundWidget):
         """Set everything that the script draws."""
         run = self.runs[-1] if self.runs else None
         saved_in = self.checkpoint.name if self.checkpoint else ""
-        self.view = view_of(run, self.at, self.config, saved_in, len(self.runs))
-        self.source, self.reading, self.error = self.view["source"], plain(self.view["parts"]), self._problem
-        self.figure = self._drawing(self.width).svg(self.reading)
+        view = view_of(run, self.at, self.config, saved_in, len(self.runs), bool(self.beside))
+        drawing = self._drawing(view["shown"], self.width, movable=True)
+        self.view = view | {"axis": drawing.places()}
+        self.source, self.reading, self.error = view["source"], plain(view["parts"]), self._problem
+        self.figure = drawing.svg(self.reading)
 
-    def _drawing(self, width: int) -> DashboardDrawing:
+    def _drawing(self, step: int, width: int, movable: bool = False) -> DashboardDrawing:
         picked = None
         if self.picked and self.runs and self.runs[-1].logs:
             layer, expert = map(int, self.picked.split(","))
             shape = self.runs[-1].logs[0].load.shape
             picked = (layer, expert) if layer < shape[0] and expert < shape[1] else None
         runs = [run for run in self.runs if run.logs or run is self.runs[-1]]
-        return DashboardDrawing(runs, self.beside, self.view["shown"], width, picked)
+        return DashboardDrawing(runs, self.beside, step, width, picked, self.config.steps, movable)
 
     def reading_html(self) -> str:
-        return rich(self.view["parts"], self.runs[-1].n_experts if self.runs else 8)
+        return rich(self.view["parts"], self.view["experts"])
 
     def twin(self) -> str:
         view = self.view
         facts = (f"<td>{html.escape(value)}</td><td>{html.escape(name)}</td>" for value, name in view["facts"])
-        svg = self._drawing(min(self.width, TWIN)).svg(self.reading) if self.runs or self.beside else ""
+        svg = self._drawing(view["shown"], min(self.width, TWIN)).svg(self.reading) if self.runs or self.beside else ""
         return (
             f'{self.error_html()}<p class="note">{html.escape(view["status"])}</p>'
             f'<table class="facts">{"".join(f"<tr>{row}</tr>" for row in facts)}</table>'

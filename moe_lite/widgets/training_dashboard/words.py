@@ -25,13 +25,14 @@ def run_name(n_experts: int, top_k: int) -> str:
     return "dense" if n_experts == 1 else f"{n_experts} experts, top-{top_k}"
 
 
-def facts(found: Numbers) -> list[list[str]]:
-    """Key figures as [value, what it is]."""
+def facts(found: Numbers, goes_on: bool = True) -> list[list[str]]:
+    """Key figures as [value, what it is]; the time left only while the training goes on."""
     rows = [
         [f"{found.loss:.2f}", f"training loss, mean of {SMOOTH}"],
         [f"{found.tokens_per_second:,.0f}", "tokens/s"],
-        ["–" if found.seconds_left is None else clock(found.seconds_left), "left"],
     ]
+    if goes_on:
+        rows.append(["–" if found.seconds_left is None else clock(found.seconds_left), "left"])
     if not found.is_dense:
         rows += [
             [str(found.dead), f"dead of {found.n_cells} experts"],
@@ -52,7 +53,7 @@ def status(run: DashboardRun | None, config: TrainConfig, saved: str = "") -> st
     """What is going on, and what can be done now."""
     if run is None:
         tokens = config.batch_size * config.length
-        return f"{config.steps:,} steps of {tokens:,} tokens. Nothing has been trained yet." + saved
+        return f"{config.steps:,} steps of {tokens:,} tokens." + saved
     step = run.logs[-1].step if run.logs else 0
     of = f"{step:,} of {run.total:,} steps"
     silent = run.model.config.router_without_gradient
@@ -82,10 +83,10 @@ def validation_text(logs: Sequence[StepLog], index: int) -> str:
     return f"validation at step {found.step:,}: mean {mean:.2f} · {domains}"
 
 
-def reading_parts(run: DashboardRun | None, index: int) -> Parts:
+def reading_parts(run: DashboardRun | None, index: int, recorded: bool = False) -> Parts:
     """One sentence about the step that is shown."""
     if run is None or not run.logs:
-        return ["Nothing has been trained yet."]
+        return ["Nothing has been trained yet" + ("; what is drawn was recorded." if recorded else ".")]
     log = run.logs[index]
     load = load_at(run.logs, index)
     if not load.numel():
@@ -103,22 +104,33 @@ def reading_parts(run: DashboardRun | None, index: int) -> Parts:
     ]  # fmt: skip
 
 
-def view_of(run: DashboardRun | None, at: int, config: TrainConfig, saved_in: str, n_runs: int) -> dict[str, object]:
-    """Values of the dashboard's traits, all but the figure. at: the step that is looked at, 0 for the newest."""
+def badge_of(state: str, newest: int, recorded: bool) -> str:
+    """What the figure's numbers are: of a training that goes on, of which step, or recorded."""
+    if not newest:
+        return "recorded" if recorded else ""
+    return {"running": "live", "finished": f"step {newest:,}"}.get(state, f"{state} · step {newest:,}")
+
+
+def view_of(
+    run: DashboardRun | None, at: int, config: TrainConfig, saved_in: str, n_runs: int, recorded: bool = False
+) -> dict[str, object]:
+    """Values of the dashboard's traits, all but the figure. at: the step that is looked at, 0 for the newest;
+    recorded: whether there are curves beside."""
     state, logs = (run.state, list(run.logs)) if run else ("ready", [])
     newest = logs[-1].step if logs else 0
     index = at_step(logs, at or newest) if logs else 0
     saved = f" Saved in {saved_in}." if saved_in and state in ("paused", "stopped", "finished") else ""
     return {
         "state": state,
-        "live": state in ("running", "paused", "stopping"),
+        "live": (goes_on := state in ("running", "paused", "stopping")),
+        "experts": run.n_experts if run else 8,
         "button": BUTTONS.get(state, "▶ Start again" if n_runs else "▶ Start"),
         "status": status(run, config, saved),
-        "source": "live" if state == "running" else f"step {newest:,}" if logs else "",
+        "source": badge_of(state, newest, recorded),
         "newest": newest,
         "shown": logs[index].step if logs else 0,
         "progress": newest / run.total if run else 0.0,
-        "facts": facts(numbers(logs, index, run.total)) if logs else [],
+        "facts": facts(numbers(logs, index, run.total), goes_on) if logs else [],
         "validation": validation_text(logs, index) if logs else "",
-        "parts": reading_parts(run, index),
+        "parts": reading_parts(run, index, recorded),
     }

@@ -1,0 +1,56 @@
+"""How a lesson's page is set: a measure that can be read, one left edge, an exercise as one block."""
+
+import nbformat
+import pytest
+from lab import Lab
+
+from moe_lite.look import page
+
+TEXT = "Each token keeps its best two experts, and the weights of the two sum to one. " * 6
+CELLS = [
+    ("markdown", f"## 3.2 A section\n\n{TEXT}\n\n<details><summary>Answer</summary>\n\n{TEXT}\n\n</details>"),
+    ("code", "from moe_lite import plots\nimport torch\nprint('a line ' * 60)\nplots.table(torch.eye(3), 'a table')"),
+    ("code", "from moe_lite.widgets import RouterStepper\nRouterStepper()"),
+    ("markdown", f"### Exercise 3.2 — renormalised top-k\n\n{TEXT}"),
+    ("code", "def route(): ..."),
+    ("code", "route()"),
+    ("code", "1 + 1"),
+]
+PLACES = """() => {
+  const cells = [...document.querySelectorAll('.jp-NotebookPanel .jp-Cell')];
+  const box = (css) => [...document.querySelectorAll(`.jp-NotebookPanel ${css}`)].filter((e) => e.checkVisibility())
+    .map((e) => e.getBoundingClientRect()).map(({ left, width }) => [left, width]);
+  return { prose: box('.jp-MarkdownOutput :is(p, h2, details)'), code: box('.jp-InputArea-editor'),
+           shown: box('.jp-OutputArea-output :is(pre, table, .hd)'),
+           ruled: cells.map((cell) => getComputedStyle(cell).boxShadow !== 'none') };
+}"""
+
+
+@pytest.mark.parametrize("width", [1360, 900])
+def test_prose_keeps_its_measure_and_all_stands_on_one_left_edge(lab: Lab, width: int):
+    made = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[made[kind](text) for kind, text in CELLS]), lab.folder / "page.ipynb"
+    )
+    lab.page.set_viewport_size({"width": width, "height": 900})
+    lab.open("page.ipynb")
+    lab.run_all()
+    lab.page.wait_for_selector(".mx:not(.twin) .hd")
+    places = lab.page.evaluate(PLACES)
+    em = 14  # px of JupyterLab's prose
+    assert all(wide <= 46 * em for _, wide in places["prose"])
+    assert all(wide <= 906 for _, wide in places["code"] + places["shown"])
+    lefts = [left for kind in ("prose", "code", "shown") for left, _ in places[kind]]
+    assert len(lefts) >= 14 and max(lefts) - min(lefts) <= 2
+    assert places["ruled"] == [False, False, False, True, True, True, False]
+
+
+def test_a_style_is_written_into_the_environment_only(tmp_path):
+    inside, outside = tmp_path / "env" / "static" / "custom.css", tmp_path / "other" / "custom.css"
+    for path in (inside, outside):
+        path.parent.mkdir(parents=True)
+    page.install(inside, tmp_path / "env")
+    assert inside.read_text(encoding="utf-8") == page.STYLE.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="custom.css is not inside the environment"):
+        page.install(outside, tmp_path / "env")
+    assert not outside.exists()
