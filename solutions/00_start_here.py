@@ -7,10 +7,18 @@
 # Mixtral, DeepSeek-V3, Qwen3, gpt-oss: many of today's large language models are **mixtures of experts**. For each token they run only a
 # part of their parameters. In this course you build such a model piece by piece, and at every step you see which part each token goes to.
 #
-# This first page does three things. It checks that everything runs on your machine. It shows a trained model at work on a sentence of
-# your own. And it lets you try how exercises answer. You need Python and a first neural network in PyTorch; nothing else is assumed.
-#
-# Run a cell with Shift+Enter. The first one takes a few seconds.
+# Here is one at work. Each token carries the number of the expert that takes it, in that expert's colour. Run the cell with Shift+Enter
+# (the first one takes a few seconds), then type a sentence of your own.
+
+# %% tags=["widget"]
+from moe_lite.checkpoint import pretrained
+from moe_lite.widgets import TokenViewer
+
+TokenViewer(pretrained(8), "The king said nothing; 17 + 25 = 42.")
+
+# %% [markdown]
+# This first page does three things. It checks that everything runs on your machine. It shows what a trained model does with its experts.
+# And it lets you try how exercises answer. You need Python and a first neural network in PyTorch; nothing else is assumed.
 
 # %% tags=["setup"]
 import torch
@@ -19,7 +27,6 @@ import moe_lite
 from moe_lite import checkpoint, data, doctor, plots
 from moe_lite.checks import lesson00 as check, mine
 from moe_lite.lessons.guessing import guess_first_choice
-from moe_lite.widgets import TokenViewer
 
 # %% [markdown]
 # ## 0.1 Is everything there?
@@ -32,7 +39,8 @@ from moe_lite.widgets import TokenViewer
 doctor.checkup()
 
 # %% [markdown]
-# Read the last line first: it says whether something is missing. If it is, the line below the faulty one tells you what to do.
+# The line says whether something is missing; click on it to see all that was looked at. If something is missing, the table is open, and the
+# line below the faulty one tells you what to do.
 #
 # Two things are no reason to worry. If some texts are missing, set-up had no network: two of the nine kinds of text are generated on
 # your machine, and the others are downloaded once. Every lesson runs without them, with other numbers than those on the page, and

@@ -97,7 +97,7 @@ for hidden in (3, 12):
 errors = torch.tensor(errors).view(2, 4, 3)  # (sizes, starts, 3)
 caption = "error on the left half; least and most of 4 random starts"
 columns = ["after the left half", "then after the right half", "both halves at once"]
-plots.table(errors.amin(dim=1), caption, to=errors.amax(dim=1), rows=["3 units", "12 units"], columns=columns)
+plots.ranges(*errors.aminmax(dim=1), caption, rows=["3 units", "12 units"], columns=columns)
 
 # %% tags=["holds", "full"]
 holds("even at best the error is more than ten times what it was", (errors[..., 1] > 10 * errors[..., 0]).all())
@@ -426,8 +426,8 @@ holds("there the blend is right", _blend[(_x > 0.1) & (_x < 0.5)].mean() < 0.15)
 # curve misses the data there, and the blend is right only because the other experts correct it.
 #
 # <!-- answered -->
-# One random start proves little. So here are four, each measured on unseen points. A cell of the table gives the least and the most over
-# the four starts. "Of the top expert alone" is the error if each input asks its top expert and no other.
+# One random start proves little. So here are four, each measured on unseen points. A bar goes from the least to the most of the four
+# starts. "Of the top expert alone" is the error if each input asks its top expert and no other.
 #
 # **Predict:** which loss gives the better blend? By how much does the error rise when the top expert is alone?
 
@@ -448,7 +448,7 @@ losses = {"competitive": my_nll, "cooperative": mixture.cooperative_loss}
 curve = {name: four_starts("1-D", loss) for name, loss in losses.items()}
 least, most = mixture.ranges(curve, unseen["1-D"])  # (losses, 3), (losses, 3)
 caption = "line and wave: error on unseen points; least and most of 4 random starts"
-plots.table(least, caption, to=most, rows=[*curve], columns=mixture.MEASURED)
+plots.ranges(least, most, caption, rows=[*curve], columns=mixture.MEASURED)
 
 # %% tags=["holds", "full"]
 _found = {name: [mixture.measure(n, unseen["1-D"]) for n in networks] for name, networks in curve.items()}
@@ -460,12 +460,12 @@ holds("in one start more than ten times", max(_rise["cooperative"]) > 10)
 holds("competitive mixtures use fewer effective experts", most[0, 2] < least[1, 2])
 
 # %% [markdown]
-# **Answer.** The blends are equally good: their ranges overlap. The difference is in the second column. A competitive top expert can be
+# **Answer.** The blends are equally good: their ranges overlap. The difference is in the second panel. A competitive top expert can be
 # left alone: in every start its error is within a twentieth of the blend's. A cooperative one cannot: in every start its error is more than half above the
 # blend's, and in one start more than ten times the blend's.
 #
 # You may read that competition makes the mixture learn *better*. In these four starts it does not. What it gives you is experts that can
-# stand alone. The third column agrees: with the competitive loss an input uses fewer effective experts.
+# stand alone. The third panel agrees: with the competitive loss an input uses fewer effective experts.
 #
 # <!-- answered -->
 # And where are the borders in the four competitive mixtures? They are where the top expert changes.
@@ -525,7 +525,7 @@ holds("outside, each is wrong more than three times as often as inside", (1 - _o
 plane = {name: four_starts("2-D", loss) for name, loss in losses.items()}
 least, most = mixture.ranges(plane, unseen["2-D"])  # (losses, 3), (losses, 3)
 caption = "slope and disc: error on unseen points; least and most of 4 random starts"
-plots.table(least, caption, to=most, rows=[*plane], columns=mixture.MEASURED)
+plots.ranges(least, most, caption, rows=[*plane], columns=mixture.MEASURED)
 
 # %% tags=["holds", "full"]
 _found = {name: [mixture.measure(n, unseen["2-D"]) for n in networks] for name, networks in plane.items()}
@@ -835,7 +835,7 @@ for by_task in made.values():
 errors = torch.tensor(errors).view(len(made), 2, 4)  # (designs, tasks, starts)
 caption = "error on unseen points; least and most of 4 random starts"
 columns = ["line and wave", "slope and disc"]
-plots.table(errors.amin(dim=2), caption, to=errors.amax(dim=2), rows=[*made], columns=columns)
+plots.ranges(*errors.aminmax(dim=2), caption, rows=[*made], columns=columns)
 
 # %% tags=["holds", "full"]
 _low, _high = errors.amin(dim=2), errors.amax(dim=2)
@@ -885,7 +885,7 @@ widths = {f"σ = {sigma:g}": four_starts("1-D", my_nll, sigma) for sigma in (0.0
 widths["σ = 0.5, as above"] = curve["competitive"]
 least, most = mixture.ranges(widths, unseen["1-D"])  # (sigmas, 3), (sigmas, 3)
 caption = "line and wave, competitive loss: error on unseen points; least and most of 4 random starts"
-plots.table(least, caption, to=most, rows=[*widths], columns=mixture.MEASURED)
+plots.ranges(least, most, caption, rows=[*widths], columns=mixture.MEASURED)
 
 # %% tags=["holds", "full"]
 _small, _smaller, _large, _usual = 1, 0, 2, 3

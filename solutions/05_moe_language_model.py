@@ -631,7 +631,7 @@ pairs = {
 found = [runs.interval(runs.differences(*pair)) for pair in pairs.values()]
 values = torch.tensor([[lead.mean, lead.low, lead.high] for lead in found])  # (5, 3)
 print(f"32 finer: {finer.flops_per_token / dense_total.flops_per_token:.0%} of the FLOPs of dense, equal total")
-plots.table(values, "difference of the final losses", rows=[*pairs], columns=["mean", "95 % from", "to"])
+plots.intervals(values, "difference of the final losses, nats per token: mean and 95 % interval", rows=[*pairs])
 
 # %% tags=["holds"]
 holds("eight experts lead by 0.05, the interval stays below 0", round(found[0].mean, 2) == -0.05 and found[0].high < 0)

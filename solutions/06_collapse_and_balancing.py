@@ -3,7 +3,16 @@
 # *Part 2 — Keeping every expert busy · about 90 minutes · four exercises and one stretch*
 #
 # **Why do experts die, and what does fairness cost?**
-#
+
+# %% tags=["figure"]
+from moe_lite import plots, sweeps
+
+recorded = sweeps.grid()  # a small model with 32 experts per layer, trained many times
+trainings = {"without a balancing loss": 0.0, "with one (coefficient 0.01)": 0.01}
+loads = {name: recorded.runs(coefficient, top_k=2)[0].load[:, 1] for name, coefficient in trainings.items()}
+plots.strips(loads, recorded.train.steps, "layer 2: one row per expert, white where it gets no token")
+
+# %% [markdown]
 # Lesson 05 trained with a small extra term in the loss, and every expert stayed at work. In this lesson you take the term away and
 # see what happens. This happens by accident, too: somebody who tried out a new training loop
 # [reported](https://github.com/pytorch/torchtitan/issues/1246) that after a while most tokens went to the same expert in each
@@ -379,7 +388,8 @@ shown = {name: found for name, found in tried.items() if name not in less_shown}
 ranges = torch.tensor([[dead_percent(found), four_busiest_percent(found)] for found in shown.values()])  # (…, 2, 2)
 columns = ["dead experts, %", "share of the four busiest, %"]
 least, most = ranges.unbind(dim=-1)
-plots.table(least, "no balancing, range over three seeds", to=most, rows=[*shown], columns=columns)
+caption = "no balancing; from the least to the most of three seeds"
+plots.ranges(least, most, caption, rows=[*shown], columns=columns, reference=0)
 
 # %% tags=["holds"]
 _killed, _four = ({_name: _r[_i] for _name, _r in zip(shown, ranges.tolist(), strict=True)} for _i in (0, 1))
@@ -443,22 +453,15 @@ def costs(coefficient):
 
 # %%
 without, balanced = costs(0.0), costs(0.01)  # (S, 4) each
-values = torch.cat(
-    [torch.stack([found.mean(dim=0), found.amax(dim=0) - found.amin(dim=0)]) for found in (without, balanced)]
-)
-rows = [
-    "no balancing, mean",
-    "no balancing, between seeds",
-    "coefficient 0.01, mean",
-    "coefficient 0.01, between seeds",
-]
+least, most = torch.stack([without, balanced]).aminmax(dim=1)  # (2, 4) each
+rows = ["no balancing", "coefficient 0.01"]
 columns = ["loss, nats per token", "would not fit, %", "busiest over mean", "dead experts, %"]
 paired = (balanced - without)[:, 0]  # (S,) the same seed: the same initial weights and the same batches
 print("loss with 0.01 minus loss without, seed by seed:", [round(value, 3) for value in paired.tolist()])
-plots.table(values, "top-2, three seeds", rows=rows, columns=columns)
+plots.ranges(least, most, "top-2; from the least to the most of three seeds", rows=rows, columns=columns)
 
 # %% tags=["holds"]
-_free, _even = values[0], values[2]
+_free, _even = without.mean(dim=0), balanced.mean(dim=0)
 holds("Without balancing, nearly two thirds would not fit", 60 < _free[1] < 66.7)
 holds("with it, more than a third still would not", 33.4 < _even[1] < 50)
 holds("the busiest has nine times the mean, against four", (_free[2].round(), _even[2].round()) == (9, 4))
@@ -467,7 +470,7 @@ holds(
     "The loss is 0.05 lower without", abs(_even[0] - _free[0] - 0.05) < 0.005 and (without[:, 0] < balanced[:, 0]).all()
 )
 holds("ranges of losses over the seeds overlap", without[:, 0].max() > balanced[:, 0].min())
-holds("and are wider than 0.05", values[1, 0] > 0.05 and values[3, 0] > 0.05)
+holds("and are wider than 0.05", (most - least)[:, 0].min() > 0.05)
 holds("the printed differences have the same sign", (paired > 0).all())
 
 # %% [markdown]
@@ -704,7 +707,7 @@ holds("lowest at 0.0001, by less than its seeds differ", _means[3].argmin() == 1
 # **Answer.** The first three panels fall. The fourth does not: the loss stays about level up to 0.001, and it is higher at both 0.1
 # and 1. The mean is lowest at 0.0001, but by less than the seeds differ there.
 #
-# So compare seed by seed, as in 6.4. For each seed we take the loss with balancing, minus the loss without. The table shows the mean of the three differences, and an interval around it. The interval comes from Student's t
+# So compare seed by seed, as in 6.4. For each seed we take the loss with balancing, minus the loss without. The figure shows the mean of the three differences, and an interval around it; an open dot marks an interval that contains 0. The interval comes from Student's t
 # distribution: if only chance separated the seeds, intervals made in this way would contain the true difference in 19 of 20 cases.
 # <!-- reasoned: the definition of a confidence interval -->
 #
@@ -721,7 +724,7 @@ def difference(runs_a, runs_b):
 rows = [difference(recorded.losses(c, top_k=2), recorded.losses(0.0, top_k=2)) for c in coefficients[1:]]
 names = [f"coefficient {c:g}" for c in coefficients[1:]]
 caption = "loss − loss without balancing, nats per token, seed by seed"
-plots.table(torch.tensor(rows), caption, rows=names, columns=["mean", "95 % from", "to"])
+plots.intervals(torch.tensor(rows), caption, rows=names)
 
 # %% tags=["holds"]
 _rows = dict(zip(coefficients[1:], rows, strict=True))
@@ -1007,13 +1010,19 @@ claims(lesson=6)
 # **Predict:** do the settings with many dead experts have the higher losses?
 
 # %%
-rows = []
+rows, panels = [], {"dead experts, %": [], "CV, mean": [], "loss, nats per token": []}
 for found in tried.values():
     loss = torch.tensor([run["final_loss"] for run in found])
     cv = torch.stack([metrics.load_cv(run["final_load"]).mean() for run in found])
     rows.append([dead_percent(found)[1], cv.mean(), loss.mean(), loss.max() - loss.min()])
+    of_seeds = dead_percent(found), [cv.mean()], [loss.min(), loss.max()]  # least and most; mean; least and most
+    for panel, numbers in zip(panels.values(), of_seeds, strict=True):
+        panel.append(numbers)
 columns = ["dead, %: worst seed", "CV, mean", "loss, mean", "loss, range of seeds"]
-plots.table(torch.tensor(rows), "no balancing, three seeds each", rows=[*tried], columns=columns)
+table = plots.table(torch.tensor(rows), "no balancing, three seeds each", rows=[*tried], columns=columns)
+panels = {name: torch.tensor(numbers) for name, numbers in panels.items()}
+caption = "no balancing; from the least to the most of three seeds"
+plots.compared(panels, caption, rows=[*tried], reference=0, numbers=table)
 
 # %% tags=["holds"]
 _at = dict(zip(tried, rows, strict=True))
@@ -1036,7 +1045,7 @@ holds("8 experts, 16 experts and top-1: the same loss up to 0.02", max(_like) - 
 holds("none dead, an eighth, a fifth", [_at[_name][0] for _name in ("8 experts", "16 experts", "top-1")] == [0, 12, 22])
 
 # %% [markdown]
-# **Answer.** No clear relation shows in this table. The lowest loss belongs to a setting in which more than two in five experts are
+# **Answer.** The figure shows no clear relation. The lowest loss belongs to a setting in which more than two in five experts are
 # dead (but it saw four times as many tokens). The two highest losses belong to "initial spread 0.005", with the most dead experts, and
 # to "learning rate 0.001", with few. "8 experts", "16 experts" and "top-1" have nearly the same mean loss, with none, at most 12 % and at
 # most 22 % dead; but their seeds lie 0.27, 0.29 and 0.14 apart.
@@ -1062,7 +1071,9 @@ for name in names:
 dead_columns = ["dead without balancing, %: fewest seed", "worst seed"]
 columns = ["loss, 0.01 − without", "95 % from", "to", "seeds with a lower loss", *dead_columns]
 values = torch.tensor(rows).round(decimals=2)
-plots.table(values, "three seeds each, evaluated without dropping", rows=names, columns=columns)
+caption = "three seeds each, evaluated without dropping"
+panels = {"loss with 0.01 − loss without": values[:, :3], "dead without balancing, %": values[:, 4:]}
+plots.compared(panels, caption, rows=names, numbers=plots.table(values, caption, rows=names, columns=columns))
 
 # %% tags=["holds"]
 _rows = dict(zip(names, rows, strict=True))

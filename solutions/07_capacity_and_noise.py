@@ -599,8 +599,9 @@ holds("the model is as it was", not model.training and router.jitter == 0)
 #
 # <!-- answered -->
 # And in training? These rows were recorded like those of 7.3. The last row has both losses of the paper, with a
-# coefficient of 0.1. *Minus the base* is the loss minus that of the first row, seed by seed; the last two columns are
-# its 95 % interval.
+# coefficient of 0.1. The bars go from the least to the most of three seeds. In the last panel the dot is the mean of the
+# loss minus that of the first row, seed by seed, and the line is its 95 % interval; an open dot marks an interval that
+# contains 0.
 #
 # **Predict:** does jitter keep experts alive? Does noisy top-k alone? And with its two losses?
 
@@ -611,7 +612,16 @@ for name, seeds in {"no noise": no_noise, "no limit, in 7.3": steered["no limit"
 names = ["jitter 0.01", "jitter 0.3", "noisy top-k", "noisy top-k, both losses 0.1"]
 noise = {"no noise": no_noise} | {name: steered[name] for name in names}
 noise_table = sweeps.ends(noise, base=no_noise)  # (5, 7), one row per setting, with sweeps.COLUMNS
-plots.table(noise_table, "trained with noise, three seeds", rows=[*noise], columns=sweeps.COLUMNS)
+
+
+def drawn(ends, caption, rows):
+    """What `sweeps.ends` gives, as a figure over its table."""
+    measures = {"dead experts, %": ends[:, :2], "CV, mean": ends[:, 2], "loss minus the base": ends[:, 4:]}
+    table = plots.table(ends, caption, rows=rows, columns=sweeps.COLUMNS)
+    return plots.compared(measures, caption, rows=rows, reference=0, numbers=table)
+
+
+drawn(noise_table, "trained with noise, three seeds", [*noise])
 
 # %% tags=["holds"]
 _least, _most, _cv, _loss, _cost, _low, _high = noise_table.T
@@ -791,8 +801,8 @@ holds("loss: lowest at 0.0003 and without balancing, and rising with the step fr
 # **Takeaway: the smallest step that balances well enough is the best one.**
 #
 # <!-- answered -->
-# Here are the numbers, with balancing losses beside them. The base of the sigmoid rows is the first row. The last row is the balancing loss of lesson 06, with
-# softmax scores, and its base is the same training without a loss.
+# Here are the numbers, with balancing losses beside them. The base of the sigmoid rows is the first row. The last row is
+# the balancing loss of lesson 06, with softmax scores, and its base is the same training without a loss.
 #
 # **Predict:** which costs less loss, the bias with a step of 0.001 or that last row? Which is more even?
 
@@ -805,7 +815,7 @@ softmax = [{"final_loss": run.final_loss, "final_load": run.final_load} for run 
 of_softmax = sweeps.ends({"softmax, coefficient 0.01": softmax}, base=no_noise)  # (1, 7)
 bias_table = torch.cat([sweeps.ends(sigmoid, base=steered["sigmoid"]), of_softmax])  # (8, 7)
 rows = [*sigmoid, "softmax, coefficient 0.01"]
-plots.table(bias_table[:, 1:], "balanced by a bias or by a loss", rows=rows, columns=sweeps.COLUMNS[1:])
+drawn(bias_table, "balanced by a bias or by a loss", rows)
 
 # %% tags=["holds"]
 _row = dict(zip(rows, bias_table.tolist(), strict=True))

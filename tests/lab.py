@@ -111,9 +111,10 @@ class Lab:
         if FOCUS_OF_A_CLOSED_NOTEBOOK not in text:
             self.errors.append(f"console: {text}")
 
-    def write(self, name: str, *cells: str) -> None:
-        """A new notebook of code cells."""
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    def write(self, name: str, *cells: str | nbformat.NotebookNode) -> None:
+        """A new notebook; a text is a code cell."""
+        made = [nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+        notebook = nbformat.v4.new_notebook(cells=made)
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, self.folder / name)
 

@@ -1,6 +1,7 @@
 """What popular articles claim about mixtures of experts, each with a verdict and what decides it.
 
-`claims()` shows the whole ledger, `claims(3)` the rows of one lesson.
+`claims()` shows the whole ledger, `claims(3)` the rows of one lesson: there each verdict is covered until the reader
+has picked one.
 """
 
 from collections import Counter
@@ -36,10 +37,17 @@ text-align:left;vertical-align:top;font-weight:400;background:none;white-space:n
 .mx-claims.mx-claims .v{width:18%}.mx-claims.mx-claims td.v{color:var(--c);font-weight:600}
 .mx-claims.mx-claims .e{width:40%;padding-right:0}.mx-claims.mx-claims td.e{font-size:12px;line-height:17px}
 .mx-claims.mx-claims p{margin:0 0 4px;font-weight:400}.mx-claims.mx-claims .dim{color:var(--fg2)}
-.mx-claims.mx-claims a{color:var(--brandInk)}.mx-claims.mx-claims code{font-size:11px;background:none;padding:0;
+.mx-claims.mx-claims a{color:var(--brandInk);text-decoration:underline;text-underline-offset:2px}.mx-claims.mx-claims code{font-size:11px;background:none;padding:0;
 font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospace);color:inherit}
 .mx-claims.mx-claims .read{margin:0;padding-top:8px;border-top:1px solid var(--line)}
-"""
+.mx-claims.mx-claims td.p{width:56%;padding-right:0}.mx-claims .pick{display:flex;flex-wrap:wrap;gap:4px 14px;border:0;margin:0 0 4px;padding:0}
+.mx-claims label{display:inline-flex;align-items:center;gap:5px;min-height:24px;cursor:pointer}
+.mx-claims input{width:14px;height:14px;margin:0;accent-color:var(--brand)}
+.mx-claims tr:not(:has(input:checked)):not(.mx-claims:has(.all:checked) tr) .told{display:none}
+.mx-claims .told>b{color:var(--c)}.mx-claims .told .you{display:none;color:var(--fg2)}
+.mx-claims .all-of-them{margin-top:4px;color:var(--fg2)}
+"""  # noqa: E501 - CSS
+_CSS += "".join(f".mx-claims tr:has(input.v{i}:checked) .you.v{i}{{display:inline}}" for i in range(len(VERDICTS)))
 
 
 def claims(lesson: int | None = None) -> Picture:
@@ -50,8 +58,14 @@ def claims(lesson: int | None = None) -> Picture:
     about = None if lesson is None else outline.lesson(lesson)
     rows = [claim for claim in read_ledger() if about is None or about.number in claim.lessons]
     words = summary(rows) if rows else f"No claim of the ledger is about lesson {about.label}, {about.title}."
-    table = f"<table>{_HEAD}<tbody>{''.join(map(_row_html, rows))}</tbody></table>" if rows else ""
-    body = f'<div class="q">{QUESTION}</div>{table}<p class="read">{escape(words)}</p>'
+    if about is None:
+        table, read = f"{_HEAD}<tbody>{''.join(map(_row_html, rows))}</tbody>", f'<p class="read">{escape(words)}</p>'
+    else:
+        table = f"<tbody>{''.join(map(_pick_html, rows))}</tbody>"
+        shows = '<label class="all-of-them"><input type="checkbox" class="all">show all verdicts</label>'
+        read = f'<div class="told-all">{shows}</div>' if rows else f'<p class="read">{escape(words)}</p>'
+    table = f"<table>{table}</table>" if rows else ""
+    body = f'<div class="q">{QUESTION}</div>{table}{read}'
     root = f'<div class="mx-claims" role="group" aria-label="{QUESTION}">{body}</div>'
     text = "\n\n".join([QUESTION, *map(_row_text, rows), words])
     return Picture(f"<style>{palette.css_variables('.mx-claims')}{_CSS}</style>{root}", text)
@@ -96,6 +110,24 @@ def _row_html(claim: Claim) -> str:
     about = f'<p>{escape(claim.condition)}</p><p class="dim">Lessons: {lessons}</p>'
     evidence = "".join(f"<p>{_evidence_html(pointer)}</p>" for pointer in claim.evidence)
     return f'<tr>{verdict}<th scope="row">{escape(claim.claim)}{about}</th><td class="e">{evidence}</td></tr>'
+
+
+def _pick_html(claim: Claim) -> str:
+    """A row in which the reader picks a verdict first; then the ledger's opens, and beside it what was picked."""
+    name = f"claim-{escape(claim.id)}"
+    choices, said = "", ""
+    for i, verdict in enumerate(VERDICTS):
+        choices += f'<label><input type="radio" name="{name}" class="v{i}">{escape(verdict)}</label>'
+        you = "as you said" if verdict == claim.verdict else f"you said {verdict}"
+        said += f'<span class="you v{i}">{escape(you)}</span>'
+    sign, role = SIGNS[claim.verdict]
+    evidence = " · ".join(_evidence_html(pointer) for pointer in claim.evidence)
+    lessons = ", ".join(_linked(number, _label(number)) for number in claim.lessons)
+    told = f'<p class="told" style="--c:var(--{role})"><b>{sign} {escape(claim.verdict)}</b> {said}</p>'
+    told += f'<p class="told">{escape(claim.condition)}</p><p class="told e">{evidence}</p>'
+    told += f'<p class="told dim">Lessons: {lessons}</p>'
+    legend = f'<fieldset class="pick" aria-label="your verdict">{choices}</fieldset>'
+    return f'<tr><th scope="row">{escape(claim.claim)}</th><td class="p">{legend}{told}</td></tr>'
 
 
 def _evidence_html(pointer: Evidence) -> str:

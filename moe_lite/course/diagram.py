@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from html import escape
 
 from moe_lite.course import outline
-from moe_lite.look.palette import css_variables
 from moe_lite.look.picture import Picture
-from moe_lite.look.svg import figure
+from moe_lite.look.svg import drawn_only, figure, framed
 from moe_lite.look.words import listed
 
 N_EXPERTS, LIT = 8, (1, 5)  # experts drawn, and the two that work on the token
@@ -69,7 +68,7 @@ def model_diagram(today: int) -> Picture:
     svg = figure("".join(drawn), WIDTH, HEIGHT, alt, inline=True)
     key = " ".join(KEY[state] for state in KEY if state in (states[part] for part in parts) or state == "today")
     caption = f"<p>{escape(words)}</p><p>{key if today else KEY['to come']} {LEFT_OUT}</p>"
-    return Picture(f'<style>{css_variables()}{_CSS}</style><div class="mx model">{svg}{caption}</div>', alt)
+    return Picture(framed("model", _CSS, drawn_only(svg), caption), alt)
 
 
 def _state(part: str, here: outline.Lesson) -> str:

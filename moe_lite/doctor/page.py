@@ -34,7 +34,7 @@ text-align:left;vertical-align:top;font-weight:400;background:none;overflow-wrap
 .mx-doctor.mx-doctor p{margin:2px 0 2px;color:var(--fg)}.mx-doctor.mx-doctor p.dim{color:var(--fg2)}
 .mx-doctor.mx-doctor code{font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospace);
 font-size:12px;color:inherit;background:var(--wash);padding:1px 3px;border:0;white-space:pre-wrap}
-.mx-doctor.mx-doctor .read{margin:8px 0 0;padding-top:8px;border-top:1px solid var(--line)}
+.mx-doctor.mx-doctor .read{margin:4px 0 8px;cursor:pointer}
 """
 
 
@@ -68,12 +68,14 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def picture(findings: Sequence[Finding]) -> Picture:
-    """The same as a table; its text form is the report."""
+    """The same as a table under its last line, folded in if nothing needs attention; its text form is the report."""
     from moe_lite.look.palette import css_variables
     from moe_lite.look.picture import Picture
 
     rows = "".join(_row(finding) for finding in findings)
-    body = f'<div class="q">{QUESTION}</div><table>{rows}</table><p class="read">{escape(summary(findings))}</p>'
+    well = not any(state(finding) == "problem" for finding in findings)
+    told = f'<summary class="read">{escape(summary(findings))}</summary>'
+    body = f'<div class="q">{QUESTION}</div><details{"" if well else " open"}>{told}<table>{rows}</table></details>'
     root = f'<div class="mx-doctor" role="group" aria-label="{QUESTION}">{body}</div>'
     return Picture(f"<style>{css_variables('.mx-doctor')}{_CSS}</style>{root}", report(findings))
 

@@ -2,6 +2,8 @@
 
 from html import escape
 
+from moe_lite.look.palette import css_variables
+
 NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
 
 
@@ -18,3 +20,20 @@ def figure(
         f'<svg{"" if inline else NAMESPACE}{look} width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'role="{role}" aria-label="{escape(label)}">{body}</svg>'
     )
+
+
+# shows what `drawn_only` gives, inside `root`
+DRAWN = "{root} .pic[hidden]:has(svg){{display:block!important}}{root} .pic:has(svg)+.alt{{display:none}}"
+
+
+def drawn_only(svg: str, instead: str = "") -> str:
+    """The SVG in a box that stays hidden on pages which drop SVG and keep its letters; there `instead` is read. A page
+    with style sheets shows it by DRAWN, which `framed` adds."""
+    told = f'<p class="alt">{escape(instead)}</p>' if instead else ""
+    return f'<div class="pic" hidden="hidden">{svg}</div>{told}'
+
+
+def framed(name: str, css: str, *parts: str) -> str:
+    """The HTML of a figure: the parts inside `.mx.<name>`, with the palette's colours and its own sheet."""
+    style = css_variables() + DRAWN.format(root=f".mx.{name}") + css
+    return f'<style>{style}</style><div class="mx {name}">{"".join(parts)}</div>'

@@ -4,6 +4,7 @@ from moe_lite.plots.balance import against_coefficient
 from moe_lite.plots.costs import times
 from moe_lite.plots.losses import loss_by_top_k, loss_curves, recorded
 from moe_lite.plots.ranges import compared, intervals, ranges
+from moe_lite.plots.strips import strips
 from moe_lite.plots.tables import number, table
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "number",
     "ranges",
     "recorded",
+    "strips",
     "table",
     "times",
 ]

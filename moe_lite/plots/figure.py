@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moe_lite.look.palette import css_variables
 from moe_lite.look.picture import Picture
+from moe_lite.look.svg import drawn_only, framed
 
 # what matplotlib draws in these colours becomes a CSS variable, so that one SVG is right in both themes
 _INK = {
@@ -64,4 +64,4 @@ def picture(figure: Figure, alt: str) -> Picture:
         svg = svg.replace(ink, variable)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 var(--jp-ui-font-family,sans-serif)", svg)
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" style="max-width:100%;height:auto" ', 1)
-    return Picture(f'<style>{css_variables()}</style><div class="mx">{svg}</div>', alt)
+    return Picture(framed("plot", "", drawn_only(svg, alt)), alt)

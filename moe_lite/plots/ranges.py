@@ -8,9 +8,8 @@ from html import escape
 import torch
 from torch import Tensor
 
-from moe_lite.look.palette import css_variables
 from moe_lite.look.picture import Picture
-from moe_lite.look.svg import figure
+from moe_lite.look.svg import drawn_only, figure, framed
 from moe_lite.plots.tables import column_format, number, table
 
 WIDTH, ROW, FOOT = 812, 24, 26  # px of the figure, of a row, and under the last one
@@ -104,7 +103,7 @@ def compared(
     svg = figure(body, WIDTH, height, alt, inline=True)
     folded = f"<details><summary>The numbers as a table</summary>{numbers.html}</details>" if numbers else ""
     head = f'<p class="cap">{escape(caption)}</p>'
-    return Picture(f'<style>{css_variables()}{_CSS}</style><div class="mx rg">{head}{svg}{folded}</div>', alt)
+    return Picture(framed("rg", _CSS, head, drawn_only(svg, alt), folded), alt)
 
 
 def _look(name: str, reference: bool) -> str:

@@ -11,10 +11,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from moe_lite.course import ledger, outline
 from moe_lite.course.claims import claims
-from moe_lite.course.ledger import Cell, Computed, LedgerError, Result, Source, ToCome, read_ledger
+from moe_lite.course.ledger import VERDICTS, Cell, Computed, LedgerError, Result, Source, ToCome, read_ledger
 from moe_lite.course.outline import CourseError
 
 claims_module = sys.modules[claims.__module__]  # its module has its name
@@ -307,7 +308,8 @@ class Rows(HTMLParser):
         self.feed(page.split("</style>")[1])
 
     def handle_starttag(self, tag, attributes):
-        self.open.append(tag)
+        if tag != "input":  # which has no end
+            self.open.append(tag)
         self.rows += [[]] * 0 if tag != "tr" else [[]]
         if tag in ("td", "th"):
             self.rows[-1].append("")
@@ -340,9 +342,9 @@ def test_table_has_a_row_a_claim_with_verdict_condition_and_evidence():
 
 def test_lessons_that_are_not_written_say_so_and_are_no_links():
     shown = Rows(claims(3).html)
-    about, evidence = next(row[1:] for row in shown.rows if "The more experts" in row[1])
-    assert "Lessons: 03, 09 (to come), 10 (to come)" in about
-    assert "Lesson 10 will measure it; it is not written yet." in evidence
+    told = next(row[1] for row in shown.rows if "The more experts" in row[0])
+    assert "Lessons: 03, 09 (to come), 10 (to come)" in told
+    assert "Lesson 10 will measure it; it is not written yet." in told
     notebooks = {link for link in shown.links if not link.startswith("https://")}
     assert {"00_start_here.ipynb", "03_router.ipynb"} <= notebooks
     assert all((ROOT / "notebooks" / link).is_file() for link in notebooks)
@@ -364,6 +366,23 @@ def test_lesson_has_its_own_rows_or_says_that_it_has_none():
     assert repr(claims(lonely)).endswith(none) and none in claims(lonely).html
     with pytest.raises(CourseError, match="lesson is 17"):
         claims(17)
+
+
+def test_in_a_lesson_a_verdict_opens_when_one_was_picked(browser):
+    claim = next(claim for claim in LEDGER if 7 in claim.lessons and claim.verdict == "misleading")
+    with sync_playwright() as playwright:
+        page = playwright.chromium.connect_over_cdp(browser).new_context().new_page()
+        page.set_content(claims(7).html)
+        row, others = page.locator("tr", has_text=claim.claim), page.locator(".told:visible")
+        assert others.count() == 0 and row.locator("label").all_inner_texts() == [*VERDICTS]
+        row.get_by_label("true", exact=True).check()
+        assert f"{claim.verdict} you said true" in " ".join(row.inner_text().split())
+        assert others.count() == row.locator(".told").count(), "only of this claim"
+        row.get_by_label("misleading").check()
+        assert "misleading as you said" in " ".join(row.inner_text().split())
+        page.get_by_label("show all verdicts").check()
+        assert others.count() == page.locator(".told").count() > 4
+        page.context.close()
 
 
 def test_counts_at_the_foot_are_those_of_the_rows():

@@ -113,3 +113,119 @@ def test_labels_that_would_cover_each_other_are_moved_apart():
     spread_labels(axes, height=11)
     places = sorted(axes.transData.transform(t.xy)[1] * 72 / axes.figure.dpi + t.xyann[1] for t in axes.texts)
     assert min(b - a for a, b in zip(places, places[1:], strict=False)) > 10.9
+
+
+# ---- ranges and intervals --------------------------------------------------------------------------------------------
+
+LEAST, MOST = (
+    torch.tensor([[22.0, 3.57], [0.0, 3.5], [53.0, 3.91]]),
+    torch.tensor([[30.0, 3.66], [0.0, 3.77], [59.0, 3.99]]),
+)
+SETTINGS = ["as it is", "8 experts", "learning rate 0.01"]
+
+
+def drawn(picture) -> ET.Element:
+    return ET.fromstring(re.search(r"<svg.*?</svg>", picture.html, re.DOTALL)[0])
+
+
+def test_ranges_are_drawn_said_and_folded_into_a_table():
+    picture = plots.ranges(LEAST, MOST, "three seeds", rows=SETTINGS, columns=["dead, %", "loss"], reference=0)
+    texts = [text.text for text in drawn(picture).iter("text")]
+    assert {"22 to 30", "0", "53 to 59", "3.57 to 3.66", "dead, %", "loss", *SETTINGS} <= set(texts)
+    assert picture.alt.startswith("three seeds. as it is: dead, % 22 to 30; loss 3.57 to 3.66.")
+    marks = [m.get("class") for m in drawn(picture) if (m.get("class") or "-").split()[0] in ("bar", "dot")]
+    assert sorted(marks) == ["bar", "bar", "bar", "bar ref", "bar ref", "dot"], "a range of nothing is a dot"
+    table = picture.html[picture.html.index("<details>") :]
+    assert "<td>22 to 30</td>" in table and "<td>3.57 to 3.66</td>" in table
+
+
+def test_a_bar_goes_from_the_least_to_the_most():
+    picture = plots.ranges(LEAST, MOST, "three seeds", rows=SETTINGS, columns=["dead, %", "loss"])
+    ends = [re.match(r"M([\d.]+) \d+H([\d.]+)", m.get("d")).groups() for m in drawn(picture) if m.get("class") == "bar"]
+    first = [(float(a), float(b)) for a, b in ends][:2]  # of the panel "dead": 22 to 30 and 53 to 59
+    scale = (first[1][0] - first[0][0]) / (53 - 22)
+    assert first[0][1] - first[0][0] == pytest.approx(8 * scale, abs=0.2)
+    assert first[1][1] - first[1][0] == pytest.approx(6 * scale, abs=0.2)
+
+
+def test_an_interval_that_contains_zero_has_an_open_dot():
+    values = torch.tensor([[-0.05, -0.08, -0.02], [-0.02, -0.05, 0.01], [0.22, -0.02, 0.47]])
+    picture = plots.intervals(values, "differences", rows=["a", "b", "c"])
+    dots = [m.get("class") for m in drawn(picture).iter("circle")]
+    assert dots == ["dot", "dot open", "dot open"]
+    texts = [text.text for text in drawn(picture).iter("text")]
+    assert "−0.05 (−0.08 to −0.02)" in texts and "−0.02 (−0.05 to 0.01)" in texts
+    assert sum(m.get("class") == "zero" for m in drawn(picture)) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_no_text_of_a_comparison_leaves_it_or_covers_another(n):
+    panels = {f"a measure with a long name, {i}": LEAST[:, :1] + torch.tensor([[0.0, 9.5]]) for i in range(n - 1)}
+    panels["loss minus the base"] = torch.tensor([[0.0, 0, 0], [0.25, -0.18, 0.68], [-0.29, -0.8, 0.22]])
+    svg = drawn(plots.compared(panels, "a caption", rows=SETTINGS, reference=0))
+    boxes = []
+    for text in svg.iter("text"):
+        x, y, wide = float(text.get("x")), float(text.get("y")), 5.6 * len(text.text)
+        x -= {"end": wide, "middle": wide / 2}.get(text.get("text-anchor"), 0)
+        boxes.append((x, x + wide, y - 9, y + 2, text.text))
+    for i, (left, right, upper, lower, text) in enumerate(boxes):
+        assert left > -1 and right < 812 + 1, text
+        for other in boxes[i + 1 :]:
+            assert right < other[0] or other[1] < left or lower < other[2] or other[3] < upper, (text, other[4])
+
+
+def test_what_cannot_be_drawn_is_said():
+    with pytest.raises(
+        ValueError, match=r"least \(3, 2\) and most \(3, 2\) should have one shape, and no least be above"
+    ):
+        plots.ranges(MOST, LEAST, "upside down", rows=SETTINGS, columns=["a", "b"])
+    with pytest.raises(ValueError, match=r"loss has the shape \(3, 4\); expected 3 rows of one, two or three numbers"):
+        plots.compared({"loss": torch.zeros(3, 4)}, "seeds", rows=SETTINGS)
+    with pytest.raises(ValueError, match="loss holds a number that is not finite"):
+        plots.compared({"loss": torch.tensor([1.0, float("nan"), 2.0])}, "seeds", rows=SETTINGS)
+
+
+def test_a_column_has_one_number_format():
+    values = torch.tensor([[0.0, 70.7, 46702.79], [50.0, 3e-4, 1.0], [21.5, 0.0, 2.0]])
+    cells = re.findall(r"<td>([^<]+)</td>", plots.table(values, "mixed", rows=["a", "b", "c"], columns="xyz").html)
+    assert cells == ["0.00", "70.70", "46,702.79", "50.00", "3e−04", "1.00", "21.50", "0.00", "2.00"]
+    whole = re.findall(
+        r"<td>([^<]+)</td>", plots.table(torch.tensor([[1200.0, 3.0]]), "whole", rows=["a"], columns="xy").html
+    )
+    assert whole == ["1,200", "3"]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        plots.ranges(LEAST, MOST, "three seeds", rows=SETTINGS, columns=["dead, %", "loss"]),
+        plots.loss_by_top_k(LOSSES, 2),
+    ],
+    ids=["by hand", "matplotlib"],
+)
+def test_where_svg_is_dropped_its_letters_stay_hidden_and_the_words_are_read(picture):
+    assert (
+        '<div class="pic" hidden="hidden"><svg' in picture.html and f'<p class="alt">{picture.alt}</p>' in picture.html
+    )
+    assert (
+        ".pic[hidden]:has(svg){display:block!important}" in picture.html
+        and ".pic:has(svg)+.alt{display:none}" in picture.html
+    )
+
+
+# ---- strips ----------------------------------------------------------------------------------------------------------
+
+
+def test_strips_are_dark_where_an_expert_is_busy_and_count_the_dead():
+    dead_late = torch.tensor([[1, 1, 1, 1], [4, 0, 0, 0]])  # (bins, E): the fair share, then all to expert 0
+    even = torch.ones(2, 4)
+    picture = plots.strips({"free": dead_late, "even": even}, 900, "layer 2")
+    texts = [text.text for text in drawn(picture).iter("text")]
+    assert "3 of 4 experts dead at the end" in texts and "0 of 4 experts dead at the end" in texts
+    assert "free: 3 of 4 experts dead at the end; the busiest gets 4.0 times its fair share." in picture.alt
+    shades = [(p.get("fill-opacity"), p.get("d").count("z")) for p in drawn(picture) if p.get("class") == "cell"]
+    assert shades == [("0.25", 4), ("1.00", 1), ("0.25", 4)], (
+        "nothing is drawn for a load of 0; equal neighbours are one"
+    )
+    with pytest.raises(ValueError, match=r"free has the shape \(4,\); expected \(bins, E\)"):
+        plots.strips({"free": torch.ones(4)}, 900, "layer 2")
