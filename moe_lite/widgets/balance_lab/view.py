@@ -28,7 +28,7 @@ class Column:
     seeds: tuple[float, ...] = ()
     total: int = 0  # steps when it is through
     live: LiveRun | None = None
-    kept: bool = False  # stays when the sliders move
+    told: tuple[str, ...] = ()  # settings that its name tells beside the coefficient: what is unlike the recorded ones
 
     @property
     def n_experts(self) -> int:
@@ -38,10 +38,23 @@ class Column:
     def state(self) -> str:
         return self.live.state if self.live else "recorded"
 
+    @property
+    def training(self) -> bool:
+        return self.state in ("running", "paused", "stopping")
+
     def bin_at(self, step: int) -> int:
-        """The last bin that ends at `step` or before, the last of all for 0; −1 where there is none yet."""
+        """The last bin that ends at `step` or before, at least the first; the last of all for 0, −1 if there is none.
+
+        So there is something to see at every step of a training that has a bin.
+        """
         steps = self.run.steps
-        return sum(s <= step for s in steps) - 1 if step else len(steps) - 1
+        if not step or not steps:
+            return len(steps) - 1
+        return max(0, sum(s <= step for s in steps) - 1)
+
+    def step_at(self, step: int) -> int:
+        """The step whose numbers are shown where `step` is looked at; 0 if there is none yet."""
+        return self.run.steps[self.bin_at(step)] if self.run.steps else 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,16 @@ def figures(column: Column, layer: int) -> Figures:
 def multiples(column: Column, layer: int) -> Tensor:
     """(S, E): each expert's load as a multiple of the fair share, bin by bin."""
     return fair_multiples(column.run.load[:, layer])
+
+
+def axis_end(columns: Sequence[Column]) -> int:
+    """The last step of the axis that all columns share."""
+    return max((max([column.total, *column.run.steps]) for column in columns), default=0) or 1
+
+
+def step_shown(columns: Sequence[Column], step: int) -> int:
+    """The step that a look at `step` shows, the latest of the columns'; 0 if there is none yet."""
+    return max((column.step_at(step) for column in columns), default=0)
 
 
 def most_uneven_layer(columns: Sequence[Column]) -> int:
@@ -131,7 +154,9 @@ def prepared(
     plan = replace(grid.train, steps=steps, bias_step=chosen["bias_step"], seed=chosen["seed"])
     model = MoELanguageModel(config, balance_loss=balance_loss, seed=chosen["seed"])
     recorder = Recorder(model, **chosen)
-    return Column(recorder.run(), total=steps), recorder, _steps(model, corpora, plan, recorder)
+    usual = dict.fromkeys(TRAINED, 0.0) | {"n_experts": grid.model.n_experts}
+    told = tuple(name for name in TRAINED if chosen[name] and chosen[name] != usual[name])
+    return Column(recorder.run(), total=steps, told=told), recorder, _steps(model, corpora, plan, recorder)
 
 
 def _steps(

@@ -10,19 +10,30 @@ from traitlets import Dict, Float, Int, Unicode
 
 from moe_lite.data import Corpus, load_corpora
 from moe_lite.lab.live import LiveRun
-from moe_lite.lab.sweeps import Grid, Recorder, grid as shipped
+from moe_lite.lab.sweeps import BIN, FACTORS, Grid, Recorder, grid as shipped
 from moe_lite.model.balance import BalanceLoss
 from moe_lite.train import StepLog
 from moe_lite.widgets.balance_lab.drawing import LabDrawing
 from moe_lite.widgets.balance_lab.save import csv_text, png_bytes
-from moe_lite.widgets.balance_lab.view import TRAINED, Column, most_uneven_layer, prepared, text_at
-from moe_lite.widgets.balance_lab.words import reading, rows, text_html, title
+from moe_lite.widgets.balance_lab.view import TRAINED, Column, most_uneven_layer, prepared, step_shown, text_at
+from moe_lite.widgets.balance_lab.words import (
+    NO_BIN,
+    NOT_RECORDED,
+    Look,
+    reading,
+    rows,
+    signs_html,
+    text_html,
+    text_says,
+    title,
+)
 from moe_lite.widgets.kit.background import BackgroundWidget
 from moe_lite.widgets.kit.parts import plain, rich
 from moe_lite.widgets.kit.widget import FROM_PAGE, script, style
 
 MOST, MOST_LIVE = 4, 2  # columns; trainings at a time
 EVERY = 0.4  # seconds between two drawings while training
+TOLD = ("coefficient", "top_k", "seed", "layer", "picked", "at", "looked", "room")  # the reading line is about the last
 WIDEST, TWIN = 860, 760
 
 
@@ -39,12 +50,15 @@ class BalanceLab(BackgroundWidget):
 
     The first column is the training without balancing; the second follows the coefficient. Two trainings run at a time,
     another start stops the older one. What training raises is shown, kept in `error`, and raised by `done()`.
+
+    On the page, the upper half looks at what was recorded: its controls stand above the strips, the step under them.
+    What sets up and starts a training, and what one text does, is folded below.
     """
 
     question = Unicode("What does fairness cost?").tag(sync=True)
-    inputs = ("coefficient", "top_k", "seed", "layer", "at", "picked", "looked", "command", "width", *TRAINED)
+    inputs = ("coefficient", "top_k", "seed", "layer", "at", "picked", "looked", "room", "command", "width", *TRAINED)
     _esm = script("balance_lab/script.js")
-    _css = style("balance_lab/style.css")
+    _css = style("token_viewer/style.css", "balance_lab/style.css")  # for the tokens of the text
 
     coefficient = Float(0.01, help="Of the balancing loss; one of the recorded ones.").tag(**FROM_PAGE)
     top_k = Int(2, help="Experts per token.").tag(**FROM_PAGE)
@@ -53,16 +67,18 @@ class BalanceLab(BackgroundWidget):
     at = Int(0, help="The step that is looked at; 0 for the end.").tag(**FROM_PAGE)
     picked = Int(0, help="The expert whose numbers are printed.").tag(**FROM_PAGE)
     looked = Int(0, help="The column whose text is shown.").tag(**FROM_PAGE)
+    room = Float(0.0, help="Capacity factor at which the text is shown; 0: no limit.").tag(**FROM_PAGE)
     n_experts = Int(32, help="Of the next training.").tag(**FROM_PAGE)
     z_coef = Float(0.0, help="Of the next training.").tag(**FROM_PAGE)
     bias_step = Float(0.0, help="Of the next training's selection bias; 0: it has none.").tag(**FROM_PAGE)
-    capacity_factor = Float(0.0, help="Of the next training, and of the text; 0: no limit.").tag(**FROM_PAGE)
+    capacity_factor = Float(0.0, help="Of the next training; 0: no limit.").tag(**FROM_PAGE)
     jitter = Float(0.0, help="Of the next training.").tag(**FROM_PAGE)
     command = Unicode(help='"train 3": what a button asked for, and a count.').tag(**FROM_PAGE)
     width = Int(WIDEST, help="px that there are for the figure; the script measures them.").tag(**FROM_PAGE)
     figure = Unicode(help="The SVG.").tag(sync=True)
+    heads = Unicode(help="What the columns are called, as HTML that Python wrote and escaped.").tag(sync=True)
     text = Unicode(help="The standard text, as HTML that Python wrote and escaped.").tag(sync=True)
-    view = Dict(help="Names of columns, state, status, reading line.").tag(sync=True)
+    view = Dict(help="Names of columns, state, the step shown, where the axes are, reading line.").tag(sync=True)
     fixed = Dict(help="What the sliders offer.").tag(sync=True)
     file = Dict(help="A file for the page to save: name, base64 data.").tag(sync=True)
 
@@ -75,10 +91,11 @@ class BalanceLab(BackgroundWidget):
         self.corpora, self.steps, self.balance_loss = corpora, steps or self.grid.train.steps, balance_loss
         self.extra: list[Column] = []  # kept and live ones, oldest first
         self._moving: list[Column] = []  # those that follow the sliders
-        self._done, self._problem, self._drawn = "", {}, 0.0
+        self._done, self._problem, self._drawn, self._moved, self._last = "", {}, 0.0, "", {}
         choices = {"coefficient": self.grid.coefficients, "top_k": self.grid.top_ks, "seed": self.grid.seeds, **TRAINED}
         fixed = {name: [*values] for name, values in choices.items()}
-        fixed |= {"layers": self.grid.model.n_layers, "steps": self.grid.train.steps}
+        fixed |= {"layers": self.grid.model.n_layers, "steps": self.steps, "bin": BIN, "signs": signs_html()}
+        fixed |= {"rooms": [0.0, *FACTORS]}
         super().__init__(fixed=fixed, **({"n_experts": self.grid.model.n_experts} | sliders))
 
     @property
@@ -99,7 +116,7 @@ class BalanceLab(BackgroundWidget):
         column, recorder, steps = prepared(self.grid, self.corpora, self.steps, self.balance_loss, chosen)
         column.live = LiveRun(steps, on_step=lambda log: self._stepped(column, recorder, log))
         column.live.on_change(lambda run: self._changed(column, recorder))
-        self._problem = {}
+        self._problem, self._moved = {}, "training"
         self._make_room(column)
         return column.live.start()
 
@@ -121,7 +138,7 @@ class BalanceLab(BackgroundWidget):
     # ---- trainings ---------------------------------------------------------------------------------------------------
 
     def _training(self) -> list[Column]:
-        return [column for column in self.extra if column.state in ("running", "paused", "stopping")]
+        return [column for column in self.extra if column.training]
 
     def _make_room(self, column: Column) -> None:
         """The oldest training ends if there are too many, the oldest live column leaves if there is no place."""
@@ -144,6 +161,8 @@ class BalanceLab(BackgroundWidget):
 
     def _changed(self, column: Column, recorder: Recorder) -> None:
         column.run = recorder.run()
+        if column.state in ("finished", "stopped", "failed"):
+            self._moved = "training"
         if column.live.error is not None:
             with self.errors_shown("Its column stays as the last whole bin of steps left it."):
                 raise column.live.error
@@ -157,6 +176,7 @@ class BalanceLab(BackgroundWidget):
         self.layer = min(max(self.layer, -1), self.grid.model.n_layers - 1)
         self.picked = min(max(self.picked, 0), self.grid.model.n_experts - 1)
         self.looked = max(self.looked, 0)
+        self._notice()
         self._moving = [self._recorded(0.0)] if 0.0 in self.grid.coefficients else []
         if self.coefficient or not self._moving:
             self._moving.append(self._recorded(self.coefficient))
@@ -166,6 +186,13 @@ class BalanceLab(BackgroundWidget):
                 self._obey(self.command.split())
             self._problem = self.error
         self.tell()
+
+    def _notice(self) -> None:
+        """Keep what the last move was of: the reading line is about that."""
+        watched = {name: getattr(self, name) for name in TOLD}
+        moved = [name for name in TOLD if self._last and watched[name] != self._last[name]]
+        self._moved = moved[0] if moved else self._moved
+        self._last = watched
 
     def _recorded(self, coefficient: float) -> Column:
         run = self.grid.run(coefficient, self.top_k, self.seed)
@@ -198,26 +225,36 @@ class BalanceLab(BackgroundWidget):
     def tell(self) -> None:
         """Set everything that the script draws."""
         columns, layer = self.columns, self._layer()
-        parts = reading(columns, layer, self.at)
+        text, said = self._text()
+        look = Look(layer, self.at, self.picked, self._moved, said if self._moved in ("looked", "room") else "")
+        parts = reading(columns, self._subject(), look)
+        drawing = LabDrawing(columns, layer, self.at, self.picked, self.width, movable=True)
         running = [column.state for column in self._training()]
         live = sum(column.live is not None for column in columns)
         self.view = {
             "parts": parts, "layer": layer, "columns": [title(column) for column in columns],
             "fixed": len(self._moving), "running": "paused" if running and set(running) == {"paused"} else len(running),
-            "newest": max((column.run.steps[-1] for column in columns if column.run.steps), default=1),
+            "newest": step_shown(columns, 0), "shown": step_shown(columns, self.at), "axis": drawing.places(),
         }  # fmt: skip
         self.source = f"{live} live · {len(columns) - live} recorded" if live else f"{len(columns)} recorded"
         self.reading, self.error = plain(parts), self._problem
-        self.figure = LabDrawing(columns, layer, self.at, self.picked, self.width).svg(self.reading)
-        self.text = self._text()
+        self.heads, self.figure, self.text = drawing.heads(), drawing.svg(self.reading), text
 
-    def _text(self) -> str:
-        """The standard text as one column routes it; a note where that was not recorded."""
-        column = self.columns[min(self.looked, len(self.columns) - 1)]
-        found = text_at(column, self._layer(), self.at, self.capacity_factor or None)
+    def _subject(self) -> Column | None:
+        """The column that the reading line sets against the first one: what has moved, or the newest."""
+        moved = self._moving if self._moved in ("coefficient", "top_k", "seed") else self.columns
+        return moved[-1] if moved else None
+
+    def _text(self) -> tuple[str, str]:
+        """The standard text as one column routes it, and the sentence about it; a note where that was not recorded."""
+        column, layer = self.columns[min(self.looked, len(self.columns) - 1)], self._layer()
+        found = text_at(column, layer, self.at, self.room or None)
         if found is None:
-            return "<i>The text was recorded for seed 0 only, and at whole bins of steps.</i>"
-        return text_html(self.grid.tokens, *found, column.run.choices.shape[3], column.n_experts)
+            why = NOT_RECORDED if column.run.steps else f"The training {NO_BIN}"
+            return f"<i>{why}</i>", why
+        k = column.run.choices.shape[3]
+        said = text_says(column, layer, self.at, self.room, found[1], k)
+        return text_html(self.grid.tokens, *found, k, column.n_experts), said
 
     def reading_html(self) -> str:
         return rich(self.view["parts"], self.grid.model.n_experts)
@@ -229,6 +266,6 @@ class BalanceLab(BackgroundWidget):
             f'<tr><th scope="row">{html.escape(name)}</th>{"".join(f"<td>{value}</td>" for value in values)}</tr>'
             for name, *values in rows(columns, layer, self.at)
         )
-        svg = LabDrawing(columns, layer, self.at, self.picked, min(self.width, TWIN)).svg(self.reading)
+        picture = LabDrawing(columns, layer, self.at, self.picked, min(self.width, TWIN)).html(self.reading)
         table = f"<table><caption>layer {layer + 1}</caption><tr><th></th>{head}</tr>{body}</table>"
-        return f'{self.error_html()}<div class="pic" hidden="hidden">{svg}</div>{table}'
+        return f'{self.error_html()}<div class="pic" hidden="hidden">{picture}</div>{table}'
