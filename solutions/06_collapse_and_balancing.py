@@ -645,8 +645,9 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 # How large should the coefficient be? There is no law, so for your own model you have to choose one. The lab holds 54 recorded trainings of the small model: six coefficients, with top-1, top-2 and top-4, three seeds each.
 #
 # Every row of a strip is one expert over time. The darker it is, the more assignments the expert has; it is blank where the expert is
-# dead. The upper controls choose a recording, which is shown beside the one without balancing. *Train this* trains a new model on your machine. Below
-# stands a short text, with the first expert of each token at the step that you look at.
+# dead. The controls above choose a recording, shown beside the one without balancing; the slider under the strips chooses the step.
+# Folded below, *Train your own* trains a new model on your machine, and *What one text does* shows each token's first expert at that
+# step.
 #
 # In the table under the strips, "over 1.25 × fair" is the share of the assignments that *would not fit*. "Dropped" stays 0 in these
 # recordings, because they dropped nothing. At the losses, ± is half the range over the seeds.
@@ -673,7 +674,7 @@ holds("in the first hundred steps, balancing with 0.01 saves more than half", _a
 # **Answer.** With top-2, a few experts are dead at the end at 0.001, and none at 0.01. Even strips need 0.1. The loss stays
 # about level for the small coefficients and rises for the large ones.
 #
-# Move the step back to the beginning, too. You see many experts die within the first hundred steps. At 0.01, fewer than half as many are dead at
+# Move the step back to the beginning, too: many experts die within the first hundred steps. At 0.01, fewer than half as many are dead at
 # step 100 as without balancing. <!-- evidence: data/balance/grid.json rows.0.steps.4 -->
 #
 # The lab may say that two ranges of losses overlap. They do; 6.4 has compared seed by seed.

@@ -175,6 +175,14 @@ def test_titles_neither_overlap_nor_are_cut_and_stand_over_their_strips(four, br
     assert heads[1]["lines"][0][0] == pytest.approx(heads[1]["left"], abs=1.5)
 
 
+def test_experts_have_the_hues_of_the_columns_whatever_the_next_training_has(browser):
+    lab = BalanceLab(n_experts=8)
+    lab.picked = 20
+    with script_page(lab, browser, 900) as page:
+        assert page.locator(".read .n").get_attribute("class") == "n e5"
+    assert 'class="n e5"' in lab.static_html()
+
+
 def test_controls_strips_and_reading_line_fit_on_a_screen(browser):
     lab = BalanceLab()
     with script_page(lab, browser, 900) as page:

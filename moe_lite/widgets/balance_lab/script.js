@@ -6,7 +6,7 @@ function render({ model, el: host }) {
   const status = el("p", { class: "note", role: "status", hidden: true });
   const followed = ["coefficient", "top_k", "seed", "n_experts", "z_coef", "bias_step", "capacity_factor", "jitter"];
   const { ask, waiting, slide, problem, stage, tag, reading, show, root } = panel(model, host, {
-    nExperts: () => model.get("n_experts"), note: status, watch: ["text", "heads", "looked", ...followed], width: [560, 860],
+    nExperts: () => now().experts, note: status, watch: ["text", "heads", "looked", ...followed], width: [560, 860],
   });
   let count = Number(model.get("command").split(" ").pop() || 0); // a page may open a lab that has been used
   const command = (what) => ask({ command: `${what} ${count += 1}` });
@@ -49,7 +49,7 @@ function render({ model, el: host }) {
   };
   scrub.addEventListener("input", () => moveTo(within(Number(scrub.value))));
   stage.addEventListener("keydown", (event) => {
-    const at = now().shown;
+    const at = Number(scrub.value); // ahead of the kernel while a key is held down
     const step = { ArrowLeft: at - fixed.bin, ArrowRight: at + fixed.bin, Home: fixed.bin, End: now().newest }[event.key];
     const expert = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (step === undefined && !expert) return;
@@ -57,7 +57,7 @@ function render({ model, el: host }) {
     if (expert) pick(model.get("picked") + expert);
     else moveTo(within(step));
   });
-  const pick = (expert) => ask({ picked: Math.min(model.get("n_experts") - 1, Math.max(0, expert)) });
+  const pick = (expert) => ask({ picked: Math.min(now().experts - 1, Math.max(0, expert)) });
 
   let held = null; // the pointer that drags the line: { id, column, moved }
   const pointed = (event) => { // the place of the pointer in the figure
@@ -139,6 +139,7 @@ function render({ model, el: host }) {
     const share = { "--x": axis.lefts[0] / axis.figure + long * first, "--long": long * (1 - first), "--y": axis.slider / axis.height };
     for (const [name, value] of Object.entries({ ...share, "--names": axis.lefts[0] / axis.figure })) plot.style.setProperty(name, value);
     back.hidden = now().newest <= fixed.bin;
+    asked.hidden = !now().newest;
     scrub.max = axis.steps;
     if (!waiting()) place(shown);
     reading.voice.setAttribute("aria-live", running ? "off" : "polite");

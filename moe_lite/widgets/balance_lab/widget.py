@@ -235,6 +235,7 @@ class BalanceLab(BackgroundWidget):
             "parts": parts, "layer": layer, "columns": [title(column) for column in columns],
             "fixed": len(self._moving), "running": "paused" if running and set(running) == {"paused"} else len(running),
             "newest": step_shown(columns, 0), "shown": step_shown(columns, self.at), "axis": drawing.places(),
+            "experts": drawing.n_experts,
         }  # fmt: skip
         self.source = f"{live} live · {len(columns) - live} recorded" if live else f"{len(columns)} recorded"
         self.reading, self.error = plain(parts), self._problem
@@ -257,7 +258,7 @@ class BalanceLab(BackgroundWidget):
         return text_html(self.grid.tokens, *found, k, column.n_experts), said
 
     def reading_html(self) -> str:
-        return rich(self.view["parts"], self.grid.model.n_experts)
+        return rich(self.view["parts"], self.view["experts"])
 
     def twin(self) -> str:
         columns, layer = self.columns, self._layer()
