@@ -10,7 +10,7 @@
 # Here is one at work. Each token carries the number of the expert that takes it, in that expert's colour. Run the cell with Shift+Enter
 # (the first one takes a few seconds), then type a sentence of your own.
 
-# %% tags=["widget"]
+# %% tags=["opening"]
 from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import TokenViewer
 

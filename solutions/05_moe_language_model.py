@@ -466,17 +466,16 @@ holds("no layer is as uneven at the end as layer 4 was at first", _last[0].max()
 # %% tags=["widget"]
 grey = {"8 experts, top-2": dashboard.runs[-1]}
 dense_dashboard = TrainingDashboard(build, corpora, settings, n_experts=1, beside=grey)
+run = dense_dashboard.start()
 dense_dashboard
 
+# %% [markdown]
+# The grey curve is your mixture's. The two are too close to judge by eye, so the next cell waits for the end of the training and measures
+# both models on held-out text.
+
 # %%
-run = dense_dashboard.start()
 await run.done()
 dense = dense_dashboard.model
-
-# %% [markdown]
-# The curves are too close to judge by eye, so we measure both models on held-out text.
-
-# %%
 windows = train.budgeted(ci=1, normal=16, long=64)  # of 256 tokens, from each domain
 measured = {
     name: evaluate.evaluate(model, corpora, max_windows=windows)

@@ -4,7 +4,7 @@
 #
 # **Why do experts die, and what does fairness cost?**
 
-# %% tags=["figure"]
+# %% tags=["opening"]
 from moe_lite import plots, sweeps
 
 recorded = sweeps.grid()  # a small model with 32 experts per layer, trained many times

@@ -112,14 +112,20 @@ def question(lesson: Lesson) -> Found:
 
 
 def builds_on(lesson: Lesson) -> Found:
-    if not re.search(r"^\*\*Builds on\*\* \S", lesson.cells[0].text, flags=re.MULTILINE):
+    before = next((i for i, cell in enumerate(lesson.cells) if "setup" in cell.tags), 1)
+    opening = "\n\n".join(cell.text for cell in lesson.cells[:before] if cell.kind == "markdown")
+    if not re.search(r"^\*\*Builds on\*\* \S", opening, flags=re.MULTILINE):
         yield lesson.cells[0].where, "a paragraph `**Builds on** …` is missing: what does a reader have to know?"
 
 
 def setup(lesson: Lesson) -> Found:
     found = [cell for cell in lesson.code if "setup" in cell.tags]
-    if len(found) != 1 or lesson.code[0] is not found[0]:
-        yield lesson.name, f"{len(found)} cells tagged setup; expected one, and no code cell before it."
+    begins = [cell for cell in lesson.code if "opening" not in cell.tags]
+    if len(found) != 1 or begins[0] is not found[0]:
+        yield lesson.name, f"{len(found)} cells tagged setup; expected one, and no code cell before it but the opening."
+    for i, cell in enumerate(lesson.cells):
+        if "opening" in cell.tags and i != 1:
+            yield cell.where, "an opening is the picture of the lesson's question; expected it directly under the title."
     for cell in found:
         for node in lesson.tree(cell).body:
             if not isinstance(node, ast.Import | ast.ImportFrom):
@@ -134,7 +140,7 @@ def setup(lesson: Lesson) -> Found:
 
 def imports(lesson: Lesson) -> Found:
     for cell in lesson.code:
-        for node in ast.walk(lesson.tree(cell)) if "setup" not in cell.tags else ():
+        for node in ast.walk(lesson.tree(cell)) if not {"setup", "opening"} & set(cell.tags) else ():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 yield place(cell, node.lineno - 1), f"`{ast.unparse(node)}` belongs into the set-up cell."
 

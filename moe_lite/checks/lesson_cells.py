@@ -42,7 +42,7 @@ from moe_lite.checks.registry import exercises
 from moe_lite.course import outline
 
 ROLES = ("exercise", "stub", "check")
-KEEP_PICTURES = {"widget", "figure", "diagram"}  # tags of cells whose pictures stay in the learner's notebook
+KEEP_PICTURES = {"opening", "widget", "figure", "diagram"}  # tags of cells whose pictures the learner's notebook keeps
 PICTURES = ("text/html", "image/svg+xml", "image/png")
 TASK = re.compile(r"^### Exercise (\d+\.\d+) — ", re.MULTILINE)
 HINTS = re.compile(r"^<!-- hints (\d+\.\d+) -->$", re.MULTILINE)
