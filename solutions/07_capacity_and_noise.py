@@ -187,9 +187,9 @@ def keep_within_capacity(expert_ids: torch.Tensor, n_experts: int, factor: float
 check.keep_within_capacity(keep_within_capacity)
 
 # %% [markdown]
-# Now the same on a text. Beside each token stand the two experts that it chooses. A number that is crossed out found no
-# room, and a token that is crossed out has lost both experts. Below the text you see the queue of every expert, and the
-# line where its table ends.
+# Now the same on a text. Behind each token stand the two experts that it chooses, and what is crossed out found no room.
+# Below the text stands the queue of every expert, with a line where its table ends. Point at a token to find it in the
+# queues.
 #
 # **Predict, then move the factor:** (1) In which part of the text do the dropped choices stand? (2) The factor begins
 # at 1.25. At which factor does a token lose *both* its experts for the first time? (3) At which factor is nothing
@@ -726,8 +726,8 @@ check.choose_and_move(choose_and_move)
 # the popularity of the experts change from batch to batch.
 #
 # **Predict, then move the step:** (1) What happens with the smallest step, and with the largest? (2) With a step of
-# 0.03, which rule has the smaller "CV in the last 50 steps" below the picture, *sign* or *difference*? (3) Set drift to 0.03 and freeze the
-# bias at step 100: what happens to the load after that? <!-- evidence: 3 / 100 -->
+# 0.03, which rule has the smaller "CV in the last 50 steps", *sign* or *difference*? (3) Set drift to 0.03 and freeze
+# the bias at step 100: what happens to the load after that? <!-- evidence: 3 / 100 -->
 
 # %% tags=["widget"]
 my_rule = mine("7.3", choose_and_move, default=admission.choose_and_move)

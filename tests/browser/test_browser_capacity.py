@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from lab import open_lab
+from waiting import until
 
 from moe_lite.checkpoint import pretrained
 from moe_lite.data import encode
@@ -60,6 +61,35 @@ def test_every_factor_strikes_out_what_the_package_drops(lab, took):
     )
     moved(lab, css, "capacity factor", 0, 3, at=3, moves=3)
     assert "highest score first" in lab.page.locator(f"{css} .read").inner_text()
+
+
+def test_a_token_is_found_in_the_queues_by_keys_alone_and_stays_pinned_in_the_twin(lab):
+    """JupyterLab knows Enter, Escape and arrows, too: in the widget they are the widget's."""
+    page, root = lab.page, lab.page.locator(ROOT.format("capacity_view"))
+    root.get_by_role("slider", name="layer").focus()
+    page.keyboard.press("Tab")
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    said = said_now(root)
+    assert "token 2: first choice, expert" in said and root.locator("svg .rings rect").count() == 2
+    page.keyboard.press("Tab")
+    page.keyboard.press("End")
+    place = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert said_now(root) == place
+    page.keyboard.press("Tab")
+    assert said_now(root) == said, "the pinned token comes back when nothing else is pointed at"
+    pinned = "() => [...document.querySelectorAll('.mx.capacity_view.twin .tk.pin')].map((e) => e.title)"
+    until(lambda: page.evaluate(pinned) == [said])
+    page.locator(ROOT.format("capacity_view") + " [data-i='0']").focus()
+    page.keyboard.press("Escape")
+    assert root.locator(".pin, .at, svg .rings rect").count() == 0 and "choices are dropped" in said_now(root)
+    until(lambda: page.evaluate(pinned) == [])
+    assert page.evaluate("document.activeElement.dataset.i") == "0", "the focus has not left for the notebook"
+
+
+def said_now(root) -> str:
+    return root.locator(".read").inner_text()
 
 
 def test_controller_answers_every_step(lab, took):

@@ -28,6 +28,11 @@ class Rooms:
         return self.routing.n_experts
 
     @property
+    def limit(self) -> int | None:
+        """The capacity, or None without a limit."""
+        return None if self.factor == NO_LIMIT else self.capacity
+
+    @property
     def asked(self) -> int:
         return len(self.routing.expert_ids)
 
@@ -50,13 +55,23 @@ class Rooms:
         return self.routing.load.tolist()
 
     @cached_property
-    def choices(self) -> list[list[tuple[int, bool]]]:
-        """For each token (expert, kept), largest weight first."""
+    def _chosen(self) -> list[list[tuple[float, int, bool]]]:
+        """For each token (−weight, expert, kept), largest weight first."""
         rows: list[list[tuple[float, int, bool]]] = [[] for _ in self.faces]
         parts = (getattr(self.routing, name).tolist() for name in ("token_ids", "weights", "expert_ids", "kept"))
         for token, weight, expert, kept in zip(*parts, strict=True):
             rows[token].append((-weight, expert, kept))
-        return [[(expert, kept) for _, expert, kept in sorted(row)] for row in rows]
+        return [sorted(row) for row in rows]
+
+    @cached_property
+    def choices(self) -> list[list[tuple[int, bool]]]:
+        """For each token (expert, kept), largest weight first."""
+        return [[(expert, kept) for _, expert, kept in row] for row in self._chosen]
+
+    @cached_property
+    def weights(self) -> list[list[float]]:
+        """For each token the weights of its choices, largest first."""
+        return [[-weight for weight, _, _ in row] for row in self._chosen]
 
     @cached_property
     def lines(self) -> list[list[tuple[int, int]]]:
@@ -67,6 +82,21 @@ class Rooms:
             choice = [chosen for chosen, _ in self.choices[token]].index(expert)
             lines[expert].append((token, choice))
         return lines
+
+    @cached_property
+    def places(self) -> list[list[int]]:
+        """For each token where it stands in the lines of the experts that it chose, from 0, largest weight first."""
+        places = [[0] * len(row) for row in self.choices]
+        for line in self.lines:
+            for place, (token, choice) in enumerate(line):
+                places[token][choice] = place
+        return places
+
+    @cached_property
+    def free(self) -> list[int]:
+        """(E,): rows of each expert's table that stay empty; none without a limit, where a table is as long as it
+        must be."""
+        return [0 if self.limit is None else max(0, self.limit - load) for load in self.load]
 
     @cached_property
     def alone(self) -> list[int]:

@@ -9,9 +9,19 @@ from moe_lite.checkpoint import pretrained
 from moe_lite.model.config import PRIORITIES
 from moe_lite.model.routing import Routing
 from moe_lite.model.transformer import MoELanguageModel
-from moe_lite.widgets.capacity_view.drawing import NARROWEST, WIDEST, drawing, queues_svg, table_html, text_html
+from moe_lite.widgets.capacity_view.drawing import (
+    NARROWEST,
+    WIDEST,
+    Queues,
+    drawing,
+    legend_html,
+    numeral_width,
+    table_html,
+    text_html,
+    token_look,
+)
 from moe_lite.widgets.capacity_view.view import NO_LIMIT, Rooms, rooms
-from moe_lite.widgets.capacity_view.words import SERVED, factor_text, facts, reading
+from moe_lite.widgets.capacity_view.words import SERVED, factor_text, facts, reading, said_of, token_sentence
 from moe_lite.widgets.kit.parts import plain, rich
 from moe_lite.widgets.kit.reading import read
 from moe_lite.widgets.kit.text import Face, token_text
@@ -19,6 +29,7 @@ from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
 
 MOST_TOKENS = 256
 MOST_CHOICES = 4
+NO_TOKEN = "Give a text with at least one token."
 FACTORS = (0.25, 0.5, 0.75, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0, NO_LIMIT)
 
 
@@ -32,24 +43,26 @@ class CapacityView(MoEWidget):
     priority  "position", "score" or "first_choice", as in `balance.drop_over_capacity`
 
     Nothing is trained and nothing is computed with the tokens that are left: the view shows one layer's routing, as
-    the model makes it without a limit, and who would be dropped there.
+    the model makes it without a limit, and who would be dropped there. `pinned` is the token, counted from 0, whose
+    places are framed; −1 for none.
 
     Raises ValueError for settings that do not fit.
     """
 
     question = Unicode("Which tokens find no room?").tag(sync=True)
     inputs = ("factor", "priority", "layer", "top_k", "width")
-    _esm = script("capacity_view/script.js")
-    _css = style("capacity_view/style.css")
+    _esm = script("token_viewer/parts.js", "capacity_view/script.js")
+    _css = style("token_viewer/style.css", "capacity_view/style.css")
 
     factor = Float(1.25, help="Capacity over the fair share; 0: no limit.").tag(**FROM_PAGE)
     priority = Unicode("position", help="Who is served first.").tag(**FROM_PAGE)
     layer = Int(1, help="From 1.").tag(**FROM_PAGE)
     top_k = Int(2, help="Experts per token.").tag(**FROM_PAGE)
     width = Int(WIDEST, help="px that there are for the figure; the script measures them.").tag(**FROM_PAGE)
-    figure = Unicode(help="Text and queues, HTML.").tag(sync=True)
-    view = Dict(help="Key figures, the reading line in pieces, a note.").tag(sync=True)
-    fixed = Dict(help="What does not change: steps of the sliders, names of the priorities.").tag(sync=True)
+    pinned = Int(-1, help="The token whose places are framed; −1: none.").tag(**FROM_PAGE)
+    figure = Unicode(help="Legend and queues, HTML.").tag(sync=True)
+    view = Dict(help="Key figures, the reading line in pieces, a note, what is said of each token.").tag(sync=True)
+    fixed = Dict(help="What does not change: steps of the sliders, names of the priorities, tokens.").tag(sync=True)
 
     def __init__(
         self, text: str | Routing, *, model: MoELanguageModel | None = None, layer: int | None = None,
@@ -83,7 +96,8 @@ class CapacityView(MoEWidget):
         fixed = {
             "factors": [*steps, NO_LIMIT], "priorities": [[name, SERVED[name]] for name in PRIORITIES],
             "layers": n_layers if self.routing is None else 0, "choices": choices, "experts": n_experts,
-            "narrowest": NARROWEST, "widest": WIDEST,
+            "narrowest": NARROWEST, "widest": WIDEST, "numeral": numeral_width(n_experts),
+            "tokens": [[face.text, face.gap, face.blank, face.part_of] for face in self.faces],
         }  # fmt: skip
         super().__init__(factor=factor, priority=priority, layer=layer, top_k=top_k, fixed=fixed)
 
@@ -94,15 +108,17 @@ class CapacityView(MoEWidget):
     def compute(self) -> None:
         """Route if that is new, serve, draw."""
         if not self.faces:
-            self.view, self.figure = {"facts": [], "parts": ["Give a text with at least one token."], "note": ""}, ""
-            self.reading = plain(self.view["parts"])
+            self.view, self.figure = {"facts": [], "parts": [NO_TOKEN], "note": "", "tokens": []}, ""
+            self.reading = NO_TOKEN
             return
         now = self.now()
         parts = reading(now)
         note = (
             f"The first {len(self.faces)} of {self.total:,} tokens are shown." if self.total > len(self.faces) else ""
         )
-        self.reading, self.view = plain(parts), {"facts": facts(now), "parts": parts, "note": note}
+        tokens = [said_of(now, n) | {"look": token_look(now, n)} for n in range(len(now.faces))]
+        self.reading = plain(parts)
+        self.view = {"facts": facts(now), "parts": parts, "note": note, "tokens": tokens}
         self.source = self._origin()
         self.figure = drawing(now, self.width, self.reading)
 
@@ -129,11 +145,19 @@ class CapacityView(MoEWidget):
         known = " · ".join(f"{value} {name}" for value, name in self.view["facts"])
         setting = f"capacity factor {factor_text(self.factor)} · {SERVED[self.priority]}"
         setting += "" if self.routing is not None else f" · top-{self.top_k} · layer {self.layer}"
-        picture = queues_svg(now, WIDEST, self.reading)
+        pinned = self._pinned()
+        picture = Queues(now, WIDEST).svg(self.reading, pinned=pinned)
         return (
             f'{self.error_html()}<p class="note">{html.escape(setting)}. {html.escape(known)}. {self.view["note"]}</p>'
-            f'{text_html(now)}<div class="pic queues" hidden="hidden">{picture}</div>{table_html(now)}'
+            f"{text_html(now, pinned)}{legend_html(now)}"
+            f'<div class="pic queues" hidden="hidden">{picture}</div>{table_html(now)}'
         )
 
     def reading_html(self) -> str:
-        return rich(self.view["parts"], self.fixed["experts"])
+        pinned = self._pinned()
+        parts = self.view["parts"] if pinned < 0 else token_sentence(self.now(), pinned)
+        return rich(parts, self.fixed["experts"])
+
+    def _pinned(self) -> int:
+        """The pinned token, or −1 where there is none."""
+        return self.pinned if 0 <= self.pinned < len(self.faces) else -1

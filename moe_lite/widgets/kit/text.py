@@ -1,5 +1,6 @@
 """Text as the token viewer shows it: each token's face, the sections it came from, and the windows a model reads."""
 
+import html
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,23 @@ def face(piece: str, part_of: str = "") -> Face:
     if unicodedata.combining(shown[0]):
         shown = "\u25cc" + shown  # a dotted circle for the mark to stand on, instead of the gap
     return Face(shown, gap, part_of=part_of)
+
+
+def tile_html(face: Face, behind: str = "", look: str = "", attributes: str = "") -> str:
+    """A token as HTML: the gap before it, a tile with its face and with what is `behind` that, the line break in it.
+
+    behind: HTML such as an expert's numeral; look: classes of the tile beside its own; attributes: of its element. The
+    token viewer's style sheet draws it.
+    """
+    lines = face.text.removesuffix("\n").split("\n")
+    body = "<br>".join(map(html.escape, lines))
+    body = f"<em>{body}</em>" if face.blank else body
+    classes = " ".join(["tk", *look.split(), *["gap"] * face.gap, *["brk"] * (len(lines) > 1)])
+    space = "<i> </i>" if face.gap else ""  # hidden by the style sheet; words stay apart where it is dropped
+    tail = (
+        "<br>" if face.text.endswith("\n") else ""
+    )  # after what is behind: it belongs to the line that the token ends
+    return f'{space}<span class="{classes}"{" " * bool(attributes)}{attributes}>{body}{behind}</span>{tail}'
 
 
 _SIGNS = {" ": "·", "\n": "↵\n", "\t": "→"}
