@@ -13,8 +13,8 @@ function render({ model, el: host }) {
     [it.slide("drift", "drift", drifts, { width: 60 }), it.slide("frozen_from", "freeze at", freeze, { width: 70, show: never })],
     it.problem, it.keys, it.stage, it.note,
   ], () => {
-    const { facts = [], parts = [] } = model.get("view");
-    it.note.textContent = "";
+    const { facts = [], parts = [], note = "" } = model.get("view");
+    it.note.textContent = note;
     it.keys.set(facts);
     replaceFigure(it.stage, model.get("figure"));
     it.reading.set(parts);

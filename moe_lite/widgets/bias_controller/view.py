@@ -61,6 +61,7 @@ class Controlled:
     settings: Settings
     load: Tensor  # (STEPS, E) int64
     bias: Tensor  # (STEPS, E), with which the load was chosen
+    rule: str = ""  # its name
 
     @cached_property
     def cv(self) -> Tensor:
@@ -106,8 +107,9 @@ def opinions(n_experts: int, n_tokens: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def control(settings: Settings, rule: BiasRule) -> Controlled:
-    """Let `rule` choose experts and move the bias, batch after batch. CallbackError for what it does wrong."""
+def control(settings: Settings, rule: BiasRule, name: str = "") -> Controlled:
+    """Let `rule`, called `name`, choose experts and move the bias, batch after batch. CallbackError for what it does
+    wrong."""
     s, bias, loads, biases = settings, torch.zeros(settings.n_experts), [], []
     logits = opinions(s.n_experts, s.n_tokens, s.seed) + liking(s.n_experts, s.drift, s.seed)[:, None]
     scores = logits.sigmoid()  # (STEPS, N, E)
@@ -117,7 +119,7 @@ def control(settings: Settings, rule: BiasRule) -> Controlled:
         biases.append(bias)
         if step < s.frozen_from:
             bias = moved
-    return Controlled(settings, torch.stack(loads), torch.stack(biases))
+    return Controlled(settings, torch.stack(loads), torch.stack(biases), name)
 
 
 def _asked(rule: BiasRule, scores: Tensor, bias: Tensor, s: Settings) -> tuple[Tensor, Tensor]:

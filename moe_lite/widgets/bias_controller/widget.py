@@ -5,9 +5,9 @@ import html
 from traitlets import Dict, Float, Int, Unicode
 
 from moe_lite.lessons.admission import BiasRule
-from moe_lite.widgets.bias_controller.drawing import NARROWEST, WIDEST, drawing
+from moe_lite.widgets.bias_controller.drawing import NARROWEST, WIDEST, drawing, table_html
 from moe_lite.widgets.bias_controller.view import RULES, STEPS, Controlled, Settings, control
-from moe_lite.widgets.bias_controller.words import facts, reading
+from moe_lite.widgets.bias_controller.words import before_text, facts, reading
 from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, name_of, script, style
 
@@ -27,7 +27,8 @@ class BiasController(MoEWidget):
               beside the two rules
     seed      of scores and batches
 
-    Not a training: scores are random numbers with a fixed liking for some experts, so that the rule alone is seen.
+    Not a training: scores are random numbers with a fixed liking for some experts, so that the rule alone is seen. The
+    run before the last move stays in the picture, pale.
     What `choose` raises or returns wrongly is shown and kept in `error`.
     """
 
@@ -63,6 +64,7 @@ class BiasController(MoEWidget):
         if choose is not None:
             self.rules = {name_of(choose): choose} | self.rules
         self.now: Controlled | None = None  # the last run without an error
+        self.before: Controlled | None = None  # the run before the last move
         fixed = {
             "sizes": sorted({*SIZES, float(step)}), "batches": sorted({*BATCHES, n_tokens}),
             "drifts": sorted({*DRIFTS, float(drift)}), "freeze": sorted({*FREEZE, frozen_from}),
@@ -80,18 +82,24 @@ class BiasController(MoEWidget):
         )
         if self.rule not in self.rules:
             raise ValueError(f"rule is {self.rule!r}, expected one of {', '.join(self.rules)}.")
-        self.now = control(settings, self.rules[self.rule])
-        parts = reading(self.now, self.rule)
-        self.reading, self.view = plain(parts), {"facts": facts(self.now), "parts": parts}
-        self.figure = drawing(self.now, self.width, self.reading)
+        moved = self.new_move()
+        if self.now is None or (settings, self.rule) != (self.now.settings, self.now.rule):  # not only another width
+            now = control(settings, self.rules[self.rule], self.rule)
+            self.now, self.before = now, self.now if moved else self.before
+        parts = reading(self.now)
+        self.reading = plain(parts)
+        self.view = {"facts": facts(self.now), "parts": parts, "note": before_text(self.now, self.before)}
+        self.figure = drawing(self.now, self.before, self.width, self.reading)
 
     def twin(self) -> str:
         if self.now is None:
             return self.error_html()
         setting = f"{self.n_experts} experts, top-{self.top_k} · step {self.step:g} · {self.n_tokens} tokens per batch"
         setting += f" · drift {self.drift:g} · {self.rule}"
+        before = f'<p class="note">{html.escape(self.view["note"])}</p>' if self.before is not None else ""
         known = " · ".join(f"{value} {name}" for value, name in self.view["facts"])
         return (
             f'{self.error_html()}<p class="note">{html.escape(setting)}</p>'
-            f'<div class="pic" hidden="hidden">{self.figure}</div><p class="note">{html.escape(known)}</p>'
+            f'<div class="pic" hidden="hidden">{self.figure}</div>{table_html(self.now)}'
+            f'<p class="note">{html.escape(known)}</p>{before}'
         )
