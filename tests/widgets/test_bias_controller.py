@@ -235,7 +235,7 @@ BOXES = """(css) => [...document.querySelectorAll(css)].map((node) => node.getBo
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [900, 600])
+@pytest.mark.parametrize("width", [900, 600, 470])
 def test_five_key_figures_stand_in_one_row(browser, width):
     shown = BiasController(step=0.0001)
     with script_page(shown, browser, width) as page:

@@ -125,6 +125,7 @@ def test_twin_has_text_queues_and_a_table():
     html = CapacityView(TEXT).static_html()
     assert 'role="img" aria-label="With 1.25 times' in html and "capacity factor 1.25 · earlier tokens first" in html
     assert html.count("<tr>") == 9 and "Run the cell to move it" in html
+    assert re.search(r"<b><i class=\"e\d\">\d</i> <i ", html), "numerals stay apart where the style sheet is dropped"
     assert "<th>asked</th><th>kept</th><th>empty</th>" in html
 
 
@@ -261,6 +262,7 @@ def test_pointing_links_a_token_and_its_places(browser, crowded):
     now = crowded.now()
     with script_page(crowded, browser) as page:
         assert page.evaluate(SHOWN) == nothing(crowded)
+        assert page.get_by_text("choice that finds no room").is_visible()
         for token in (0, now.alone[0], len(crowded.faces) - 1):
             page.locator(f"[data-i='{token}']").hover()
             assert page.evaluate(SHOWN) == shown(crowded, token)
@@ -399,3 +401,12 @@ def test_an_empty_text_leaves_no_hole(browser):
     with script_page(CapacityView(""), browser) as page:
         controls, reading = (page.locator(css).last.bounding_box() for css in (".ctl", ".read"))
         assert reading["y"] - controls["y"] - controls["height"] < 30
+
+
+@pytest.mark.browser
+def test_nothing_runs_over_in_the_width_of_a_small_notebook(browser):
+    view = CapacityView(TEXT, factor=0.75)
+    view.width = 460
+    with script_page(view, browser, width=484) as page:
+        over = "(all) => all.filter((e) => e.getBoundingClientRect().right > 476).map((e) => e.outerHTML.slice(0, 80))"
+        assert page.locator(".mx *:not(.voice)").evaluate_all(over) == []

@@ -54,13 +54,13 @@ def text_html(now: Rooms, pinned: int = -1) -> str:
 def _token(now: Rooms, token: int, pinned: bool) -> str:
     choices = now.choices[token]
     leading = next((expert for expert, kept in choices if kept), None)
-    tint = "" if leading is None else inline_tint(leading, now.n_experts)
-    numerals = "".join(_numeral(e, kept, choice, now.n_experts) for choice, (e, kept) in enumerate(choices))
+    inline = f'style="--k:{len(choices)}"' if leading is None else inline_tint(leading, now.n_experts)
+    numerals = " ".join(_numeral(e, kept, choice, now.n_experts) for choice, (e, kept) in enumerate(choices))
     return tile_html(
         now.faces[token],
         f"<sub><b>{numerals}</b></sub>" if choices else "",
         f"{token_look(now, token)}{' pin' if pinned else ''}",
-        f'{tint} title="{html.escape(plain(token_sentence(now, token)))}"'.strip(),
+        f'{inline} title="{html.escape(plain(token_sentence(now, token)))}"',
     )
 
 
@@ -71,14 +71,9 @@ def _numeral(expert: int, kept: bool, choice: int, n_experts: int) -> str:
 
 
 def legend_html(now: Rooms) -> str:
-    """What the signs mean that are to be seen."""
-    return "".join(
-        [
-            '<p class="note signs">',
-            *(f'<span><i class="{look}"></i>{text}</span>' for look, text in legend(now)),
-            "</p>",
-        ]
-    )
+    """What the signs mean that are to be seen; nothing where there is no style sheet to draw them."""
+    signs = "".join(f'<span><i class="{look}"></i>{text}</span>' for look, text in legend(now))
+    return f'<p class="note signs" hidden="hidden">{signs}</p>'
 
 
 # ---- the queues ------------------------------------------------------------------------------------------------------
