@@ -27,7 +27,8 @@ function render({ model, el: host }) {
     const at = shown(), said = at && saidOf(at.token);
     text.mark(at ? at.token : -1, at?.token === model.get("pinned"));
     const own = said ? said.choices.filter((_, c) => at.choice === undefined || c === at.choice) : [];
-    it.stage.querySelector("svg .rings")?.replaceChildren(...own.map(([expert, place]) => ring(placeAt(expert, place))));
+    const nodes = own.map(([expert, place]) => placeAt(expert, place)).filter(Boolean);
+    it.stage.querySelector("svg .rings")?.replaceChildren(...nodes.map(ring));
     it.reading.set(at ? sentenceOf(at) : model.get("view").parts);
   }
   function sentenceOf({ token, choice }) {
@@ -64,7 +65,7 @@ function render({ model, el: host }) {
 
   // ---- the queues: one Tab stop, arrow keys inside
 
-  let at = [0, 0]; // expert and place that Tab leads to
+  let stop = [0, 0]; // expert and place that Tab leads to
   const placeAt = (expert, place) => it.stage.querySelector(`[data-at="${expert},${place}"]`);
   const placeOf = (target) => target.closest?.("[data-at]")?.dataset.at.split(",").map(Number);
   const queueOf = (expert) => it.stage.querySelectorAll(`[data-at^="${expert},"]`).length;
@@ -75,8 +76,8 @@ function render({ model, el: host }) {
   };
   function useQueues() {
     const all = [...it.stage.querySelectorAll("[data-at]")];
-    const best = placeAt(...at) ?? [...all].reverse().find((node) => Number(placeOf(node)[0]) === at[0]) ?? all[0];
-    if (best) at = placeOf(best);
+    const best = placeAt(...stop) ?? all.findLast((node) => placeOf(node)[0] === stop[0]) ?? all[0];
+    if (best) stop = placeOf(best);
     waiting = new Map(model.get("view").tokens.flatMap(({ choices: own }, token) =>
       own.map(([expert, place], choice) => [`${expert},${place}`, { token, choice }])));
     for (const node of all) {
@@ -87,10 +88,10 @@ function render({ model, el: host }) {
   function go(expert, place) {
     const length = queueOf(expert);
     if (!length) return;
-    placeAt(...at)?.setAttribute("tabindex", "-1");
-    at = [expert, Math.min(length - 1, Math.max(0, place))];
-    placeAt(...at).setAttribute("tabindex", "0");
-    placeAt(...at).focus();
+    placeAt(...stop)?.setAttribute("tabindex", "-1");
+    stop = [expert, Math.min(length - 1, Math.max(0, place))];
+    placeAt(...stop).setAttribute("tabindex", "0");
+    placeAt(...stop).focus();
   }
   function beside([expert, place], step) { // the next queue in which somebody waits
     let next = expert + step;
