@@ -125,7 +125,7 @@ def setup(lesson: Lesson) -> Found:
         yield lesson.name, f"{len(found)} cells tagged setup; expected one, and no code cell before it but the opening."
     for i, cell in enumerate(lesson.cells):
         if "opening" in cell.tags and i != 1:
-            yield cell.where, "an opening is the picture of the lesson's question; expected it directly under the title."
+            yield cell.where, "an opening shows the lesson's question; expected it directly under the title."
     for cell in found:
         for node in lesson.tree(cell).body:
             if not isinstance(node, ast.Import | ast.ImportFrom):

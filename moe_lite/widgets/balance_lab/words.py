@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from moe_lite.lab.sweeps import BIN, LABELS
+from moe_lite.look.palette import expert_class
 from moe_lite.look.words import listed
 from moe_lite.widgets.balance_lab.view import MEASURES, Column, figures, multiples
 from moe_lite.widgets.kit.parts import Parts
-from moe_lite.widgets.kit.text import face
-from moe_lite.widgets.kit.tile import numeral_width, tile_html
+from moe_lite.widgets.kit.text import face, numeral_width, tile_html
+from moe_lite.widgets.kit.widget import inline_tint
 
 EMPTY = "No column is left. Move the coefficient, or train one."
 NOT_RECORDED = "The text was recorded for seed 0 only."
@@ -232,14 +233,16 @@ def text_html(tokens: Sequence[str], first: Tensor, kept: Tensor, k: int, n_expe
         token_html(token, expert, n, k, n_experts)
         for token, expert, n in zip(tokens, first.tolist(), kept.tolist(), strict=True)
     )
-    return f'<div class="tx" style="{numeral_width(n_experts)}">{tiles}</div>'
+    return f'<div class="tx" style="--num:{numeral_width(n_experts)}px">{tiles}</div>'
 
 
 def token_html(token: str, expert: int, kept: int, k: int, n_experts: int) -> str:
     """One token whose first choice is `expert`, and which keeps `kept` of its K assignments."""
     says = f"expert {expert}" + ("" if kept == k else f", {k - kept} of {k} assignments dropped")
     look = "" if kept == k else "gone" if kept == 0 else "part"
-    return tile_html(face(token), expert, n_experts, says, look, tinted=look != "gone")
+    tint = "" if look == "gone" else f"{inline_tint(expert, n_experts)} "
+    looks = f"{expert_class(expert, n_experts)} {look}"
+    return tile_html(face(token), f"<sub><b>{expert}</b></sub>", looks, f'{tint}title="{html.escape(says)}"')
 
 
 def signs_html() -> str:

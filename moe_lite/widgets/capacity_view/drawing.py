@@ -37,15 +37,15 @@ def token_look(now: Rooms, token: int) -> str:
     return "gone" if leading is None else expert_class(leading, now.n_experts)
 
 
-def numeral_width(n_experts: int) -> int:
-    """px of an expert's numeral behind a token."""
+def badge_width(n_experts: int) -> int:
+    """px of an expert's numeral behind a token, which is a badge here."""
     return 7 + 7 * len(str(n_experts - 1))
 
 
 def text_html(now: Rooms, pinned: int = -1) -> str:
     """The text, as the script draws it, too. pinned: a token that is framed."""
     tokens = "<wbr>".join(_token(now, n, pinned == n) for n in range(len(now.faces)))
-    numeral = f"--num:{numeral_width(now.n_experts)}px"
+    numeral = f"--num:{badge_width(now.n_experts)}px"
     return (
         f'<div class="plain" style="{numeral}"><div class="dom"><span></span><div class="tx">{tokens}</div></div></div>'
     )

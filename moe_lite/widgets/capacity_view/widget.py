@@ -13,9 +13,9 @@ from moe_lite.widgets.capacity_view.drawing import (
     NARROWEST,
     WIDEST,
     Queues,
+    badge_width,
     drawing,
     legend_html,
-    numeral_width,
     table_html,
     text_html,
     token_look,
@@ -96,7 +96,7 @@ class CapacityView(MoEWidget):
         fixed = {
             "factors": [*steps, NO_LIMIT], "priorities": [[name, SERVED[name]] for name in PRIORITIES],
             "layers": n_layers if self.routing is None else 0, "choices": choices, "experts": n_experts,
-            "narrowest": NARROWEST, "widest": WIDEST, "numeral": numeral_width(n_experts),
+            "narrowest": NARROWEST, "widest": WIDEST, "numeral": badge_width(n_experts),
             "tokens": [[face.text, face.gap, face.blank, face.part_of] for face in self.faces],
         }  # fmt: skip
         super().__init__(factor=factor, priority=priority, layer=layer, top_k=top_k, fixed=fixed)

@@ -89,6 +89,11 @@ def tile_html(face: Face, behind: str = "", look: str = "", attributes: str = ""
     return f'{space}<span class="{classes}"{" " * bool(attributes)}{attributes}>{body}{behind}</span>{tail}'
 
 
+def numeral_width(n_experts: int) -> int:
+    """px for the longest number of an expert, so that a new one moves nothing."""
+    return 4 + 6 * len(str(n_experts - 1))
+
+
 _SIGNS = {" ": "·", "\n": "↵\n", "\t": "→"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, direction marks, joiners, unassigned, separators
 

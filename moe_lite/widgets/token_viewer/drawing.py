@@ -6,7 +6,7 @@ import numpy as np
 
 from moe_lite.look import palette
 from moe_lite.look.words import fair_share, percent
-from moe_lite.widgets.kit.text import Face, TokenText
+from moe_lite.widgets.kit.text import Face, TokenText, numeral_width, tile_html
 from moe_lite.widgets.kit.widget import badge_html, inline_tint
 from moe_lite.widgets.token_viewer.view import NONE, TokenRouting
 from moe_lite.widgets.token_viewer.words import ORDINALS, hundredths
@@ -28,7 +28,7 @@ def token_view_html(routing: TokenRouting, text: TokenText, layer: int, choice: 
         if a < b
     ]
     caption = f'<p class="note">Picture of layer {layer + 1}, {ORDINALS[choice]} choice.</p>'
-    numeral = f"--num:{4 + 6 * len(str(routing.shape[-1] - 1))}px"
+    numeral = f"--num:{numeral_width(routing.shape[-1])}px"
     figure = f"<div>{''.join(rows)}</div>{rail_html(routing.load[layer], full or bar_scale(routing))}"
     return f'<div class="tv{named}" style="{numeral}">{figure}</div>{caption}'
 
@@ -37,20 +37,12 @@ def token_html(routing: TokenRouting, face: Face, layer: int, choice: int, i: in
     n_experts = routing.shape[-1]
     chosen = routing.experts[layer, i]
     expert = int(chosen[choice])
-    lines = face.text.removesuffix("\n").split("\n")
-    body = "<br>".join(map(html.escape, lines))
-    body = f"<em>{body}</em>" if face.blank else body
-    look = f"{' gap' if face.gap else ''}{' brk' if len(lines) > 1 else ''}"
-    space = "<i> </i>" if face.gap else ""  # hidden by the style sheet; words stay apart where it is dropped
-    tail = "<br>" if face.text.endswith("\n") else ""  # after the numeral: it belongs to the line that the token ends
     if expert == NONE:
-        return f'{space}<span class="tk none{look}">{body}</span>{tail}'
+        return tile_html(face, look="none")
     others = [f"{ORDINALS[c]} {e}" for c, e in enumerate(chosen[: len(ORDINALS)]) if c != choice and e != NONE]
     facts = [f"expert {expert}", f"weight {hundredths(routing.weights[layer, i, choice]) / 100:.2f}", *others]
-    return (
-        f'{space}<span class="tk {palette.expert_class(expert, n_experts)}{look}" {inline_tint(expert, n_experts)} '
-        f'title="{", ".join(facts)}">{body}<sub><b>{expert}</b></sub></span>{tail}'
-    )
+    attributes = f'{inline_tint(expert, n_experts)} title="{", ".join(facts)}"'
+    return tile_html(face, f"<sub><b>{expert}</b></sub>", palette.expert_class(expert, n_experts), attributes)
 
 
 def rail_html(load: np.ndarray, full: float, was: np.ndarray | None = None, was_name: str = "") -> str:
