@@ -677,8 +677,6 @@ holds("in the first hundred steps, balancing with 0.01 saves more than half", _a
 # Move the step back to the beginning, too: many experts die within the first hundred steps. At 0.01, fewer than half as many are dead at
 # step 100 as without balancing. <!-- evidence: data/balance/grid.json rows.0.steps.4 -->
 #
-# The lab may say that two ranges of losses overlap. They do; 6.4 has compared seed by seed.
-#
 # The next figure shows all six coefficients at once, for top-2. **Predict:** at which coefficient is the loss, in the last panel,
 # lowest on average?
 

@@ -599,9 +599,8 @@ holds("the model is as it was", not model.training and router.jitter == 0)
 #
 # <!-- answered -->
 # And in training? These rows were recorded like those of 7.3. The last row has both losses of the paper, with a
-# coefficient of 0.1. The bars go from the least to the most of three seeds. In the last panel the dot is the mean of the
-# loss minus that of the first row, seed by seed, and the line is its 95 % interval; an open dot marks an interval that
-# contains 0.
+# coefficient of 0.1. Bars go from the least to the most of three seeds. The last panel shows the loss minus that of the
+# first row, seed by seed: mean and 95 % interval, with an open dot where the interval contains 0.
 #
 # **Predict:** does jitter keep experts alive? Does noisy top-k alone? And with its two losses?
 
@@ -801,8 +800,8 @@ holds("loss: lowest at 0.0003 and without balancing, and rising with the step fr
 # **Takeaway: the smallest step that balances well enough is the best one.**
 #
 # <!-- answered -->
-# Here are the numbers, with balancing losses beside them. The base of the sigmoid rows is the first row. The last row is
-# the balancing loss of lesson 06, with softmax scores, and its base is the same training without a loss.
+# Here are balancing losses beside it. The base of the sigmoid rows is the first row. The last row is lesson 06's balancing
+# loss, with softmax scores; its base is the same training without a loss.
 #
 # **Predict:** which costs less loss, the bias with a step of 0.001 or that last row? Which is more even?
 
