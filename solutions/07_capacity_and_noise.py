@@ -600,7 +600,7 @@ holds("the model is as it was", not model.training and router.jitter == 0)
 # <!-- answered -->
 # And in training? These rows were recorded like those of 7.3. The last row has both losses of the paper, with a
 # coefficient of 0.1. Bars go from the least to the most of three seeds. The last panel shows the loss minus that of the
-# first row, seed by seed: mean and 95 % interval, with an open dot where the interval contains 0.
+# first row, seed by seed: mean and 95 % interval (open dot: it contains 0).
 #
 # **Predict:** does jitter keep experts alive? Does noisy top-k alone? And with its two losses?
 
