@@ -1,22 +1,25 @@
 # %% [markdown]
 # # 00 · Start here
-# *Part 1 — A model that uses a part of itself · about 30 minutes · one exercise*
+# *Part 1 — A model that uses a part of itself · about 35 minutes · one exercise*
 #
 # **What does it look like when a model chooses which part of itself to use?**
 #
 # Mixtral, DeepSeek-V3, Qwen3, gpt-oss: many of today's large language models are **mixtures of experts**. For each token they run only a
 # part of their parameters. In this course you build such a model piece by piece, and at every step you see which part each token goes to.
 #
-# Here is one at work. Each token carries the number of the expert that takes it, in that expert's colour. Run the cell with Shift+Enter
+# Here is one at work. Each token (a word, or a part of one) carries the number of an expert that takes it. Run the cell with Shift+Enter
 # (the first one takes a few seconds), then type a sentence of your own.
 
 # %% tags=["opening"]
 from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import TokenViewer
 
-TokenViewer(pretrained(8), "The king said nothing; 17 + 25 = 42.")
+TokenViewer(pretrained(8), "A king and his dog walk home in the rain.")
 
 # %% [markdown]
+# Every token uses two of eight experts; its number and its colour are those of the first. The bars count how much each expert gets. *layer*
+# switches to another of the model's four layers. Section 0.2 comes back to the other controls.
+#
 # This first page does three things. It checks that everything runs on your machine. It shows what a trained model does with its experts.
 # And it lets you try how exercises answer. You need Python and a first neural network in PyTorch; nothing else is assumed.
 
@@ -39,8 +42,7 @@ from moe_lite.lessons.guessing import guess_first_choice
 doctor.checkup()
 
 # %% [markdown]
-# The line says whether something is missing; click on it to see all that was looked at. If something is missing, the table is open, and the
-# line below the faulty one tells you what to do.
+# Click the line for the full list. If something is missing, the list is open, and the line under the problem tells you what to do.
 #
 # Two things are no reason to worry. If some texts are missing, set-up had no network: two of the nine kinds of text are generated on
 # your machine, and the others are downloaded once. Every lesson runs without them, with other numbers than those on the page, and
@@ -73,8 +75,8 @@ text = "Are we all met?\ndef area(r):\n    return r * r\nIl y avait en Westphali
 TokenViewer(model, text, records={8: checkpoint.pretrained_record(8)})
 
 # %% [markdown]
-# **How to read it.** Each token stands on the colour, and beside the number, of an expert that took it. The picture opens with layer 1 and the
-# first choice, the expert with the larger weight. The controls above the text switch to another layer, or to the second choice. Change the text.
+# **How to read it.** Each token has the colour and the number of one of its two experts. The picture opens with layer 1 and the first choice,
+# the expert with the larger weight. Set *layer* to 4 and look at the Python line again. Look at the second choices, too. Change the text.
 # Point at a token to see how its router scored all experts. Click an expert to see its tokens alone. Mute an expert, and its tokens have to go
 # elsewhere.
 #
@@ -114,6 +116,7 @@ holds(
 # (2) In layer 1 both commas go to experts 3 and 7, the second time in the opposite order. In layer 4 both have expert 2 first, and their second
 # choices differ.
 #
+# <!-- answered -->
 # Two facts follow, and both contradict the articles. The choice is made **for each token**, not for a question or a document: neighbours go to
 # different experts. And it is made **anew in each layer**: expert 3 of layer 1 and expert 3 of layer 4 are different networks that share
 # nothing but a number.
@@ -121,7 +124,7 @@ holds(
 # ### What decides where a token goes?
 #
 # Two commas prove little, so here is a fairer test. We take 32 stretches of every kind of text that the model was not trained on. In one
-# half of them we count which expert was each token's first choice most often. Then we guess with these counts in the other half. Three
+# half of them we note, for each token, its most frequent first choice. In the other half we use that to guess. Three
 # guesses compete: one knows nothing and always names the layer's favourite expert; one knows the kind of text; one knows the token.
 # This takes about ten seconds.
 #
@@ -179,7 +182,7 @@ moe_lite.model_diagram(today=0)
 #   there. It also goes into `my_moe.py` in the course's folder: exercise by exercise that file becomes a whole model, which runs without
 #   this package. Nothing leaves your machine.
 #
-# Your first exercise is about the bars at the right of the picture: how many tokens each expert gets. This number is called the expert's
+# Your first exercise is about the bars beside the tokens in the first picture: how many tokens each expert gets. This number is called the expert's
 # **load**. In this course the load counts *assignments*: with two experts per token, every token counts twice.
 #
 # Why would an engineer count this? Because some experts may get nothing, and that has a price. In some training set-ups
@@ -236,8 +239,8 @@ def expert_load(expert_ids: torch.Tensor, n_experts: int) -> torch.Tensor:
 check.expert_load(expert_load)
 
 # %% [markdown]
-# Now your function works on the real thing. The cell after next prints five rows of shares, all for the last layer: first the load over all
-# held-out text, as it was recorded with the model, and then the load of four short texts, counted by your function.
+# Now your function works on the real thing. The second cell below prints five rows of shares for the last layer. The first
+# row covers all held-out text and was recorded with the model. Your function counts the other four, each over one short text.
 #
 # You will meet `mine` in every lesson. `mine("0.1", expert_load, default=…)` checks your function once more, without a card. If it passes, `mine`
 # returns it; if not, it returns the `default`, which is the package's own. The line that it prints says which of the two you got.

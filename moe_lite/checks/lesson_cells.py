@@ -50,7 +50,7 @@ NEXT = re.compile(r"^<!-- next -->$", re.MULTILINE)
 ANSWER = re.compile(r"\*\*Answers?[.:]\*\* ?")
 QUESTION = re.compile(r"\*\*(?:Predict|Before you|By hand)|^By hand", re.MULTILINE)
 ANSWERED = "<!-- answered -->"  # what follows is no answer and stays in sight
-COVER = "<summary><strong>Answer.</strong> Open it when you have yours.</summary>"
+COVER = "<summary><strong>Answer.</strong> Open it to compare with yours.</summary>"
 MARK = re.compile(r"# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\[.*\]))?\s*")
 REGION = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|DRAFT)\s*$")
 METADATA = {

@@ -14,6 +14,10 @@ from moe_lite.look import palette
 from moe_lite.look.picture import Picture
 
 QUESTION = "What do popular articles say, and what holds?"
+HOW_TO_PICK = (
+    "Choose a verdict, and the ledger's opens. Misleading: what readers take from it is wrong. Unknown: the evidence is "
+    "not enough."
+)
 # verdict -> sign, role of the palette
 SIGNS = {
     "true": ("✓", "ok"),
@@ -45,6 +49,7 @@ font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospac
 .mx-claims input{width:14px;height:14px;margin:0;accent-color:var(--brand)}
 .mx-claims tr:not(:has(input:checked)):not(.mx-claims:has(.all:checked) tr) .told{display:none}
 .mx-claims .told>b{color:var(--c)}.mx-claims .told .you{display:none;color:var(--fg2)}
+.mx-claims caption{caption-side:top;text-align:left;color:var(--fg2);padding:0 0 4px}
 .mx-claims .all-of-them{margin-top:4px;color:var(--fg2)}
 """  # noqa: E501 - CSS
 _CSS += "".join(f".mx-claims tr:has(input.v{i}:checked) .you.v{i}{{display:inline}}" for i in range(len(VERDICTS)))
@@ -61,7 +66,7 @@ def claims(lesson: int | None = None) -> Picture:
     if about is None:
         table, read = f"{_HEAD}<tbody>{''.join(map(_row_html, rows))}</tbody>", f'<p class="read">{escape(words)}</p>'
     else:
-        table = f"<tbody>{''.join(map(_pick_html, rows))}</tbody>"
+        table = f"<caption>{HOW_TO_PICK}</caption><tbody>{''.join(map(_pick_html, rows))}</tbody>"
         shows = '<label class="all-of-them"><input type="checkbox" class="all">show all verdicts</label>'
         read = f'<div class="told-all">{shows}</div>' if rows else f'<p class="read">{escape(words)}</p>'
     table = f"<table>{table}</table>" if rows else ""
