@@ -15,8 +15,8 @@ from moe_lite.look.picture import Picture
 
 QUESTION = "What do popular articles say, and what holds?"
 HOW_TO_PICK = (
-    "Choose a verdict, and the ledger's opens. Misleading: what readers take from it is wrong. Unknown: the evidence is "
-    "not enough."
+    "Choose a verdict, and the ledger's opens. Misleading: what readers take from it is wrong. Unknown: the evidence "
+    "is not enough."
 )
 # verdict -> sign, role of the palette
 SIGNS = {

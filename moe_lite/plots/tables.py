@@ -18,6 +18,7 @@ _TABLE_CSS = """
 .tb th{color:var(--fg2);font-size:11px}.tb tbody th{text-align:left}
 .tb td{box-shadow:inset 0 0 0 1px var(--line)}
 .tb td.on{background:var(--t);color:var(--onTint);font-weight:600;box-shadow:inset 0 0 0 1px var(--m)}
+.tb thead td{box-shadow:none}
 .tb td.right{box-shadow:none;padding-left:16px;color:var(--fg2)}
 .tb .n{display:inline-block;min-width:18px;border-radius:3px;background:var(--t);color:var(--onTint);font-weight:700;text-align:center}
 """  # noqa: E501 - CSS

@@ -146,7 +146,7 @@ def _pointer(y: int) -> str:
 
 def table(letter: str, run: FailureRun, runs: FailureRuns) -> str:
     """The same numbers for pages that cannot show SVG."""
-    head = _cells("th", ("", f"case {letter}", "healthy"))
+    head = _cells("th", (f"case {letter}", "healthy"), "<td></td>")
     rows = (
         _cells("td", (
             label, value_text(symptom, getattr(run.symptoms, symptom)),
@@ -157,5 +157,5 @@ def table(letter: str, run: FailureRun, runs: FailureRuns) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
-def _cells(tag: str, texts: Iterable[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{html.escape(text)}</{tag}>' for text in texts)}</tr>"
+def _cells(tag: str, texts: Iterable[str], before: str = "") -> str:
+    return f"<tr>{before}{''.join(f'<{tag}>{html.escape(text)}</{tag}>' for text in texts)}</tr>"

@@ -9,8 +9,8 @@ def bars_html(figure: dict) -> str:
     if figure["others"]:
         rows += _row(*figure["others"], "span")
     moved = any(was is not None for *_, was in figure["rows"])
-    key = '<span class="key"><u></u>before the move</span>' if moved else ""
-    return f'<table class="nt"><tr><th>next token</th><th>probability</th><th>{key}</th></tr>{rows}</table>'
+    key = '<th><span class="key"><u></u>before the move</span></th>' if moved else "<td></td>"
+    return f'<table class="nt"><tr><th>next token</th><th>probability</th>{key}</tr>{rows}</table>'
 
 
 def _row(name: str, printed: str, share: float, was: float | None, tag: str) -> str:

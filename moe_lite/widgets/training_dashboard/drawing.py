@@ -34,13 +34,15 @@ LONGEST = 46  # characters that name the dead
 class LoadTable:
     """Multiples of the fair share over the last steps up to `step`; a dead expert is a frame with a 0.
 
-    `picked`, a (layer, expert), is drawn over all steps underneath. width: px of the whole figure.
+    `picked`, a (layer, expert), is drawn over all steps underneath. width: px of the whole figure. live: each cell is a
+    button, which the script puts within reach.
     """
 
     logs: Sequence[StepLog]
     step: int
     width: int
     picked: tuple[int, int] | None = None
+    live: bool = False
 
     @property
     def height(self) -> int:
@@ -86,10 +88,8 @@ class LoadTable:
         text = f'<text class="{"bad" if dead else "num"}" x="{x + self.cell / 2:.1f}" y="{y + 16}">{number}</text>'
         says = f"layer {layer + 1}, expert {e}: {number} times its fair share"
         on = " on" if self.picked == (layer, e) else ""
-        return (
-            f'<g class="cell{on}" data-cell="{layer},{e}" role="button" tabindex="-1" aria-label="{says}">'
-            f"<title>{says}</title>{box}{text if self.cell >= 24 else ''}</g>"
-        )
+        button = f' data-cell="{layer},{e}" role="button" tabindex="-1" aria-label="{says}"' if self.live else ""
+        return f'<g class="cell{on}"{button}><title>{says}</title>{box}{text if self.cell >= 24 else ""}</g>'
 
     def _dead(self, shares: Tensor) -> str:
         by_layer = [(shares[layer] < DEAD_BELOW).nonzero()[:, 0].tolist() for layer in range(len(shares))]
@@ -188,7 +188,8 @@ class Label:
 class DashboardDrawing:
     """runs oldest first, the last one in focus; `step` is the one that is looked at, `picked` a (layer, expert).
 
-    steps: of the axis while nothing has been trained; movable: with room for the slider under the axis.
+    steps: of the axis while nothing has been trained; live: with room for the slider under the axis,
+    and with cells that can be picked.
     """
 
     runs: Sequence[DashboardRun]
@@ -197,16 +198,16 @@ class DashboardDrawing:
     width: int
     picked: tuple[int, int] | None = None
     steps: int = 100
-    movable: bool = False
+    live: bool = False
 
     def svg(self, label: str) -> str:
         """The whole figure, with `label` as its text alternative."""
         _, table, (width, height) = self._layout()
         body = self._curves()
         if self._sparse:
-            loads = LoadTable(self._focus.logs, self.step, self.width, self.picked)
+            loads = LoadTable(self._focus.logs, self.step, self.width, self.picked, self.live)
             body += f'<g transform="translate({table[0]},{table[1]})">{loads.svg()}</g>'
-        return figure(body, width, height, label, "training")
+        return figure(body, width, height, label, "training", "group" if self.live else "img")
 
     def places(self) -> dict[str, float]:
         """Where the script finds the axis of the steps, in px of the figure, and how many steps it has."""
@@ -226,7 +227,7 @@ class DashboardDrawing:
 
     def _layout(self) -> tuple[float, tuple[float, float], tuple[int, int]]:
         """Width of the axes, place of the table, size of it all."""
-        bottom = TOP + HEIGHT + FOOT + (SCRUB if self.movable else 0)
+        bottom = TOP + HEIGHT + FOOT + (SCRUB if self.live else 0)
         if not self._sparse:
             return self.width - LEFT - NAMES, (0, 0), (self.width, bottom)
         experts = self._focus.logs[0].load.shape[1]
@@ -320,11 +321,11 @@ class DashboardDrawing:
         if self._focus is None:
             return ""
         at = f'transform="translate({self.axes.x(self.step):.1f} {TOP})"'
-        return f'<path class="cursor" d="M0 0v{HEIGHT + FOOT if self.movable else HEIGHT}" {at}/>'
+        return f'<path class="cursor" d="M0 0v{HEIGHT + FOOT if self.live else HEIGHT}" {at}/>'
 
     def _grab(self) -> str:
         """The area in which the hand can drag the line."""
-        if self._focus is None or not self.movable:
+        if self._focus is None or not self.live:
             return ""
         box = f'x="{LEFT}" y="{TOP}" width="{self.axes.width:.1f}" height="{HEIGHT + FOOT}"'
         return f'<rect class="grab" data-grab="" {box}/>'

@@ -202,19 +202,19 @@ class TrainingDashboard(BackgroundWidget):
         run = self.runs[-1] if self.runs else None
         saved_in = self.checkpoint.name if self.checkpoint else ""
         view = view_of(run, self.at, self.config, saved_in, len(self.runs), bool(self.beside))
-        drawing = self._drawing(view["shown"], self.width, movable=True)
+        drawing = self._drawing(view["shown"], self.width, live=True)
         self.view = view | {"axis": drawing.places()}
         self.source, self.reading, self.error = view["source"], plain(view["parts"]), self._problem
         self.figure = drawing.svg(self.reading)
 
-    def _drawing(self, step: int, width: int, movable: bool = False) -> DashboardDrawing:
+    def _drawing(self, step: int, width: int, live: bool = False) -> DashboardDrawing:
         picked = None
         if self.picked and self.runs and self.runs[-1].logs:
             layer, expert = map(int, self.picked.split(","))
             shape = self.runs[-1].logs[0].load.shape
             picked = (layer, expert) if layer < shape[0] and expert < shape[1] else None
         runs = [run for run in self.runs if run.logs or run is self.runs[-1]]
-        return DashboardDrawing(runs, self.beside, step, width, picked, self.config.steps, movable)
+        return DashboardDrawing(runs, self.beside, step, width, picked, self.config.steps, live)
 
     def reading_html(self) -> str:
         return rich(self.view["parts"], self.view["experts"])
