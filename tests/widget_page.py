@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from playwright.sync_api import Page, sync_playwright
@@ -42,6 +42,19 @@ async function render([state, script, host]) {
   widget.default.render({ model: window.model, el: document.querySelector(host) });
 }
 </script>"""
+PLACE = """([name, order, css, twin]) => {
+  const sheet = Object.assign(document.createElement("style"), { textContent: css });
+  Object.assign(sheet.dataset, { widget: name, order });
+  document.head.append(sheet);
+  for (const [kind, html] of [["live", ""], ["twin", twin]]) {
+    const host = document.createElement("div");
+    host.id = `${name}-${kind}`;
+    host.innerHTML = html;
+    host.dataset.widget = name;
+    host.style.position = "relative"; // no place in a widget depends on what stands above it
+    document.body.append(host);
+  }
+}"""
 RECEIVE = """async (text) => { window.model.receive(text); await new Promise((done) => setTimeout(done, 0)); }"""
 
 
@@ -62,6 +75,16 @@ def script_page(widget, browser: str, width: int = 900) -> Iterator[Page]:
 def render(page: Page, widget, host: str = "body") -> None:
     """The live widget inside the element that the selector `host` finds."""
     page.evaluate("render", [sent(widget), widget._esm, host])
+
+
+def render_all(page: Page, made: Mapping) -> None:
+    """Each widget twice, in the elements `#<name>-live` and `#<name>-twin`. The sheets of live ones stand in the page's
+    head, in the order in which they were opened; twins bring theirs along."""
+    page.set_content(PAGE)
+    for order, (name, widget) in enumerate(made.items()):
+        page.evaluate(PLACE, [name, order, widget._css, widget.static_html()])
+        render(page, widget, f"#{name}-live")
+        page.wait_for_selector(f"#{name}-live .mx[data-version]:not([data-version='0'])")
 
 
 def send(page: Page, widget) -> None:

@@ -3,15 +3,14 @@
 import pytest
 from every_widget import twelve
 from playwright.sync_api import sync_playwright
-from widget_page import PAGE, render
+from widget_page import render_all
 
 from moe_lite import widgets
 
 pytestmark = pytest.mark.browser
 
 # Where one widget's computed styles with its own sheet differ from those with the sheets of all, in any property that a
-# sheet speaks of. Live ones have their sheets in the page's head, in the order in which they were opened; twins bring
-# theirs along.
+# sheet speaks of.
 DIFFERENCES = """([name, kind, reversed]) => {
   const opened = [...document.querySelectorAll("head style")].sort((a, b) => a.dataset.order - b.dataset.order);
   document.head.append(...(reversed ? opened.reverse() : opened));
@@ -44,26 +43,7 @@ def page(browser):
             viewport={"width": 900, "height": 900}, reduced_motion="reduce"
         )
         page = context.new_page()
-        page.set_content(PAGE)
-        for order, (name, widget) in enumerate(twelve().items()):
-            page.evaluate(
-                """([name, order, css, twin]) => {
-                  const sheet = Object.assign(document.createElement("style"), { textContent: css });
-                  Object.assign(sheet.dataset, { widget: name, order });
-                  document.head.append(sheet);
-                  for (const [kind, html] of [["live", ""], ["twin", twin]]) {
-                    const host = document.createElement("div");
-                    host.id = `${name}-${kind}`;
-                    host.innerHTML = html;
-                    host.dataset.widget = name;
-                    host.style.position = "relative"; // no place in a widget depends on what stands above it
-                    document.body.append(host);
-                  }
-                }""",
-                [name, order, widget._css, widget.static_html()],
-            )
-            render(page, widget, f"#{name}-live")
-            page.wait_for_selector(f"#{name}-live .mx[data-version]:not([data-version='0'])")
+        render_all(page, twelve())
         yield page
         context.close()
 

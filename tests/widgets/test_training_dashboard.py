@@ -149,7 +149,7 @@ def test_a_name_stands_at_the_end_of_its_curve_and_covers_no_other(ends):
     runs = [Stub(f"8 experts, top-{i}", [log(s, [[1] * 8], loss=7 - 3 * s / 400) for s in range(1, end + 1)])
             for i, end in enumerate(ends)]  # fmt: skip
     beside = {"dense": Curve([10, 400], [7.5, 4.1], "recorded, seed 0"), "16 experts": Curve([10, 400], [7.5, 4.0])}
-    drawing = DashboardDrawing(runs, beside, ends[-1], 812, movable=True)
+    drawing = DashboardDrawing(runs, beside, ends[-1], 812, live=True)
     found = boxes(drawing.svg("a label"))
     assert len(found) == len(ends) + 4, "recorded ones have a second line"
     for i, (left, right, upper, lower) in enumerate(found):
@@ -164,7 +164,7 @@ def test_a_name_stands_at_the_end_of_its_curve_and_covers_no_other(ends):
 @pytest.mark.parametrize("n_experts", [8, 16, 64])
 def test_the_line_stands_where_the_script_is_told_to_put_the_thumb(n_experts):
     run = Stub("mine", [log(step, [[1] * n_experts] * 4) for step in range(1, 92)])
-    drawing = DashboardDrawing([run], {}, 60, 812, movable=True)
+    drawing = DashboardDrawing([run], {}, 60, 812, live=True)
     at = drawing.places()
     svg = drawing.svg("a label")
     x = float(re.search(r'class="cursor"[^>]*translate\(([\d.]+) ', svg)[1])

@@ -1,0 +1,110 @@
+"""Accessibility by axe-core, light and dark: no serious or critical violation in the widgets, live and as twins, nor in
+the static page of a solved lesson."""
+
+from collections.abc import Iterator
+
+import nbformat
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from every_widget import twelve
+from lesson_texts import ROOT, lesson_files
+from nbconvert import HTMLExporter
+from playwright.sync_api import Page, sync_playwright
+from widget_page import render_all
+
+from moe_lite import widgets
+from moe_lite.look.palette import ROLES, THEMES
+
+pytestmark = pytest.mark.browser
+
+NAMES = sorted(getattr(widgets, name).folder for name in widgets.__all__)
+SEVERE = ("serious", "critical")
+RUN = """async ([context, options]) => {
+  const { violations } = await axe.run(context,
+    { preload: false, elementRef: true, resultTypes: ["violations"], ...options });
+  return violations.flatMap(({ id, impact, nodes }) => nodes.map(({ element, target, html, any, all, none }) => ({
+    id, impact, html, at: target.join(" "), widget: element.closest("[data-widget]")?.dataset.widget,
+    why: [...any, ...all, ...none].map((check) => check.message).join("; "),
+  })));
+}"""
+# What is nbconvert's own theme, and not ours: the grey of prompts, the colours of code, links in prose without a line.
+THEIRS = ".jp-InputPrompt, .jp-OutputPrompt, .highlight, .jp-MarkdownCell a"
+PROSE = ".jp-MarkdownCell"  # has no colour of ours
+COLOURS = ("color-contrast", "link-in-text-block")  # the rules that ask for colours: all that the dark theme can break
+
+
+@pytest.fixture(scope="module")
+def page(browser: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        context = playwright.chromium.connect_over_cdp(browser).new_context(
+            viewport={"width": 900, "height": 900}, reduced_motion="reduce", offline=True
+        )
+        yield context.new_page()
+        context.close()
+
+
+def severe(page: Page, theme: str, context: str) -> list[dict]:
+    """The serious and critical violations inside the element that the selector `context` finds."""
+    page.emulate_media(color_scheme=theme)
+    page.evaluate(AXE_SCRIPT)
+    options = {} if theme == "light" else {"runOnly": COLOURS}
+    return [found for found in page.evaluate(RUN, [context, options]) if found["impact"] in SEVERE]
+
+
+def told(found: list[dict]) -> str:
+    """For each rule how often it is broken, and the first places."""
+    lines = [""]
+    for rule in sorted({each["id"] for each in found}):
+        broken = [each for each in found if each["id"] == rule]
+        lines.append(f"{rule}: {len(broken)} times")
+        lines += [f"  {each['at']}\n    {each['html'][:200]!r}\n    {each['why']}" for each in broken[:5]]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def of_widgets(page: Page) -> list[dict]:
+    """What is found on one page of all widgets, live and as twins."""
+    render_all(page, twelve())
+    found = []
+    for theme in THEMES:
+        page.evaluate("(colour) => { document.body.style.background = colour; }", ROLES[theme]["bg"])
+        found += severe(page, theme, "body")
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_widget_breaks_no_rule(of_widgets, name):
+    found = [each for each in of_widgets if each["widget"] == name]
+    assert not found, told(found)
+
+
+def test_a_broken_rule_would_be_seen(page):
+    link = '<a href="#" style="text-decoration:none">a link</a>'
+    page.set_content(f'<main><p style="color:#999">pale</p><p>in text {link}</p></main>')
+    assert {each["id"] for theme in THEMES for each in severe(page, theme, "main")} == {*COLOURS}
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, str]:
+    """theme -> the static page of a notebook as far as its cells, which do not depend on the theme."""
+    empty = nbformat.v4.new_notebook()
+    return {theme: before_cells(HTMLExporter(theme=theme).from_notebook_node(empty)[0])[0] for theme in THEMES}
+
+
+def before_cells(static: str) -> tuple[str, str]:
+    """A static page in two: what precedes its cells, and the rest."""
+    head, main, cells = static.partition("<main>")
+    assert main, "nbconvert puts the cells into <main>"
+    return head, main + cells
+
+
+@pytest.mark.parametrize("lesson", [pytest.param(path.stem, id=f"lesson {path.stem[:2]}") for path in lesson_files()])
+def test_the_static_page_of_a_solved_lesson_breaks_no_rule(page, frames, lesson):
+    _, cells = before_cells(HTMLExporter().from_filename(str(ROOT / "solutions" / f"{lesson}.ipynb"))[0])
+    found = []
+    for theme, frame in frames.items():
+        page.set_content(frame + cells, wait_until="domcontentloaded")
+        left_out = THEIRS if theme == "light" else f"{THEIRS}, {PROSE}"
+        page.evaluate("(css) => document.querySelectorAll(css).forEach((node) => node.remove())", left_out)
+        found += severe(page, theme, "main")
+    assert not found, told(found)
