@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -17,9 +18,9 @@ from moe_lite.lab.failures import FAILURES, HEALTHY
 from moe_lite.lab.symptoms import Symptoms
 from moe_lite.metrics import fair_multiples
 from moe_lite.widgets import FailureGallery
-from moe_lite.widgets.failure_gallery.drawing import NARROWEST
-from moe_lite.widgets.failure_gallery.view import NAMES, Score, deal, latest, scored, title_of
-from moe_lite.widgets.failure_gallery.words import MEANS, SHOWN, outside, range_text, value_text
+from moe_lite.widgets.failure_gallery.drawing import NAME, NARROWEST, RADIUS, RANGE, VALUE, WIDEST, Scale
+from moe_lite.widgets.failure_gallery.view import NAMES, Score, deal, latest, off_scale, scored, title_of, widths_away
+from moe_lite.widgets.failure_gallery.words import MEANS, SHOWN, beside_healthy, outside, value_text
 from moe_lite.widgets.kit.widget import KERNEL_GONE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -34,7 +35,7 @@ def letters(gallery: FailureGallery) -> dict[str, str]:
 def rows(gallery: FailureGallery) -> dict[str, ET.Element]:
     """symptom -> its line in the figure."""
     numbers = next(g for g in ET.fromstring(gallery.figure) if g.get("class") == "numbers")
-    return {g.get("class").split()[0][2:]: g for g in numbers if g.tag == f"{SVG}g"}
+    return {g.get("class").split()[0][2:]: g for g in numbers if g.get("class").startswith("s-")}
 
 
 def part(row: ET.Element, name: str) -> ET.Element:
@@ -88,32 +89,108 @@ def test_dashboard_shows_every_symptom_of_the_case_and_of_the_healthy_seeds():
         found = rows(gallery)
         assert [*found] == [*SHOWN]
         for symptom, row in found.items():
-            assert part(row, "number").text == value_text(symptom, getattr(run.symptoms, symptom))
-            assert part(row, "range").text == range_text(symptom, *runs.healthy_range(symptom))
+            assert (part(row, "number").text, part(row, "range").text) == beside_healthy(symptom, run, runs)
+
+
+def mark_of(row: ET.Element) -> tuple[str, float]:
+    """How the mark of a line looks, and where it stands."""
+    mark = part(row, "mark")
+    return mark.get("class").split()[1], float(re.match(r"translate\(([\d.]+) ", mark.get("transform"))[1])
 
 
 @pytest.mark.parametrize("width", [NARROWEST, 812])
-def test_bars_begin_at_nought_and_end_within_the_track(width):
+def test_a_mark_stands_inside_the_healthy_range_or_on_its_side_of_it(width):
     gallery = FailureGallery(0)
     gallery.width = width
-    for letter in LETTERS:
+    seen = Counter()
+    for letter, run in deal(gallery.runs, 0).items():
         gallery.case = letter
+        band = next(g for g in ET.fromstring(gallery.figure).iter() if g.get("class") == "band")
+        left, right = map(float, re.fullmatch(r"M([\d.]+) [\d.]+H([\d.]+)V.*", band.get("d")).groups())
         for symptom, row in rows(gallery).items():
-            bar, band = part(row, "value"), part(row, "band")
-            value = getattr(deal(gallery.runs, 0)[letter].symptoms, symptom)
-            most = max(getattr(run.symptoms, symptom) for run in gallery.runs.runs)
-            start, room = re.fullmatch(r"M([\d.]+) [\d.]+h([\d.]+)", part(row, "base").get("d")).groups()
-            assert bar.get("x") == start
-            assert float(bar.get("width")) == pytest.approx(max(float(room) * value / (most or 1), 1), abs=0.06)
-            left, right = float(band.get("x")), float(band.get("x")) + float(band.get("width"))
-            assert float(start) - 0.1 <= left < right <= float(start) + float(room) + 0.1
+            value, (low, high) = getattr(run.symptoms, symptom), gallery.runs.healthy_range(symptom)
+            look, x = mark_of(row)
+            start, room = map(float, re.fullmatch(r"M([\d.]+) [\d.]+h([\d.]+)", part(row, "base").get("d")).groups())
+            assert start <= x - RADIUS + 0.1 and x + RADIUS <= start + room + 0.1, "it is on the track"
+            outside = not low <= value <= high
+            if outside:
+                assert look in ("out", "far") and (x + RADIUS < left if value < low else x - RADIUS > right)
+            else:
+                assert look == "in" and left < x - RADIUS and x + RADIUS < right
+            for words in ("name", "number"):
+                assert ("b" in part(row, words).get("class").split()) == outside
+            seen[look] += 1
+    assert min(seen[look] for look in ("in", "out", "far")) > 3
+
+
+def test_places_are_in_the_order_of_the_distances_and_equal_distances_stand_in_one_place():
+    scale = Scale(400)
+    left, right = scale.band
+    assert scale.inside(0.5) == pytest.approx((left + right) / 2)
+    inside = [scale.inside(share) for share in (0, 0.3, 1)]
+    outside = [scale.outside(widths) for widths in (-3, -1, -0.001, 0.001, 1, 10, 40)]
+    assert [*outside[:3], *inside, *outside[3:]] == sorted([*outside, *inside])
+    # 1 width is log 2 of log 41 on the way from the first place, 6 px beside the border, to the last, 5 px from the end
+    first, last = right + 6, 400 - 5
+    assert scale.outside(1) == pytest.approx(first + (last - first) * math.log(2) / math.log(41))
+    assert scale.outside(math.inf) == scale.outside(900) == scale.outside(40) == last
+    assert [off_scale(widths) for widths in (-math.inf, -3, 40, 900)] == [True, False, False, True]
+
+
+def test_distance_is_counted_in_widths_of_the_healthy_range():
+    assert [widths_away(value, 2.0, 4.0) for value in (2.0, 3.1, 4.0)] == [0, 0, 0]
+    assert widths_away(1.0, 2.0, 4.0) == -0.5 and widths_away(9.0, 2.0, 4.0) == 2.5
+    # where all healthy seeds are alike
+    assert [widths_away(value, 1.0, 1.0) for value in (0.4, 1.0, 1.1)] == [-math.inf, 0, math.inf]
+
+
+def test_a_place_on_the_scale_is_named_under_it():
+    scale = next(g for g in ET.fromstring(FailureGallery(0).figure).iter() if g.get("class") == "scale")
+    ticks = {float(text.get("x")): text.text for text in scale if text.get("class").startswith("at")}
+    room = Scale(WIDEST - NAME - VALUE - RANGE - 12)
+    assert ticks == {round(NAME + room.outside(widths), 1): str(abs(widths)) for widths in (-1, 1, 10)}
 
 
 def test_values_are_written_so_that_only_nought_reads_as_nought():
     assert value_text("tied", 0.0) == "0" and value_text("tied", 5.4e-5) == "0.01 %"
     assert value_text("tied", 2e-6) == "< 0.01 %" and value_text("loss_difference", 2e-6) == "< 0.00001"
     assert value_text("load_cv", 0.174) == "0.17" and value_text("dead", 5.0) == "5"
-    assert range_text("weight_sum", 1.0, 1.0) == "1.00" and range_text("load_cv", 0.1, 0.2) == "0.10 to 0.20"
+    assert value_text("load_cv", 0.174, more=2) == "0.1740" and value_text("tied", 2e-6, more=2) == "0.0002 %"
+
+
+def test_a_value_outside_the_healthy_range_also_reads_as_outside():
+    runs = failure_runs()
+    a = deal(runs, 0)["A"]  # 0.135269 and 0.205353, where the healthy ones begin at 0.135313 and 0.205471
+    assert beside_healthy("load_cv", a, runs) == ("0.13527", "0.13531 to 0.21")
+    assert beside_healthy("max_violation", a, runs) == ("0.2054", "0.2055 to 0.45")
+    assert beside_healthy("logit_spread", a, runs) == ("0.48", "0.34 to 0.48")  # inside, just
+    for run in runs.runs:
+        for symptom in SHOWN:
+            value, (low, high) = getattr(run.symptoms, symptom), runs.healthy_range(symptom)
+            shown, healthy = beside_healthy(symptom, run, runs)
+            first, _, last = healthy.partition(" to ")
+            if value < low or value > high:
+                assert shown != (first if value < low else last or first), (run.name, run.seed, symptom)
+            else:
+                assert shown == value_text(symptom, value)
+
+
+def planted(gallery: FailureGallery, **symptoms: float) -> FailureGallery:
+    """The same gallery with these numbers in its case A."""
+    case = deal(gallery.runs, 0)["A"]
+    changed = replace(case, symptoms=replace(case.symptoms, **symptoms))
+    runs = replace(gallery.runs, runs=tuple(changed if run is case else run for run in gallery.runs.runs))
+    return FailureGallery(0, runs=runs)
+
+
+def test_decimals_are_added_at_the_end_that_is_passed():
+    low, high = failure_runs().healthy_range("loss")  # 5.113686 to 5.427567
+    row = rows(planted(FailureGallery(0), loss=high + 1e-5, tied=1e-7, weight_sum=1 + 1e-9))
+    assert part(row["loss"], "number").text == "5.42758" and part(row["loss"], "range").text == "5.11 to 5.42757"
+    assert mark_of(row["loss"])[0] == "out" and mark_of(row["tied"])[0] == "in"
+    assert part(row["tied"], "number").text == "< 0.01 %"  # in the figure as it is, not as a broken tag
+    assert part(row["weight_sum"], "number").text == "1.000000001" and part(row["weight_sum"], "range").text == "1.00"
+    assert mark_of(row["weight_sum"])[0] == "far"
 
 
 def test_heatmap_shows_the_share_of_each_expert_in_each_bin():
@@ -143,15 +220,17 @@ def test_reading_line_counts_what_lies_outside_the_healthy_range():
     beyond = []
     for symptom in SHOWN:
         values = sorted(getattr(s, symptom) for s in healthy)
-        value, printed = getattr(run.symptoms, symptom), {value_text(symptom, v) for v in values}
-        if not values[0] <= value <= values[-1] and value_text(symptom, value) not in printed:
+        if not values[0] <= getattr(run.symptoms, symptom) <= values[-1]:
             beyond.append(symptom)
-    assert sorted(beyond) == ["loss_difference", "other_experts"]  # two more are printed on the border
+    assert sorted(beyond) == ["load_cv", "loss_difference", "max_violation", "other_experts"]
     assert sorted(outside(gallery.runs, run)) == sorted(beyond)
     assert gallery.reading.startswith(f"Case A: {len(beyond) or 'none'} of 14 numbers li")
     assert f"outside the range of 8 healthy seeds. Its validation loss is {run.symptoms.loss:.2f};" in gallery.reading
+    assert gallery.reading.endswith(
+        "theirs is 5.11 to 5.43. An arrow means off the scale: far outside, or the healthy seeds are all alike."
+    )
     gallery.case = letters(gallery)[HEALTHY]
-    assert "none of 14 numbers lie outside" in gallery.reading
+    assert "none of 14 numbers lie outside" in gallery.reading and "arrow" not in gallery.reading
 
 
 # ---- answers ---------------------------------------------------------------------------------------------------------
@@ -163,6 +242,7 @@ def test_right_answer_names_it_and_marks_what_gives_it_away():
         gallery.answer(letter, name)
         assert gallery.view["feedback"].startswith(f"Right: {title_of(name)}, seed ")
         told = [symptom for symptom, row in rows(gallery).items() if "told" in row.get("class")]
+        assert all(mark_of(rows(gallery)[symptom])[0] != "in" for symptom in told)
         clues = () if name == HEALTHY else RULES[name].clues
         assert sorted(told) == sorted(clue.symptom for clue in clues)
         for clue in clues:
@@ -195,8 +275,7 @@ def test_refutation_quotes_the_bound_and_the_value_of_the_case():
     expected = (
         f"Not no balancing: that shows load CV above 0.70, and here it is {shown}. Look at this: tokens with equal "
     )
-    healthy = range_text("tied", *gallery.runs.healthy_range("tied"))
-    assert gallery.view["feedback"] == f"{expected}logits {tied} (healthy: {healthy})."
+    assert gallery.view["feedback"] == f"{expected}logits {tied} (healthy: 0 to 0.01 %)."
 
 
 def test_refutation_takes_a_clue_that_does_not_fit():
@@ -254,9 +333,13 @@ def test_twin_holds_the_figure_the_numbers_and_what_was_said():
     assert f"Each is one of: {', '.join(title_of(name) for name in NAMES)}." in html.unescape(page)
     run = deal(gallery.runs, 0)["A"]
     table = re.search(r"<table>.*?</table>", page).group()
-    assert f"<td>{value_text('loss', run.symptoms.loss)}</td>" in table and table.count("<tr>") == 15
+    assert (
+        f"<td>{value_text('loss', run.symptoms.loss)}</td><td>5.11 to 5.43</td><td>inside</td>" in table
+        and table.count("<tr>") == 15
+    )
     label = html.unescape(re.search(r'role="img" aria-label="([^"]+)"', page).group(1))
     assert label.startswith("Dashboard of case A: load CV ") and label.count("healthy") == 14
+    assert "load CV 0.13527, below, healthy 0.13531 to 0.21; " in label and label.count(" inside,") == 10
     gallery.answer("A", HEALTHY)
     assert html.escape(gallery.view["feedback"]) in gallery.static_html()
 
@@ -302,3 +385,22 @@ def test_page_shows_a_case_takes_an_answer_and_changes_it(browser):
         assert gallery.case == "E" and choice.input_value() == "" and page.locator(".said").is_hidden()
         assert page.locator(".cases button[tabindex='0']").text_content() == "E"
         assert errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [NARROWEST, WIDEST])
+def test_no_text_reaches_into_the_track_or_leaves_the_figure(browser, width):
+    gallery = FailureGallery(0)
+    gallery.width = width
+    with script_page(gallery, browser, width=width + 8) as page:
+        for name, letter in letters(gallery).items():
+            gallery.answer(letter, name)
+            send(page, gallery)
+            gaps = page.evaluate("""() => [...document.querySelectorAll(".gallery .row")].flatMap((row) => {
+              const [name, track, number, range] = ["name", "base", "number", "range"]
+                .map((part) => row.querySelector(`.${part}`).getBoundingClientRect());
+              const figure = row.closest("svg").getBoundingClientRect();
+              return [track.left - name.right, number.left - track.right, range.left - number.right,
+                figure.right - range.right];
+            })""")
+            assert len(gaps) == 4 * len(SHOWN) and min(gaps) > 2, f"{name}: {min(gaps)} px"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import copysign, inf
 from random import Random
 from string import ascii_uppercase
 
@@ -10,6 +11,7 @@ from moe_lite.lab.failure_runs import DESIGN_SEEDS, UNSEEN_SEEDS, FailureRun, Fa
 from moe_lite.lab.failures import FAILURES, HEALTHY
 
 NAMES = (HEALTHY, *FAILURES)
+BELOW, ABOVE = 3, 40  # widths of the healthy range that the figure shows on either side of it
 Answers = Sequence[Sequence[str]]  # (letter, name), in the order in which they were given
 
 
@@ -69,6 +71,17 @@ def against(run: FailureRun, name: str) -> Clue | None:
     return next((clue for clue in clues if not clue.fits(run.symptoms)), None)
 
 
-def longest(runs: FailureRuns, symptom: str) -> float:
-    """The highest value recorded: where a bar ends. All begin at 0."""
-    return max(getattr(run.symptoms, symptom) for run in runs.runs) or 1.0
+def widths_away(value: float, low: float, high: float) -> float:
+    """How far a value lies outside the healthy range, in widths of that range: 0 inside, negative below it. Infinite
+    where all healthy seeds are alike, so that the range has no width."""
+    beyond = value - high if value > high else min(value - low, 0.0)
+    return beyond / (high - low) if high > low else copysign(inf, beyond) if beyond else 0.0
+
+
+def off_scale(widths: float) -> bool:
+    """Whether the figure has no room for what lies this far outside."""
+    return not -BELOW <= widths <= ABOVE
+
+
+def side(value: float, low: float, high: float) -> str:
+    return "inside" if low <= value <= high else "below" if value < low else "above"

@@ -3,7 +3,7 @@
 from moe_lite.lab.diagnosis import RULES, Clue
 from moe_lite.lab.failure_runs import FailureRun, FailureRuns
 from moe_lite.lab.failures import FAILURES, HEALTHY
-from moe_lite.widgets.failure_gallery.view import Score, against, given_away_by, title_of
+from moe_lite.widgets.failure_gallery.view import Score, against, given_away_by, off_scale, side, title_of, widths_away
 
 # symptom -> its name on the dashboard and how it is written; a line of the table each, in groups
 GROUPS = (
@@ -28,6 +28,7 @@ GROUPS = (
         "loss_difference": ("two evaluations differ by", ".5f"),
     },
 )
+MOST = 12  # decimals that are added at most
 SHOWN = {symptom: look for group in GROUPS for symptom, look in group.items()}
 MEANS = {
     "load_cv": "standard deviation over mean of the experts’ loads, mean over layers, whole validation text",
@@ -47,10 +48,12 @@ MEANS = {
 }
 
 
-def value_text(symptom: str, value: float) -> str:
-    """As the dashboard writes it. Only what is 0 reads as 0; what rounds to it is "< 0.01 %"."""
-    nought = format(0, SHOWN[symptom][1])
-    text = format(value, SHOWN[symptom][1])
+def value_text(symptom: str, value: float, more: int = 0) -> str:
+    """As the dashboard writes it, or with `more` decimals. Only what is 0 reads as 0; what rounds to it is
+    "< 0.01 %"."""
+    decimals, kind = SHOWN[symptom][1][1:]  # of ".2f" or ".1%"
+    look = f".{int(decimals) + more}{kind}"
+    nought, text = format(0, look), format(value, look)
     if value == 0:
         text = "0"
     elif text.removeprefix("-") == nought:
@@ -59,26 +62,38 @@ def value_text(symptom: str, value: float) -> str:
     return text.replace("%", " %").replace("-", "−")
 
 
-def range_text(symptom: str, low: float, high: float) -> str:
-    ends = [value_text(symptom, value) for value in (low, high)]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+def told_apart(symptom: str, value: float, other: float) -> tuple[str, str]:
+    """Both as the dashboard writes them, with as many decimals more as it takes until they read as different."""
+    for more in range(MOST):
+        texts = value_text(symptom, value, more), value_text(symptom, other, more)
+        if value == other or texts[0] != texts[1]:
+            break
+    return texts
+
+
+def beside_healthy(symptom: str, run: FailureRun, runs: FailureRuns) -> tuple[str, str]:
+    """The run's value and the healthy range. A value outside the range also reads as outside: it and the end that it
+    passes get as many decimals as that takes."""
+    value, (low, high) = getattr(run.symptoms, symptom), runs.healthy_range(symptom)
+    shown, first, last = (value_text(symptom, each) for each in (value, low, high))
+    if value < low:
+        shown, first = told_apart(symptom, value, low)
+    elif value > high:
+        shown, last = told_apart(symptom, value, high)
+    if low == high:
+        first = last = value_text(symptom, low)
+    return shown, first if first == last else f"{first} to {last}"
 
 
 def outside(runs: FailureRuns, run: FailureRun) -> list[str]:
-    """The symptoms beyond those of all healthy seeds, as far as the dashboard shows it: what reads alike is inside."""
-    found = []
-    for symptom, value in vars(run.symptoms).items():
-        low, high = runs.healthy_range(symptom)
-        ends = [value_text(symptom, end) for end in (low, high)]
-        if not low <= value <= high and value_text(symptom, value) not in ends:
-            found.append(symptom)
-    return found
+    """The symptoms beyond those of all healthy seeds."""
+    values = vars(run.symptoms).items()
+    return [symptom for symptom, value in values if side(value, *runs.healthy_range(symptom)) != "inside"]
 
 
 def clue_text(clue: Clue, run: FailureRun, runs: FailureRuns) -> str:
     """ "load CV 1.39 (healthy: 0.17 to 0.24)" """
-    value = value_text(clue.symptom, getattr(run.symptoms, clue.symptom))
-    healthy = range_text(clue.symptom, *runs.healthy_range(clue.symptom))
+    value, healthy = beside_healthy(clue.symptom, run, runs)
     return f"{SHOWN[clue.symptom][0]} {value} (healthy: {healthy})"
 
 
@@ -98,7 +113,7 @@ def _refuted(run: FailureRun, name: str) -> str:
     clue = against(run, name)
     if clue is None:
         return f"Not {title_of(name)}."
-    value, bound = (value_text(clue.symptom, v) for v in (getattr(run.symptoms, clue.symptom), clue.bound))
+    value, bound = told_apart(clue.symptom, getattr(run.symptoms, clue.symptom), clue.bound)
     return f"Not {title_of(name)}: that shows {SHOWN[clue.symptom][0]} {clue.side} {bound}, and here it is {value}."
 
 
@@ -115,18 +130,24 @@ def reading(letter: str, run: FailureRun, runs: FailureRuns) -> str:
     """How far the case is from the healthy seeds, without saying where."""
     n, all_ = len(outside(runs, run)), len(SHOWN)
     n_seeds = sum(other.name == HEALTHY for other in runs.runs)
-    loss, healthy = value_text("loss", run.symptoms.loss), range_text("loss", *runs.healthy_range("loss"))
+    loss, healthy = beside_healthy("loss", run, runs)
+    far = any(off_scale(widths_away(value, *runs.healthy_range(name))) for name, value in vars(run.symptoms).items())
+    arrow = " An arrow means off the scale: far outside, or the healthy seeds are all alike." if far else ""
     return (
         f"Case {letter}: {n or 'none'} of {all_} numbers {'lies' if n == 1 else 'lie'} outside the range of "
-        f"{n_seeds} healthy seeds. Its validation loss is {loss}; theirs is {healthy}."
+        f"{n_seeds} healthy seeds. Its validation loss is {loss}; theirs is {healthy}.{arrow}"
     )
 
 
 def spoken(letter: str, run: FailureRun, runs: FailureRuns) -> str:
-    """All numbers in one text, for whoever cannot see the bars."""
-    rows = (
-        f"{label} {value_text(symptom, getattr(run.symptoms, symptom))}, "
-        f"healthy {range_text(symptom, *runs.healthy_range(symptom))}"
-        for symptom, (label, _) in SHOWN.items()
-    )
+    """All numbers in one text, for whoever cannot see the marks."""
+    rows = (f"{label} {value}, {where}, healthy {healthy}" for label, value, healthy, where in lines(run, runs))
     return f"Dashboard of case {letter}: {'; '.join(rows)}."
+
+
+def lines(run: FailureRun, runs: FailureRuns) -> list[tuple[str, str, str, str]]:
+    """Of each number: its name, the run's value, the healthy range, and whether it lies inside, below or above."""
+    return [
+        (label, *beside_healthy(symptom, run, runs), side(getattr(run.symptoms, symptom), *runs.healthy_range(symptom)))
+        for symptom, (label, _) in SHOWN.items()
+    ]
