@@ -457,6 +457,7 @@ least, most = torch.stack([without, balanced]).aminmax(dim=1)  # (2, 4) each
 rows = ["no balancing", "coefficient 0.01"]
 columns = ["loss, nats per token", "would not fit, %", "busiest over mean", "dead experts, %"]
 paired = (balanced - without)[:, 0]  # (S,) the same seed: the same initial weights and the same batches
+print(f"loss, mean of the seeds: {without[:, 0].mean():.2f} without, {balanced[:, 0].mean():.2f} with 0.01")
 print("loss with 0.01 minus loss without, seed by seed:", [round(value, 3) for value in paired.tolist()])
 plots.ranges(least, most, "top-2; from the least to the most of three seeds", rows=rows, columns=columns)
 
