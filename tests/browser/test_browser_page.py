@@ -29,9 +29,7 @@ PLACES = """() => {
 @pytest.mark.parametrize("width", [1360, 900])
 def test_prose_keeps_its_measure_and_all_stands_on_one_left_edge(lab: Lab, width: int):
     made = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=[made[kind](text) for kind, text in CELLS]), lab.folder / "page.ipynb"
-    )
+    lab.write("page.ipynb", *(made[kind](text) for kind, text in CELLS))
     lab.page.set_viewport_size({"width": width, "height": 900})
     lab.open("page.ipynb")
     lab.run_all()

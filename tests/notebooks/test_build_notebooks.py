@@ -186,8 +186,8 @@ def test_a_missing_notebook_is_a_difference(root, capsys):
 
 def test_a_notebook_that_is_too_large_is_refused(root):
     notebook = nbformat.read(root / "notebooks" / "00_tiny.ipynb", as_version=4)
-    notebook.cells[0].source = "x" * 300_000
-    with pytest.raises(LessonError, match=r"notebooks/00_tiny.ipynb has 30\d,\d{3} bytes; at most 300,000"):
+    notebook.cells[0].source = "x" * 400_000
+    with pytest.raises(LessonError, match=r"notebooks/00_tiny.ipynb has 40\d,\d{3} bytes; at most 400,000"):
         build_notebooks.written(notebook, root / "notebooks" / "00_tiny.ipynb")
     assert build_notebooks.written(notebook, root / "solutions" / "00_tiny.ipynb")
 

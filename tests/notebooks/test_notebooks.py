@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from build_notebooks import differences, kept, written
+from build_notebooks import LEARNER_BYTES, SOLVED_BYTES, differences, kept, written
 from lab import open_lab
 from lesson_source import KEEP_PICTURES, learner_notebook, read_lesson, solved_notebook, with_holds
 from lesson_texts import ROOT, lesson_files
@@ -146,8 +146,8 @@ def test_a_notebook_has_the_cells_that_its_source_gives(folder, lesson):
 def test_the_learners_notebook_is_small_and_keeps_pictures_only(lesson):
     notebook = read("notebooks", lesson)
     nbformat.validate(notebook)
-    assert (ROOT / "notebooks" / f"{lesson}.ipynb").stat().st_size <= 300_000
-    assert (ROOT / "solutions" / f"{lesson}.ipynb").stat().st_size <= 1_000_000
+    assert (ROOT / "notebooks" / f"{lesson}.ipynb").stat().st_size <= LEARNER_BYTES
+    assert (ROOT / "solutions" / f"{lesson}.ipynb").stat().st_size <= SOLVED_BYTES
     pictures = [cell for tag in KEEP_PICTURES for cell in cells_tagged(notebook, tag)]
     assert pictures and all(cell.outputs for cell in pictures)
     others = [c for c in notebook.cells if c.cell_type == "code" and c not in pictures]
