@@ -268,5 +268,5 @@ class BalanceLab(BackgroundWidget):
             for name, *values in rows(columns, layer, self.at)
         )
         picture = LabDrawing(columns, layer, self.at, self.picked, min(self.width, TWIN)).html(self.reading)
-        table = f"<table><caption>layer {layer + 1}</caption><tr><th></th>{head}</tr>{body}</table>"
+        table = f"<table><caption>layer {layer + 1}</caption><tr><td></td>{head}</tr>{body}</table>"
         return f'{self.error_html()}<div class="pic" hidden="hidden">{picture}</div>{table}'
