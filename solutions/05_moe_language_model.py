@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 05 · The MoE language model
-# *Part 1 — A model that uses a part of itself · about 100 minutes · three exercises*
+# *Part 1 — A model that uses a part of itself · about 120 minutes · three exercises*
 #
 # **Does it learn, and what did it cost?**
 #
@@ -341,6 +341,7 @@ holds("0.52 of 0.92 million", (round(_vocabulary, 2), round(counts[1, 1].item(),
 # attention and vocabulary exist once.
 # <!-- evidence: 8 * 7 -->
 #
+# <!-- answered -->
 # The first three rows do the same work per token, up to the routers. In our two sparse models the active share is well above a half. The
 # reason is the vocabulary: its two matrices have 2 · 2,048 · 128 = 0.52 million parameters, more than half of the 0.92 million that work on a
 # token. That is typical of small models, and it is one reason why results from them may not hold for large ones.
@@ -378,13 +379,15 @@ print(f"{counted.total:,} parameters, {counted.active:,} of them active")
 # %% [markdown]
 # Below is the dashboard. Start trains a model on all nine domains; each text comes from a domain drawn in proportion to the square root of
 # its size. While it trains you can pause it, resume it or stop it. Drag the vertical line back to an earlier step to see every expert's
-# load *at that time*. The sliders set up the next model, and its curve is drawn beside the old one. The grey curve is recorded: a model of
+# load *at that time*; the slider under it does the same. The two sliders at the top set up the next model, and its curve is drawn beside
+# the old one. The grey curve is recorded: a model of
 # this size, the first 400 of its 1,000 steps.
 #
-# Some numbers need a word. The pale curve shows single steps, and it jumps, because each step draws other texts (16 of 128 tokens, 2,048 in
-# all). The strong one is the mean of ten steps, and so is the *training loss* above it. The *validation* line below is measured every 100
-# steps on a small part of the held-out text. The *balancing term* keeps the load even. The term itself, which is shown, is 1 for an even router; one
-# hundredth of it is added to the loss. Lesson 06 is about it. *Load entropy* is 1 where all experts get the same load, and 0 where one gets
+# What the numbers mean: the pale curve shows single steps, and it jumps, because each step draws other texts (16 of 128 tokens, 2,048 in
+# all). The strong one is the mean of ten steps, and so is the *training loss* above it. The circles and the *validation* line
+# below are measured every 100 steps on a small part of the held-out text, with equal weight for all nine domains, so they lie at another
+# height than the curve. The *balancing term* keeps the load even. The dashboard shows the term itself: 1 means an even
+# load; a hundredth of it is added to the loss. Lesson 06 is about it. *Load entropy* is 1 where all experts get the same load, and 0 where one gets
 # everything. An expert is *dead* if it gets less than 1 % of a fair share, over the last 20 steps.
 # <!-- evidence: 16 * 128; 1 / 100 -->
 #
@@ -400,21 +403,23 @@ dashboard = TrainingDashboard(build, corpora, settings, n_experts=8, top_k=2, be
 dashboard
 
 # %% [markdown]
-# Press Start, or let the next cell do it: it starts the training and waits for its end. This takes one to five minutes. Watch the dashboard
-# above meanwhile: Pause, Stop and the sliders keep working while the cell waits.
+# Press Start, or let the next cell do it. That cell waits for the end of your first training, which takes one to five minutes. Watch the
+# dashboard above meanwhile: Pause, Stop and the sliders keep working while the cell waits.
 
 # %%
-run = dashboard.start()
-await run.done()  # the training runs in the background; wait here until it has ended
-training = dashboard.runs[-1].training  # of the last run: its model, its optimizer, and where it is
+if not dashboard.runs:  # you have not pressed Start
+    dashboard.start()
+run = dashboard.runs[0]
+await run.live.done()  # the training runs in the background; wait here until it has ended
+training = run.training  # its model, its optimizer, and where it is
 sparse = training.model
 
 # %% [markdown]
-# The dashboard shows the last step now. The next cell compares the beginning with the end. The load is given in multiples of the fair share: 1 is a
+# The dashboard shows the last step now, unless you have dragged the line: then *follow* brings it back. The next cell compares the beginning with the end. The load is given in multiples of the fair share: 1 is a
 # fair load, and 0 is an expert without a token.
 
 # %%
-logs = dashboard.runs[-1].logs  # one record per step
+logs = run.logs  # one record per step
 below = next((log.step for log in logs if log.cross_entropy < 6), None)
 print("first step with a loss below 6 nats:", below)
 extremes = {}
@@ -454,24 +459,23 @@ holds("no layer is as uneven at the end as layer 4 was at first", _last[0].max()
 # uneven as layer 4 was at first, and no expert has died: each has more than a quarter of its share. Lesson 06 shows what the balancing term
 # has to do with that.
 #
+# <!-- answered -->
 # So the training that section 5.0 doubted does work, at least in this sense: the loss falls, and every expert gets tokens. Section 5.7 asks
 # whether the routers have learned anything.
 #
-# <!-- answered -->
 # Now the dense model, on the same texts in the same order. It does the same work per token, with one feed-forward network per block in place
 # of eight smaller ones. This takes as long again.
 #
 # **Predict:** which of the two has the lower loss at the end, and by how much?
 
 # %% tags=["widget"]
-grey = {"8 experts, top-2": dashboard.runs[-1]}
+grey = {run.name: run}
 dense_dashboard = TrainingDashboard(build, corpora, settings, n_experts=1, beside=grey)
 run = dense_dashboard.start()
 dense_dashboard
 
 # %% [markdown]
-# The grey curve is your mixture's. The two are too close to judge by eye, so the next cell waits for the end of the training and measures
-# both models on held-out text.
+# The grey curve is your mixture's. The next cell waits for the end of this training and measures both models on held-out text.
 
 # %%
 await run.done()
@@ -617,7 +621,8 @@ print("8 experts − dense, seed by seed:", [round(lead, 3) for lead in leads.to
 print(f"t = {runs.T_975[2]}: {mean:.2f} ± {half:.2f}, so from {mean - half:.2f} to {mean + half:.2f}")
 
 # %% [markdown]
-# The same for five pairs of models, by the package's `runs.interval`:
+# The same for five pairs of models, by the package's `runs.interval`. Below 0, the model named first is better. An open dot marks an interval
+# that contains 0.
 
 # %%
 pairs = {

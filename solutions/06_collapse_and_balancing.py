@@ -10,10 +10,10 @@ from moe_lite import plots, sweeps
 recorded = sweeps.grid()  # a small model with 32 experts per layer, trained many times
 trainings = {"without a balancing loss": 0.0, "with one (coefficient 0.01)": 0.01}
 loads = {name: recorded.runs(coefficient, top_k=2)[0].load[:, 1] for name, coefficient in trainings.items()}
-plots.strips(loads, recorded.train.steps, "layer 2: one row per expert, white where it gets no token")
+plots.strips(loads, recorded.train.steps, "one row per expert of layer 2: the darker, the more tokens it gets")
 
 # %% [markdown]
-# Lesson 05 trained with a small extra term in the loss, and every expert stayed at work. In this lesson you take the term away and
+# Two trainings that differ in one term of the loss (more in 6.6). Lesson 05 trained with a small extra term in the loss, and every expert stayed at work. In this lesson you take the term away and
 # see what happens. This happens by accident, too: somebody who tried out a new training loop
 # [reported](https://github.com/pytorch/torchtitan/issues/1246) that after a while most tokens went to the same expert in each
 # layer. That loop had nothing yet that kept the experts balanced.
@@ -222,7 +222,7 @@ holds("25,600 tokens: about a tenth of that", 0.05 < found[1] / _few < 0.2)
 # The paper that made large mixtures popular
 # [described the mechanism](https://arxiv.org/abs/1701.06538) (section 4): the experts that are ahead are trained more, and so they
 # are chosen even more. Let us look at what a single batch teaches each expert. The gradient of its matrices says how the step would
-# change the expert; the gradient of its router row says how the step would change when it is chosen.
+# change the expert; the gradient of its router row says how the step would change which tokens choose it.
 #
 # Remember that this model divides the two chosen scores by their sum. Say that a token chose experts 1 and 2. Then its first weight is
 #
@@ -348,6 +348,7 @@ holds("the worst is early", (_dead[:, 1:3].amax(dim=1) > _dead[:, 3:5].amax(dim=
 # **Takeaway: a lead does not grow for ever, and death is not final here.** Look at the last column: in each seed, more than three
 # quarters of the experts were dead at some time, and most of these came back.
 #
+# <!-- answered -->
 # How can an expert come back, if nothing pushes it? While nobody chooses it, the expert and its row of the router stand nearly still.
 # (Weight decay still shrinks every weight a little in each step.) But the rest of the model keeps changing, and with it the vectors that the router compares
 # with this row. At some point a token's vector may point its way again. This is the likely reason; it was not tested.
@@ -359,7 +360,7 @@ holds("the worst is early", (_dead[:, 1:3].amax(dim=1) > _dead[:, 3:5].amax(dim=
 # start; the model as it is has 0.02.
 # <!-- evidence: data/balance/grid.json model.init_std -->
 #
-# An expert counts as dead if it has less than a hundredth of the mean load on the whole validation split. The table also says what
+# An expert counts as dead if it has less than a hundredth of the mean load on the whole validation split. The figure also shows what
 # share of a layer's assignments its four busiest experts get. Of 32 even experts, four would get an eighth; of
 # 8, half.
 #
@@ -479,7 +480,7 @@ holds("the printed differences have the same sign", (paired > 0).all())
 # expert does nine times the mean work. With 0.01, more than a third would still not fit, and the busiest expert still has
 # four times the mean.
 #
-# The loss does not suffer. On average it is 0.05 nats per token *lower* without balancing. The losses of the seeds range wider than
+# The loss does not suffer. On average it is 0.05 nats per token *lower* without balancing. The seeds' losses differ by more than
 # that, and the two ranges overlap. But the same seed means the same initial weights and the same batches, so you may compare seed by
 # seed: the printed differences all have the same sign. A quarter of the experts is dead, which wastes memory, but the
 # predictions are no worse for it. <!-- evidence: 3.67 - 3.62 -->
@@ -643,17 +644,16 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 #
 # ## 6.6 The balance lab
 #
-# How large should the coefficient be? There is no law, so for your own model you have to choose one. The lab holds 54 recorded trainings of the small model: six coefficients, with top-1, top-2 and top-4, three seeds each.
+# How large should the coefficient be? There is no law. The lab holds 54 recorded trainings of the small model: six coefficients, with top-1, top-2 and top-4, three seeds each.
 #
 # Every row of a strip is one expert over time. The darker it is, the more assignments the expert has; it is blank where the expert is
-# dead. The controls above choose a recording, shown beside the one without balancing; the slider under the strips chooses the step.
-# Folded below, *Train your own* trains a new model on your machine, and *What one text does* shows each token's first expert at that
-# step.
+# dead. The controls above the strips choose a recording, shown beside the one without balancing; the slider under them chooses the step.
+# Folded below, *What one text does* shows each token's first expert at that step, and *Train your own* trains a new model on your machine.
 #
-# In the table under the strips, "over 1.25 × fair" is the share of the assignments that *would not fit*. "Dropped" stays 0 in these
-# recordings, because they dropped nothing. At the losses, ± is half the range over the seeds.
+# In the table under the strips, "over 1.25 × fair" is the share of the assignments that *would not fit*. These recordings dropped
+# nothing. At the losses, ± is half the range over the seeds.
 #
-# **Predict, then move the coefficient:** from which coefficient on does no expert die? From which one on are the strips even? And does
+# **Predict, then move the coefficient:** in both layers, from which one on does no expert die? From which one on are the strips even? And does
 # the validation loss fall with the coefficient, rise, or neither?
 
 # %% tags=["widget"]
@@ -675,8 +675,9 @@ holds("in the first hundred steps, balancing with 0.01 saves more than half", _a
 # **Answer.** With top-2, a few experts are dead at the end at 0.001, and none at 0.01. Even strips need 0.1. The loss stays
 # about level for the small coefficients and rises for the large ones.
 #
+# <!-- answered -->
 # Move the step back to the beginning, too: many experts die within the first hundred steps. At 0.01, fewer than half as many are dead at
-# step 100 as without balancing. <!-- evidence: data/balance/grid.json rows.0.steps.4 -->
+# step 100 as without balancing (both layers and all seeds together). <!-- evidence: data/balance/grid.json rows.0.steps.4 -->
 #
 # The next figure shows all six coefficients at once, for top-2. **Predict:** at which coefficient is the loss, in the last panel,
 # lowest on average?
@@ -707,6 +708,7 @@ holds("lowest at 0.0001, by less than its seeds differ", _means[3].argmin() == 1
 # **Answer.** The first three panels fall. The fourth does not: the loss stays about level up to 0.001, and it is higher at both 0.1
 # and 1. The mean is lowest at 0.0001, but by less than the seeds differ there.
 #
+# <!-- answered -->
 # So compare seed by seed, as in 6.4. For each seed we take the loss with balancing, minus the loss without. The figure shows the mean of the three differences, and an interval around it; an open dot marks an interval that contains 0. The interval comes from Student's t
 # distribution: if only chance separated the seeds, intervals made in this way would contain the true difference in 19 of 20 cases.
 # <!-- reasoned: the definition of a confidence interval -->
@@ -752,8 +754,8 @@ holds("only at 0.1 and 1 do all dots lie above those at 0", _above == [0.1, 1.0]
 # ### Exercise 6.3 — pick a coefficient
 # *8 minutes · core · about 5 lines*
 #
-# In practice your machines set a limit: the maximum violation of every expert, in every layer and
-# seed, must stay at or below a limit. You look for the smallest coefficient that keeps the limit, because it disturbs the model least.
+# In practice your machines set a limit: one that the maximum violation of no
+# layer and seed may exceed. You look for the smallest coefficient that keeps the limit, because it disturbs the model least.
 #
 # **Given** `coefficients`, a rising list of C numbers, `loads` (C, S, L, E) int64, and `limit`, the largest maximum violation that
 # you accept.
@@ -799,7 +801,7 @@ holds("8 and 4 need 0.01; 2 and 1 need 0.1; 0.5 needs 1", _picked == [0.01, 0.01
 
 # %% [markdown]
 # **Answer.** No. The limits of 8 and 4 need the same coefficient, 0.01, and so do 2 and 1, with 0.1. Between these steps it does cost
-# more: the table above prices 0.01 at 0.05 nats per token and 0.1 at perhaps 0.22. (With only six coefficients recorded, the picked
+# more: the figure of the last section prices 0.01 at 0.05 nats per token and 0.1 at perhaps 0.22. (With only six coefficients recorded, the picked
 # one can be larger than necessary.)
 #
 # <!-- answered -->
@@ -1048,7 +1050,7 @@ holds("none dead, an eighth, a fifth", [_at[_name][0] for _name in ("8 experts",
 # **Answer.** The figure shows no clear relation. The lowest loss belongs to a setting in which more than two in five experts are
 # dead (but it saw four times as many tokens). The two highest losses belong to "initial spread 0.005", with the most dead experts, and
 # to "learning rate 0.001", with few. "8 experts", "16 experts" and "top-1" have nearly the same mean loss, with none, at most 12 % and at
-# most 22 % dead; but their seeds lie 0.27, 0.29 and 0.14 apart.
+# most 22 % dead; but their seeds lie 0.27, 0.29 and 0.14 apart (open the table).
 #
 # <!-- answered -->
 # Each of these settings changes more than the number of dead experts. You need pairs that differ in the balancing alone.

@@ -85,6 +85,8 @@ def compared(
             )
         if not torch.isfinite(panel.values).all():
             raise ValueError(f"{panel.name} holds a number that is not finite; nothing can be drawn for it.")
+    if reference is not None:
+        caption = f"{caption}; shaded: {rows[reference]}"
     left = min(300.0, LETTER * max(map(len, rows)) + 12)
     shares = [SHARES[panel.values.shape[1]] for panel in drawn]
     rooms = [(WIDTH - left - GAP * (len(drawn) - 1)) * share / sum(shares) for share in shares]
@@ -189,7 +191,7 @@ class _Panel:
         for row, numbers in enumerate(self.values.tolist()):
             y = top + ROW * row + 12
             out.append(self._mark(numbers, x, y, row == reference))
-            right = x(max(numbers)) + SAID
+            right = left + wide + SAID if self.is_interval else x(max(numbers)) + SAID
             out.append(f'<text class="d" x="{right:.1f}" y="{y + 4}">{self.said(row)}</text>')
         return "".join(out)
 

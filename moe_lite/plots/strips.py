@@ -8,16 +8,16 @@ from torch import Tensor
 
 from moe_lite.look.picture import Picture
 from moe_lite.look.svg import drawn_only, figure, framed
-from moe_lite.metrics import dead_experts, fair_multiples
+from moe_lite.metrics import fair_multiples
 
 WIDTH, NAMES, GAP = 812, 30, 28  # px of the figure, for the experts' numbers, between two trainings
 FULL, SHADES = 4.0, 12  # times the fair share, from where on a cell is as dark as it gets; greys up to there
-HEAD, FOOT = 34, 18  # px over and under the strips
+HEAD, FOOT = 19, 18  # px over and under the strips
 
 _CSS = """
 .mx.st{font:12px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:812px}
 .st .cap{margin:4px 0 8px;color:var(--fg2)}.st svg{display:block;max-width:100%;height:auto}
-.st text{fill:var(--fg);font-size:12px}.st text.d{fill:var(--fg2);font-size:11px}.st text.bad{fill:var(--bad)}
+.st text{fill:var(--fg);font-size:12px}.st text.d{fill:var(--fg2);font-size:11px}
 .st .cell{fill:var(--fg)}.st .box{fill:none;stroke:var(--line1)}
 """
 
@@ -26,7 +26,7 @@ def strips(trainings: Mapping[str, Tensor], steps: int, caption: str) -> Picture
     """One row for each expert, one cell for each part of the training, one block for each of `trainings`.
 
     trainings: {name: (bins, E)} loads; steps: of the whole training. A row is white where the expert gets nothing
-    and darkest from four times its fair share on; experts that are dead at the end are counted.
+    and darkest from four times its fair share on.
     """
     for name, load in trainings.items():
         if load.dim() != 2 or not load.numel():
@@ -34,23 +34,19 @@ def strips(trainings: Mapping[str, Tensor], steps: int, caption: str) -> Picture
     n_experts = max(load.shape[1] for load in trainings.values())
     row = max(4, min(14, 256 // n_experts))
     wide = (WIDTH - NAMES - GAP * (len(trainings) - 1)) / len(trainings)
-    body, read, left = "", [], float(NAMES)
+    body, left = "", float(NAMES)
     for e in range(0, n_experts, max(1, n_experts // 4)):
         body += f'<text class="d" x="{NAMES - 6}" y="{HEAD + row * e + row}" text-anchor="end">{e}</text>'
     for name, load in trainings.items():
         shares = fair_multiples(load)  # (bins, E)
-        n_dead = int(dead_experts(load[-1:]).sum())
-        told = f"{n_dead} of {load.shape[1]} experts dead at the end"
-        read.append(f"{name}: {told}; the busiest gets {shares[-1].max():.1f} times its fair share.")
         bottom = HEAD + row * load.shape[1]
         body += f'<text x="{left:.1f}" y="12">{escape(name)}</text>'
-        body += f'<text class="{"bad" if n_dead else "d"}" x="{left:.1f}" y="27">{told}</text>'
         body += _cells(shares, left, wide, row)
         body += f'<rect class="box" x="{left:.1f}" y="{HEAD}" width="{wide:.1f}" height="{bottom - HEAD}"/>'
         body += f'<text class="d" x="{left:.1f}" y="{bottom + 14}">0</text>'
         body += f'<text class="d" x="{left + wide:.1f}" y="{bottom + 14}" text-anchor="end">{steps:,} steps</text>'
         left += wide + GAP
-    alt = f"{caption}. {' '.join(read)}"
+    alt = f"{caption}. One block each: {'; '.join(trainings)}."
     svg = figure(body, WIDTH, HEAD + row * n_experts + FOOT, alt, inline=True)
     head = f'<p class="cap">{escape(caption)}</p>'
     return Picture(framed("st", _CSS, head, drawn_only(svg, alt)), alt)

@@ -128,7 +128,7 @@ def test_a_recording_or_an_earlier_run_is_drawn_beside():
     asyncio.run(first.start().done())
     second = dashboard(beside={"mine": first.runs[0]})
     assert second.beside["mine"].loss[-1] == numbers(first.runs[0].logs, 29, 30).loss
-    assert "trained before" in second.figure and second.source == "recorded"
+    assert "trained before" in second.figure and second.source == "", "it is no recording"
 
 
 class Stub:
@@ -332,7 +332,7 @@ def test_a_build_that_fails_is_shown_when_the_page_pressed_the_button():
 
 def test_recorded_curves_and_the_twin_stand_without_a_kernel():
     shown = dashboard(beside={"dense": Curve([0, 15, 30], [4.2, 4.0, 3.75])})
-    assert "Nothing has been trained yet; what is drawn was recorded." in shown.static_html()
+    assert "Nothing has been trained here yet; the grey curve is there to compare with." in shown.static_html()
     assert shown.source == "recorded"
     asyncio.run(shown.start().done())
     twin = shown.static_html()

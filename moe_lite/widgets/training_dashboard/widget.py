@@ -201,7 +201,7 @@ class TrainingDashboard(BackgroundWidget):
         """Set everything that the script draws."""
         run = self.runs[-1] if self.runs else None
         saved_in = self.checkpoint.name if self.checkpoint else ""
-        view = view_of(run, self.at, self.config, saved_in, len(self.runs), bool(self.beside))
+        view = view_of(run, self.at, self.config, saved_in, len(self.runs), self.beside.values())
         drawing = self._drawing(view["shown"], self.width, live=True)
         self.view = view | {"axis": drawing.places()}
         self.source, self.reading, self.error = view["source"], plain(view["parts"]), self._problem

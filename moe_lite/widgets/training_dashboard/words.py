@@ -1,6 +1,6 @@
 """The training dashboard in words: key figures, its state, and the reading line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -10,6 +10,7 @@ from moe_lite.widgets.kit.parts import Parts
 from moe_lite.widgets.training_dashboard.view import (
     SMOOTH,
     WINDOW,
+    Curve,
     DashboardRun,
     Numbers,
     at_step,
@@ -83,14 +84,14 @@ def validation_text(logs: Sequence[StepLog], index: int) -> str:
     return f"validation at step {found.step:,}: mean {mean:.2f} · {domains}"
 
 
-def reading_parts(run: DashboardRun | None, index: int, recorded: bool = False) -> Parts:
+def reading_parts(run: DashboardRun | None, index: int, beside: bool = False) -> Parts:
     """One sentence about the step that is shown."""
     if run is None or not run.logs:
-        return ["Nothing has been trained yet" + ("; what is drawn was recorded." if recorded else ".")]
+        return ["Nothing has been trained here yet" + ("; the grey curve is there to compare with." if beside else ".")]
     log = run.logs[index]
     load = load_at(run.logs, index)
     if not load.numel():
-        loss = f"At step {log.step:,} the loss is {log.cross_entropy:.2f}; "
+        loss = f"At step {log.step:,} the loss of that step is {log.cross_entropy:.2f}; "
         return [loss + "in the dense model everything works on every token, so there is no load to watch."]
     shares = fair_multiples(load)  # (L, E)
     layer = int((shares.max(dim=1).values - shares.min(dim=1).values).argmax())
@@ -112,10 +113,10 @@ def badge_of(state: str, newest: int, recorded: bool) -> str:
 
 
 def view_of(
-    run: DashboardRun | None, at: int, config: TrainConfig, saved_in: str, n_runs: int, recorded: bool = False
+    run: DashboardRun | None, at: int, config: TrainConfig, saved_in: str, n_runs: int, beside: Iterable[Curve] = ()
 ) -> dict[str, object]:
     """Values of the dashboard's traits, all but the figure. at: the step that is looked at, 0 for the newest;
-    recorded: whether there are curves beside."""
+    beside: curves to compare with."""
     state, logs = (run.state, list(run.logs)) if run else ("ready", [])
     newest = logs[-1].step if logs else 0
     index = at_step(logs, at or newest) if logs else 0
@@ -126,11 +127,11 @@ def view_of(
         "experts": run.n_experts if run else 8,
         "button": BUTTONS.get(state, "▶ Start again" if n_runs else "▶ Start"),
         "status": status(run, config, saved),
-        "source": badge_of(state, newest, recorded),
+        "source": badge_of(state, newest, any(curve.note.startswith("recorded") for curve in beside)),
         "newest": newest,
         "shown": logs[index].step if logs else 0,
         "progress": newest / run.total if run else 0.0,
         "facts": facts(numbers(logs, index, run.total), goes_on) if logs else [],
         "validation": validation_text(logs, index) if logs else "",
-        "parts": reading_parts(run, index, recorded),
+        "parts": reading_parts(run, index, bool([*beside])),
     }
