@@ -281,8 +281,7 @@ holds(
 # <!-- answered -->
 # There is a second reason not to drop when a model is *used*. With a limit, what a token gets depends on which other
 # tokens happen to be in the batch, so the same question can get two answers. DeepSeek-V2, for example, dropped tokens
-# in training and none in evaluation ([2405.04434](https://arxiv.org/abs/2405.04434), section 3.1.2). So does this
-# package.
+# in training and none in evaluation ([2405.04434](https://arxiv.org/abs/2405.04434), section 3.1.2).
 #
 # ## 7.2 The largest weights first
 #
@@ -396,6 +395,7 @@ holds("by place none, largest weight 19, first choices 6", _moved == [0, 19, 6])
 # later token with a larger weight pushes an earlier one out, and a later *first* choice comes before an earlier
 # *second* one.
 #
+# <!-- answered -->
 # In training, such a rule tells the model a little about what follows. When it writes, that information is missing.
 #
 # ## 7.3 What a limit does to training
@@ -513,7 +513,7 @@ holds("a limit imposed: 0.24, and at most 0.02 where trained with it", round(_dr
 # ## 7.4 Noise
 #
 # The oldest remedy makes the router uncertain. If an expert that is *almost* chosen wins now and then, it gets a token,
-# and with it a gradient. Does it help?
+# and with it a gradient.
 #
 # Two forms are in use, in training only.
 #
@@ -563,7 +563,7 @@ holds("at 2 even expert 3 in about a quarter", 20 < drawn[3][3] < 28)
 # - The **importance loss** is the CV² of the importances. An expert's *importance* is the sum of the weights that it
 #   gets in the batch.
 # - The **load loss** is the CV² of the expected loads. A count has no gradient, so the paper counts probabilities
-#   instead. (Nothing later uses this formula.) If only the noise of expert $i$ were drawn again, the expert would be
+#   instead. If only the noise of expert $i$ were drawn again, the expert would be
 #   chosen with the probability
 #
 # $$P_i = \Phi\Big(\big((xW)_i - h_i\big) \,/\, \text{softplus}\big((xW_\text{noise})_i\big)\Big)$$
@@ -646,8 +646,9 @@ holds("the losses of one seed differ by up to 0.03", round(max(map(abs, _again))
 # **Takeaway: what keeps experts alive here is a balancing loss; noise alone does not.** (Lesson 06 kept all experts
 # alive with another loss and no noise.)
 #
+# <!-- answered -->
 # The row "no noise" has the settings and seeds of "no limit" in 7.3, but was recorded on another machine. In the two
-# lines above the table, the losses of one seed differ by up to 0.03. Do not read more into differences of this size.
+# lines above the figure, the losses of one seed differ by up to 0.03. Do not read more into differences of this size.
 # <!-- evidence: 3.614 - 3.587 -->
 #
 # ## 7.5 A bias that is not learned
@@ -754,7 +755,8 @@ holds("frozen: the CV more than doubles", _after > 2 * _before)
 
 # %% [markdown]
 # **Answer.** (1) With the smallest step, the loads are nearly as uneven after 200 batches as at the start. With the
-# largest, the loads swing: every expert is in turn too full and too empty, and the end is more uneven than the start.
+# largest, the loads swing: every expert is in turn too full and too empty, and the end is more uneven than the start. (The
+# lines are means of 5 steps and hide the swing; trust the CV.)
 # The rule knows a direction and no distance, so it cannot come to rest closer than about a step.
 #
 # (2) *Difference* does: its CV over the last 50 batches is what chance alone gives, and that of *sign* is more than one
@@ -1001,6 +1003,7 @@ holds("where tokens choose, nothing but rounding", (logits[0] - logits[1]).abs()
 # That gap is not only the leak: at the beginning of a text the pool has few tokens, so each expert can take few. Where tokens choose, another future changes
 # nothing but rounding.
 #
+# <!-- answered -->
 # The reported loss is better than what the model achieves when it generates. And here even the reported loss, 3.76, is
 # higher than that of plain top-2 without any balancing, 3.62. Whether expert choice pays where looking ahead is allowed
 # (encoders, images) was not tested. This package refuses it for a language model unless you ask for it by name
