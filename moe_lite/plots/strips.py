@@ -8,7 +8,6 @@ from torch import Tensor
 
 from moe_lite.look.picture import Picture
 from moe_lite.look.svg import drawn_only, figure, framed
-from moe_lite.metrics import fair_multiples
 
 WIDTH, NAMES, GAP = 812, 30, 28  # px of the figure, for the experts' numbers, between two trainings
 FULL, SHADES = 4.0, 12  # times the fair share, from where on a cell is as dark as it gets; greys up to there
@@ -38,7 +37,7 @@ def strips(trainings: Mapping[str, Tensor], steps: int, caption: str) -> Picture
     for e in range(0, n_experts, max(1, n_experts // 4)):
         body += f'<text class="d" x="{NAMES - 6}" y="{HEAD + row * e + row}" text-anchor="end">{e}</text>'
     for name, load in trainings.items():
-        shares = fair_multiples(load)  # (bins, E)
+        shares = load.double() / load.double().mean(dim=1, keepdim=True).clamp(min=1e-9)  # (bins, E) fair share = 1
         bottom = HEAD + row * load.shape[1]
         body += f'<text x="{left:.1f}" y="12">{escape(name)}</text>'
         body += _cells(shares, left, wide, row)
