@@ -14,7 +14,7 @@
 from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import TokenViewer
 
-TokenViewer(pretrained(8), "A king and his dog walk home in the rain.")
+TokenViewer(pretrained(8), "My order has not arrived. Il pleut sur la ville. Thou art a king.")
 
 # %% [markdown]
 # Every token uses two of eight experts; its number and its colour are those of the first. The bars count how much each expert gets. *layer*

@@ -201,7 +201,10 @@ holds("German is hardest", max(_trained, key=_trained.get) == "german")
 # %% [markdown]
 # **Answer.** The untrained model stands near log V = 7.62 in all nine domains, as it should: it knows nothing about any of them. The
 # trained one is below 1 in three of them: dialogue and sums, which are made from templates, and JSON, in which the same keys return
-# again and again. In the others (a play, novels in three languages, facts and Python) its loss is about 3 to 4, and highest in German. Its mean over the nine would hide this
+# again and again. In the others (a play, novels in three languages, facts and Python) its loss is about 3 to 4, and highest in German.
+#
+# <!-- answered -->
+# Its mean over the nine would hide this
 # difference, so the lessons of this course report the domains one by one where it matters.
 #
 # ## 1.2 What happens to a token
@@ -382,7 +385,10 @@ holds("more than half in the first layer", _lost["layer 1"] > 0.5 * _lost["all f
 #
 # How can a model be worse than knowing nothing? Not by doing badly everywhere: at more than half of the positions it still gives the right
 # token more than an even share of 1/V. But at others it is sure of a wrong token. Then the right one gets a tiny probability, and −log p has
-# no upper limit, so these positions lift the mean above log V. So what does the feed-forward network compute?
+# no upper limit, so these positions lift the mean above log V.
+#
+# <!-- answered -->
+# So what does the feed-forward network compute?
 #
 # ### The feed-forward network
 #
@@ -539,7 +545,10 @@ print(f"the trained model, per layer: 4 · {H} · {S} · {context} = {4 * H * S 
 holds("4·1·2·3 = 24", for_scores + for_mix == 24 and for_scores == for_mix)
 
 # %% [markdown]
-# **Answer.** 4 · 1 · 2 · 3 = 24 for "ball", and PyTorch counts the same. In the trained model it is 131,072 per layer. You have met all the
+# **Answer.** 4 · 1 · 2 · 3 = 24 for "ball", and PyTorch counts the same. In the trained model it is 131,072 per layer.
+#
+# <!-- answered -->
+# You have met all the
 # parts now; the exercise adds them up.
 
 # %% [markdown] tags=["exercise"]
@@ -651,6 +660,7 @@ holds("less than a hundredth in the small ones", max(_course[4], _wide[4]) < 1)
 # With Mixtral's sizes the feed-forward networks hold 78 %, because published models make F several times as wide as D. With a context of 32,768 tokens
 # attention's comparisons take over: the feed-forward networks' share of the FLOPs falls to 36 %, and below 1 % in the two small models.
 #
+# <!-- answered -->
 # This is the first reason for mixtures of experts: in a large model the feed-forward networks are where savings count. You have already seen the second. A
 # feed-forward network works on each token alone. So it can be split into pieces, and different tokens can use different pieces without
 # affecting each other.
@@ -682,7 +692,10 @@ holds("several times the time", milliseconds[2, 0] > 2 * milliseconds[0, 0])
 
 # %% [markdown]
 # **Answer.** Yes. From the narrowest to the widest, parameters and FLOPs both become a little more than four times as many, and the time grows
-# several times too (how much depends on the machine). Whatever a dense model holds, every token pays for all of it, also for the
+# several times too (how much depends on the machine).
+#
+# <!-- answered -->
+# Whatever a dense model holds, every token pays for all of it, also for the
 # parts that are of no use to this token. Could a model hold much, and let each token pay for a little of it? That is the question of this course.
 #
 # ## 1.4 Train it, then let it write
@@ -792,6 +805,7 @@ holds("its last token for ever", broken_text == 30 * "?")
 # learned to repeat the token that it is looking at. That is easy, and useless: on the real question its loss is higher than 7.62, worse than knowing nothing,
 # and when it writes, it repeats its last token for ever.
 #
+# <!-- answered -->
 # This happens to professionals. The first GPT-2 in Hugging Face's library
 # [compared each position with its own token](https://github.com/huggingface/transformers/pull/404); in 2026 another of its models was found to
 # [shift the targets twice](https://github.com/huggingface/transformers/issues/47394), and nothing had raised an error. A training loss that is too
@@ -821,9 +835,12 @@ holds("the order stays", bool((_first > by_temperature[:, 1]).all()))
 
 # %% [markdown]
 # **Answer.** The squares are 1/4, 1/16 and 1/16; divided by their sum they are 2/3, 1/6 and 1/6. The square roots 0.71, 0.5 and 0.5, divided by
-# their sum, are 0.41, 0.29 and 0.29. Below a temperature of 1 the most probable token gains, above 1 it loses, and the order never changes. Dividing
-# by 0 is impossible, so a temperature of 0 is taken to mean: always choose the most probable token.
+# their sum, are 0.41, 0.29 and 0.29.
 # <!-- evidence: sqrt(1/2) -->
+#
+# <!-- answered -->
+# Below a temperature of 1 the most probable token gains, above 1 it loses, and the order never changes. Dividing
+# by 0 is impossible, so a temperature of 0 is taken to mean: always choose the most probable token.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.4 — drawing a token

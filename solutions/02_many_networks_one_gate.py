@@ -106,9 +106,11 @@ holds("at once, it is kept", (errors[..., 2] < 0.4 * errors[..., 1]).all())
 
 # %% [markdown]
 # **Answer.** It is forgotten altogether: even in the best start the error is more than ten times what it was. The wider network forgets as
-# well: its best start is no better, only its worst one is less bad. A network that is taught both halves at once keeps both, but it does the left half less well than one that learned nothing else.
+# well: its best start is no better, only its worst one is less bad.
 #
 # <!-- answered -->
+# A network that is taught both halves at once keeps both, but it does the left half less well than one that learned nothing else.
+#
 # The name for this is **interference**. Every weight serves both halves, so a step that helps one half moves the other.
 #
 # The remedy that Jacobs and others proposed in 1991 is to use several networks, so that each can keep to its part, and a **gate** that
@@ -148,7 +150,10 @@ for name, log_gates in (("softmax, then log", last.softmax(dim=-1).log()), ("log
     print(f"{name:17}: log of the gates {log_gates.tolist()}, gradient {gradient.flatten().tolist()}")
 
 # %% [markdown]
-# **Answer.** It makes the gradient nan. One such input is enough, because the next step writes that nan into the weights. `log_softmax`
+# **Answer.** It makes the gradient nan. One such input is enough, because the next step writes that nan into the weights.
+#
+# <!-- answered -->
+# `log_softmax`
 # computes the same logarithms without computing the shares first, and nothing goes wrong. So the logarithm is what your gate will return.
 
 # %% [markdown] tags=["exercise"]
@@ -245,12 +250,12 @@ holds("competitive, 1 and 5: expert 0 does not move, expert 1 hardly", scored[3,
 # **Answer.** In the first case the cooperative loss is 0, because the blend is 1. The competitive loss is 0.5: both fits are exp(−½), and
 # so is their sum with the gates. In the second case the cooperative loss pushes both answers down, also the one that is right.
 #
+# <!-- answered -->
 # This is the difference that matters. The cooperative loss sees only the sum, so it is content with errors that cancel. Experts trained
 # this way become **partners who correct each other's mistakes**. The competitive loss pushes every answer towards the target. In the second
 # case it does not move expert 0, and it hardly moves expert 1: expert 0 has explained the target, so there is little left for the other to
 # learn from it.
 #
-# <!-- answered -->
 # One expert alone has no partner. With E = 1 the two losses are the same number.
 # <!-- reasoned: with one expert g = 1 and o = y, and −log exp(−z) = z -->
 
@@ -306,7 +311,10 @@ plots.table(h.detach(), "responsibilities for the target 2", rows=names)
 
 # %% [markdown]
 # **Answer.** With equal gates they are 12 % and 88 %: one seventh to one. With a gate that is nearly sure of the wrong expert, 93 % stay
-# with expert 0. One case is not enough evidence to tip the balance, so the gate has to learn. The next cell shows how.
+# with expert 0.
+#
+# <!-- answered -->
+# One case is not enough evidence to tip the balance, so the gate has to learn. The next cell shows how.
 #
 # **Predict:** the push on an expert's answer contains its gap t − o, multiplied by something. By what? And in which direction is the gate
 # pushed in the second row?
@@ -464,10 +472,10 @@ holds("competitive mixtures use fewer effective experts", most[0, 2] < least[1, 
 # left alone: in every start its error is within a twentieth of the blend's. A cooperative one cannot: in every start its error is more than half above the
 # blend's, and in one start more than ten times the blend's.
 #
+# <!-- answered -->
 # You may read that competition makes the mixture learn *better*. In these four starts it does not. What it gives you is experts that can
 # stand alone. The third panel agrees: with the competitive loss an input uses fewer effective experts.
 #
-# <!-- answered -->
 # And where are the borders in the four competitive mixtures? They are where the top expert changes.
 
 # %%
@@ -641,7 +649,7 @@ holds("alone: an expert, and the gate's row for each", [n - alone[0] for n in al
 # <!-- reasoned: the gate has one weight per input and expert, an expert many more -->
 #
 # <!-- answered -->
-# The tables of 2.4 and 2.5 say who may save this way: experts that learned to stand alone. Now you may expect that today's language models
+# The figures of 2.4 and 2.5 show who may save this way: experts that learned to stand alone. Now you may expect that today's language models
 # are trained with the competitive loss. **They are not.** A language model's only target is the next token, and its loss sees what comes
 # out of the last layer. Inside a layer such as [Mixtral's](https://arxiv.org/abs/2401.04088) the answers of the chosen experts are
 # multiplied by their gates and added. That is the *blend*, so the loss is the cooperative one.
@@ -697,7 +705,10 @@ holds("in three of four starts about twice the error", ((_errors[0] / _errors[2]
 # four is one network, computed four times, and it has the error of one: in three of the four starts about twice that of four different
 # experts.
 #
-# Nothing crashes, and the loss falls in every start. On a dashboard this looks like a training that works. What gives it away is the
+# Nothing crashes, and the loss falls in every start. On a dashboard this looks like a training that works.
+#
+# <!-- answered -->
+# What gives it away is the
 # difference between the experts' answers, so log it.
 #
 # ## 2.9 Your functions at work
@@ -730,7 +741,10 @@ await final.start().done()
 final
 
 # %% [markdown]
-# **Answer.** Only three of the eight. Nobody arranged that. The experts that were ahead got more cases, and so more practice. In a large
+# **Answer.** Only three of the eight. Nobody arranged that. The experts that were ahead got more cases, and so more practice.
+#
+# <!-- answered -->
+# In a large
 # model such idle experts are parameters that are paid for and not used; lesson 06 is about them.
 #
 # **Predict, then move:** what changes in the small squares when you choose the cooperative loss? The cell below puts a number on it: how
@@ -870,7 +884,7 @@ for task, networks in zip(data, made["trained apart, averaged: the ensemble"], s
 # They are wrong in much the same way, because each of them tried to do everything with three units. A mixture is no ensemble: what lowers
 # the error here is that its experts are trained together.
 #
-# The sobering row is the plain network: with as many parameters it does as well as any mixture. So a small error is no reason for a mixture
+# The sobering bar is that of the plain network: with as many parameters it does as well as any mixture. So a small error is no reason for a mixture
 # at this size. What it has and the others lack is a *division*. With the competitive loss an input needs one expert of four.
 #
 # ## 2.12 Optional: how wide is σ?
@@ -984,7 +998,7 @@ holds("cooperative: between a third and a half", 0.33 < min(away["cooperative"])
 # *20 to 60 minutes, without a check.* Section 2.7 said that today's models are trained with the loss of the blend, but compute only the top
 # K experts in training. Try it here. Write a gate that keeps the K largest gates of each input, makes them sum to 1 again and gives the
 # others none. Train four experts with `mixture.cooperative_loss` and your gate, for K = 2 and K = 1, on both problems and from four starts.
-# Compare blend and top expert with the tables of 2.4 and 2.5. Then look at `w_gate` after the training with K = 1.
+# Compare blend and top expert with the figures of 2.4 and 2.5. Then look at `w_gate` after the training with K = 1.
 #
 # <details><summary>What a good answer contains</summary>
 #
@@ -994,7 +1008,7 @@ holds("cooperative: between a third and a half", 0.33 < min(away["cooperative"])
 #   problems. The two chosen experts are partners. That does no harm, because they always answer together, in use as in training.
 # - K = 1: `w_gate` has not moved from 0. A single gate that is made to sum to 1 is 1, whatever the logits are, so its gradient is 0. One
 #   expert does everything, and on the plane the error is clearly above that of every mixture. People have run into this in real trainings
-#   ([minimind](https://github.com/jingyaogong/minimind/issues/858)). The column of the top expert means nothing here: all logits are equal,
+#   ([minimind](https://github.com/jingyaogong/minimind/issues/858)). The error of the top expert means nothing here: all logits are equal,
 #   and `argmax` may pick another expert than your `topk`.
 # - A repair for K = 1, with its numbers: leave the kept gate as it is, as the Switch Transformer does ([Fedus and others
 #   2021](https://arxiv.org/abs/2101.03961)). Now the gate learns, and several experts get a part.

@@ -78,12 +78,14 @@ holds("Taking turns costs 2.1 nats", round(_in_turn - _own, 1) == 2.1)
 holds("own choice, equal weights: it rises, by less than a tenth of a nat", 0 < _equal_weights - _own < 0.1)
 
 # %% [markdown]
-# **Answer.** Taking turns costs 2.1 nats. With the router's own choice and equal weights, the loss rises by less than a tenth of a nat. So what
-# hurts is the wrong *choice*; wrong weights hurt far less. The experts are not interchangeable: each has learned something else, and the router
-# knows which.
+# **Answer.** Taking turns costs 2.1 nats. With the router's own choice and equal weights, the loss rises by less than a tenth of a nat.
 # <!-- evidence: 4.72 - 2.61 -->
 #
 # <!-- answered -->
+# So what
+# hurts is the wrong *choice*; wrong weights hurt far less. The experts are not interchangeable: each has learned something else, and the router
+# knows which.
+#
 # The control is close to a bug that was really made: [one engine](https://github.com/edwardcapriolo/deliverance/issues/87) used the scores to choose
 # the experts and then added their answers without any weights. Do not look for an error of this size by reading generated text. Measure
 # the loss.
@@ -326,7 +328,10 @@ holds("k = 2: only the two chosen, with opposite signs", _two[0] == -_two[1] > 0
 # **Answer.** With k = 1 renormalised, every derivative is 0: the loss of the language model sends the router no gradient at all.
 #
 # With k = 1 not renormalised, the weight is a plain softmax score. It rises with its own logit and falls with every other one, so all four experts
-# are in the race. This is why Switch Transformers, which uses one expert per token, keeps the score itself as the weight
+# are in the race.
+#
+# <!-- answered -->
+# This is why Switch Transformers, which uses one expert per token, keeps the score itself as the weight
 # ([arXiv 2101.03961](https://arxiv.org/abs/2101.03961), section 2.1).
 #
 # With k = 2 renormalised, only the two chosen experts' logits have an effect, with opposite signs: what one gains, the other loses.
@@ -364,6 +369,7 @@ holds("without it they differ", not torch.allclose(before, after, atol=0.01))
 # its results by *their* sum, the first sum cancels, and what remains is the softmax of the kept ones.
 # <!-- evidence: 0.60 + 0.30 -->
 #
+# <!-- answered -->
 # So both implementations of Mixtral are right: **with renormalising, the two orders are the same function.** Without it they differ, and then the order is
 # part of the model. OLMoE ([its settings](https://huggingface.co/allenai/OLMoE-1B-7B-0924): `norm_topk_prob` is false) takes
 # the softmax first and does not renormalise. gpt-oss keeps the best logits first
@@ -710,9 +716,11 @@ holds(
 
 # %% [markdown]
 # **Answer.** The picture gives a first answer. (1) In layer 4 most Python tokens go to expert 1 and most German ones to expert 2, so your eye may
-# say "in the last layer". But the picture shows one short text per domain, and only first choices. (2) The loss rises in both directions.
+# say "in the last layer".
 #
 # <!-- answered -->
+# But the picture shows one short text per domain, and only first choices. (2) The loss rises in both directions.
+#
 # For a better answer to (1), we count both choices over all held-out text. How much of one domain's load would have to move to other experts to match the
 # other's? 0 means the same distribution, and 1 means no expert in common. A toy example: one domain has the shares (½, ½, 0) and the other (0, ½, ½).
 # Then ½ has to move, from expert 0 to expert 2.
@@ -817,6 +825,7 @@ holds(
 # rise. The rest remains: the additional answers disturb the model, even though the best two count as much as before. It never learned to live with
 # them.
 #
+# <!-- answered -->
 # Others measured small gains on large models, the one for Mixtral above and
 # [one for Llama 4](https://github.com/ikawrakow/ik_llama.cpp/pull/321) with two experts instead of one. So the honest rule is: top-k can be changed after training,
 # and whether that helps has to be measured.

@@ -147,7 +147,10 @@ holds("the time falls too: to less than half", took[1] < 0.5 * took[0])
 
 # %% [markdown]
 # **Answer.** The arithmetic falls as it should: nearly by a factor of eight. (Not quite, because the sparse layer runs its router as
-# well.) The time falls too, to less than half. Divide your two times, and compare
+# well.) The time falls too, to less than half.
+#
+# <!-- answered -->
+# Divide your two times, and compare
 # the quotient with eight: the rest of this lesson stands between the two numbers. Rows have to be found, copied together, computed in small pieces, and put back.
 
 # %% [markdown]
@@ -221,7 +224,10 @@ holds("one of the two additions is lost; index_add keeps both", (first[0], secon
 # %% [markdown]
 # **Answer.** `y[idx] += 1` gives 1, and `index_add_` gives 2. The first one reads all rows, adds, and writes all of them back, so of
 # two equal row numbers only one write survives. The reader is right about the statement and wrong about the loop: *within one
-# expert* no token occurs twice, so there is nothing to lose. In a loop you may use either. In sorted dispatch, later in this lesson,
+# expert* no token occurs twice, so there is nothing to lose.
+#
+# <!-- answered -->
+# In a loop you may use either. In sorted dispatch, later in this lesson,
 # all experts' rows go back in one statement, and `+=` would be wrong.
 
 # %% [markdown] tags=["exercise"]
@@ -283,7 +289,10 @@ holds("to float64: more than 0, about a millionth", 1e-8 < _off[2] < 1e-5)
 # %% [markdown]
 # **Answer.** Against the other two ways the difference is 0 or close to it: they form the same products, add them expert by expert,
 # and the zeros of the cheat change no sum. Against float64 it is not 0, but about a millionth: this is how far *every* float32 result
-# is from the exact one. Code that adds in another order lands somewhere else within that distance. So when you compare two ways to
+# is from the exact one. Code that adds in another order lands somewhere else within that distance.
+#
+# <!-- answered -->
+# So when you compare two ways to
 # compute one thing, do not ask for *equal*. Ask for *close*, and know how close.
 
 # %% [markdown]
@@ -393,6 +402,7 @@ holds("expert 3 has no row in either case", all(load[3] == 0 for load in _loads)
 # **Answer.** N · K rows: 28 with two choices, 14 with one, and 28 again with 16 experts. The additional rows of a second choice go
 # *between* the others, each into the slice of its expert, because rows are ordered by expert first.
 #
+# <!-- answered -->
 # So more experts do not mean more rows. They cut the same rows into more and shorter slices. This is the saving in one picture, and
 # also the trouble: a short slice is a small product, which processors handle badly. Expert 3's slice is empty here with one choice
 # and with two: this text does not use it in this layer.
@@ -433,10 +443,12 @@ holds("35 and 30", dispatch.combine(by_hand[3][:, None], _order, _weights).flatt
 # 20, and row 3 gives it 10.
 #
 # Take row 0 to see how the columns are made. It answers place 1. That is token 1 // 2 = 0, and token 0's *second* choice, because
-# places 0 and 1 are its first and second. So its weight is 2. The answer of the row is 10. Note that the weights laid out by place
-# are 0.5, 2, 1, 0.25, and that the rows need them in another order: 2, 1, 0.5, 0.25.
+# places 0 and 1 are its first and second. So its weight is 2. The answer of the row is 10.
 #
 # <!-- answered -->
+# Note that the weights laid out by place
+# are 0.5, 2, 1, 0.25, and that the rows need them in another order: 2, 1, 0.5, 0.25.
+#
 # Here a token's answers go back in *one* statement, so `index_add` has to add them up. On a GPU that has a price: the additions happen
 # in any order, and the last digits change from run to run. Hugging Face therefore
 # [replaced it](https://github.com/huggingface/transformers/pull/43362): undo the permutation, then sum the K rows of each token. You
@@ -763,11 +775,13 @@ holds("rows in wrong slices: clearly", _early[1] > 0.1)
 
 # %% [markdown]
 # **Answer.** Not at all, up to rounding, and so it is in the shipped model. In the broken one they do change: information leaks from
-# later tokens to earlier ones. A model trained this way could learn to read the next token from its experts. Its loss would look
+# later tokens to earlier ones.
+#
+# <!-- answered -->
+# A model trained this way could learn to read the next token from its experts. Its loss would look
 # fine, but the texts that it writes would be bad: while it writes, there is no later token to read. Lesson 07 meets this leak again.
 # <!-- reasoned: the leak is shown above; what a training would make of it is an argument, and said to be one ("could") -->
 #
-# <!-- answered -->
 # The second mistake gives right numbers, slowly. In a loop over experts it is natural to write `gate_up[e]` for expert e's matrices.
 # The plain loop of
 # [Hugging Face's Mixtral](https://github.com/huggingface/transformers/blob/main/src/transformers/models/mixtral/modeling_mixtral.py)
@@ -826,7 +840,10 @@ holds("with 64 experts the index takes clearly longer than unbind", table[0, 1] 
 
 # %% [markdown]
 # **Answer.** The index slows down by the larger factor, and with 64 experts it takes clearly longer than `unbind`, for the same rows,
-# the same arithmetic and the same results. No test of values finds this. Only a clock does, or a look at `grad_fn`. If the third row
+# the same arithmetic and the same results.
+#
+# <!-- answered -->
+# No test of values finds this. Only a clock does, or a look at `grad_fn`. If the third row
 # resembles the first, exchange `gate_up[e]` in your answer to 4.4 for `unbind`, run 4.4 and these cells again, and keep the faster one.
 
 # %% [markdown]
@@ -905,9 +922,11 @@ holds("blocks of 32: at most a fifteenth more than needed, in every layer", (_bl
 # %% [markdown]
 # **Answer.** The smallest is 1, when all experts have equally many rows. The largest is 8: if all tokens chose the same two experts, each
 # of the sixteen slices would have N rows, 16 · N where 2 · N are needed. These layers lie between 1.5 and 2.6, with layer 4 the most
-# wasteful. So padding throws away a third of the work or more, even in models that were trained to balance.
+# wasteful.
 #
 # <!-- answered -->
+# So padding throws away a third of the work or more, even in models that were trained to balance.
+#
 # The first large sparse models drew a line instead: an expert takes a fixed number of tokens, its **capacity**, and what comes after that
 # is dropped ([GShard](https://arxiv.org/abs/2006.16668), [Switch Transformer](https://arxiv.org/abs/2101.03961)). Lesson 07 is about what
 # this does to the dropped ones. [MegaBlocks](https://arxiv.org/abs/2211.15841) showed a way

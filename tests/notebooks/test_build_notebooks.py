@@ -7,6 +7,7 @@ import build_notebooks
 import nbformat
 import pytest
 from lesson_source import LessonError, read_lesson, with_holds
+from nbclient import NotebookClient
 from nbval_runs import grade_notebook
 
 TINY = """# %% [markdown]
@@ -286,3 +287,15 @@ def test_a_holds_cell_behind_a_cell_that_the_notebook_does_not_have_is_named(roo
     solved = nbformat.read(root / "solutions" / "00_tiny.ipynb", as_version=4)
     with pytest.raises(LessonError, match=rf"\(cell {HOLDS}\): the notebook has no cell \w+ for it to stand behind"):
         with_holds(solved, read_lesson(root / "solutions" / "00_tiny.py"))
+
+
+@pytest.mark.parametrize(("client", "kept"), [(build_notebooks.AsFirstShown, "first"), (NotebookClient, "last")])
+def test_a_learners_output_stays_as_its_cell_showed_it(client, kept):
+    """What a later cell makes of it would give the answer away; in the solved notebook it is wanted."""
+    texts = (
+        "shown = display({'text/plain': 'first'}, raw=True, display_id=True)",
+        "shown.update({'text/plain': 'last'}, raw=True)",
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in texts])
+    client(notebook, kernel_manager_class=build_notebooks.ThisPython).execute()
+    assert notebook.cells[0].outputs[0].data["text/plain"] == kept

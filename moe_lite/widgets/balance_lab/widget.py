@@ -11,6 +11,7 @@ from traitlets import Dict, Float, Int, Unicode
 from moe_lite.data import Corpus, load_corpora
 from moe_lite.lab.live import LiveRun
 from moe_lite.lab.sweeps import BIN, FACTORS, Grid, Recorder, grid as shipped
+from moe_lite.look.svg import drawn_only
 from moe_lite.model.balance import BalanceLoss
 from moe_lite.train import StepLog
 from moe_lite.widgets.balance_lab.drawing import LabDrawing
@@ -269,4 +270,4 @@ class BalanceLab(BackgroundWidget):
         )
         picture = LabDrawing(columns, layer, self.at, self.picked, min(self.width, TWIN)).html(self.reading)
         table = f"<table><caption>layer {layer + 1}</caption><tr><td></td>{head}</tr>{body}</table>"
-        return f'{self.error_html()}<div class="pic" hidden="hidden">{picture}</div>{table}'
+        return f"{self.error_html()}{drawn_only(picture)}{table}"

@@ -5,6 +5,7 @@ import html
 from traitlets import Dict, Float, Int, Unicode
 
 from moe_lite.lessons.admission import BiasRule
+from moe_lite.look.svg import drawn_only
 from moe_lite.widgets.bias_controller.drawing import NARROWEST, WIDEST, drawing, table_html
 from moe_lite.widgets.bias_controller.view import RULES, STEPS, Controlled, Settings, control
 from moe_lite.widgets.bias_controller.words import before_text, facts, reading
@@ -100,6 +101,6 @@ class BiasController(MoEWidget):
         known = " · ".join(f"{value} {name}" for value, name in self.view["facts"])
         return (
             f'{self.error_html()}<p class="note">{html.escape(setting)}</p>'
-            f'<div class="pic" hidden="hidden">{self.figure}</div>{table_html(self.now)}'
+            f"{drawn_only(self.figure)}{table_html(self.now)}"
             f'<p class="note">{html.escape(known)}</p>{before}'
         )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from traitlets import Dict, Int, Unicode
 
+from moe_lite.look.svg import drawn_only
 from moe_lite.look.words import percent
 from moe_lite.model.config import ModelConfig
 from moe_lite.widgets.budget_explorer.drawing import TWIN, WIDEST, BudgetDrawing
@@ -162,7 +163,7 @@ class BudgetExplorer(MoEWidget):
     def twin(self) -> str:
         sizes, text = html.escape(setting(self.view)), html.escape(self.note)
         svg = self._drawing(TWIN).svg(self.reading)
-        figure = f'<div class="pic" hidden="hidden">{svg}</div>{_table(self.view)}'
+        figure = drawn_only(svg) + _table(self.view)
         return f'{self.error_html()}<p class="note">{sizes}</p>{figure}<p class="note">{text}</p>'
 
 

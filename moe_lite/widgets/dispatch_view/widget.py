@@ -6,6 +6,7 @@ from dataclasses import replace
 from traitlets import Dict, Enum, Int, Unicode
 
 from moe_lite.checkpoint import pretrained
+from moe_lite.look.svg import drawn_only
 from moe_lite.model.routing import Routing
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.widgets.dispatch_view.drawing import DispatchDrawing, arrays_html, slices_html, table_html
@@ -217,7 +218,7 @@ class DispatchView(MoEWidget):
         setting = f"{self.n_experts} experts · top-{self.top_k} · {table(self.now, {})[1 + self.parts['chosen']][0]}"
         setting += f". {self.parts['note']}" if self.parts["note"] else ""
         return (
-            f'{problem}<p class="note">{setting}</p><div class="pic" hidden="hidden">{svg}</div>'
+            f'{problem}<p class="note">{setting}</p>{drawn_only(svg)}'
             f"{slices_html(self.now)}{arrays_html(self._lines(look))}"
             f"{table_html(self.parts['table'], self.parts['chosen'])}"
         )

@@ -19,6 +19,7 @@ from moe_lite.lessons.mixture import (
     soft_gate,
     train,
 )
+from moe_lite.look.svg import drawn_only
 from moe_lite.widgets.expert_partition.drawing import WIDEST, drawing
 from moe_lite.widgets.expert_partition.view import Fit, look
 from moe_lite.widgets.expert_partition.words import facts, reading, status
@@ -190,7 +191,7 @@ class ExpertPartition(BackgroundWidget):
         known = " · ".join(f"{name} {value}" for value, name in self.view["facts"])
         return (
             f'{self.error_html()}<p class="note">{html.escape(settings)}</p>'
-            f'<div class="pic" hidden="hidden">{self.figure}</div><p class="note">{html.escape(known)}</p>'
+            f'{drawn_only(self.figure)}<p class="note">{html.escape(known)}</p>'
         )
 
 

@@ -5,6 +5,7 @@ import html
 from traitlets import Dict, Int, List, Unicode
 
 from moe_lite.lab.failure_runs import FailureRuns, failure_runs
+from moe_lite.look.svg import drawn_only
 from moe_lite.widgets.failure_gallery.drawing import NARROWEST, TWIN, WIDEST, GalleryDrawing, table
 from moe_lite.widgets.failure_gallery.view import (
     NAMES,
@@ -104,7 +105,7 @@ class FailureGallery(MoEWidget):
 
     def twin(self) -> str:
         said, names = html.escape(self.view["feedback"]), html.escape(", ".join(title_of(name) for name in NAMES))
-        picture = f'<div class="pic" hidden="hidden">{self._drawing(TWIN).svg()}</div>'
+        picture = drawn_only(self._drawing(TWIN).svg())
         numbers = table(self.case, self._cases[self.case], self.runs)
         answer = f'<p class="said">{said}</p>' if said else ""
         return (

@@ -83,9 +83,7 @@ def tile_html(face: Face, behind: str = "", look: str = "", attributes: str = ""
     body = f"<em>{body}</em>" if face.blank else body
     classes = " ".join(["tk", *look.split(), *["gap"] * face.gap, *["brk"] * (len(lines) > 1)])
     space = "<i> </i>" if face.gap else ""  # hidden by the style sheet; words stay apart where it is dropped
-    tail = (
-        "<br>" if face.text.endswith("\n") else ""
-    )  # after what is behind: it belongs to the line that the token ends
+    tail = "<br>" if face.text.endswith("\n") else ""  # behind everything: it ends the line that the token is in
     return f'{space}<span class="{classes}"{" " * bool(attributes)}{attributes}>{body}{behind}</span>{tail}'
 
 

@@ -5,6 +5,7 @@ import html
 import re
 import traceback
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,7 +121,7 @@ class MoEWidget(anywidget.AnyWidget):
 
     def __init__(self, **traits):
         super().__init__(twin_of=uuid.uuid4().hex[:12], **traits)
-        self._displayed: list[DisplayHandle] = []  # its twins in the notebook
+        self._displayed: deque[DisplayHandle] = deque(maxlen=8)  # its twins in the notebook; older ones are run over
         self._loop: asyncio.AbstractEventLoop | None = None  # the kernel's
         self._renewal: asyncio.TimerHandle | None = None
         self._computed: tuple | None = None

@@ -7,6 +7,7 @@ from torch import Tensor
 from traitlets import Bool, Dict, Enum, Float, Int, Unicode, validate
 
 from moe_lite.checkpoint import pretrained
+from moe_lite.look.svg import drawn_only
 from moe_lite.look.words import number
 from moe_lite.model.routing import TopK, top_k_route
 from moe_lite.model.transformer import MoELanguageModel
@@ -192,7 +193,7 @@ class RouterStepper(MoEWidget):
         svg = self._drawing(WIDEST).svg(self.reading)
         note = f'<p class="note">{html.escape(self.parts["note"])}</p>'
         setting += f'<p class="note">{setting_text(self.step)}</p>'
-        return f'{problem}{setting}<div class="pic" hidden="hidden">{svg}</div>{_table(self.step)}{note}'
+        return f"{problem}{setting}{drawn_only(svg)}{_table(self.step)}{note}"
 
     def reading_html(self) -> str:
         return rich(self.parts["reading"], self.step.n_experts if self.step else self.n_experts)

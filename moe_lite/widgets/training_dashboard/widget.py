@@ -13,6 +13,7 @@ from moe_lite import checkpoint as checkpoints
 from moe_lite.data import Corpus
 from moe_lite.lab.live import LiveRun
 from moe_lite.lab.runs import Recording
+from moe_lite.look.svg import drawn_only
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.train import StepLog, TrainConfig, Training, resume, train
 from moe_lite.widgets.kit.background import BackgroundWidget
@@ -226,5 +227,5 @@ class TrainingDashboard(BackgroundWidget):
         return (
             f'{self.error_html()}<p class="note">{html.escape(view["status"])}</p>'
             f'<table class="facts">{"".join(f"<tr>{row}</tr>" for row in facts)}</table>'
-            f'<div class="pic" hidden="hidden">{svg}</div><p class="note">{html.escape(view["validation"])}</p>'
+            f'{drawn_only(svg)}<p class="note">{html.escape(view["validation"])}</p>'
         )

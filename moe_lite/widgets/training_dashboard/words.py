@@ -1,6 +1,6 @@
 """The training dashboard in words: key figures, its state, and the reading line."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -113,7 +113,7 @@ def badge_of(state: str, newest: int, recorded: bool) -> str:
 
 
 def view_of(
-    run: DashboardRun | None, at: int, config: TrainConfig, saved_in: str, n_runs: int, beside: Iterable[Curve] = ()
+    run: DashboardRun | None, at: int, config: TrainConfig, saved_in: str, n_runs: int, beside: Collection[Curve] = ()
 ) -> dict[str, object]:
     """Values of the dashboard's traits, all but the figure. at: the step that is looked at, 0 for the newest;
     beside: curves to compare with."""
@@ -133,5 +133,5 @@ def view_of(
         "progress": newest / run.total if run else 0.0,
         "facts": facts(numbers(logs, index, run.total), goes_on) if logs else [],
         "validation": validation_text(logs, index) if logs else "",
-        "parts": reading_parts(run, index, bool([*beside])),
+        "parts": reading_parts(run, index, bool(beside)),
     }
