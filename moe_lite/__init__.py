@@ -35,6 +35,8 @@ PLACES = {
     "timing": "moe_lite.lab.timing",
     # the course
     "claims": "moe_lite.course.claims.claims",
+    "guess": "moe_lite.course.guesses.guess",
+    "lesson_header": "moe_lite.checks.lesson_header.lesson_header",
     "model_diagram": "moe_lite.course.diagram.model_diagram",
     "my_program": "moe_lite.checks.program.show.my_program",
     "progress": "moe_lite.checks.course_map.progress",

@@ -72,7 +72,9 @@ doctor.checkup()
 # %% tags=["widget"]
 model = checkpoint.pretrained(8)
 text = "Are we all met?\ndef area(r):\n    return r * r\nIl y avait en Westphalie, dans le château, un jeune garçon."
-TokenViewer(model, text, records={8: checkpoint.pretrained_record(8)})
+viewer = TokenViewer(model, text, records={8: checkpoint.pretrained_record(8)})
+only_1 = {"layer": 4, "choice": 0, "picked": [1]}
+viewer.suggest({"layer 4": {"layer": 4}, "second choices": {"choice": 1}, "layer 4, only expert 1": only_1})
 
 # %% [markdown]
 # **How to read it.** Each token has the colour and the number of one of its two experts. The picture opens with layer 1 and the first choice,
@@ -248,6 +250,11 @@ check.expert_load(expert_load)
 # **Predict:** with eight experts an even share is 12.5 %. Will the shares be even over all text? And over one short text?
 # <!-- evidence: 1 / 8 -->
 
+# %% tags=["guess"]
+my_guess = moe_lite.guess(
+    "0.3", largest_share_over_all_text=None, largest_share_over_one_text=None
+)  # percent, for None
+
 # %%
 count = mine("0.1", expert_load, default=check.reference)
 recorded = checkpoint.pretrained_record(8)["load"]  # L lists of E numbers
@@ -263,6 +270,10 @@ print(f"{'expert':20}", "  ".join(f"{e:6}" for e in range(8)))
 for name, load in loads.items():
     shares = load / load.sum()
     print(f"{name:20}", "  ".join(f"{share:6.1%}" for share in shares.tolist()))
+
+# %% tags=["guess"]
+largest = [100 * (load.max() / load.sum()).item() for load in loads.values()]
+my_guess.beside(largest_share_over_all_text=largest[0], largest_share_over_one_text=max(largest[1:]))
 
 # %% tags=["holds"]
 _share = {_name: (_load / _load.sum()).tolist() for _name, _load in loads.items()}

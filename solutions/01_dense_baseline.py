@@ -3,6 +3,16 @@
 # *Part 1 — A model that uses a part of itself · about 110 minutes · four exercises and one stretch*
 #
 # **What does it cost when every parameter works on every token?**
+
+# %% tags=["opening"]
+from moe_lite.checkpoint import pretrained
+from moe_lite.widgets import NextTokens
+
+NextTokens(pretrained(1), "if __name__ ==")
+
+# %% [markdown]
+# A language model at work: from a text it computes how probable each token is as the next one. This one is small, and here it has seen enough
+# Python to be fairly sure. Change the text, and all of its parameters compute again, for every token of the text.
 #
 # In a mixture of experts each token uses a part of the model. To judge that idea you need a model to compare with: one in which every
 # parameter works on every token. Engineers call it **dense**. In this lesson you measure such a model, look into it, count what it holds
@@ -15,16 +25,6 @@
 # token's vector, F the width of the feed-forward network, L layers, V tokens in the vocabulary. H and S belong to attention; section 1.2
 # explains them.
 
-# %% tags=["setup"]
-from functools import partial
-
-import torch
-
-from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, baseline, checkpoint, data, evaluate, experts
-from moe_lite import metrics, model_diagram, plots, timing, train, transformer
-from moe_lite.checks import lesson01 as check, mine
-from moe_lite.widgets import BudgetExplorer, NextTokens
-
 # %% [markdown]
 # The line below is the whole model. A text comes in as a row of token numbers. The *embedding* is a table with one vector per token of the
 # vocabulary; each number is replaced by its vector, so that the layers have something to compute with. Four blocks then change these
@@ -32,7 +32,19 @@ from moe_lite.widgets import BudgetExplorer, NextTokens
 # This lesson is about the marked parts.
 
 # %% tags=["diagram"]
-model_diagram(today=1)
+from moe_lite import lesson_header
+
+lesson_header(today=1)
+
+# %% tags=["setup"]
+from functools import partial
+
+import torch
+
+from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, baseline, checkpoint, data, evaluate, experts, guess
+from moe_lite import metrics, plots, timing, train, transformer
+from moe_lite.checks import lesson01 as check, mine
+from moe_lite.widgets import BudgetExplorer
 
 # %% [markdown]
 # ## 1.0 A model that knows nothing
@@ -171,6 +183,9 @@ check.cross_entropy(cross_entropy)
 #
 # **Predict:** about what loss will the untrained model have? And for the trained one: which domains are easiest, and which hardest?
 
+# %% tags=["guess"]
+my_guess = guess("1.1", loss_of_the_untrained_model=None)  # a number in place of None, in nats per token
+
 
 # %%
 def sample_losses(model, loss_fn):
@@ -188,6 +203,9 @@ my_loss = mine("1.1", cross_entropy, default=torch.nn.functional.cross_entropy)
 losses = {"untrained": sample_losses(untrained, my_loss), "trained": sample_losses(trained, my_loss)}
 caption = "loss on one short text per domain, nats per token"
 plots.table(torch.tensor([*losses.values()]), caption, rows=[*losses], columns=data.SAMPLES)
+
+# %% tags=["guess"]
+my_guess.beside(loss_of_the_untrained_model=sum(losses["untrained"]) / 9)
 
 # %% tags=["holds"]
 _trained = dict(zip(data.SAMPLES, losses["trained"], strict=True))
@@ -618,7 +636,8 @@ holds("the formula is exact", n_parameters == in_tensors and 256 * flops == coun
 # model: how much of it is feed-forward?
 
 # %% tags=["widget"]
-BudgetExplorer(config, count=my_count)
+explorer = BudgetExplorer(config, count=my_count)
+explorer.suggest({"D = 512": {"d_model": 512}, "Mixtral's sizes": {"preset": "Mixtral 8x7B, one expert"}})
 
 # %% [markdown]
 # The next cell keeps three of these shapes: the course's model, the same with D four times as wide, and a dense model with the sizes of
@@ -714,6 +733,9 @@ holds("several times the time", milliseconds[2, 0] > 2 * milliseconds[0, 0])
 # **Predict:** the loss begins near 7.62. Of all that it falls in 300 steps, does more than half happen in the first 60? How many steps does it
 # take to pass the model of frequencies? And which domains become good first?
 
+# %% tags=["guess"]
+my_guess = guess("1.4", steps_to_pass_the_frequencies=None)  # a number in place of None
+
 # %%
 seen = data.sample_batch(corpora, 2000, 128, torch.Generator().manual_seed(0)).targets  # (2000, 128)
 counts = torch.bincount(seen.flatten(), minlength=config.vocab_size)  # (V,)
@@ -733,6 +755,11 @@ for log in train.train(my_model, corpora, TrainConfig(steps=steps)):
 full_record = checkpoint.pretrained_record(1)["val_loss_mean"]
 levels = {"knows nothing": 7.62, "frequencies only": frequencies_only, "trained model, held-out text": full_record}
 plots.loss_curves({"this run": points}, levels)
+
+# %% tags=["guess"]
+means = [sum(loss for _, loss in points[i : i + 10]) / 10 for i in range(steps - 9)]  # of ten steps, as drawn
+passed = next((i + 10 for i, mean in enumerate(means) if mean < frequencies_only), steps)
+my_guess.beside(steps_to_pass_the_frequencies=passed)
 
 # %% tags=["holds", "full"]
 _loss = [loss for _, loss in points]
@@ -878,7 +905,8 @@ check.sample_token(sample_token)
 
 # %% tags=["widget"]
 my_sample = mine("1.4", sample_token, default=transformer.sample_token)
-NextTokens(trained, "Q: 2/9 + 9/10 = ?\nA: ", sample=my_sample)
+bars = NextTokens(trained, "Q: 2/9 + 9/10 = ?\nA: ", sample=my_sample)
+bars.suggest({f"temperature {t:g}": {"temperature": t} for t in (0.0, 1.0, 2.0)})
 
 # %% [markdown]
 # How open is a place in a text? The exponential of the entropy, this time of the model's probabilities, gives a number of equally
@@ -967,7 +995,7 @@ scores = torch.zeros(3, 3)  # (T, T) row i: scores of token i's query
 allowed = torch.ones(3, 3, dtype=torch.bool).tril()  # (T, T) True where j ≤ i; `tril` keeps the lower triangle
 weights = scores.masked_fill(~allowed, -torch.inf).softmax(dim=-1)  # (T, T)
 names = [f"token {i}" for i in range(3)]
-plots.table(weights, "weights: token i (row) takes from token j (column)", rows=names, columns=names)
+plots.table(weights, "weights: token i (row) takes from token j (column)", rows=names, columns=names, shade=True)
 
 # %% tags=["holds"]
 holds("1; ½ and ½; ⅓ each", torch.allclose(weights, torch.tensor([[6, 0, 0], [3, 3, 0], [2, 2, 2]]) / 6))
@@ -1026,7 +1054,7 @@ with torch.no_grad():
 v = torch.eye(n, config.d_head)[None, None]  # (1, 1, T, S) token j has its 1 at place j
 weights = my_attention(q, k, v)[0, 0, :, :n]  # (T, T)
 names = [repr(piece)[1:-1] for piece in pieces]
-plots.table(weights, "layer 1, head 1: weight of each earlier token", rows=names, columns=names)
+plots.table(weights, "layer 1, head 1: weight of each earlier token", rows=names, columns=names, shade=True)
 
 # %% tags=["holds"]
 holds("nothing above the diagonal", bool((weights.triu(1) == 0).all()))

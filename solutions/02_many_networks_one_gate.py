@@ -3,6 +3,17 @@
 # *Part 1 — A model that uses a part of itself · about 95 minutes · three exercises and one stretch*
 #
 # **Can several small networks share a problem?**
+
+# %% tags=["opening"]
+from moe_lite.widgets import ExpertPartition
+
+shared = ExpertPartition(task="2-D", n_experts=3, steps=400)
+await shared.start().done()  # a few seconds
+shared
+
+# %% [markdown]
+# Three small networks have learned together which points are black and which are white. Each colour is the part of the plane in which one of
+# them decides; a *gate* has learned to divide the plane. Press *Start again*, or change the number of experts. You will build both parts.
 #
 # A mixture of experts rests on two ideas. The first one is old: several small networks answer, and a *gate* looks at each input and decides
 # how much each answer counts. The second one came later: compute only the few answers that count most. This lesson is about the first idea,
@@ -11,23 +22,24 @@
 # If only a few networks answer, each of them has to do without the others. You will see that the *loss* decides whether it can, and in 2.7
 # you will see how the models of today go about it. You write the gate and the loss yourself, and then you train with them.
 #
-# Sections 2.11 to 2.13 are optional, and the 75 minutes are without them.
+# Sections 2.11 to 2.13 are optional. Without them it is about 75 minutes.
 #
 # **Builds on** a first neural network in PyTorch and softmax; [lesson 00](00_start_here.ipynb) shows how checks, hints and widgets work. In
 # shape comments, N is the number of inputs, D their width, E the number of experts. The paper is *Adaptive mixtures of local experts*
 # ([Jacobs, Jordan, Nowlan and Hinton 1991](https://doi.org/10.1162/neco.1991.3.1.79)).
+
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=2)
 
 # %% tags=["setup"]
 from functools import partial
 
 import torch
 
-from moe_lite import claims, metrics, mixture, model_diagram, plots, train
+from moe_lite import claims, guess, metrics, mixture, plots, train
 from moe_lite.checks import lesson02 as check, mine
-from moe_lite.widgets import ExpertPartition
-
-# %% tags=["diagram"]
-model_diagram(today=2)
 
 # %% [markdown]
 # ## 2.0 One network, two jobs
@@ -388,6 +400,9 @@ plots.table(gates, "gates", rows=[f"example {i}" for i in range(4)], right=("eff
 #
 # **Predict:** the two halves meet at 0. Where will the border between two top experts lie? And how many of the four get a part at all?
 
+# %% tags=["guess"]
+my_guess = guess("2.4", experts_with_a_part=None, border_at_x=None)  # numbers in place of None
+
 # %% tags=["widget"]
 my_gate = mine("2.1", soft_gate, default=mixture.soft_gate)
 my_nll = mine("2.2", mixture_nll, default=mixture.mixture_nll)
@@ -395,6 +410,12 @@ my_h = mine("2.3", responsibilities, default=mixture.responsibilities)
 partition = ExpertPartition(gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
 await partition.start().done()
 partition
+
+# %% tags=["guess"]
+grid = torch.linspace(-1, 1, 401)[:, None]  # (401, 1)
+top = partition.mixture(grid).log_gates.argmax(dim=-1)  # (401,) the expert with the largest gate
+borders = grid[1:, 0][top.diff() != 0].tolist()
+my_guess.beside(experts_with_a_part=len(top.unique()), **({"border_at_x": borders[0]} if borders else {}))
 
 # %% tags=["holds", "full"]
 _test = mixture.line_and_wave(1024, seed=1)
@@ -738,7 +759,7 @@ holds("they agree", (ends["with mine"] - ends["the package's"]).abs().max() < 1e
 # %% tags=["widget"]
 final = ExpertPartition(task="2-D", n_experts=8, gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
 await final.start().done()
-final
+final.suggest({"the cooperative loss": {"loss": "cooperative"}, "the competitive loss": {"loss": "competitive"}})
 
 # %% [markdown]
 # **Answer.** Only three of the eight. Nobody arranged that. The experts that were ahead got more cases, and so more practice.

@@ -3,6 +3,15 @@
 # *Part 1 — A model that uses a part of itself · about 100 minutes · four exercises and one stretch*
 #
 # **How does a token choose its experts?**
+
+# %% tags=["opening"]
+from moe_lite.widgets import RouterStepper
+
+RouterStepper(sentence="The king said nothing.", layer=3)
+
+# %% [markdown]
+# One token on its way through a trained router, from eight numbers to the two experts that work on it. Click another token, or drag a bar of the
+# *logits*, and see what changes behind it. What the steps mean is the subject of this lesson.
 #
 # A sparse layer has several experts and lets each token use a few of them. Something has to decide which. That something is the **router**: one
 # matrix and a handful of lines. Mixtral, OLMoE, gpt-oss and DeepSeek-V3 all write these lines differently, and engineers who port a model
@@ -14,16 +23,18 @@
 # Nothing from another notebook has to be in memory. In shape comments, N is the number of tokens, D the width of the model, E the number of experts,
 # and K or k the number of experts per token.
 
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=3)
+
 # %% tags=["setup"]
 import torch
 
-from moe_lite import checkpoint, claims, data, evaluate, metrics, model_diagram, plots, routing
+from moe_lite import checkpoint, claims, data, evaluate, guess, metrics, plots, routing
 from moe_lite.checks import lesson03 as check, mine
 from moe_lite.lessons import dispatch, routers
-from moe_lite.widgets import RouterStepper, TokenViewer
-
-# %% tags=["diagram"]
-model_diagram(today=3)
+from moe_lite.widgets import TokenViewer
 
 # %% [markdown]
 # ## 3.0 Does it matter who is chosen?
@@ -45,6 +56,9 @@ model_diagram(today=3)
 # does the loss rise when tokens take turns? For comparison: the vocabulary has 2,048 entries, so blind guessing costs log 2048 = 7.62 nats
 # per token. (A nat is the unit of a loss that uses the natural logarithm.)
 # <!-- evidence: len(data/tokenizer.json model.vocab); log(len(data/tokenizer.json model.vocab)) -->
+
+# %% tags=["guess"]
+my_guess = guess("3.0", rise_when_tokens_take_turns=None)  # a number in place of None, in nats per token
 
 
 # %%
@@ -71,6 +85,9 @@ for rule in rules.values():
     losses.append(evaluate.evaluate(changed, corpora, max_windows=4).mean_loss)
 caption = "loss, nats per token, mean over the nine domains (4 stretches of text per domain)"
 plots.table(torch.tensor([losses]), caption, rows=["8 experts"], columns=rules)
+
+# %% tags=["guess"]
+my_guess.beside(rise_when_tokens_take_turns=losses[2] - losses[0])
 
 # %% tags=["holds"]
 _own, _equal_weights, _in_turn = losses
@@ -284,7 +301,11 @@ check.top_k_route(top_k_route)
 
 # %% tags=["widget"]
 my_route = mine("3.2", top_k_route, default=routing.top_k_route)
-RouterStepper(sentence="Are we all met? def area(r): return", layer=2, route=my_route)
+stepper = RouterStepper(sentence="Are we all met? def area(r): return", layer=2, route=my_route)
+cooled, warmed = {"temperature": 0.2, "top_k": 2}, {"temperature": 3.0, "top_k": 2}
+stepper.suggest(
+    {"top-k = E": {"top_k": 8}, "top-k = 1": {"top_k": 1}, "temperature 0.2": cooled, "temperature 3": warmed}
+)
 
 # %% [markdown]
 # **Answer.** (1) At top-k = E nothing is dropped, and renormalising divides by 1. The weights are the scores, and every expert works. (2) At
@@ -700,7 +721,8 @@ holds("the same loss", round(loss_with_yours, 4) == round(loss_as_shipped, 4))
 
 # %% tags=["widget"]
 records = {n: checkpoint.pretrained_record(n) for n in yours}
-TokenViewer(yours, domains=["shakespeare", "german", "python"], records=records, layer=4)
+viewer = TokenViewer(yours, domains=["shakespeare", "german", "python"], records=records, layer=4)
+viewer.suggest({"layer 1": {"layer": 1}, "layer 4": {"layer": 4}, "top-k = 1": {"top_k": 1}, "top-k = 4": {"top_k": 4}})
 
 # %% tags=["holds"]
 _first = {

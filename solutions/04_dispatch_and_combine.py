@@ -3,6 +3,22 @@
 # *Part 1 — A model that uses a part of itself · about 100 minutes · four exercises and one stretch*
 #
 # **How does a sparse layer save work?**
+
+# %% tags=["opening"]
+import torch
+
+from moe_lite import checkpoint, data, plots
+
+text = "The king said nothing, and the old man left. def add(a, b): return a + b"
+ids = torch.tensor([data.encode(text)])  # (1, T)
+with torch.no_grad():
+    routings = checkpoint.pretrained(16)(ids).routing  # one for each layer
+chosen = {f"layer {i + 1}": routings[i].top_k[1] for i in (0, 3)}  # (T, K) expert numbers
+works = {layer: torch.zeros(ids.numel(), 16).scatter(1, experts, 1.0) for layer, experts in chosen.items()}
+plots.strips(works, ids.numel(), "one row per expert, one column per token: dark where it works", "tokens")
+
+# %% [markdown]
+# A model with sixteen experts reads a sentence and a line of Python. Each token uses two experts per layer. Everything white is work that nobody asked for.
 #
 # A router says which few experts each token needs. It does not say how to compute them together. A processor is fast at large
 # products of neighbouring rows, but the tokens that chose the same expert are scattered over the whole text. So a layer has to
@@ -16,18 +32,17 @@
 # in memory. In shape comments, N is the number of tokens, D the model's width, F an expert's width, E the number of experts, and
 # K the number of experts per token.
 
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=4)
+
 # %% tags=["setup"]
-import torch
 import torch.nn.functional as F
 
-from moe_lite import (
-    checkpoint, claims, costs, data, dispatch, evaluate, experts, metrics, model_diagram, plots, timing, train,
-)  # fmt: skip
+from moe_lite import claims, costs, dispatch, evaluate, experts, guess, metrics, timing, train
 from moe_lite.checks import lesson04 as check, mine
 from moe_lite.widgets import DispatchView
-
-# %% tags=["diagram"]
-model_diagram(today=4)
 
 # %% [markdown]
 # ## 4.0 Two of sixteen: an eighth of the work?
@@ -386,7 +401,8 @@ check.dispatch_order(dispatch_order)
 # %% tags=["widget"]
 my_order = mine("4.2", dispatch_order, default=dispatch.dispatch_order)
 shipped = {n: checkpoint.pretrained(n) for n in (4, 8, 16)}
-DispatchView("def area(r): return 3.14 * r", models=shipped, n_experts=8, layer=1, top_k=2, order=my_order)
+view = DispatchView("def area(r): return 3.14 * r", models=shipped, n_experts=8, layer=1, top_k=2, order=my_order)
+view.suggest({"top-k = 1": {"top_k": 1}, "16 experts": {"n_experts": 16}, "back": {"top_k": 2, "n_experts": 8}})
 
 # %% tags=["holds"]
 _ids = torch.tensor([data.encode("def area(r): return 3.14 * r")])
@@ -713,6 +729,9 @@ holds("and token 2 did choose expert 1, too", sorted(_few_ids[2].tolist()) == [1
 # **Predict:** the model as shipped has a loss of about 2.6. One that gives all 2,048 tokens of its vocabulary the same probability has
 # log 2,048, about 7.6. Where between the two is the model with rows in wrong slices?
 
+# %% tags=["guess"]
+my_guess = guess("4.6", loss_with_rows_in_wrong_slices=None)  # a number in place of None
+
 
 # %%
 def wrong_slices(x, weights, expert_ids, gate_up, down):
@@ -738,6 +757,9 @@ losses.append(torch.tensor(2_048.0).log().item())
 plots.table(
     torch.tensor([losses]), "validation loss", rows=["nats per token"], columns=[*models, "all tokens equally likely"]
 )
+
+# %% tags=["guess"]
+my_guess.beside(loss_with_rows_in_wrong_slices=losses[1])
 
 # %% tags=["holds"]
 _shipped, _wrong, _turns, _uniform = losses

@@ -3,6 +3,16 @@
 # *Part 1 — A model that uses a part of itself · about 120 minutes · three exercises*
 #
 # **Does it learn, and what did it cost?**
+
+# %% tags=["opening"]
+from moe_lite.checkpoint import pretrained
+from moe_lite.widgets import GenerationViewer
+
+GenerationViewer(pretrained(8), "Thou art", n_tokens=32).run()
+
+# %% [markdown]
+# This is where the lesson leads: a mixture of experts writes, token by token, and each token carries the number of an expert that made it. This
+# one came with the course. Yours has the same size.
 #
 # You have a router and a dispatch. In this lesson they become a layer, and the layer becomes a language model. You train the model and
 # watch it learn, beside a dense model that does the same amount of work per token. At the end you know what the mixture gained and
@@ -18,16 +28,18 @@
 # comments, B is the batch, T the time, N = B·T the number of tokens, D the model's width, F an expert's width, E the number of experts and
 # K the number of experts per token.
 
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=5)
+
 # %% tags=["setup"]
 import torch
 
 import moe_lite as ml
 from moe_lite import checkpoint, data, dispatch, evaluate, metrics, moe, plots, routing, runs, timing, train
 from moe_lite.checks import lesson05 as check, mine, progress, recall, verdict
-from moe_lite.widgets import GenerationViewer, TokenViewer, TrainingDashboard
-
-# %% tags=["diagram"]
-ml.model_diagram(today=5)
+from moe_lite.widgets import TokenViewer, TrainingDashboard
 
 # %% [markdown]
 # ## 5.0 Before it has learned anything
@@ -304,6 +316,9 @@ check.count_moe(count_moe)
 # **Predict:** the name "8x7B" says eight experts, and two of them work per token. How many billion parameters does the model hold, and how
 # many does it use?
 
+# %% tags=["guess"]
+my_guess = ml.guess("5.3", billions_held=None, billions_used_per_token=None)  # numbers in place of None
+
 
 # %%
 my_count = mine("5.3", count_moe, default=metrics.count)
@@ -322,6 +337,9 @@ total, active, _ = (counts[-1] / 1e3).tolist()
 print(f"Mixtral 8x7B: {total:.1f} billion in all, {active:.1f} billion active, {share[-1]:.0%}")
 columns = ["total, millions", "active, millions", "million FLOPs per token"]
 plots.table(counts, "four models", rows=[*sizes], columns=columns, right=("active / total", share))
+
+# %% tags=["guess"]
+my_guess.beside(billions_held=total, billions_used_per_token=active)
 
 # %% tags=["holds"]
 holds(
@@ -781,7 +799,12 @@ holds("it names the fault", "Every token gets the same experts" in repr(verdict(
 # %% tags=["widget"]
 before = build(8, 2)
 steps = f"step {settings.steps}"
-TokenViewer(sparse, domains=["python", "math"], before=before, names=("step 0", steps), source=f"your model · {steps}")
+viewer = TokenViewer(
+    sparse, domains=["python", "math"], before=before, names=("step 0", steps), source=f"your model · {steps}"
+)
+viewer.suggest(
+    {"step 0": {"shown": "before"}, steps: {"shown": "after"}, "both, layer 4": {"shown": "both", "layer": 4}}
+)
 
 # %% [markdown]
 # Your eye finds patterns everywhere, so let us count, with first choices only. Each count needs something to compare with.

@@ -24,18 +24,20 @@ plots.strips(loads, recorded.train.steps, "one row per expert of layer 2: the da
 # Nothing from another notebook has to be in memory. In shape comments, N is the number of tokens, E the number of experts, K the
 # number of experts per token, L the number of layers, C the number of coefficients, and S the number of seeds.
 
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=6)
+
 # %% tags=["setup"]
 from dataclasses import replace
 
 import torch
 
-from moe_lite import MoELanguageModel, balance, checkpoint, claims, data, evaluate, metrics, model_diagram, plots
+from moe_lite import MoELanguageModel, balance, checkpoint, claims, data, evaluate, guess, metrics, plots
 from moe_lite import runs, sweeps, train
 from moe_lite.checks import lesson06 as check, mine
 from moe_lite.widgets import BalanceLab
-
-# %% tags=["diagram"]
-model_diagram(today=6)
 
 # %% [markdown]
 # ## 6.0 Take the term away
@@ -65,14 +67,18 @@ def learn(balance_loss=None, seed=0, **changes):
 # **Predict** (a guess)**:** with 32 experts, a fair share is 1/32 of the assignments. After a few hundred steps, how many times the fair share does
 # the busiest expert of a layer have? And how many of the 32 have less than a hundredth of a fair share?
 #
-# The next cell trains for about half a minute.
+# The cell after the next one trains for about half a minute.
+
+# %% tags=["guess"]
+my_guess = guess("6.0", times_the_fair_share=None, idle_experts=None)  # numbers in place of None, for layer 2
 
 # %%
 free_model, free = learn()
-for layer, load in enumerate(free.load):
-    fair = 32 * load / load.sum()  # (E,) 1 is a fair share
-    idle = int((fair < 0.01).sum())
-    print(f"layer {layer + 1}: the busiest has {fair.max():.1f} times a fair share, {idle} have less than 0.01 of it")
+plots.loads({f"layer {i + 1}": load for i, load in enumerate(free.load)}, "load of each expert, in fair shares")
+
+# %% tags=["guess"]
+fair = 32 * free.load[1] / free.load[1].sum()  # (E,) layer 2; 1 is a fair share
+my_guess.beside(times_the_fair_share=fair.max(), idle_experts=(fair < 0.01).sum())
 
 # %% tags=["holds", "full"]
 _fair = free.load.double() / free.load.double().mean(dim=1, keepdim=True)
@@ -659,7 +665,8 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 # %% tags=["widget"]
 print("coefficients recorded:", *recorded.coefficients)
 lab = BalanceLab()
-lab
+views = {f"coefficient {c:g}": {"coefficient": c, "at": 0} for c in (0.001, 0.01, 0.1)}
+lab.suggest(views | {"0.01 at step 100": {"coefficient": 0.01, "at": 100}})
 
 # %% tags=["holds"]
 _at_100 = {

@@ -3,6 +3,15 @@
 # *Part 2 — Keeping every expert busy · about 100 minutes · four exercises and one stretch*
 #
 # **What happens when an expert is full?**
+
+# %% tags=["opening"]
+from moe_lite.widgets import CapacityView
+
+CapacityView("Thou art a king, and I am but thy man.\nfor i in range(3):\n    print(i)\n", layer=1, factor=1.0)
+
+# %% [markdown]
+# Each token asks for two experts, and each expert has room for a fair share of the choices. What is crossed out found no room. Point at a token
+# to find it in the queues, or move the factor.
 #
 # On a real machine an expert has room for a fixed number of tokens. In lesson 06 a term in the loss evened out the
 # loads, so that the experts overflowed less, and the language model paid a little for it. This lesson is about the
@@ -16,18 +25,20 @@
 # small model). Nothing from another notebook has to be in memory. In shape comments, N is the number of tokens, E the
 # number of experts, K the number of experts per token, C an expert's capacity, and D the model's width.
 
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=7)
+
 # %% tags=["setup"]
 import math
 
 import torch
 
-from moe_lite import MoELanguageModel, admission, checkpoint, claims, data, metrics, model_diagram, plots
+from moe_lite import MoELanguageModel, admission, checkpoint, claims, data, guess, metrics, plots
 from moe_lite import sweeps, symptoms, train
 from moe_lite.checks import lesson07 as check, mine
-from moe_lite.widgets import BiasController, CapacityView, FailureGallery
-
-# %% tags=["diagram"]
-model_diagram(today=7)
+from moe_lite.widgets import BiasController, FailureGallery
 
 # %% [markdown]
 # ## 7.0 Tables of a fixed length
@@ -49,6 +60,9 @@ model_diagram(today=7)
 # expert get? And if each expert had rows for 1.25 times the fair share, what percentage of the choices would find no
 # row?
 
+# %% tags=["guess"]
+my_guess = guess("7.0", fair_shares_of_the_fullest=None, percent_without_a_row=None)  # numbers in place of None
+
 # %%
 model, corpora = checkpoint.pretrained(8), data.load_corpora()
 batches = data.validation_batches(corpora, 256, max_windows=1)  # 256 tokens from each domain
@@ -64,6 +78,9 @@ shares = load / fair_share  # (L, E)
 no_row = 100 * (shares - 1.25).clamp(min=0).sum(dim=1, keepdim=True) / 8  # (L, 1) % of all choices
 rows, columns = [f"layer {i}" for i in (1, 2, 3, 4)], [*(f"expert {e}" for e in range(8)), "no row at 1.25, %"]
 plots.table(torch.cat([shares, no_row], dim=1), "load, in fair shares", rows=rows, columns=columns)
+
+# %% tags=["guess"]
+my_guess.beside(fair_shares_of_the_fullest=shares.max(), percent_without_a_row=no_row.max())
 
 # %% tags=["holds"]
 holds("2,304 tokens", ids.numel() == 2304)
@@ -198,7 +215,8 @@ check.keep_within_capacity(keep_within_capacity)
 # %% tags=["widget"]
 TEXT = "The king said nothing, and the old man left the room.\nIl pleut sur la ville, et les rues sont vides.\n"
 TEXT += 'def add(a, b):\n    return a + b\n17 + 25 = 42\n{"name": "Ada", "age": 36}\n'
-CapacityView(TEXT, model=model, layer=4, factor=1.25)
+rooms = CapacityView(TEXT, model=model, layer=4, factor=1.25)
+rooms.suggest({f"factor {factor:g}": {"factor": factor} for factor in (0.5, 1.0, 1.1, 1.25, 3.0)})
 
 # %% tags=["holds"]
 with torch.no_grad():
@@ -731,7 +749,11 @@ check.choose_and_move(choose_and_move)
 
 # %% tags=["widget"]
 my_rule = mine("7.3", choose_and_move, default=admission.choose_and_move)
-BiasController(choose=my_rule, step=0.01)
+controller, still = BiasController(choose=my_rule, step=0.01), {"drift": 0.0, "frozen_from": 200}
+views = {"smallest step": {"step": 0.0001} | still, "largest step": {"step": 0.3} | still}
+views |= {f"0.03, {rule}": {"step": 0.03, "rule": rule} | still for rule in ("sign", "difference")}
+frozen = {"step": 0.03, "rule": "sign", "drift": 0.03, "frozen_from": 100}
+controller.suggest(views | {"drift, frozen at 100": frozen})
 
 # %% tags=["holds"]
 from moe_lite.widgets.bias_controller import view as _view

@@ -25,7 +25,7 @@ from moe_lite.checks.lesson_cells import (
 from moe_lite.checks.registry import exercises
 
 __all__ = ["Cell", "LessonError", "in_notebooks", "learner_notebook", "read_lesson", "solved_notebook"]
-TAGS = {*ROLES, *KEEP_PICTURES, "setup", "broken", "holds", "full"}
+TAGS = {*ROLES, *KEEP_PICTURES, "setup", "guess", "broken", "holds", "full"}
 HOLDS_TAGS = [("holds",), ("holds", "full")]
 RUN_HOLDS = '__import__("moe_lite.checks.holds", fromlist=["run_holds"]).run_holds(globals(), {where!r}, {text!r})'
 

@@ -101,6 +101,7 @@ def use(lesson: Lesson) -> Found:
 
 
 def prediction(lesson: Lesson) -> Found:
+    lesson = lesson.without_guesses
     for i, cell in _pictures(lesson):
         if not any(c.kind == "markdown" and QUESTION.search(c.text) for c in lesson.cells[max(i - 2, 0) : i]):
             told = "expected **Predict:** …, **Before you run it:** … or **By hand:** … in the prose above it."
@@ -108,6 +109,7 @@ def prediction(lesson: Lesson) -> Found:
 
 
 def answer(lesson: Lesson) -> Found:
+    lesson = lesson.without_guesses
     for i, cell in _pictures(lesson):
         if not lesson.answered_by(i) or len(lesson.cells[i + 1].text.split()) < ANSWER_WORDS:
             yield cell.where, f"a {_kind(cell)} without an answer; say in the next cell what was to be seen."

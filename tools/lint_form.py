@@ -9,8 +9,8 @@ from lint_lesson import SECTION, Found, Lesson, lines_with, place, prose_of
 
 from moe_lite.checks.lesson_cells import NEXT
 
-CELLS = range(45, 86)
-WORDS = (1500, 5600)  # of them a third may be answers to predictions and the open task
+CELLS = range(45, 88)  # two of them the picture under the title, and what it shows
+WORDS = (1500, 5700)  # of them a third may be answers to predictions and the open task
 TOLERANCE = 0.05  # formulas, shapes and rows of a list count as words; so much is nobody's reading time
 MEDIAN_LINES, MOST_LINES = 6, 16  # of a code cell, without blank lines, with the solution
 CODE_CELLS_IN_A_ROW = 2
@@ -18,7 +18,7 @@ MINUTES = range(45, 121)  # what learners needed, not what was planned
 SETUP_LINES = 5
 SUMMARY_LINES = range(4, 7)
 DISPLAYS = re.compile(
-    r"(?:\w+\.)*(?:plots\.\w+|claims|model_diagram|progress|[A-Z]\w*[a-z]\w*)"
+    r"(?:\w+\.)*(?:plots\.\w+|claims|lesson_header|progress|[A-Z]\w*[a-z]\w*)"
 )  # what calls give is looked at
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FACTS = re.compile(
@@ -38,7 +38,7 @@ OWN_AFFAIRS = re.compile(r"\b(?:TODO|FIXME|XXX|WIP)\b|\b[Ii]ssue #\d+|\b[Pp]ull 
 
 
 def cells(lesson: Lesson) -> Found:
-    if (n := len(lesson.cells)) not in CELLS:
+    if (n := len(lesson.without_guesses.cells)) not in CELLS:
         yield lesson.name, f"{n} cells; expected {CELLS[0]} to {CELLS[-1]}. Split the lesson, or the long cells."
 
 
@@ -60,7 +60,7 @@ def code_length(lesson: Lesson) -> Found:
 
 def prose_between(lesson: Lesson) -> Found:
     row = 0
-    for cell in lesson.cells:
+    for cell in lesson.without_guesses.cells:
         row = row + 1 if cell.kind == "code" else 0
         if row == CODE_CELLS_IN_A_ROW + 1:
             yield cell.where, "the third code cell in a row (checks count); say above it what was seen or what comes."
@@ -120,9 +120,10 @@ def builds_on(lesson: Lesson) -> Found:
 
 def setup(lesson: Lesson) -> Found:
     found = [cell for cell in lesson.code if "setup" in cell.tags]
-    begins = [cell for cell in lesson.code if "opening" not in cell.tags]
+    begins = [cell for cell in lesson.code if not {"opening", "diagram"} & set(cell.tags)]
     if len(found) != 1 or begins[0] is not found[0]:
-        yield lesson.name, f"{len(found)} cells tagged setup; expected one, and no code cell before it but the opening."
+        before = "no code cell before it but the opening and the diagram"
+        yield lesson.name, f"{len(found)} cells tagged setup; expected one, and {before}."
     for i, cell in enumerate(lesson.cells):
         if "opening" in cell.tags and i != 1:
             yield cell.where, "an opening shows the lesson's question; expected it directly under the title."
@@ -140,7 +141,7 @@ def setup(lesson: Lesson) -> Found:
 
 def imports(lesson: Lesson) -> Found:
     for cell in lesson.code:
-        for node in ast.walk(lesson.tree(cell)) if not {"setup", "opening"} & set(cell.tags) else ():
+        for node in ast.walk(lesson.tree(cell)) if not {"setup", "opening", "diagram"} & set(cell.tags) else ():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 yield place(cell, node.lineno - 1), f"`{ast.unparse(node)}` belongs into the set-up cell."
 

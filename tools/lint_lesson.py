@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -49,6 +49,11 @@ class Lesson:
     def cells(self) -> list[Cell]:
         """Those that the notebooks have."""
         return in_notebooks(self.source)
+
+    @cached_property
+    def without_guesses(self) -> "Lesson":
+        """Cells that take a guess and show it again belong to the question and to the result beside them."""
+        return replace(self, source=[cell for cell in self.source if "guess" not in cell.tags])
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline, progress as kept_progress
 from moe_lite.look import palette
+from moe_lite.look.picture import Picture
 from moe_lite.look.terminal import printable
 
 QUESTION = "Where am I in the course?"
@@ -137,6 +138,19 @@ def progress(today: int | None = None) -> CourseMap:
     return CourseMap(rows, here, f"{kept.problem}." if kept.problem else "", unreadable)
 
 
+def exercise_squares(number: int) -> Picture:
+    """One lesson's line: a square for each of its exercises, and how many pass. "" for a lesson without exercises."""
+    lesson = outline.lesson(number)
+    row = _row(lesson, kept_progress.load().entries)
+    if not row.squares:
+        return Picture("", "")
+    n_pass = sum(square.status == "pass" for square in row.squares)
+    told = f"{n_pass} of {len(row.squares)} exercise{'s' * (len(row.squares) > 1)} pass{'es' * (n_pass == 1)}"
+    line = f'<div class="row one">{_squares_html(row)}<span>{told}</span></div>'
+    style = f"<style>{style_text()}</style>"
+    return Picture(f'{style}<div class="mx-map" role="group" aria-label="exercises">{line}</div>', f"{told}.")
+
+
 def _row(lesson: outline.Lesson, entries: dict[str, dict]) -> Row:
     found = [e for e in exercises().values() if e.lesson == lesson.number] if lesson.written else []
     return Row(lesson, tuple(Square(e, entries.get(e.id, {}).get("status", "open")) for e in found))
@@ -189,7 +203,13 @@ def _row_html(row: Row, now: bool) -> str:
     title = _link(lesson, lesson.title) if lesson.written else escape(lesson.title)
     here = '<span class="here">you are here</span>' if now else ""
     state = "now" if now else "done" if row.finished else "" if lesson.written else "later"
-    squares = _squares_html(row) if row.squares else '<span class="m">to come</span>' if not lesson.written else ""
+    squares = (
+        _squares_html(row) + _names_html(row)
+        if row.squares
+        else '<span class="m">to come</span>'
+        if not lesson.written
+        else ""
+    )
     return (
         f'<div class="row {state}"><span class="k">{lesson.label}</span><span class="t">{title}{here}</span>'
         f'<span>{squares}</span><span class="m">{lesson.minutes} min</span></div>'
@@ -200,9 +220,13 @@ def _squares_html(row: Row) -> str:
     n_pass = sum(square.status == "pass" for square in row.squares)
     label = f"{n_pass} of {len(row.squares)} exercises pass. " + "; ".join(s.sentence for s in row.squares) + "."
     squares = "".join(f'<i class="sq {s.status}" title="{escape(s.sentence)}"></i>' for s in row.squares)
+    return f'<span class="sqs" tabindex="0" role="img" aria-label="{escape(label)}">{squares}</span>'
+
+
+def _names_html(row: Row) -> str:
+    """What pops up at the squares; on pages without the style sheet it stands there."""
     names = "".join(f"<div>{escape(s.sentence)}</div>" for s in row.squares)
-    group = f'<span class="sqs" tabindex="0" role="img" aria-label="{escape(label)}">{squares}</span>'
-    return f'{group}<span class="names" aria-hidden="true">{names}</span>'
+    return f'<span class="names" aria-hidden="true">{names}</span>'
 
 
 def _link(lesson: outline.Lesson, text: str) -> str:

@@ -9,7 +9,9 @@ A source is a jupytext percent file, `solutions/NN_slug.py`. Its cells carry tag
               `### END DRAFT`, those, without their comment signs
     check     `check.name(name)`
     widget, figure, diagram   keep their pictures in the learner's notebook
+    opening   the picture under the title
     setup     imports
+    guess     takes a prediction with a number, `guess("6.0", dead=None)`; a cell behind the result shows it `beside`
     broken    breaks something on purpose
     holds     `holds("what the prose claims", condition)`, with the variables of the cells above: holds.py. In neither
               notebook. Runs behind the cell that it stands behind whenever the solved notebook is built or tested; a
@@ -40,6 +42,7 @@ import nbformat
 from moe_lite.checks.card.card import hints_html
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline
+from moe_lite.look import palette
 
 ROLES = ("exercise", "stub", "check")
 KEEP_PICTURES = {"opening", "widget", "figure", "diagram"}  # tags of cells whose pictures the learner's notebook keeps
@@ -49,6 +52,10 @@ HINTS = re.compile(r"^<!-- hints (\d+\.\d+) -->$", re.MULTILINE)
 NEXT = re.compile(r"^<!-- next -->$", re.MULTILINE)
 ANSWER = re.compile(r"\*\*Answers?[.:]\*\* ?")
 QUESTION = re.compile(r"\*\*(?:Predict|Before you|By hand)|^By hand", re.MULTILINE)
+UNTOUCHED = re.compile(r"(^```.*?^```|^#+ [^\n]*|<!--.*?-->|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+NAMED_EXPERTS = re.compile(
+    r"(?<!the )(?<!each )(\b[Ee]xperts? )([0-7](?:(?:, | and | or |, and )[0-7])*)(?![\d.,]*\d)\b"
+)
 ANSWERED = "<!-- answered -->"  # what follows is no answer and stays in sight
 COVER = "<summary><strong>Answer.</strong> Open it to compare with yours.</summary>"
 MARK = re.compile(r"# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\[.*\]))?\s*")
@@ -206,7 +213,7 @@ def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]], covers: str = "<det
         if NEXT.search(text):
             text = NEXT.sub(lambda _, cell=cell: next_words(int(cell.where[:2])), text)
         if cell.kind == "markdown":
-            text = covered(text, covers)
+            text = badged(covered(text, covers))
         made.append(new(HINTS.sub(_hints, text), id=cell.id, metadata={"tags": list(tags)} if tags else {}))
     return nbformat.v4.new_notebook(cells=made, metadata=nbformat.from_dict(METADATA))
 
@@ -223,6 +230,24 @@ def covered(text: str, covers: str) -> str:
         told = [ANSWER.sub("", paragraphs[start], count=1), *paragraphs[start + 1 : end], *paragraphs[first:start]]
         paragraphs = [*paragraphs[:first], f"{covers}{COVER}", *told, "</details>", *rest]
     return "\n\n".join(paragraphs)
+
+
+def badged(text: str) -> str:
+    """Markdown in which an expert's number, behind the word "expert", is a badge in that expert's colour.
+
+    Up to eight experts an expert has one colour in all models. Code and headings stay as they are.
+    """
+    parts = UNTOUCHED.split(text)  # prose and what stays, in turn
+    return "".join(NAMED_EXPERTS.sub(_with_badges, part) if i % 2 == 0 else part for i, part in enumerate(parts))
+
+
+def _with_badges(match: re.Match) -> str:
+    return match[1] + re.sub(r"[0-7]", lambda number: _badge(int(number[0])), match[2])
+
+
+def _badge(expert: int) -> str:
+    colours = f"background-color:{palette.tint(expert)};color:{palette.ROLES['light']['onTint']}"
+    return f'<span style="{colours};border-radius:3px;padding:0 4px;font-weight:700;font-size:85%">{expert}</span>'
 
 
 def _ends_an_answer(paragraph: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a learner has passed, tried or skipped, in one small JSON file, with the source that passed.
+"""What a learner has passed, tried or skipped, in one small JSON file, with the source that passed; and their guesses.
 
 Several notebooks may write at once: each change is made to the file as it then is, under a lock of the system's, and
 put in place by one rename. Nothing here raises. From a damaged file all that can be read is kept, and the damaged one
@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -56,6 +56,7 @@ class Kept:
     """What could be read. `problem` says what could not, "" if nothing is wrong."""
 
     entries: dict[str, dict] = field(default_factory=dict)
+    guesses: dict[str, dict[str, float]] = field(default_factory=dict)  # {"6.0": {"busiest": 12.0}}
     problem: str = ""
     damaged: bool = False  # the text makes no sense; `entries` is what could be saved
     newer: bool = False  # of a later format: not ours to write to
@@ -75,7 +76,7 @@ def exercises() -> dict[str, dict]:
     """
     kept = load()
     if kept.damaged:
-        _change(lambda entries: None)
+        _change(lambda kept: None)
     elif kept.problem:
         _say(kept.problem)
     return kept.entries
@@ -84,11 +85,11 @@ def exercises() -> dict[str, dict]:
 def record(id: str, name: str, *, passed: bool, source: str | None) -> None:
     """Keep the result of one check. What has passed once stays passed, with the source that passed last."""
 
-    def edit(entries: dict[str, dict]) -> None:
-        before = entries.get(id, {})
+    def edit(kept: Kept) -> None:
+        before = kept.entries.get(id, {})
         status = "pass" if passed else before.get("status", "tried")
         source_now = source if passed else before.get("source")
-        entries[id] = {"name": name, "status": status} | ({"source": source_now} if source_now else {})
+        kept.entries[id] = {"name": name, "status": status} | ({"source": source_now} if source_now else {})
 
     _change(edit)
 
@@ -96,9 +97,9 @@ def record(id: str, name: str, *, passed: bool, source: str | None) -> None:
 def skip(id: str, name: str) -> str:
     """Note that the learner goes on without an exercise, unless it has passed; the status that is now kept, or ""."""
 
-    def edit(entries: dict[str, dict]) -> None:
-        if entries.get(id, {}).get("status") != "pass":
-            entries[id] = {"name": name, "status": "skipped"}
+    def edit(kept: Kept) -> None:
+        if kept.entries.get(id, {}).get("status") != "pass":
+            kept.entries[id] = {"name": name, "status": "skipped"}
 
     return _change(edit).get(id, {}).get("status", "")
 
@@ -106,12 +107,21 @@ def skip(id: str, name: str) -> str:
 def take_back_skip(id: str) -> None:
     """Open a skipped exercise again."""
 
-    def edit(entries: dict[str, dict]) -> None:
-        if entries.get(id, {}).get("status") == "skipped":
-            del entries[id]
+    def edit(kept: Kept) -> None:
+        if kept.entries.get(id, {}).get("status") == "skipped":
+            del kept.entries[id]
 
     if load().entries.get(id, {}).get("status") == "skipped":
         _change(edit)
+
+
+def keep_guesses(place: str, numbers: Mapping[str, float]) -> None:
+    """Keep what the learner guessed at one place of a lesson, such as "6.0", in place of earlier guesses there."""
+
+    def edit(kept: Kept) -> None:
+        kept.guesses[place] = kept.guesses.get(place, {}) | dict(numbers)
+
+    _change(edit)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -129,15 +139,16 @@ def load() -> Kept:
     try:
         content = json.loads(text)
         version, entries = content["format"], content["exercises"]
+        guesses = _numbers(content.get("guesses"))
         if type(version) is int and version > FORMAT:
             problem = f"{file.name} was written by a newer version of the course, so nothing is added to it"
-            return Kept(_readable(entries), problem, newer=True)
+            return Kept(_readable(entries), guesses, problem, newer=True)
         if version == FORMAT and entries == _readable(entries):
-            return Kept(entries)
+            return Kept(entries, guesses)
     except (ValueError, TypeError, KeyError, RecursionError):
         entries = {}
     saved = _readable(entries) or _salvage(text)
-    return Kept(saved, f"{file.name} is damaged; {_count(saved)} could be read", damaged=True)
+    return Kept(saved, problem=f"{file.name} is damaged; {_count(saved)} could be read", damaged=True)
 
 
 def _readable(entries: object) -> dict[str, dict]:
@@ -145,6 +156,16 @@ def _readable(entries: object) -> dict[str, dict]:
     if not isinstance(entries, dict):
         return {}
     return {id: entry for id, entry in entries.items() if re.fullmatch(r"\d+\.\d+", id) and _makes_sense(entry)}
+
+
+def _numbers(guesses: object) -> dict[str, dict[str, float]]:
+    """The guesses that make sense. Others are forgotten: none of them is work."""
+    places = guesses.items() if isinstance(guesses, dict) else ()
+    return {
+        place: {name: value for name, value in numbers.items() if type(value) in (int, float)}
+        for place, numbers in places
+        if isinstance(numbers, dict)
+    }
 
 
 def _makes_sense(entry: object) -> bool:
@@ -171,7 +192,7 @@ def _count(entries: dict) -> str:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _change(edit: Callable[[dict[str, dict]], None]) -> dict[str, dict]:
+def _change(edit: Callable[[Kept], None]) -> dict[str, dict]:
     """Read, edit and write the file while no other notebook can; the entries as they are then. Says what failed."""
     file = path()
     try:
@@ -183,11 +204,12 @@ def _change(edit: Callable[[dict[str, dict]], None]) -> dict[str, dict]:
             elif kept.problem:
                 _say(kept.problem)
                 return kept.entries
-            entries = dict(kept.entries)
-            edit(entries)
-            if entries != kept.entries or kept.damaged:
-                _write(file, {"format": FORMAT, "exercises": dict(sorted(entries.items()))})
-            return entries
+            new = Kept(dict(kept.entries), dict(kept.guesses))
+            edit(new)
+            if (new.entries, new.guesses) != (kept.entries, kept.guesses) or kept.damaged:
+                guesses = {"guesses": dict(sorted(new.guesses.items()))} if new.guesses else {}
+                _write(file, {"format": FORMAT, "exercises": dict(sorted(new.entries.items()))} | guesses)
+            return new.entries
     except OSError as error:
         _say(f"{file.name} cannot be written ({error.strerror})")
         return load().entries

@@ -2,6 +2,7 @@
 
 from moe_lite.plots.balance import against_coefficient
 from moe_lite.plots.costs import times
+from moe_lite.plots.loads import loads
 from moe_lite.plots.losses import loss_by_top_k, loss_curves, recorded
 from moe_lite.plots.ranges import compared, intervals, ranges
 from moe_lite.plots.strips import strips
@@ -11,6 +12,7 @@ __all__ = [
     "against_coefficient",
     "compared",
     "intervals",
+    "loads",
     "loss_by_top_k",
     "loss_curves",
     "number",

@@ -31,7 +31,7 @@ def against_coefficient(values: Mapping[str, Tensor], coefficients: Sequence[flo
         if first:
             axes.plot([0], means[:1], "_", color=BRAND, markersize=12, markeredgewidth=1.6)
             axes.axvline(0.5, color=FG2, linewidth=0.8, linestyle=":")
-        axes.set_xticks([*places], [f"{c:g}" for c in coefficients], rotation=45)
+        axes.set_xticks([*places], [f"{place % 2 * chr(10)}{c:g}" for place, c in enumerate(coefficients)])  # two rows
         axes.set_title(name, loc="left", color=FG, fontsize=9)
         axes.set_xlabel(x)
         read.append(f"{name}: {number(means[0])} at {coefficients[0]:g}, {number(means[-1])} at {coefficients[-1]:g}")

@@ -21,11 +21,11 @@ _CSS = """
 """
 
 
-def strips(trainings: Mapping[str, Tensor], steps: int, caption: str) -> Picture:
+def strips(trainings: Mapping[str, Tensor], steps: int, caption: str, unit: str = "steps") -> Picture:
     """One row for each expert, one cell for each part of the training, one block for each of `trainings`.
 
-    trainings: {name: (bins, E)} loads; steps: of the whole training. A row is white where the expert gets nothing
-    and darkest from four times its fair share on.
+    trainings: {name: (bins, E)} loads; steps: of the whole training, or of what `unit` counts. A row is white where the
+    expert gets nothing and darkest from four times its fair share on.
     """
     for name, load in trainings.items():
         if load.dim() != 2 or not load.numel():
@@ -43,7 +43,9 @@ def strips(trainings: Mapping[str, Tensor], steps: int, caption: str) -> Picture
         body += _cells(shares, left, wide, row)
         body += f'<rect class="box" x="{left:.1f}" y="{HEAD}" width="{wide:.1f}" height="{bottom - HEAD}"/>'
         body += f'<text class="d" x="{left:.1f}" y="{bottom + 14}">0</text>'
-        body += f'<text class="d" x="{left + wide:.1f}" y="{bottom + 14}" text-anchor="end">{steps:,} steps</text>'
+        body += (
+            f'<text class="d" x="{left + wide:.1f}" y="{bottom + 14}" text-anchor="end">{steps:,} {escape(unit)}</text>'
+        )
         left += wide + GAP
     alt = f"{caption}. One block each: {'; '.join(trainings)}."
     svg = figure(body, WIDTH, HEAD + row * n_experts + FOOT, alt, inline=True)

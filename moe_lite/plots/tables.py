@@ -9,6 +9,7 @@ from torch import Tensor
 from moe_lite.look.palette import css_variables, expert_class
 from moe_lite.look.picture import Picture
 
+DARKEST = 45  # percent of the ink in the darkest cell: its number must still be read
 _TABLE_CSS = """
 .mx.tb{font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);font-variant-numeric:tabular-nums}
 .tb table{border-collapse:separate;border-spacing:2px;margin:4px 0;font-size:12px;color:var(--fg);background:none}
@@ -19,6 +20,7 @@ _TABLE_CSS = """
 .tb td{box-shadow:inset 0 0 0 1px var(--line)}
 .tb td.on{background:var(--t);color:var(--onTint);font-weight:600;box-shadow:inset 0 0 0 1px var(--m)}
 .tb thead td{box-shadow:none}
+.tb td.sh{background:color-mix(in srgb,var(--brand) var(--s),transparent)}
 .tb td.right{box-shadow:none;padding-left:16px;color:var(--fg2)}
 .tb .n{display:inline-block;min-width:18px;border-radius:3px;background:var(--t);color:var(--onTint);font-weight:700;text-align:center}
 """  # noqa: E501 - CSS
@@ -33,11 +35,12 @@ def table(
     rows: Sequence[str] | None = None,
     columns: Iterable | None = None,
     right: tuple[str, Tensor] | None = None,
+    shade: bool = False,
 ) -> Picture:
     """A small matrix, drawn: one row per token, one column per expert, unless `rows` and `columns` name them otherwise.
 
     values (R, C); to (R, C): makes each cell a range, "0.10 to 0.12"; chosen (R, k): columns to fill in the expert's
-    colour; right: a name and a number for each row.
+    colour; right: a name and a number for each row; shade: the larger a value from 0 on, the darker its cell.
     """
     n_rows, n_columns = values.shape
     names = list(rows) if rows is not None else [f"token {i}" for i in range(n_rows)]
@@ -58,12 +61,15 @@ def table(
     ends = [values] if to is None else [values, to]
     shows = [column_format([v for end in ends for v in end[:, e].tolist()]) for e in range(n_columns)]
     show_right = column_format([] if right is None else right[1].tolist())
+    darkest = values.max().item() if shade else 0.0
     body = []
     for i, name in enumerate(names):
         picked = set() if chosen is None else set(chosen[i].tolist())
         cells = [f"<th>{escape(name)}</th>"]
         for e, show in enumerate(shows):
             on = f' class="on {expert_class(e, n_columns)}"' if e in picked else ""
+            if shade and values[i, e] > 0:
+                on = f' class="sh" style="--s:{DARKEST * values[i, e].item() / darkest:.0f}%"'
             cells.append(f"<td{on}>{' to '.join(show(end[i, e].item()) for end in ends)}</td>")
         if right is not None:
             cells.append(f'<td class="right">{show_right(right[1][i].item())}</td>')

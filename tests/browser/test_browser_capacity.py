@@ -12,7 +12,11 @@ from moe_lite.data import encode
 from moe_lite.model.balance import drop_over_capacity, expert_capacity
 
 TEXT = "The king said nothing, and the old man left the room.\ndef add(a, b):\n    return a + b\n17 + 25 = 42\n"
-CELLS = (f"from moe_lite.widgets import BiasController, CapacityView\nCapacityView({TEXT!r})", "BiasController()")
+VIEWS = {"no room at all": {"factor": 0.25}, "layer 1, factor 3": {"layer": 1, "factor": 3.0}}
+CELLS = (
+    f"from moe_lite.widgets import BiasController, CapacityView\nCapacityView({TEXT!r}).suggest({VIEWS})",
+    "BiasController()",
+)
 ROOT = ".jp-OutputArea .mx.{}:not(.twin)"
 FACTORS = (0.25, 0.5, 0.75, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0)
 
@@ -90,6 +94,22 @@ def test_a_token_is_found_in_the_queues_by_keys_alone_and_stays_pinned_in_the_tw
 
 def said_now(root) -> str:
     return root.locator(".read").inner_text()
+
+
+def test_words_set_the_widget_and_what_they_moved_lights_up(lab):
+    root = lab.page.locator(ROOT.format("capacity_view"))
+    labels = "(node) => [...node.querySelectorAll('.lit')].map((e) => e.textContent)"
+    root.get_by_role("button", name="layer 1, factor 3").click()
+    root.locator(".lit").first.wait_for()
+    assert sorted(root.evaluate(labels)) == ["capacity factor3", "layer1"]
+    assert [
+        root.get_by_role("slider", name=n).get_attribute("aria-valuetext") for n in ("layer", "capacity factor")
+    ] == ["1", "3"]
+    root.locator(".lit").first.wait_for(state="detached")
+    root.get_by_role("button", name="no room at all").click()
+    root.locator(".lit").first.wait_for()
+    assert root.evaluate(labels) == ["capacity factor0.25"], "the layer has not moved"
+    assert root.locator("svg .stroke").count() > 20
 
 
 def test_controller_answers_every_step(lab, took):

@@ -192,3 +192,16 @@ def test_a_terminal_without_the_signs_gets_plainer_ones(encoding, monkeypatch):
         "01  A dense baseline" in text and " ..... " in text and "?" not in text.split("Part 1")[1].split("Part 2")[0]
     )
     assert "of 9 pass" in text
+
+
+def test_a_lesson_begins_with_its_own_squares_above_the_model():
+    header = moe_lite.lesson_header(3)
+    assert repr(header).startswith("0 of 5 exercises pass. The model as one line:")
+    passes("3.1")
+    header = moe_lite.lesson_header(3)
+    states = re.findall(r'<i class="sq (\w+)"', header.html)
+    assert states == ["pass", "open", "open", "open", "open"] and "1 of 5 exercises passes" in header.html
+    assert header.html.index("sqs") < header.html.index("<svg"), "the squares stand above the diagram"
+    assert repr(moe_lite.lesson_header(0)).startswith("0 of 1 exercise pass.")
+    with pytest.raises(outline.CourseError, match="lesson is 17"):
+        moe_lite.lesson_header(17)

@@ -229,3 +229,35 @@ def test_strips_are_dark_where_an_expert_is_busy():
     )
     with pytest.raises(ValueError, match=r"free has the shape \(4,\); expected \(bins, E\)"):
         plots.strips({"free": torch.ones(4)}, 900, "layer 2")
+
+
+def test_strips_count_what_they_are_told():
+    assert "14 tokens" in plots.strips({"layer 1": torch.eye(14)}, 14, "who works for whom", unit="tokens").html
+
+
+# ---- loads -----------------------------------------------------------------------------------------------------------
+
+
+def test_loads_share_one_scale_and_mark_who_is_dead():
+    picture = plots.loads({"layer 1": torch.tensor([6, 2, 0, 0]), "layer 2": torch.ones(4)}, "load")
+    assert picture.alt == (
+        "load. layer 1: at most 3 fair shares, 2 of 4 dead; layer 2: at most 1 fair shares, 0 of 4 dead."
+    )
+    tree = drawn(picture)
+    high = [float(bar.get("height")) for bar in tree.iter("rect") if bar.get("class") == "bar"]
+    assert [round(h / high[4], 1) for h in high] == [3.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
+    assert [t.text for t in tree.iter("text") if t.get("class") == "dead"] == ["0", "0"]
+    fair = [float(line.get("y1")) for line in tree.iter("line") if line.get("class") == "fair"]
+    base = [float(line.get("y1")) for line in tree.iter("line") if line.get("class") == "base"]
+    assert [b - f for b, f in zip(base, fair, strict=True)] == [pytest.approx(high[4], abs=0.1)] * 2
+    for wrong in (torch.ones(2, 2), torch.zeros(4)):
+        with pytest.raises(ValueError, match=r"layer 1 has the shape .* expected a load \(E,\)"):
+            plots.loads({"layer 1": wrong}, "load")
+
+
+def test_a_shaded_table_is_darkest_at_the_largest_value():
+    picture = plots.table(torch.tensor([[1.0, 0.0], [0.25, 0.75]]), "weights", rows="ab", columns="cd", shade=True)
+    assert re.findall(r'<td class="sh" style="--s:(\d+)%">([\d.]+)</td>', picture.html) == [
+        ("45", "1.00"), ("11", "0.25"), ("34", "0.75"),
+    ]  # fmt: skip
+    assert "<td>0.00</td>" in picture.html

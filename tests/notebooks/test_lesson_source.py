@@ -1,5 +1,6 @@
 """From a lesson's source to the cells of both notebooks; nothing is run here (lesson_cells.py, lesson_source.py)."""
 
+import re
 from pathlib import Path
 
 import jupytext
@@ -7,9 +8,10 @@ import lesson_texts
 import pytest
 from lesson_source import LessonError, learner_notebook, read_lesson, solved_notebook, with_holds, without_holds
 
-from moe_lite.checks.lesson_cells import ANSWERED, COVER, covered, next_words, read_cells
+from moe_lite.checks.lesson_cells import ANSWERED, COVER, badged, covered, next_words, read_cells
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline
+from moe_lite.look import palette
 
 TINY = '''# %% [markdown]
 # # 00 · Tiny
@@ -327,3 +329,21 @@ def test_answers_are_covered_for_learners_and_open_in_the_solved_notebook(lesson
 def test_an_end_without_an_answer_is_refused(lesson):
     with pytest.raises(LessonError, match="ends an answer, and there is none before it"):
         read_lesson(lesson(TINY + f"\n# %% [markdown]\n# Two.\n#\n# {ANSWERED}\n# Three.\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "badges"),
+    [
+        ("Expert 1 takes it, experts 0, 2 and 5 do not; expert 3's answer counts.", "10253"),
+        ("Half goes to expert 2.", "2"),
+        ("## Expert 3", ""),
+        ("`expert 3` and\n```\nexpert 3\n```\n", ""),
+        ("expert 12, expert 8, 3 experts, expert 1.5, each expert 3 rows, the experts 5, 3 and 1 assignments", ""),
+    ],
+)
+def test_numbers_of_experts_become_badges_in_their_colours(text, badges):
+    made = badged(text)
+    found = re.findall(r'<span style="background-color:(#\w{6});[^"]+">(\d)</span>', made)
+    assert "".join(number for _, number in found) == badges
+    assert all(colour == palette.tint(int(number)) for colour, number in found)
+    assert re.sub(r"<[^>]+>", "", made) == text, "nothing else has changed"

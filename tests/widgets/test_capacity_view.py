@@ -376,7 +376,7 @@ def test_numerals_are_told_from_the_text_and_from_each_other(browser, n_experts)
     scores = torch.full((6, n_experts), 0.1 / n_experts).scatter(1, experts, torch.tensor([[0.6, 0.3]]).expand(6, 2))
     view = CapacityView(route(scores.log(), 2), factor=1.0)
     faces = tuple(face(piece) for piece in ("17", " 25", "9", "\n", " =", "100"))
-    view.faces, view.fixed = faces, view.fixed | {"tokens": [[f.text, f.gap, f.blank, f.part_of] for f in faces]}
+    view.faces, view.fixed = faces, view.fixed | {"tokens": [f.sent() for f in faces]}
     with script_page(view, browser) as page:
         tiles = page.evaluate("""() => [...document.querySelectorAll(".tx .tk")].map((tile) => {
           const range = document.createRange();

@@ -101,3 +101,12 @@ def test_a_subclass_elsewhere_keeps_the_folder():
     assert (Mine.folder, MoEWidget.folder) == ("bias_controller", "")
     twin = Mine().static_html()
     assert '<div class="mx bias_controller twin" role="group" aria-label="Can a rule even out' in twin
+
+
+def test_a_suggestion_names_what_the_widget_can_set():
+    view = widgets.CapacityView("The king said nothing.")
+    assert view.suggest({"factor 3": {"factor": 3.0}}) is view
+    assert view.suggested == [{"words": "factor 3", "settings": {"factor": 3.0}}]
+    with pytest.raises(ValueError, match="'all of it' sets rows, which nothing on the widget moves; it has factor, "):
+        view.suggest({"all of it": {"rows": 3}})
+    assert view.suggested[0]["words"] == "factor 3", "what was suggested before stays"

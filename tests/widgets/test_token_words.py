@@ -3,13 +3,16 @@
 import html
 import json
 import re
+import types
 
+import numpy as np
 import pytest
 from small import SENTENCE, model_with_opinions
 
 from moe_lite import MoELanguageModel, data
 from moe_lite.widgets import TokenViewer
 from moe_lite.widgets.kit import text as token_text, widget as kit_widget
+from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.kit.widget import without_mark
 from moe_lite.widgets.token_viewer import words as token_words
 
@@ -58,10 +61,27 @@ def test_tokens_that_share_a_character_show_their_bytes_and_name_it():
     faces = faces_of("a😀b")
     assert [f.text for f in faces[1:5]] == ["⟨f0⟩", "⟨9f⟩", "⟨98⟩", "⟨80⟩"]
     assert [f.part_of for f in faces] == ["", "😀", "😀", "😀", "😀", ""]
+    assert [f.place for f in faces] == ["", "first", "inner", "inner", "last", ""]
+    looks = [re.search(r'class="([^"]+)"(?: data-char="(.)")?', token_text.tile_html(f)).groups() for f in faces]
+    assert looks[1:5] == [("tk by first", "😀"), ("tk by inner", None), ("tk by inner", None), ("tk by last", None)]
+    assert looks[0] == looks[5] == ("tk", None)
 
 
 def test_two_tokens_that_share_a_letter_name_it():
     assert [(f.text, f.part_of) for f in faces_of("ç")] == [("⟨c3⟩", "ç"), ("⟨a7⟩", "ç")]
+
+
+def test_experts_with_one_share_are_named_together():
+    def said(load):
+        routing = types.SimpleNamespace(load=np.array([load]))
+        return plain(token_words.layer_sentence(routing, 0))
+
+    assert (
+        said([3, 1, 3, 1])
+        == "Layer 1: of 8 assignments, experts 0 and 2 take most, 38 % each, and experts 1 and 3 least, 13 %."
+    )
+    assert said([2, 0, 0, 0, 0]) == "Layer 1: of 2 assignments, expert 0 takes most, 100 %, and 4 experts least, 0 %."
+    assert said([2, 2]) == "Layer 1: all 2 experts take the same share, 50 % of 4 assignments."
 
 
 def test_every_token_stays_visible():

@@ -75,7 +75,7 @@ def test_key_figures_by_hand():
 
 def test_dropped_share_is_shown_only_where_something_was_dropped():
     full = log(1, [[4, 4, 0, 0]], dropped=torch.tensor([2]))
-    assert ["25.0%", "dropped"] in facts(numbers([full], 0, total=5))
+    assert ["25.0 %", "dropped"] in facts(numbers([full], 0, total=5))
 
 
 def test_dense_models_have_no_load_figures():

@@ -97,7 +97,7 @@ class CapacityView(MoEWidget):
             "factors": [*steps, NO_LIMIT], "priorities": [[name, SERVED[name]] for name in PRIORITIES],
             "layers": n_layers if self.routing is None else 0, "choices": choices, "experts": n_experts,
             "narrowest": NARROWEST, "widest": WIDEST, "numeral": badge_width(n_experts),
-            "tokens": [[face.text, face.gap, face.blank, face.part_of] for face in self.faces],
+            "tokens": [face.sent() for face in self.faces],
         }  # fmt: skip
         super().__init__(factor=factor, priority=priority, layer=layer, top_k=top_k, fixed=fixed)
 

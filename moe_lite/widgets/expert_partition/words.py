@@ -28,7 +28,7 @@ def facts(fit: Fit, view: View) -> list[list[str]]:
             [f"{found.effective:.1f} of {fit.n_experts}", "effective experts"],
             [f"{found.used} of {fit.n_experts}", "experts with a region"],
         ]
-    return rows + ([[f"{view.wrong:.1%}", "on the wrong side"]] if fit.problem.classes else [])
+    return rows + ([[f"{100 * view.wrong:.1f} %", "on the wrong side"]] if fit.problem.classes else [])
 
 
 def reading(fit: Fit, view: View) -> Parts:

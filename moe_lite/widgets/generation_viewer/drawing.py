@@ -80,7 +80,7 @@ class News:
         spread the reading line of each layer.
         """
         generation, layers = self.generation, range(len(self.generation.prompt_load))
-        faces = [[face.text, face.gap, face.blank, face.part_of] for face in generation.faces]
+        faces = [face.sent() for face in generation.faces]
         first = next((i for i, pair in enumerate(zip(faces, self._faces, strict=False)) if pair[0] != pair[1]),
                      min(len(faces), len(self._faces)))  # fmt: skip
         beside = generation.beside

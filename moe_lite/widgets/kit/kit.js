@@ -52,13 +52,15 @@ function slider({ label, values, value, width = 110, show = String, onmove }) {
   const output = el("span", { class: "v" });
   const node = el("label", {}, label, input, output);
   let steps = values, current = null;
-  const place = (index) => `${7 + (index / Math.max(1, steps.length - 1)) * (width - 14) - 1}px`;
+  const place = (index) => 7 + (index / Math.max(1, steps.length - 1)) * (width - 14) - 1; // px
   const set = (next, newSteps = steps) => {
     const index = newSteps.indexOf(next);
     if (index < 0) throw new RangeError(`slider ${label}: ${next} is not one of ${newSteps.join(", ")}`);
     const old = steps.indexOf(current);
-    if (newSteps.join() !== steps.join()) input.style.removeProperty("--was");
-    else if (current !== next && old >= 0) input.style.setProperty("--was", place(old));
+    const moved = current !== next && old >= 0;
+    if (newSteps.join() !== steps.join() || (moved && Math.abs(place(index) - place(old)) < 9)) // half under the thumb
+      input.style.removeProperty("--was");
+    else if (moved) input.style.setProperty("--was", `${place(old)}px`);
     steps = newSteps;
     input.max = steps.length - 1;
     input.value = index;
@@ -173,8 +175,34 @@ function openRoot(host, model) {
   root.addEventListener("pointerdown", (event) => root.classList.toggle("drag", event.target.type === "range"));
   root.addEventListener("pointerup", () => root.classList.remove("drag"));
   root.addEventListener("keydown", (event) => { root.classList.remove("drag"); event.stopPropagation(); });
+  const views = model.get("suggested");
+  if (views.length) root.append(suggestions(model, root, views));
   host.append(root);
   return { root, tag };
+}
+
+// Words that set the widget, [{ words, settings: { trait: value } }], as buttons. What a button moved lights up.
+function suggestions(model, root, views) {
+  const states = () => new Map([...root.querySelectorAll(".ctl label, button[aria-pressed]")].map((node) =>
+    [node, node.getAttribute("aria-pressed") ?? [node.textContent, node.querySelector("input")?.checked].join()]));
+  const show = (settings) => {
+    const before = states(), version = root.dataset.version;
+    const light = () => { // when the figure has been drawn anew, or after half a second
+      for (const [node, state] of states()) {
+        if (!before.has(node) || before.get(node) === state || state === "false") continue;
+        node.classList.add("lit");
+        setTimeout(() => node.classList.remove("lit"), 1500);
+      }
+    };
+    const wait = (left) => (root.dataset.version !== version || !left ? light() : setTimeout(() => wait(left - 1), 50));
+    for (const [trait, value] of Object.entries(settings)) model.set(trait, value);
+    model.set("gesture", model.get("gesture") + 1);
+    model.set("asked", model.get("asked") + 1);
+    model.save_changes();
+    wait(10);
+  };
+  return el("p", { class: "try" }, "Look at: ",
+    ...views.flatMap(({ words, settings }, i) => [i ? " · " : "", button(words, () => show(settings), { class: "link" })]));
 }
 
 // Tells tests and readers of the page that a redraw is complete.

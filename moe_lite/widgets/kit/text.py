@@ -19,6 +19,11 @@ class Face:
     gap: bool = False  # a leading space, drawn as a gap before the token
     blank: bool = False
     part_of: str = ""  # the character that this token holds only some bytes of
+    place: str = ""  # of those bytes in it: "first", "inner" or "last"
+
+    def sent(self) -> list:
+        """As the scripts read it."""
+        return [self.text, self.gap, self.blank, self.part_of, self.place]
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,14 @@ def token_text(sections: tuple[tuple[str, str], ...]) -> TokenText:
 def faces_of(ids: Sequence[int]) -> list[Face]:
     """The faces of token ids. Ids that a model drew may hold bytes that are no whole character: these stay bytes."""
     owners = _split_characters(data.token_bytes(ids))
-    return [face(piece, owner) for piece, owner in zip(data.token_pieces(ids), owners, strict=True)]
+    return [face(piece, *owner) for piece, owner in zip(data.token_pieces(ids), owners, strict=True)]
 
 
-def face(piece: str, part_of: str = "") -> Face:
+def face(piece: str, part_of: str = "", place: str = "") -> Face:
     """What a token shows: a leading space is a gap, white space alone gets signs, what is invisible gets its number.
 
-    Where tokens share a character, each shows its own bytes as ⟨c3⟩ and names the character in `part_of`.
+    Where tokens share a character, each shows its own bytes as ⟨c3⟩ and names the character in `part_of`; a bracket
+    joins them, from the "first" to the "last" `place`.
     """
     if piece.isspace():
         return Face("".join(_SIGNS.get(c, _visible(c)) for c in piece), blank=True)
@@ -69,7 +75,7 @@ def face(piece: str, part_of: str = "") -> Face:
     shown = "".join("↵\n" if c == "\n" else _visible(c) for c in piece[gap:])
     if unicodedata.combining(shown[0]):
         shown = "\u25cc" + shown  # a dotted circle for the mark to stand on, instead of the gap
-    return Face(shown, gap, part_of=part_of)
+    return Face(shown, gap, part_of=part_of, place=place)
 
 
 def tile_html(face: Face, behind: str = "", look: str = "", attributes: str = "") -> str:
@@ -81,7 +87,10 @@ def tile_html(face: Face, behind: str = "", look: str = "", attributes: str = ""
     lines = face.text.removesuffix("\n").split("\n")
     body = "<br>".join(map(html.escape, lines))
     body = f"<em>{body}</em>" if face.blank else body
-    classes = " ".join(["tk", *look.split(), *["gap"] * face.gap, *["brk"] * (len(lines) > 1)])
+    share = ["by", face.place] if face.place else []
+    classes = " ".join(["tk", *look.split(), *["gap"] * face.gap, *["brk"] * (len(lines) > 1), *share])
+    if face.place == "first":
+        attributes = f'data-char="{html.escape(face.part_of)}" {attributes}'
     space = "<i> </i>" if face.gap else ""  # hidden by the style sheet; words stay apart where it is dropped
     tail = "<br>" if face.text.endswith("\n") else ""  # behind everything: it ends the line that the token is in
     return f'{space}<span class="{classes}"{" " * bool(attributes)}{attributes}>{body}{behind}</span>{tail}'
@@ -105,9 +114,10 @@ def _visible(character: str) -> str:
     return character
 
 
-def _split_characters(pieces: Sequence[bytes]) -> list[str]:
-    """For each token the character that it shares with a neighbour, or "" if it holds whole characters only."""
-    owners, position, ends = [""] * len(pieces), 0, []
+def _split_characters(pieces: Sequence[bytes]) -> list[tuple[str, str]]:
+    """For each token the character that it shares with neighbours, and its place among them; "" and "" if it holds
+    whole characters only."""
+    owners, position, ends = [("", "")] * len(pieces), 0, []
     for piece in pieces:
         position += len(piece)
         ends.append(position)
@@ -120,6 +130,7 @@ def _split_characters(pieces: Sequence[bytes]) -> list[str]:
         while ends[last] < stop:
             last += 1
         if last > token:
-            owners[token : last + 1] = [character] * (last + 1 - token)
+            places = ["first", *["inner"] * (last - token - 1), "last"]
+            owners[token : last + 1] = [(character, place) for place in places]
         position = stop
     return owners

@@ -6,14 +6,14 @@ import re
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import anywidget
 from IPython.display import DisplayHandle, display
-from traitlets import Dict, Int, Unicode
+from traitlets import Dict, Int, List, Unicode
 
 from moe_lite.look import palette
 
@@ -113,6 +113,7 @@ class MoEWidget(anywidget.AnyWidget):
     answered = Int(help="Requests that the kernel has answered; the script then sends the next.").tag(sync=True)
     gesture = Int(help="Counts presses: moves of one press are one move, and share their ticks.").tag(sync=True)
     twin_of = Unicode(help="Marks the twin that the live widget hides.").tag(sync=True)
+    suggested = List(Dict(), help="Of `suggest`: words and their settings.").tag(sync=True)
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -154,6 +155,19 @@ class MoEWidget(anywidget.AnyWidget):
     def reading_html(self) -> str:
         """The reading line of the twin; a subclass may put badges into it."""
         return html.escape(self.reading)
+
+    def suggest(self, views: Mapping[str, Mapping[str, object]]) -> "MoEWidget":
+        """Put a button under the question for each of `views`, {words: {trait: value}}: it sets the widget so, and what
+        it moved lights up. Returns the widget itself.
+
+        Raises ValueError for a trait that no control of this widget moves.
+        """
+        for words, settings in views.items():
+            if unknown := sorted(settings.keys() - set(self.inputs)):
+                known = ", ".join(self.inputs)
+                raise ValueError(f"{words!r} sets {unknown[0]}, which nothing on the widget moves; it has {known}.")
+        self.suggested = [{"words": words, "settings": dict(settings)} for words, settings in views.items()]
+        return self
 
     def new_move(self) -> bool:
         """Whether what is computed now is a move of its own: Python made it, or a new press. Ask once for each."""

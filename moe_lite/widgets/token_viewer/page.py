@@ -117,7 +117,7 @@ def page_data(text: TokenText, routing: TokenRouting, context_length: int) -> di
     sections = [(name, max(a, first) - first, min(b, stop) - first) for name, a, b in text.sections]
     cut = max(b - a for _, a, b in text.sections) > context_length
     return {
-        "tokens": [[face.text, face.gap, face.blank, face.part_of] for face in text.faces[first:stop]],
+        "tokens": [face.sent() for face in text.faces[first:stop]],
         "sections": [section for section in sections if section[1] < section[2]],
         "first": first,
         "total": len(text.ids),

@@ -67,12 +67,12 @@ function tokenText(model, put, onPointed, side = "") {
   const tabs = roving();
   let spans = [], numerals = [], looks = [], marked = null;
 
-  function make([text, gap, blank, partOf], i) {
+  function make([text, gap, blank, partOf, place], i) {
     const lines = text.split("\n"), ends = text.endsWith("\n");
     if (ends) lines.pop();
     const face = lines.flatMap((line, l) => (l ? [el("br"), line] : [line]));
     return el("span", { "data-i": i, role: "option", "aria-selected": "false", title: partOf && `a part of ${partOf}` || null,
-      "data-base": `tk${gap ? " gap" : ""}${lines.length > 1 ? " brk" : ""}` },
+      "data-char": place === "first" ? partOf : null, "data-base": `tk${gap ? " gap" : ""}${lines.length > 1 ? " brk" : ""}${place && ` by ${place}`}` },
     ...(blank ? [el("em", {}, ...face)] : face), el("b"));
   }
   const after = ([text]) => (text.endsWith("\n") ? el("br") : el("wbr"));

@@ -18,7 +18,7 @@ SENTENCES = {
     "token": "Layer {layer} sends {token} to {experts} with {weights}.",
     "picked": "{experts} the {choice} choice of {count} of {n} tokens in layer {layer}.",
     "domain": " {most} of the {count} are {domain}.",
-    "spread": "Layer {layer}: of {assignments}, expert {busiest} takes most, {high}, and expert {idlest} least, {low}.",
+    "spread": "Layer {layer}: of {assignments}, {busiest} most, {high}, and {idlest} least, {low}.",
     "even": "Layer {layer}: all {n_experts} experts take the same share, {high} of {assignments}.",
     "muted": " Without {experts}, {count} of {n} tokens have another {choice} choice here.",
     # two models, one before and one after
@@ -56,11 +56,18 @@ def layer_sentence(routing: TokenRouting, layer: int) -> Parts:
     """How evenly the experts of a layer are used, in one sentence. Shares count assignments."""
     load, total = routing.load[layer], int(routing.load[layer].sum())
     values = {"layer": str(layer + 1), "assignments": f"{total:,} assignments"}
-    busiest, idlest = int(load.argmax()), int(load.argmin())
-    if load[busiest] == load[idlest]:
+    most, least = (np.flatnonzero(load == end).tolist() for end in (load.max(), load.min()))
+    if most == least:
         return fill("even", high=fair_share(len(load)), n_experts=str(len(load)), **values)
-    high, low = percent(load[busiest] / total), percent(load[idlest] / total)
-    return fill("spread", busiest={"expert": busiest}, idlest={"expert": idlest}, high=high, low=low, **values)
+    takes = [*_all_named(most), " takes" if len(most) == 1 else " take"]
+    high, low = (percent(end / total) for end in (load.max(), load.min()))
+    each = " each" if len(most) > 1 else ""
+    return fill("spread", busiest=takes, idlest=_all_named(least), high=f"{high}{each}", low=low, **values)
+
+
+def _all_named(experts: Sequence[int]) -> Parts:
+    """Those of one share, by name; by their number where they are many."""
+    return experts_named(experts) if len(experts) <= 3 else [f"{len(experts)} experts"]
 
 
 def token_sentence(routing: TokenRouting, faces: Sequence[Face], layer: int, i: int) -> Parts:

@@ -18,7 +18,7 @@ from moe_lite.widgets.training_dashboard.view import (
     numbers,
 )
 
-DEAD_MEANS = f"Dead: under {DEAD_BELOW:.0%} of the layer's mean load over the last {WINDOW} steps."
+DEAD_MEANS = f"Dead: under {100 * DEAD_BELOW:.0f} % of the layer's mean load over the last {WINDOW} steps."
 BUTTONS = {"running": "❚❚ Pause", "paused": "▶ Resume", "stopping": "❚❚ Pause"}
 
 
@@ -41,7 +41,7 @@ def facts(found: Numbers, goes_on: bool = True) -> list[list[str]]:
             [f"{found.balance_loss:.2f}", "balancing term"],
         ]
     if found.dropped:
-        rows.append([f"{found.dropped:.1%}", "dropped"])
+        rows.append([f"{100 * found.dropped:.1f} %", "dropped"])
     return rows
 
 
