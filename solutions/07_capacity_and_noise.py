@@ -299,7 +299,7 @@ holds(
 #
 # **Given** `weights` (N, K), the weights of each token's K experts; `expert_ids` (N, K) int64; and `capacity`, how
 # many choices an expert takes. The number of experts is not given: the largest number in `expert_ids`, plus 1, is enough.
-# **Return** new `weights` (N, K): every expert takes the `capacity` of its choices with the largest weights, the earlier place n ·
+# **Return** new `weights` (N, K), in a tensor of their own: every expert takes the `capacity` of its choices with the largest weights, the earlier place n ·
 # K + j among equals. A choice that finds room keeps its weight as it is; one that finds none gets 0, so that only the residual
 # carries it. The gradient must reach `weights`.
 # **Allowed:** all of 7.1, `argsort`, indexing.
@@ -691,7 +691,7 @@ holds("weights 5/11 and 6/11", abs(0.5 / 1.1 - 5 / 11) < 1e-9 and abs(scores[0] 
 #
 # **Given** `scores` (N, E), positive, rows need not sum to 1 (they are sigmoids); `bias` (E,); `k`; and `step`.
 # **Return** `weights` (N, k) and `expert_ids` (N, k) int64: the k experts with the largest score + bias, best first, the lower
-# number first among equals, and their scores without the bias, divided by their sum; and `new_bias` (E,): up by `step` where the
+# number first among equals, and their scores without the bias, divided by their sum; and `new_bias` (E,), a tensor of its own: up by `step` where the
 # load of this batch is below the mean load, down where it is above, unchanged where it is exactly the mean. `bias` itself stays as
 # it is. The gradient must reach `scores`.
 # **Allowed:** `sort(dim=1, stable=True)` (write `dim=` by name), `gather`, `torch.bincount`, `torch.sign`.

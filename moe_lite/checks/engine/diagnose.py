@@ -38,7 +38,12 @@ def diagnose(
     in_sweep = bool(first.attempt.trial.kind)
     found, shown = _named(exercise, failing, passing) or (None, first)
     if in_sweep and (found is None or found.general):
-        others = (general.input_changed, general.drew_globally, general.gradient_only)  # where the values are right
+        others = (
+            general.input_changed,
+            general.not_new,
+            general.drew_globally,
+            general.gradient_only,
+        )  # where the values are right
         kept = next((note for look in others if (note := look(exercise, first.attempt))), None)
         found, shown = kept or sweep.told(first.attempt, [tried.attempt for tried in passing]), first
     if found is None:
@@ -73,7 +78,13 @@ def _mistakes(exercise: Exercise) -> list[Mistake]:
         return Mistake(lambda attempt: check(exercise, attempt))
 
     before = [of(general.input_changed), of(general.swapped)]
-    after = [of(general.wrong_dtype), of(general.unstable), of(general.drew_globally), of(general.gradient_only)]
+    after = [
+        of(general.wrong_dtype),
+        of(general.not_new),
+        of(general.unstable),
+        of(general.drew_globally),
+        of(general.gradient_only),
+    ]
     return [*before, *exercise.mistakes, *after]
 
 

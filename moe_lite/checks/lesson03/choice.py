@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from moe_lite.checks.engine.compare import close, number
 from moe_lite.checks.engine.exercise import Attempt, Mistake
 from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.engine.say import Sentence, said
@@ -37,6 +38,30 @@ def wrong_choices(values: Callable[[Attempt], Tensor], say: dict[str, Sentence])
         sign("Nearly equal scores are taken for equal", lambda a: only_close_ones_differ(a, values(a)),
              lambda a: close_sentence(a, values(a)), show="expert_ids"),
     )  # fmt: skip
+
+
+def small_number(scores: Callable[[Attempt], Tensor]) -> Mistake:
+    """Weights in the right proportion, divided by a little more than their sum. scores: the table (N, E) of them."""
+
+    def kept(attempt: Attempt) -> Tensor:
+        return scores(attempt).gather(1, attempt.expected["expert_ids"]).sum(dim=1)  # (N,)
+
+    def shows(attempt: Attempt) -> bool:
+        got, expected = attempt.got["weights"], attempt.expected["weights"]
+        if not attempt.right("expert_ids") or got.shape != expected.shape:
+            return False
+        sums = got.sum(dim=1)  # (N,)
+        more = kept(attempt) / sums - kept(attempt)  # (N,) what the sum was made larger by
+        return bool((more > 0).any() and (more < 1e-3).all()) and close(got / sums[:, None], expected)
+
+    def sentence(attempt: Attempt) -> str:
+        return (
+            f"The scores of token 0 that are kept sum to {number(float(kept(attempt)[0]))}. Its weights should sum to "
+            f"1, and yours sum to {number(float(attempt.got['weights'][0].sum()), 9)}: something is added to the "
+            "divisor, or keeps it from being smaller. The sum of the kept scores is above 0, so divide by it alone."
+        )
+
+    return sign("A small number is added to the sum", shows, sentence)
 
 
 def with_choice(sentence: str) -> Sentence:

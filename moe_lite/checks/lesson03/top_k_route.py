@@ -8,7 +8,7 @@ from moe_lite.checks.engine.compare import close, number
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import sign, wrong
-from moe_lite.checks.lesson03.choice import same_experts, spread, wrong_choices
+from moe_lite.checks.lesson03.choice import same_experts, small_number, spread, wrong_choices
 
 
 def reference(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -78,6 +78,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     scores, k = drawn(seed, 7, 5, 3)
     return (
         Trial((scores * 1e20, k), "very large scores"),
+        Trial((scores * 1e-10, k), "scores near a ten-billionth"),
         Trial((torch.ones_like(scores), k), "all scores equal"),
         Trial((1 + scores * 1e-9, k), "scores that differ in the ninth decimal"),
         Trial((torch.cat([scores[:, :2], torch.zeros(7, 3, dtype=F64)], dim=1), k), "zeros among the scores"),
@@ -164,6 +165,7 @@ MISTAKES = (
           "sum to {weights.rows} and begin with 1. Divide by the sum of the kept scores."),
     wrong("All weights are equal", weights=lambda s, k: torch.full_like(kept(s, k), 1 / k), say="Every weight is 1/k = "
           "{weights[0][0]}, whatever the scores. A better score should weigh more."),
+    small_number(lambda a: a.args[0]),
 )  # fmt: skip
 
 OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True))

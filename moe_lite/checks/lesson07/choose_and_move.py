@@ -11,7 +11,7 @@ from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mist
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import one_wrong
 from moe_lite.checks.engine.say import said
-from moe_lite.checks.lesson03.choice import wrong_choices
+from moe_lite.checks.lesson03.choice import small_number, wrong_choices
 from moe_lite.checks.lesson03.top_k_route import best
 
 
@@ -112,6 +112,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         Trial((scores, bias * 1e3, k, step), "a bias that decides alone"),
         Trial((scores, bias, k, 0.0), "a step of 0"),
+        Trial((scores * 1e-10, torch.zeros_like(bias), k, step), "scores near a ten-billionth, bias 0"),
         Trial((scores.float(), bias.float() * 1e6, k, step), "a bias of 100,000, float32"),
         Trial((almost.double(), torch.zeros(2, dtype=F64), 1, step), "loads 2,001 and 2,000"),
         Trial((torch.ones_like(scores), torch.zeros_like(bias), k, step), "all scores equal, bias 0"),
@@ -267,9 +268,14 @@ MISTAKES = (
         "The smallest are kept": "Chosen are the k smallest sums of score and bias. Sorted ascending?",
         "The order is worst first": "The right experts, the best one last: sort descending.",
     }),
+    small_number(lambda a: a.args[0]),
 )  # fmt: skip
 
-OUTPUTS = (Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values=True), Output("new_bias", "E,"))
+OUTPUTS = (
+    Output("weights", "N, k"),
+    Output("expert_ids", "N, k", expert_values=True),
+    Output("new_bias", "E,", new=True),
+)
 CHOOSE_AND_MOVE = Exercise(
     id="7.3", name="choose_and_move", parameters=("scores", "bias", "k", "step"), sizes="NEk", outputs=OUTPUTS,
     reference=reference, cases=cases, mistakes=MISTAKES,

@@ -182,7 +182,7 @@ MISTAKES = (
 
 KEEP_BEST = Exercise(
     id="7.2", name="keep_best", parameters=("weights", "expert_ids", "capacity"), sizes="NKC",
-    outputs=(Output("weights", "N, K"),), reference=best, cases=cases, mistakes=MISTAKES,
+    outputs=(Output("weights", "N, K", new=True),), reference=best, cases=cases, mistakes=MISTAKES,
     drawn=DRAWN,
     hints=(
         "The counting is that of 7.1; only the counting order differs. Sort, count along, and bring each answer back "
