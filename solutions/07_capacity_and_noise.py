@@ -1018,11 +1018,11 @@ holds("where tokens choose, nothing but rounding", (logits[0] - logits[1]).abs()
 # ### Exercise 7.5 — does it look ahead?
 # *10 minutes · stretch · about 8 lines*
 #
-# **Given** `choose`, a function that turns scores into a table of the weights with which experts work for tokens (0: not at all),
+# **Given** `choose`, a function that turns scores into a new table of the weights with which experts work for tokens (0: not at all),
 # both of one shape; `scores` (N, E), between 0 and 1, float32 or float64; and `n_past`.
 # **Return** True if a change of the rows of `scores` from `n_past` on can change the rows *before* `n_past` of what `choose` gives,
-# else False. One change proves nothing: try many, all with scores between 0 and 1. `scores` stays as it is; draw random numbers from a generator of
-# your own.
+# else False. One change proves nothing: try a hundred, all with scores between 0 and 1. (What fewer than one in eight
+# of them would show may go unseen.) `scores` stays as it is; draw random numbers from a generator of your own.
 # **Allowed:** `clone`, `torch.rand` with a generator, `torch.allclose`, a loop.
 #
 # <!-- hints 7.5 -->

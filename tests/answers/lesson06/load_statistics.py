@@ -174,3 +174,6 @@ blind(
 blind("ratio_without_minus_one", "1 is not taken off", of=put_another_way, put={"x.max() / mean - 1": "x.max() / mean"})
 blind("sample_std", "Divided by E − 1", of=put_another_way, put={"x.std(correction=0)": "x.std()"})
 blind("variance_for_cv", "The variance, not the deviation", of=put_another_way, put={"x.std": "x.var"})
+
+
+wrong("short_counts", "Counted in float32", of=as_asked, put={"load.double()": "load.float()"})
