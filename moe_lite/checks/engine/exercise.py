@@ -143,6 +143,7 @@ class Mistake:
     fits: Callable[[Attempt], bool] = lambda attempt: True
     title: str = ""
     answer: Callable[[tuple[str, ...], tuple], tuple] | None = None
+    all_or_none: bool = False  # told only if it explains all that went wrong
 
 
 AsMatrix = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # None if these outputs cannot be drawn so

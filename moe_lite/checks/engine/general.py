@@ -92,7 +92,7 @@ def input_changed(exercise: Exercise, attempt: Attempt) -> Note | None:
 
 
 def not_new(exercise: Exercise, attempt: Attempt) -> Note | None:
-    if not attempt.shared:
+    if not attempt.shared or not attempt.all_right:
         return None
     output, argument = attempt.shared[0]
     sentence = (

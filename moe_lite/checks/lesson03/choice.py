@@ -178,8 +178,8 @@ def close_sentence(attempt: Attempt, values: Tensor) -> str:
     gap = float(values[token, right] - values[token, mine])
     return (
         f"For token {token} you put expert {mine} before expert {right}, whose score is larger by {gap:.0e}. Compare "
-        "the scores as they are: nothing added to settle ties, and nothing rounded. A stable sort settles ties by "
-        "itself."
+        "the scores as they are: nothing added to settle ties, and nothing rounded, as `.float()` rounds float64. A "
+        "stable sort settles ties by itself."
     )
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, number
-from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import sign, wrong
 from moe_lite.checks.lesson03.choice import same_experts, small_number, spread, wrong_choices
@@ -120,6 +120,19 @@ def ids(rule) -> object:
     return lambda a: a.args[1] < min(a.args[0].shape) and close(a.got["expert_ids"], rule(*a.args))
 
 
+def log_of_0(a: Attempt) -> Note | None:
+    """Right weights, made by way of a logarithm, which has no gradient where a kept score is 0."""
+    got = a.gradients.get("scores")
+    if not a.all_right or got is None or not got.isnan().any() or not bool((kept(*a.args) == 0).any()):
+        return None
+    return Note(
+        "The logarithm of a score of 0",
+        f"The weights are right, but {int(got.isnan().sum())} of {got.numel()} gradients for `scores` are nan, in rows "
+        "where a score of 0 is kept: its logarithm is −∞. Softmax of logarithms is a division by the sum: divide, and "
+        "there is no logarithm.",
+    )
+
+
 MISTAKES = (
     sign("All E columns come back", all_columns, "`weights` {weights.shape} and `expert_ids` {expert_ids.shape}: "
          "sorted, but not cut. Only the first k = {k} columns are kept."),
@@ -166,6 +179,7 @@ MISTAKES = (
     wrong("All weights are equal", weights=lambda s, k: torch.full_like(kept(s, k), 1 / k), say="Every weight is 1/k = "
           "{weights[0][0]}, whatever the scores. A better score should weigh more."),
     small_number(lambda a: a.args[0]),
+    Mistake(log_of_0, title="The logarithm of a score of 0"),
 )  # fmt: skip
 
 OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True))

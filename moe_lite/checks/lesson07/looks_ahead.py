@@ -103,8 +103,8 @@ def mirrored(scores: Tensor) -> Tensor:
 
 
 def rarely(expert: int, scale: int) -> Choose:
-    """Doubles all rows if a multiple of the last token's score for an expert is a little above a whole number: in one of
-    eight futures, however scores are drawn."""
+    """Doubles all rows if a multiple of the last token's score for an expert is a little above a whole number: in one
+    of eight futures, however scores are drawn."""
 
     def choose(scores: Tensor) -> Tensor:
         return scores * (2 if scores[-1, expert] * scale % 1 < 0.12 else 1)

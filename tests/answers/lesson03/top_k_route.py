@@ -6,7 +6,7 @@ from answers import ANY, blind, right, wrong
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
 
-@wrong("The gradient for `scores` is nan")
+@wrong("The logarithm of a score of 0")
 def log_then_softmax(scores, k):
     expert_ids = torch.argsort(-scores, dim=1, stable=True)[:, :k]
     return scores.gather(1, expert_ids).log().softmax(dim=1), expert_ids
