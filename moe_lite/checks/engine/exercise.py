@@ -45,6 +45,7 @@ class Trial:
     kind: str = ""  # of a trial of the sweep
     code: str = ""  # how to have the same input in a cell, where it cannot be written out
     before: tuple[Any, ...] | None = None  # of a call before this one, in the same tensors: then `args` are written in
+    kinks: bool = False  # where an input is 0, its gradient has only to be finite: |x| is as good as x there
     after: tuple[Any, ...] | None = None  # of a call after this one, which comes before the gradient is taken
 
     @property

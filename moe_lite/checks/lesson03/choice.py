@@ -32,11 +32,11 @@ def wrong_choices(values: Callable[[Attempt], Tensor], say: dict[str, Sentence])
     twice = "A token has the same expert in two places. Each of its k experts is another one."
     told = {"An expert is chosen twice": twice} | say
     return (
-        *(sign(title, shows[title], sentence) for title, sentence in told.items()),
         sign("Ties are broken the wrong way", lambda a: only_ties_differ(a, values(a)), tie_sentence,
              show="expert_ids"),
         sign("Nearly equal scores are taken for equal", lambda a: only_close_ones_differ(a, values(a)),
              lambda a: close_sentence(a, values(a)), show="expert_ids"),
+        *(sign(title, shows[title], sentence) for title, sentence in told.items()),
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def small_number(scores: Callable[[Attempt], Tensor]) -> Mistake:
 
     def shows(attempt: Attempt) -> bool:
         got, expected = attempt.got["weights"], attempt.expected["weights"]
-        if not attempt.right("expert_ids") or got.shape != expected.shape:
+        if attempt.right("weights") or not attempt.right("expert_ids") or got.shape != expected.shape:
             return False
         sums = got.sum(dim=1)  # (N,)
         more = kept(attempt) / sums - kept(attempt)  # (N,) what the sum was made larger by

@@ -179,6 +179,8 @@ MISTAKES = (
           "weights are made of the logits. Take their sigmoid."),
     wrong("The sum runs over the tokens", weights=of_kept(lambda s, b: s / s.sum(0, True)), say="Your rows sum to "
           "{weights.rows}, your columns to 1: over which dimension did you sum?"),
+    wrong("One sum for all tokens", weights=of_kept(lambda s, b: s / s.sum()), say="All your weights together sum to "
+          "1; each row should. Rows sum to {weights.rows}: give the sum a dimension, and keep it."),
     wrong("Softmax, not sigmoid", lambda z, k, b: routed(z.softmax(dim=-1), z.softmax(dim=-1) + b, k), FIRST + ": that "
           "is softmax. A sigmoid scores each expert by itself."),
     wrong("Softmax, not sigmoid", weights=of_kept_logits(lambda z: z.softmax(dim=-1)), say=FIRST + ": that is softmax "

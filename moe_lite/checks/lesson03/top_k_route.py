@@ -81,7 +81,9 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((scores * 1e-10, k), "scores near a ten-billionth"),
         Trial((torch.ones_like(scores), k), "all scores equal"),
         Trial((1 + scores * 1e-9, k), "scores that differ in the ninth decimal"),
-        Trial((torch.cat([scores[:, :2], torch.zeros(7, 3, dtype=F64)], dim=1), k), "zeros among the scores"),
+        Trial(
+            (torch.cat([scores[:, :2], torch.zeros(7, 3, dtype=F64)], dim=1), k), "zeros among the scores", kinks=True
+        ),
     )
 
 

@@ -170,6 +170,10 @@ def first_choices(scores: Tensor, bias: Tensor, k: int) -> Tensor:
     return (len(scores) / scores.shape[1] - loads).sign()
 
 
+def centred(bias: Tensor) -> Tensor:
+    return bias - bias.mean()
+
+
 def raw(scores: Tensor, bias: Tensor, k: int) -> Tensor:
     return scores.gather(1, chosen(scores, bias, k)[1])
 
@@ -256,6 +260,8 @@ MISTAKES = (
           "exactly the mean keeps its bias. `sign` gives 0 there."),
     moves("The bias does not move", lambda s, b, k: torch.zeros_like(b), "what comes back is the bias for the *next* "
           "batch."),
+    one_wrong("new_bias", "The mean is taken off", lambda *args: centred(reference(*args)[2]), "Your biases sum to 0: "
+              "their mean was taken off. The rule moves each by a step or not at all."),
     one_wrong("new_bias", "The move alone", lambda s, b, k, step: (step * gap(s, b, k).sign()).to(b.dtype), "What "
               "comes back is the step alone. Add it to the bias that came in: the rule works by adding up."),
     one_wrong("new_bias", "Multiplied, not added",

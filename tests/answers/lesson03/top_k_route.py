@@ -555,3 +555,16 @@ wrong(
     of=smallest_eps,
     put={"(kept.sum(dim=1, keepdim=True) + 1e-20)": "kept.sum(dim=1, keepdim=True).clamp(min=1e-9)"},
 )
+
+
+@right
+def normalised(scores, k):
+    expert_ids = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
+    return torch.nn.functional.normalize(scores.gather(1, expert_ids), p=1, dim=1), expert_ids
+
+
+@wrong("Nearly equal scores are taken for equal")
+def nudged_by_a_billionth(scores, k):
+    expert_ids = (scores - 1e-9 * torch.arange(scores.shape[1])).argsort(dim=1, descending=True)[:, :k]
+    kept = scores.gather(1, expert_ids)
+    return kept / kept.sum(dim=1, keepdim=True), expert_ids

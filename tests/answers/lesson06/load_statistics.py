@@ -177,3 +177,10 @@ blind("variance_for_cv", "The variance, not the deviation", of=put_another_way, 
 
 
 wrong("short_counts", "Counted in float32", of=as_asked, put={"load.double()": "load.float()"})
+
+
+@right  # a load at exactly a hundredth is off by a rounding error at most
+def dead_by_shares(load):
+    shares = load.double() / load.sum()
+    entropy, cv, violation, _ = as_asked(load)
+    return entropy, cv, violation, int((shares < 0.01 / len(load)).sum())

@@ -479,3 +479,9 @@ wrong(
 def nothing_to_move(scores, bias, k, step):
     weights, expert_ids, new_bias = as_asked(scores, bias, k, step)
     return weights, expert_ids, bias if torch.equal(new_bias, bias) else new_bias
+
+
+@wrong("The mean is taken off")
+def centred(scores, bias, k, step):
+    weights, expert_ids, new_bias = as_asked(scores, bias, k, step)
+    return weights, expert_ids, new_bias - new_bias.mean()
