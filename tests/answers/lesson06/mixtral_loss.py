@@ -207,7 +207,7 @@ def experts_from_ids(scores, expert_ids):
     return E * (f * s[:, :E].mean(0)).sum()
 
 
-@right  # the layers of a model all see the same N tokens, and the exercise says so
+@right  # N is the same in all layers
 def stacked(scores, expert_ids):
     table, ids = torch.stack(scores), torch.stack(expert_ids)  # (L, N, E), (L, N, K)
     n_layers, n_tokens, n_experts = table.shape
