@@ -1,6 +1,7 @@
 """What lesson 02's checks have in common: trials of a mixture, its parts written plainly, and the same with a slip."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -65,7 +66,8 @@ def beside_sigma(reference: Callable) -> tuple[Mistake, ...]:
         "above 0, so nothing has to be added."
     )
     rules = (lambda g, o, t, s, near=near: reference(g, o, t, near(s)) for near in NEAR_SIGMA)
-    return tuple(wrong("A small number is added to σ", rule, sentence) for rule in rules)
+    # not made on purpose: a rule gives no gradient, and that would be told first
+    return tuple(replace(wrong("A small number is added to σ", rule, sentence), answer=None) for rule in rules)
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
