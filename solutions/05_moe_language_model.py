@@ -115,7 +115,7 @@ holds("y is 10.5, 3 and 31.5", (chosen + shared).flatten().tolist() == [10.5, 3,
 #
 # **Given** `x` (B, T, D) and three modules: `router`, called with `x`, returns a `Routing`; `experts`, called with the tokens in one row
 # (N, D) and that routing, returns (N, D); `shared`, called with (N, D), returns (N, D), or is None. **Return** `y` (B, T, D) and `routing`, what
-# the router returned. Call each module once.
+# the router returned. Call each module once, and change none of their answers in place.
 # **Allowed:** `flatten`, `view`, `+`.
 #
 # <!-- hints 5.1 -->

@@ -141,7 +141,7 @@ holds("0 · log 0 is nan", (share * share.log()).isnan().tolist() == [False, Fal
 # ### Exercise 6.1 — load statistics
 # *8 minutes · core · about 6 lines*
 #
-# **Given** `load` (E,) int64, with at least one assignment.
+# **Given** `load` (E,) int64, with at least one assignment. Compute in float64.
 # **Return** `(entropy, cv, max_violation, dead)`: the entropy over log E, so that 1 is even; the standard deviation over all E
 # experts, divided by the mean; the largest load over the mean, minus 1; the number of experts that have less than a hundredth of the
 # mean.
@@ -762,12 +762,12 @@ holds("only at 0.1 and 1 do all dots lie above those at 0", _above == [0.1, 1.0]
 # *8 minutes · core · about 5 lines*
 #
 # In practice your machines set a limit: one that the maximum violation of no
-# layer and seed may exceed. You look for the smallest coefficient that keeps the limit, because it disturbs the model least.
+# layer and seed may exceed. The smallest coefficient that keeps it disturbs the model least.
 #
 # **Given** `coefficients`, a rising list of C numbers, `loads` (C, S, L, E) int64, and `limit`, the largest maximum violation that
 # you accept.
 # **Return** the smallest coefficient at which every seed and every layer has a maximum violation of at most `limit`; `float("inf")`
-# if none does. A coefficient of 0 is an answer like any other.
+# if none does. 0 is an answer like any other. Compute in float64.
 # **Allowed:** `amax`, `mean`, comparisons, a loop.
 #
 # <!-- hints 6.3 -->
@@ -1146,7 +1146,7 @@ holds("2 and 2; pooled 1, as an even router", (by_layer, pooled) == ([2.0, 2.0],
 # ### Exercise 6.5 — the loss of transformers
 # *8 minutes · stretch · about 4 lines*
 #
-# **Given** `scores`, a list with the scores (N, E) of each layer, and `expert_ids`, a list with (N, K) each.
+# **Given** `scores`, a list with the scores (N, E) of each layer, and `expert_ids`, with (N, K) each; N is the same.
 # **Return** a scalar: one f and one P over the tokens of all layers, f divided by the number of tokens, E times the sum of f · P.
 # The gradient must reach `scores`. Both lists stay unchanged.
 # **Allowed:** `torch.cat`, and what 6.2 allowed.

@@ -315,9 +315,9 @@ holds(
 # ### Exercise 7.2 — the best find room
 # *10 minutes · core · about 6 lines*
 #
-# **Given** `weights` (N, K), the weights of each token's K experts; `expert_ids` (N, K) int64; and `capacity`, how
-# many choices an expert takes. The number of experts is not given: the largest number in `expert_ids`, plus 1, is enough.
-# **Return** new `weights` (N, K): every expert takes the `capacity` of its choices with the largest weights, the earlier place n ·
+# **Given** `weights` (N, K), the weights of each token's K experts; `expert_ids` (N, K) int64, whose largest number plus 1 is enough for E; and
+# `capacity`, how many choices an expert takes.
+# **Return** a new tensor `weights` (N, K): every expert takes the `capacity` of its choices with the largest weights, the earlier place n ·
 # K + j among equals. A choice that finds room keeps its weight as it is; one that finds none gets 0, so that only the residual
 # carries it. The gradient must reach `weights`.
 # **Allowed:** all of 7.1, `argsort`, indexing.
@@ -709,9 +709,9 @@ holds("weights 5/11 and 6/11", abs(0.5 / 1.1 - 5 / 11) < 1e-9 and abs(scores[0] 
 #
 # **Given** `scores` (N, E), positive, rows need not sum to 1 (they are sigmoids); `bias` (E,); `k`; and `step`.
 # **Return** `weights` (N, k) and `expert_ids` (N, k) int64: the k experts with the largest score + bias, best first, the lower
-# number first among equals, and their scores without the bias, divided by their sum; and `new_bias` (E,): up by `step` where the
-# load of this batch is below the mean load, down where it is above, unchanged where it is exactly the mean. `bias` itself stays as
-# it is. The gradient must reach `scores`.
+# number first among equals, and their scores without the bias, divided by their sum; and `new_bias` (E,), a new tensor: up by `step` where the
+# load of this batch is below the mean load, down where it is above, unchanged where it is exactly the mean. `bias` stays as it is.
+# The gradient must reach `scores`.
 # **Allowed:** `sort(dim=1, stable=True)` (write `dim=` by name), `gather`, `torch.bincount`, `torch.sign`.
 #
 # <!-- hints 7.3 -->
@@ -1040,11 +1040,11 @@ holds("where tokens choose, nothing but rounding", (logits[0] - logits[1]).abs()
 # ### Exercise 7.5 — does it look ahead?
 # *10 minutes · stretch · about 8 lines*
 #
-# **Given** `choose`, a function that turns scores into a table of the weights with which experts work for tokens (0: not at all),
+# **Given** `choose`, a function that turns scores into a new table of the weights with which experts work for tokens (0: not at all),
 # both of one shape; `scores` (N, E), between 0 and 1, float32 or float64; and `n_past`.
 # **Return** True if a change of the rows of `scores` from `n_past` on can change the rows *before* `n_past` of what `choose` gives,
-# else False. One change proves nothing: try many, all with scores between 0 and 1. `scores` stays as it is; draw random numbers from a generator of
-# your own.
+# else False. One change proves nothing: try a hundred, all with scores between 0 and 1.
+# `scores` stays as it is; draw random numbers from a generator of your own.
 # **Allowed:** `clone`, `torch.rand` with a generator, `torch.allclose`, a loop.
 #
 # <!-- hints 7.5 -->

@@ -210,8 +210,8 @@ def test_prints_are_kept_beside_the_result_and_out_of_its_text():
     assert result.printed.startswith("scores (9, 8)\n") and "scores (9, 8)" in card_html(result)
 
 
-@pytest.mark.parametrize("eps", [0.0, 1e-12, 1e-9])
-def test_a_small_number_against_division_by_zero_is_no_mistake(eps):
+@pytest.mark.parametrize("eps", [0.0, 1e-20])
+def test_a_small_number_against_division_by_zero_is_no_mistake_where_it_changes_nothing(eps):
     def top_k_route(scores, k):
         weights, expert_ids = scores.sort(dim=-1, descending=True, stable=True)
         weights = weights[:, :k]

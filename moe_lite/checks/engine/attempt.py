@@ -25,6 +25,8 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
     attempt = {"trial": trial, "parameters": exercise.parameters}
     attempt["expected"], attempt["expected_gradients"] = expected | watched, gradients
 
+    attempt["within"] = {output.name: 0.0 for output in exercise.outputs if output.among}
+
     args = _copies(trial.args if trial.before is None else trial.before, gradient_of)
     ended = run_limited(lambda: _call(exercise, fn, args, expected, trial, gradient_of), time_limit())
     if ended.error is None and not ended.timed_out:
@@ -38,7 +40,7 @@ def try_once(exercise: Exercise, fn: Any, trial: Trial, case: Case) -> tuple[Att
         if REPEAT in case.parts and attempt.get("got"):
             ended, attempt["repeated"] = _repeat(exercise, fn, trial, expected)
     if trial.random:
-        attempt["within"] = {name: float("inf") for name in expected}
+        attempt["within"] |= {name: float("inf") for name in expected}
     if trial.draws:
         _count(exercise, attempt)
     return Attempt(**attempt), ended
@@ -77,13 +79,25 @@ def _call(
             answers.append(got)
     moved, left = not torch.equal(torch.get_rng_state(), state), _left_behind(before)
     got = _joined(answers)
-    gradients = _gradients(exercise, got, expected, args, gradient_of)
     values = {name: value.detach().clone() for name, value in got.items()} | watched
+    if trial.after is not None:
+        fn(*_copies(trial.after, gradient_of))
+    gradients = _gradients(exercise, got, expected, args, gradient_of)
     returned = {name: value.detach() for name, value in got.items()}
     return {
         "got": values, "returned": returned, "gradients": gradients, "drew_globally": moved, "used": frozenset(used),
-        "left_behind": left,
+        "left_behind": left, "shared": _shared(exercise, got, args),
     }  # fmt: skip
+
+
+def _shared(exercise: Exercise, got: dict[str, Tensor], args: tuple) -> tuple[tuple[str, str], ...]:
+    """Outputs that should be new and lie in an argument's memory, each with the name of the argument."""
+    new, given = [output.name for output in exercise.outputs if output.new], _tensors(exercise, args, range(len(args)))
+    place = Tensor.untyped_storage
+    pairs = [(name, other) for name in new for other in given]
+    return tuple(
+        (name, other) for name, other in pairs if place(got[name]).data_ptr() == place(given[other]).data_ptr()
+    )
 
 
 def _left_behind(dtype: torch.dtype) -> str:
@@ -231,10 +245,9 @@ def _gradients(
             if value.shape == expected[name].shape and value.requires_grad
         )
     wanted = _tensors(exercise, args, gradient_of)
-    found = [None] * len(wanted)
     if isinstance(total, Tensor):
-        found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
-    return dict(zip(wanted, found, strict=True))
+        total.backward()  # back through all that is there, also what a call before has left
+    return {name: tensor.grad for name, tensor in wanted.items()}
 
 
 def _probe(value: Tensor) -> Tensor:

@@ -156,9 +156,12 @@ CAUSES = [
     (RuntimeError, r"leaf Variable that requires grad", _said(
         "A change in place", "You write to the input itself while its gradient is recorded. Make a new tensor: "
         "`x = x / s`, not `x /= s`; `x.clone()` before `x[...] = `.")),
+    (RuntimeError, r"backward through the graph a second time", _said(
+        "An earlier call is still in the gradient", "Your answer hangs on a tensor that an earlier call made and kept, "
+        "and so its gradient runs into that call. Make what you need anew in each call.")),
     (RuntimeError, r"modified by an inplace operation", _said(
         "A change in place", "A value that the gradient needs was overwritten (`/=`, `x[...] = `, a name that ends "
-        "in `_`). Make a new tensor instead.")),
+        "in `_`), or a later call wrote into it. Make a new tensor instead.")),
     (RuntimeError, r"Can't call numpy\(\) on Tensor that requires grad", _said(
         "numpy knows no gradients", "Stay with torch operations: numpy cuts the gradient.")),
     (RuntimeError, r"probability tensor contains either|invalid multinomial distribution|number of categories", _said(

@@ -26,9 +26,9 @@ def diagnose(
 ) -> tuple[Note, Evidence | None]:
     """The mistake to name, and the arrays that show it.
 
-    A named mistake has to explain at least half of the failing trials, or all of the first case that fails, and must
-    not contradict a passing one. Among several the one that explains most is taken, then the one named first in the
-    list. Otherwise the general words stand.
+    A named mistake has to explain at least half of the failing trials, or all of the first case that fails (or all of
+    them, where it is one of `all_or_none`), and must not contradict a passing one. Among several the one that explains
+    most is taken, then the one named first in the list. Otherwise the general words stand.
     """
     first = failing[0]
     if first.attempt.fault:
@@ -38,7 +38,12 @@ def diagnose(
     in_sweep = bool(first.attempt.trial.kind)
     found, shown = _named(exercise, failing, passing) or (None, first)
     if in_sweep and (found is None or found.general):
-        others = (general.input_changed, general.drew_globally, general.gradient_only)  # where the values are right
+        others = (
+            general.input_changed,
+            general.not_new,
+            general.drew_globally,
+            general.gradient_only,
+        )  # where the values are right
         kept = next((note for look in others if (note := look(exercise, first.attempt))), None)
         found, shown = kept or sweep.told(first.attempt, [tried.attempt for tried in passing]), first
     if found is None:
@@ -51,7 +56,8 @@ def _named(exercise: Exercise, failing: list[Tried], passing: list[Tried]) -> tu
     for mistake in _mistakes(exercise):
         try:
             hits = [tried for tried in failing if mistake.recognise(tried.attempt)]
-            better = len(hits) > len(most) and _explains(hits, failing)
+            enough = len(hits) == len(failing) if mistake.all_or_none else _explains(hits, failing)
+            better = len(hits) > len(most) and enough
             if better and all(mistake.fits(tried.attempt) for tried in passing):
                 best, most = mistake, hits
         except Exception:  # an answer so odd that the recogniser cannot read it: then it is another mistake
@@ -73,7 +79,13 @@ def _mistakes(exercise: Exercise) -> list[Mistake]:
         return Mistake(lambda attempt: check(exercise, attempt))
 
     before = [of(general.input_changed), of(general.swapped)]
-    after = [of(general.wrong_dtype), of(general.unstable), of(general.drew_globally), of(general.gradient_only)]
+    after = [
+        of(general.wrong_dtype),
+        of(general.not_new),
+        of(general.unstable),
+        of(general.drew_globally),
+        of(general.gradient_only),
+    ]
     return [*before, *exercise.mistakes, *after]
 
 

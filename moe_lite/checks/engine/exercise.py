@@ -26,6 +26,8 @@ class Output:
     kind: type | None = None  # neither a tensor nor a number, but one of these
     tensor_of: Callable[[Any], Tensor] | None = None  # what is compared of such a thing
     strict_dtype: bool = True  # False: any floating type will do
+    new: bool = False  # a tensor of its own, so that changing it changes no argument
+    among: bool = False  # one of the given numbers itself, with all its digits
     expert_columns: bool = False  # drawn with one column an expert
     expert_values: bool = False  # its values are expert numbers, of as many experts as the first argument has columns
 
@@ -43,6 +45,8 @@ class Trial:
     kind: str = ""  # of a trial of the sweep
     code: str = ""  # how to have the same input in a cell, where it cannot be written out
     before: tuple[Any, ...] | None = None  # of a call before this one, in the same tensors: then `args` are written in
+    kinks: bool = False  # where an input is 0, its gradient has only to be finite: |x| is as good as x there
+    after: tuple[Any, ...] | None = None  # of a call after this one, which comes before the gradient is taken
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -82,6 +86,7 @@ class Attempt:
     gradients: dict[str, Tensor | None] = field(default_factory=dict)
     fault: Note | None = None  # the answer cannot be read: None, a list, the wrong number of things
     changed: tuple[str, ...] = ()  # arguments that the function wrote to
+    shared: tuple[tuple[str, str], ...] = ()  # outputs that should be new, and the arguments whose memory they lie in
     repeated: dict[str, Tensor] | None = None  # what a second call with the same input gave
     drew_globally: bool = False  # torch's global generator was moved or seeded
     returned: dict[str, Tensor] = field(default_factory=dict)  # as the function gave it; `got` is a copy
@@ -139,6 +144,7 @@ class Mistake:
     fits: Callable[[Attempt], bool] = lambda attempt: True
     title: str = ""
     answer: Callable[[tuple[str, ...], tuple], tuple] | None = None
+    all_or_none: bool = False  # told only if it explains all that went wrong
 
 
 AsMatrix = Callable[[Attempt, dict[str, Tensor]], Tensor | None]  # None if these outputs cannot be drawn so

@@ -25,7 +25,7 @@ def part_is_right(exercise: Exercise, attempt: Attempt, part: str) -> bool:
     if part == FORM:
         return not (wrong_shape(exercise, attempt) or wrong_dtype(exercise, attempt))
     if part == INPUT:
-        return not attempt.changed
+        return not attempt.changed and not attempt.shared
     if part == REPEAT:
         return same_again(attempt)
     if part == GRADIENT:
@@ -91,6 +91,17 @@ def input_changed(exercise: Exercise, attempt: Attempt) -> Note | None:
     return Note("Your function changed its input", sentence)
 
 
+def not_new(exercise: Exercise, attempt: Attempt) -> Note | None:
+    if not attempt.shared or not attempt.all_right:
+        return None
+    output, argument = attempt.shared[0]
+    sentence = (
+        f"`{output}` is right, but lies in the memory of `{argument}`: whoever changes one changes the other. Return a "
+        f"tensor of its own, also where nothing is changed; `{argument}.clone()` makes one."
+    )
+    return Note("The answer is the input itself", sentence)
+
+
 def unstable(exercise: Exercise, attempt: Attempt) -> Note | None:
     if attempt.repeated is None or same_again(attempt):
         return None
@@ -154,15 +165,20 @@ def wrong_gradient(attempt: Attempt) -> Note | None:
                 "where its value no longer shows. torch's own `sigmoid`, `softmax` and `logsumexp` do not."
             )
             return Note(f"The gradient for `{name}` is nan", sentence)
+        if attempt.trial.kinks:
+            got = torch.where(attempt.args[attempt.parameters.index(name)] == 0, expected, got)
         if not close(got, expected) and not close(got, expected, within=1e-8):  # an eps beside a gradient of 0
             index = first_difference(got, expected)
             mine, right = float(got[index]), float(expected[index])
             decimals = decimals_that_differ([(mine, right)], start=4)
             near = bool((got - expected).abs().max() < 1e-3 * expected.abs().max())
+            later = attempt.trial.after is not None
             sentence = (
                 f"The values are right, the gradient for `{name}` is not: at {list(index)} it is "
                 f"{number(mine, decimals)}, expected {number(right, decimals)}. "
             ) + (
+                "Without the other call in between it was right: both wrote into one tensor, kept between them."
+                if later else
                 "All are close: is something computed in a shorter type than the input's?" if near else
                 "Is a part of the computation cut off by `detach`, `no_grad`, `item` or `torch.tensor(...)`?"
             )  # fmt: skip

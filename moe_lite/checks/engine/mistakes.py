@@ -41,11 +41,12 @@ def wrong(title: str, rule: Callable[..., Any] | None = None, say: Sentence = ""
 
 def sign(
     title: str, shows: Callable[[Attempt], bool], say: Sentence, *, show: str = "",
-    fits: Callable[[Attempt], bool] = lambda attempt: True, answer: Callable | None = None,
+    fits: Callable[[Attempt], bool] = lambda attempt: True, answer: Callable | None = None, all_or_none: bool = False,
 ) -> Mistake:  # fmt: skip
     """A mistake recognised by a sign of a wrong answer, which has been read but may have any shape.
 
-    show names the output to draw, where the sentence speaks of a cell of it.
+    show names the output to draw, where the sentence speaks of a cell of it. all_or_none: it is told only if it
+    explains all that went wrong.
     """
 
     def recognise(attempt: Attempt) -> Note | None:
@@ -53,7 +54,7 @@ def sign(
             return None
         return Note(title, words(say, attempt), show=show)
 
-    return Mistake(recognise, fits, title, answer)
+    return Mistake(recognise, fits, title, answer, all_or_none)
 
 
 def one_wrong(

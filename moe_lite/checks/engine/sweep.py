@@ -119,6 +119,10 @@ def _trials(drawn: Drawn, first_seed: int) -> Iterator[Trial]:
         before = tuple(b if _has_tensors(b) else a for a, b in zip(usual.args, other.args, strict=True))
         note = f"the same tensors, changed in place, seed {first_seed}"
         yield replace(usual, note=note, kind=AGAIN, gradient=(), before=before)
+    if drawn.gradient:
+        note = f"another call before the gradient is taken, seed {first_seed}"
+        after = tuple(b if _is_real(b) else a for a, b in zip(usual.args, other.args, strict=True))
+        yield replace(usual, note=note, kind=AGAIN, after=after)  # the same choices: so all sizes on the way are equal
     for kind, sizes, note in _sizes(drawn):
         yield of(kind, sizes, note, gradient=kind == EQUAL)
     for name, layout in LAYOUTS.items():
@@ -135,6 +139,10 @@ def _trials(drawn: Drawn, first_seed: int) -> Iterator[Trial]:
 
 def _has_tensors(value) -> bool:
     return isinstance(value, Tensor) or isinstance(value, list) and isinstance((value or [None])[0], Tensor)
+
+
+def _is_real(value) -> bool:
+    return _has_tensors(value) and (value[0] if isinstance(value, list) else value).is_floating_point()
 
 
 def _sizes(drawn: Drawn) -> Iterator[tuple[str, dict[str, int], str]]:

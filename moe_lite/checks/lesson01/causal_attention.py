@@ -180,7 +180,26 @@ def masked_with_plus(a: Attempt) -> bool:
 def sees_the_future(a: Attempt) -> bool:
     """Where scores are low, right only for a mask that did not rule anything out."""
     low = float(products(*a.args[:2]).max()) < -1000
-    return low and not not_finite(a) and a.got["out"].shape == a.expected["out"].shape
+    return low and of_shape(a) and not first_is_right(a) and bool(a.got["out"].any())
+
+
+def of_shape(a: Attempt) -> bool:
+    return a.got["out"].shape == a.expected["out"].shape and not not_finite(a)
+
+
+def first_is_right(a: Attempt) -> bool:
+    """Position 0, which has one weight only."""
+    return close(a.got["out"][:, :, 0], a.expected["out"][:, :, 0])
+
+
+def flattened(a: Attempt) -> bool:
+    """Where scores are large, position 0 is right and others are not: something is done to scores of that size."""
+    return largest_product(a) > 80 and of_shape(a) and first_is_right(a)
+
+
+def all_zero(a: Attempt) -> bool:
+    """Some whole position is 0 where scores are large."""
+    return largest_product(a) > 80 and of_shape(a) and bool((a.got["out"] == 0).all(dim=-1).any())
 
 
 def mean_score(a: Attempt) -> str:
@@ -268,6 +287,12 @@ MISTAKES = (
     sign("`exp` overflows", lambda a: not_finite(a) and largest_product(a) >= 80, lambda a: said("{out.not_finite} of "
          "{out.numel} numbers are nan or inf: q·k reaches {most}, too much for `exp`. Take each row's largest score "
          "away first; `softmax` does.", a, most=number(largest_product(a), 0))),
+    sign("`exp` is 0 for all", all_zero, lambda a: said("Some of your positions are all zeros: scores here lie near "
+         "{mean}, and `exp` of that is 0. Take each row's largest score away first; `softmax` does. Replacing nan "
+         "hides it.", a, mean=mean_score(a))),
+    sign("Large scores are made smaller", flattened, lambda a: said("{out.first}: right where scores are small, but "
+         "q·k reaches {most} here. Is it clamped, or rounded? Softmax takes scores of any size as they are.", a,
+         most=number(largest_product(a), 0)), all_or_none=True),
     sign("The mask's number is not low enough", sees_the_future, lambda a: said("{out.first}: the scores here lie near "
          "{mean}, below the number that fills your mask. −inf is below everything.", a, mean=mean_score(a))),
 )  # fmt: skip

@@ -133,11 +133,11 @@ def biases(c: ModelConfig) -> int:
 
 
 SLIPS = (
-    Slip("One vocabulary matrix is missing", "The embedding and the head are two matrices, each V × D; they share "
-         "nothing.", lambda c, n: -table(c)),
-    Slip("Both vocabulary matrices are missing", "The embedding and the head have V × D numbers each.",
+    Slip("One vocabulary matrix is missing", "The embedding and the output head are two matrices, each V × D; they "
+         "share nothing.", lambda c, n: -table(c)),
+    Slip("Both vocabulary matrices are missing", "The embedding and the output head have V × D numbers each.",
          lambda c, n: -2 * table(c)),
-    Slip("A vocabulary matrix is counted twice", "There is one embedding and one head, V × D each.",
+    Slip("A vocabulary matrix is counted twice", "There is one embedding and one output head, V × D each.",
          lambda c, n: table(c)),
     of_matrices("Keys and values have fewer heads", "Queries and out have `n_heads` heads, keys and values only "
                 "`n_kv_heads`.", lambda c: c.n_layers * 2 * (wide(c) - narrow(c))),
@@ -173,9 +173,10 @@ SLIPS = (
          lambda c, n: (c.n_layers - 1) * 2 * table(c), lambda c, n: 2 * (c.n_layers - 1) * table(c)),
     Slip("Everything is multiplied by the layers", "The vocabulary's matrices and the last norm stand outside the "
          "blocks.", lambda c, n: (c.n_layers - 1) * (2 * table(c) + c.d_model)),
-    Slip("The norms are missing", "Each block has two vectors of D weights, and one more stands before the head.",
+    Slip("The norms are missing", "Each block has two vectors of D weights, and one more stands before the output "
+         "head.",
          lambda c, n: -vectors(c)),
-    Slip("The last norm is missing", "One more vector of D weights stands between the blocks and the head.",
+    Slip("The last norm is missing", "One more vector of D weights stands between the blocks and the output head.",
          lambda c, n: -c.d_model),
     Slip("One norm a block is missing", "Each block has two: one before attention, one before the feed-forward.",
          lambda c, n: -c.n_layers * c.d_model),
@@ -202,7 +203,7 @@ SLIPS = (
          flops=lambda c, n: 2 * vectors(c)),
     Slip("Not every parameter is multiplied", "2 for every parameter counts the embedding, which is a lookup, and the "
          "norms.", flops=lambda c, n: 2 * table(c) + 2 * vectors(c)),
-    Slip("The head is missing", "The head is a matrix product with V × D weights, the last that a token goes through.",
+    Slip("The output head is missing", "It is a matrix product with V × D weights, the last that a token goes through.",
          flops=lambda c, n: -2 * table(c)),
     Slip("Attention's scores and mix are missing", "Beside its matrices, attention compares and mixes `context` "
          "tokens.", flops=lambda c, n: -look_back(c, n)),

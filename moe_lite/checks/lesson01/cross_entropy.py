@@ -196,12 +196,30 @@ def counted_from_the_end(a: Attempt) -> str:
 
 
 def out_of_range(a: Attempt) -> str:
-    least, largest = (number(float(end), 0) for end in a.args[0].aminmax())
+    least, largest = ends(a)
     return said(
         "Your loss is {loss}: logits here run from {least} to {largest}, and in float32 `exp` is inf above 88 and 0 "
         "below −104. Take each row's largest logit away first: the loss stays the same. `logsumexp` does it.",
         a, least=least, largest=largest,
     )  # fmt: skip
+
+
+def nothing_is_left(a: Attempt) -> bool:
+    return a.got["loss"].dim() == 0 and float(a.got["loss"]) == -math.inf
+
+
+def row_of_zeros(a: Attempt) -> str:
+    least, largest = ends(a)
+    return (
+        f"Your loss is −inf: logits here run from {least} to {largest}, and in some row `exp` is 0 for every class, so "
+        "that the logarithm of their sum is −∞. Take each row's *own* largest logit away first, not one number for all "
+        "rows. `logsumexp` does it."
+    )
+
+
+def ends(a: Attempt) -> tuple[str, ...]:
+    """The smallest and the largest logit."""
+    return tuple(number(float(end), 0) for end in a.args[0].aminmax())
 
 
 MISTAKES = (
@@ -267,6 +285,7 @@ MISTAKES = (
           "sigmoid looks at the target's logit alone. Softmax measures it against all classes."),
     sign("One loss for each target", one_each, "`loss` is {loss.shape}: the costs are right, their mean is missing."),
     IN_BRACKETS,
+    sign("`exp` is 0 in a whole row", nothing_is_left, row_of_zeros),
     sign("`exp` overflows", overflows, out_of_range),
     sign("The logarithm of 0", log_of_zero, "Your loss is {loss}: a probability this small is 0 in float32, and its "
          "logarithm is −inf. Do not go by way of the probability: `logsumexp` minus the target's logit stays finite."),

@@ -265,6 +265,14 @@ def one_token_a_row(a: Attempt) -> bool:
     return "shares" in a.got and bool((a.got["shares"].amax(dim=1) == 1).all())
 
 
+def taken_for_0(a: Attempt) -> bool:
+    """At a low temperature, the best token of each row in all draws."""
+    if "shares" not in a.got or not 0 < a.args[1] < 0.1:
+        return False
+    best = one_hot(a.args[0][: len(a.got["shares"])].argmax(dim=1), a.args[0].shape[1])
+    return torch.equal(a.got["shares"], best.double())
+
+
 def first_drawn(a: Attempt) -> str:
     return f"token {int(a.got['shares'][0].argmax())}"
 
@@ -357,6 +365,8 @@ MISTAKES = (
     sign("Some tokens can never come", some_never, lambda a: f"{a.args[0].shape[1]} tokens are nearly as likely, and "
          f"in {a.trial.draws:,} draws a row only {int(n_that_came(a)[0])} of them ever came. Every token keeps its "
          "probability, however small: no top-k is asked here."),
+    sign("A low temperature is taken for 0", taken_for_0, lambda a: f"{most_off(a)}: nothing was drawn. Only at a "
+         "temperature of exactly 0 the most probable token is taken; any other divides the logits, however low it is."),
     sign("One draw for all rows", lambda a: a.trial.calls == 1 and one_token_a_row(a), lambda a: f"{a.trial.draws:,} "
          f"rows with the same logits all got {first_drawn(a)}. Each row needs a draw of its own."),
     sign("Every call draws the same", lambda a: a.trial.calls > 1 and one_token_a_row(a), lambda a: f"{a.trial.calls} "

@@ -12,6 +12,7 @@ from moe_lite.checks.engine.mistakes import sign, wrong
 from moe_lite.checks.lesson01.cross_entropy import IN_BRACKETS
 from moe_lite.checks.lesson02.slips import (
     OTHER_EXPONENTS,
+    beside_sigma,
     costs,
     drawn_with,
     far_trials,
@@ -117,6 +118,7 @@ MISTAKES = (
           "and the logarithm are missing: that is the mean error of all experts."),
     wrong("The distance is taken to the sum", lambda g, o, t, s: -logsumexp(g - costs(o.sum(1, True), t, s)).mean(),
           "Yours is {loss.beside}: each expert's own answer is compared with the target, not their sum."),
+    *beside_sigma(reference),
     sign("One loss for each row", one_each, "`loss` is {loss.shape}: the costs are right, their mean is missing."),
     IN_BRACKETS,
     sign("The logarithm of 0", overflows, "Your loss is {loss}, expected {right.loss}: in float32 exp of anything "

@@ -10,6 +10,7 @@ from moe_lite.checks.engine.mistakes import wrong
 from moe_lite.checks.lesson02.responsibilities import reference as responsible
 from moe_lite.checks.lesson02.slips import (
     about,
+    beside_sigma,
     drawn_with,
     far_trials,
     first_cell,
@@ -97,6 +98,7 @@ MISTAKES = (
           "gradient: an answer below the target is drawn upwards."),
     about(COMP, "σ is missing", lambda *a: competitive(*a) * a[3] ** 2, "the slope of ½(gap / σ)² is gap / σ²."),
     about(COMP, "σ is not squared", lambda *a: competitive(*a) * a[3], "the slope of ½(gap / σ)² is gap / σ²."),
+    *beside_sigma(reference),
 )  # fmt: skip
 
 PULLS = Exercise(

@@ -12,6 +12,7 @@ from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
 from moe_lite.checks.lesson01.cross_entropy import log_softmax
 from moe_lite.checks.lesson02.slips import (
     OTHER_EXPONENTS,
+    beside_sigma,
     costs,
     drawn_with,
     far_trials,
@@ -99,6 +100,7 @@ MISTAKES = (
            "responsibilities: once is enough."),
     shares("Shares of the costs", lambda g, o, t, s: costs(o, t, s) / costs(o, t, s).sum(-1, True), "yours grows with "
            "the distance, and knows no gates. Take g · exp(−½(t − o)²/σ²), divided by its sum."),
+    *beside_sigma(reference),
     sign("0 divided by 0", not_finite, "{h.not_finite} of your values are nan or infinite: far from the target exp is "
          "0 for every expert, and so is their sum. A softmax of log g − ½(t − o)²/σ² takes the largest exponent away "
          "first."),

@@ -1,6 +1,7 @@
 """What lesson 02's checks have in common: trials of a mixture, its parts written plainly, and the same with a slip."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import first_difference, shape_text
 from moe_lite.checks.engine.exercise import Attempt, Drawn, Mistake, Trial
 from moe_lite.checks.engine.inputs import F32, F64
-from moe_lite.checks.engine.mistakes import one_wrong
+from moe_lite.checks.engine.mistakes import one_wrong, wrong
 from moe_lite.checks.engine.say import Beside
 from moe_lite.checks.lesson01.cross_entropy import log_softmax
 
@@ -53,6 +54,21 @@ OTHER_EXPONENTS = (
     ("Gates were added, not their logarithms", lambda g, o, t, s: g.exp() - costs(o, t, s), "`log_gates` was turned "
      "into gates and then added to an exponent. A product of g and exp(…) is a sum of *logarithms*."),
 )  # fmt: skip
+
+NEAR_SIGMA = [lambda s, eps=eps: (s**2 + eps) ** 0.5 for eps in (1e-6, 1e-8, 1e-9, 1e-10, 1e-12)]
+NEAR_SIGMA += [lambda s, eps=eps: s + eps for eps in (1e-6, 1e-8, 1e-9)]
+
+
+def beside_sigma(reference: Callable) -> tuple[Mistake, ...]:
+    """The right answer for a σ that is a little larger, as from a small number added to σ or σ²."""
+    sentence = (
+        "With σ = {sigma} your answer is that for a slightly larger σ: a small number is added to σ or to σ². σ is "
+        "above 0, so nothing has to be added."
+    )
+    rules = (lambda g, o, t, s, near=near: reference(g, o, t, near(s)) for near in NEAR_SIGMA)
+    # not made on purpose: a rule gives no gradient, and that would be told first
+    return tuple(replace(wrong("A small number is added to σ", rule, sentence), answer=None) for rule in rules)
+
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 

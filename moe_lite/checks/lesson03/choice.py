@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from moe_lite.checks.engine.compare import close, number
 from moe_lite.checks.engine.exercise import Attempt, Mistake
 from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.engine.say import Sentence, said
@@ -31,12 +32,36 @@ def wrong_choices(values: Callable[[Attempt], Tensor], say: dict[str, Sentence])
     twice = "A token has the same expert in two places. Each of its k experts is another one."
     told = {"An expert is chosen twice": twice} | say
     return (
-        *(sign(title, shows[title], sentence) for title, sentence in told.items()),
         sign("Ties are broken the wrong way", lambda a: only_ties_differ(a, values(a)), tie_sentence,
              show="expert_ids"),
         sign("Nearly equal scores are taken for equal", lambda a: only_close_ones_differ(a, values(a)),
              lambda a: close_sentence(a, values(a)), show="expert_ids"),
+        *(sign(title, shows[title], sentence) for title, sentence in told.items()),
     )  # fmt: skip
+
+
+def small_number(scores: Callable[[Attempt], Tensor]) -> Mistake:
+    """Weights in the right proportion, divided by a little more than their sum. scores: the table (N, E) of them."""
+
+    def kept(attempt: Attempt) -> Tensor:
+        return scores(attempt).gather(1, attempt.expected["expert_ids"]).sum(dim=1)  # (N,)
+
+    def shows(attempt: Attempt) -> bool:
+        got, expected = attempt.got["weights"], attempt.expected["weights"]
+        if attempt.right("weights") or not attempt.right("expert_ids") or got.shape != expected.shape:
+            return False
+        sums = got.sum(dim=1)  # (N,)
+        more = kept(attempt) / sums - kept(attempt)  # (N,) what the sum was made larger by
+        return bool((more > 0).any() and (more < 1e-3).all()) and close(got / sums[:, None], expected)
+
+    def sentence(attempt: Attempt) -> str:
+        return (
+            f"The scores of token 0 that are kept sum to {number(float(kept(attempt)[0]))}. Its weights should sum to "
+            f"1, and yours sum to {number(float(attempt.got['weights'][0].sum()), 9)}: something is added to the "
+            "divisor, or keeps it from being smaller. The sum of the kept scores is above 0, so divide by it alone."
+        )
+
+    return sign("A small number is added to the sum", shows, sentence)
 
 
 def with_choice(sentence: str) -> Sentence:
@@ -153,8 +178,8 @@ def close_sentence(attempt: Attempt, values: Tensor) -> str:
     gap = float(values[token, right] - values[token, mine])
     return (
         f"For token {token} you put expert {mine} before expert {right}, whose score is larger by {gap:.0e}. Compare "
-        "the scores as they are: nothing added to settle ties, and nothing rounded. A stable sort settles ties by "
-        "itself."
+        "the scores as they are: nothing added to settle ties, and nothing rounded, as `.float()` rounds float64. A "
+        "stable sort settles ties by itself."
     )
 
 

@@ -9,7 +9,7 @@ from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
-from moe_lite.checks.lesson03.choice import spread, too_wide, with_choice, wrong_choices
+from moe_lite.checks.lesson03.choice import small_number, spread, too_wide, with_choice, wrong_choices
 from moe_lite.checks.lesson03.top_k_route import best
 
 
@@ -105,6 +105,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         Trial((torch.zeros_like(logits), k, torch.zeros_like(bias)), "logits and bias all 0"),
         Trial((logits * 1e-7, k, torch.zeros_like(bias)), "nearly equal scores, bias 0"),
         Trial((logits * 10, k, bias), "scores near 0 and 1"),
+        Trial((logits - 23, k, torch.zeros_like(bias)), "scores near a ten-billionth, bias 0"),
         Trial((logits, k, bias * 1e3), "a bias that decides alone"),
         Trial((torch.zeros_like(logits), k, bias * 1e-6), "logits all 0, a bias below a millionth"),
     )
@@ -178,6 +179,8 @@ MISTAKES = (
           "weights are made of the logits. Take their sigmoid."),
     wrong("The sum runs over the tokens", weights=of_kept(lambda s, b: s / s.sum(0, True)), say="Your rows sum to "
           "{weights.rows}, your columns to 1: over which dimension did you sum?"),
+    wrong("One sum for all tokens", weights=of_kept(lambda s, b: s / s.sum()), say="All your weights together sum to "
+          "1; each row should. Rows sum to {weights.rows}: give the sum a dimension, and keep it."),
     wrong("Softmax, not sigmoid", lambda z, k, b: routed(z.softmax(dim=-1), z.softmax(dim=-1) + b, k), FIRST + ": that "
           "is softmax. A sigmoid scores each expert by itself."),
     wrong("Softmax, not sigmoid", weights=of_kept_logits(lambda z: z.softmax(dim=-1)), say=FIRST + ": that is softmax "
@@ -198,6 +201,7 @@ MISTAKES = (
         "The order is by expert number": "Right experts, but token 0 lists {expert_ids[0]}. Best first means by score "
             "+ bias: {right.expert_ids[0]}.",
     }),
+    small_number(lambda a: sigmoid(a.args[0])),
 )  # fmt: skip
 
 OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True))

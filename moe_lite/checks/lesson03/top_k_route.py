@@ -5,10 +5,10 @@ from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import close, number
-from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import sign, wrong
-from moe_lite.checks.lesson03.choice import same_experts, spread, wrong_choices
+from moe_lite.checks.lesson03.choice import same_experts, small_number, spread, wrong_choices
 
 
 def reference(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -78,9 +78,12 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     scores, k = drawn(seed, 7, 5, 3)
     return (
         Trial((scores * 1e20, k), "very large scores"),
+        Trial((scores * 1e-10, k), "scores near a ten-billionth"),
         Trial((torch.ones_like(scores), k), "all scores equal"),
         Trial((1 + scores * 1e-9, k), "scores that differ in the ninth decimal"),
-        Trial((torch.cat([scores[:, :2], torch.zeros(7, 3, dtype=F64)], dim=1), k), "zeros among the scores"),
+        Trial(
+            (torch.cat([scores[:, :2], torch.zeros(7, 3, dtype=F64)], dim=1), k), "zeros among the scores", kinks=True
+        ),
     )
 
 
@@ -117,6 +120,19 @@ def smallest_kept(a: Attempt) -> str:
 def ids(rule) -> object:
     """Whether the answer's expert_ids are those that a rule (scores, k) gives."""
     return lambda a: a.args[1] < min(a.args[0].shape) and close(a.got["expert_ids"], rule(*a.args))
+
+
+def log_of_0(a: Attempt) -> Note | None:
+    """Right weights, made by way of a logarithm, which has no gradient where a kept score is 0."""
+    got = a.gradients.get("scores")
+    if not a.all_right or got is None or not got.isnan().any() or not bool((kept(*a.args) == 0).any()):
+        return None
+    return Note(
+        "The logarithm of a score of 0",
+        f"The weights are right, but {int(got.isnan().sum())} of {got.numel()} gradients for `scores` are nan, in rows "
+        "where a score of 0 is kept: its logarithm is −∞. Softmax of logarithms is a division by the sum: divide, and "
+        "there is no logarithm.",
+    )
 
 
 MISTAKES = (
@@ -164,6 +180,8 @@ MISTAKES = (
           "sum to {weights.rows} and begin with 1. Divide by the sum of the kept scores."),
     wrong("All weights are equal", weights=lambda s, k: torch.full_like(kept(s, k), 1 / k), say="Every weight is 1/k = "
           "{weights[0][0]}, whatever the scores. A better score should weigh more."),
+    small_number(lambda a: a.args[0]),
+    Mistake(log_of_0, title="The logarithm of a score of 0"),
 )  # fmt: skip
 
 OUTPUTS = (Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True))

@@ -135,6 +135,27 @@ def masked_with_zero(logits: Tensor, k: int, renorm: bool) -> Tensor:
     return softmax(torch.zeros_like(logits).scatter(1, expert_ids, values)).gather(1, expert_ids)
 
 
+def best_of(scores: Tensor, k: int, renorm: bool) -> Tensor:
+    found = best(scores, k)[0]
+    return found / found.sum(dim=1, keepdim=True) if renorm else found
+
+
+def masked_down(logits: Tensor, k: int, renorm: bool) -> Tensor:
+    """The logits that are not kept at −∞, and softmax down the columns."""
+    values, expert_ids = best(logits, k)
+    return torch.full_like(logits, -torch.inf).scatter(1, expert_ids, values).softmax(dim=0).gather(1, expert_ids)
+
+
+KEPT_DOWN = of_kept(lambda z: z.softmax(dim=0))
+OVER_TOKENS = (  # further ways, in one output or both
+    {"score_first": lambda z, k, renorm: best_of(z.softmax(dim=0), k, renorm)},
+    {"topk_first": lambda z, k, renorm: best_of(z.softmax(dim=0), k, False)},
+    {"topk_first": masked_down},
+    {"score_first": lambda z, k, renorm: best_of(z.softmax(dim=0), k, renorm), "topk_first": KEPT_DOWN},
+    {"score_first": softmax_down, "topk_first": KEPT_DOWN},
+)
+
+
 def whole_numbers(a: Attempt) -> str:
     """The names of the outputs that are whole numbers."""
     return " and ".join(f"`{name}`" for name, got in a.got.items() if not got.is_floating_point())
@@ -190,6 +211,8 @@ MISTAKES = (
     wrong("Dropped logits were set to 0", topk_first=masked_with_zero, say="Rows of `topk_first` sum to "
           "{topk_first.rows}: the dropped experts take the rest, for a logit of 0 still counts e⁰ = 1. Softmax over "
           "the k kept alone, or put −inf in their places."),
+    *(wrong("Softmax over the tokens", **rules, say="Was softmax taken down the columns, over all tokens? It goes "
+            "along the experts of one token, `dim=-1`.") for rules in OVER_TOKENS),
     wrong("Softmax over the tokens", topk_first=of_kept(lambda z: z.softmax(dim=0)), say="Rows of `topk_first` sum to "
           "{topk_first.rows}, columns to 1: softmax along `dim=-1`."),
     wrong("Softmax over the tokens", score_first=softmax_down, say="Rows of `score_first` sum to {score_first.rows}: "

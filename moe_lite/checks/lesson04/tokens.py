@@ -14,7 +14,10 @@ from moe_lite.checks.engine.inputs import F64
 
 
 class CountedExpert:
-    """A function (n, D) -> (n, D), another one for each number, that counts the rows of each of its calls."""
+    """A function (n, D) -> (n, D), another one for each number, that counts the rows of each of its calls.
+
+    It ends in tanh, whose gradient needs the answer: one that is changed in place (`*=`) has no gradient any more.
+    """
 
     def __init__(self, number: int, rows_only: bool = False):
         self.rows_only = rows_only
@@ -27,10 +30,10 @@ class CountedExpert:
         if self.rows_only and rows.dim() != 2:
             raise ValueError(f"an expert takes rows (n, D), and got the shape {tuple(rows.shape)}")
         self.sizes.append(rows.numel() // rows.shape[-1])
-        return (rows * self.factor + self.offset).tanh().roll(1, -1)
+        return (rows * self.factor + self.offset).roll(1, -1).tanh()
 
     def __repr__(self) -> str:
-        return f"lambda rows: (rows * {self.factor} + {self.offset}).tanh().roll(1, -1)"
+        return f"lambda rows: (rows * {self.factor} + {self.offset}).roll(1, -1).tanh()"
 
 
 @contextmanager

@@ -251,7 +251,7 @@ COMMON = {
     "Attention's matrices are missing", "Everything is multiplied by the layers", "The norms are missing",
     "The last norm is missing", "One norm a block is missing", "Only the last norm is counted",
     "One norm too many in each block", "The embedding is no product", "The vectors do not count",
-    "Not every parameter is multiplied", "The head is missing", "Attention's scores and mix are missing",
+    "Not every parameter is multiplied", "The output head is missing", "Attention's scores and mix are missing",
     "Scores and mix in one layer only", "Scores and mix of the key heads only", "Scores and mix of one head only",
     "The size of a head is missing", "A context for each of its tokens", "The length of the context is given",
     "The length of the context is missing", "Both vocabulary matrices are missing",

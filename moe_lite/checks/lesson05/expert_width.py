@@ -48,7 +48,12 @@ def drawn(seed: int, D: int, F: int, E: int, K: int, S: int) -> tuple:
 
 
 def extremes(seed: int) -> tuple[Trial, ...]:
-    return trial(4096, 14_336, 8, 2, 0), trial(16, 3999, 2000, 2000, 0), trial(7, 100_003, 5, 1, 0)
+    return (
+        trial(4096, 14_336, 8, 2, 0),
+        trial(16, 3999, 2000, 2000, 0),
+        trial(7, 100_003, 5, 1, 0),
+        trial(64, 2**24 + 1, 8, 1, 0),
+    )
 
 
 DRAWN = Drawn(

@@ -42,6 +42,7 @@ def cases() -> tuple[Case, ...]:
         Case("no shared expert", alone, ("y", "routing", "experts input")),
         Case("one text, one token", edges, ("y", "routing", "experts input")),
         Case("each part asked once", plain + alone, ("router calls", "router input", "experts calls", "shared calls")),
+        Case("the parts' answers stay as they are", plain + alone, ("changed answers",)),
         Case("gradient of every part", gradient, (GRADIENT,)),
     )
 
@@ -82,13 +83,29 @@ def in_float32(trial: Trial) -> Trial:
     return Trial((x.float(), *copies), trial.note.replace("float64", "float32"))
 
 
+class WithoutParts(nn.ModuleList):
+    """A shared expert that is an empty list of modules, and gives back what it is given."""
+
+    code_needs, as_code = "from moe_lite.checks.lesson05.moe_layer import WithoutParts", "WithoutParts()"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+EMPTY = "a shared expert without parts of its own"
+
+
 def drawn(seed: int, B: int, T: int, D: int, E: int, k: int, F: int, G: int) -> tuple:
     return random(seed, B, T, D, E, k, F, G).args
 
 
 def extremes(seed: int) -> tuple[Trial, ...]:
     x, *parts = drawn(seed, 2, 7, 4, 5, 2, 3, 9)
-    return (Trial((torch.zeros_like(x), *parts), "x all 0"), Trial((x * 1e3, *parts), "x in the thousands"))
+    return (
+        Trial((torch.zeros_like(x), *parts), "x all 0"),
+        Trial((x * 1e3, *parts), "x in the thousands"),
+        Trial((x, *parts[:2], WithoutParts()), EMPTY),
+    )
 
 
 DRAWN = Drawn(
@@ -102,7 +119,8 @@ DRAWN = Drawn(
 
 @contextmanager
 def asked(args: tuple) -> Iterator[dict[str, Tensor]]:
-    """Counts the calls of each part, and keeps the shapes that the router and the experts saw.
+    """Counts the calls of each part and the answers that are written to, and keeps the shapes that the router and the
+    experts saw.
 
     Experts that are given texts (B, T, D) compute as if they had been given tokens (N, D): so the check can name it.
     """
@@ -112,6 +130,12 @@ def asked(args: tuple) -> Iterator[dict[str, Tensor]]:
             lambda module, given, named, to=calls[name]: to.append(shape_of(given, named)), with_kwargs=True
         )
         for name, part in zip(calls, args[1:], strict=True)
+        if part is not None
+    ]
+    answers: list[tuple[Tensor, int]] = []  # each with how often it was written to
+    hooks += [
+        part.register_forward_hook(lambda module, given, y: answers.append((y, y._version)))
+        for part in args[2:]
         if part is not None
     ]
     hooks.append(args[2].register_forward_pre_hook(flattened, with_kwargs=True))
@@ -125,6 +149,7 @@ def asked(args: tuple) -> Iterator[dict[str, Tensor]]:
     found |= {f"{name} calls": torch.tensor(len(shapes)) for name, shapes in calls.items()}
     for name in ("router", "experts"):
         found[f"{name} input"] = torch.tensor(calls[name][0] if calls[name] else (), dtype=torch.int64)
+    found["changed answers"] = torch.tensor(sum(y._version > before for y, before in answers))
 
 
 def shape_of(given: tuple, named: dict) -> tuple[int, ...]:
@@ -146,7 +171,7 @@ def restored(y: Tensor, given: tuple[int, ...]) -> Tensor:
     return y.view(given) if len(given) == 3 else y
 
 
-WATCHED = ("router calls", "experts calls", "shared calls", "router input", "experts input")
+WATCHED = ("router calls", "experts calls", "shared calls", "router input", "experts input", "changed answers")
 ASKED = Watch(tuple(Output(name) for name in WATCHED), asked)
 
 
@@ -216,6 +241,11 @@ def uncalled(a: Attempt) -> list[str]:
     return [p for p in ("router", "experts", "shared") if calls(a, p) == 0 and int(a.expected[f"{p} calls"])]
 
 
+def left_out(a: Attempt) -> bool:
+    """The shared expert without parts takes no part."""
+    return a.trial.note == EMPTY and close(a.got["y"], chosen(*a.args))
+
+
 MISTAKES = (
     sign("The answer stays flat", flat, "`y` is {y.shape}, one row per token. The block around the layer expects "
          "texts: return it in the shape of `x`, {right.y.shape}."),
@@ -251,6 +281,11 @@ MISTAKES = (
     sign("The experts were given (B, T, D)", lambda a: len(a.got["experts input"]) == 3, lambda a:
          f"`experts` was given {shape_text(a.args[0])}, the texts. The package's experts take all tokens in one long "
          f"row, (N, D): `x.flatten(0, 1)` is {shape_text(a.args[0].flatten(0, 1))}."),
+    sign("An answer is changed in place", lambda a: int(a.got["changed answers"]) > 0, "The numbers are right, but "
+         "what `experts` or `shared` gave was written to (`+=`, `add_`): a hook that has kept it now holds something "
+         "else. `y = y + …` makes a new tensor."),
+    sign("`if shared:` asks whether it has parts", left_out, "A list of modules that is empty counts as false in `if "
+         "shared:`, so the shared expert that was given here was left out. Ask `if shared is not None:`."),
     sign("`.forward` instead of a call", lambda a: a.right("y") and bool(uncalled(a)), lambda a:
          f"Right numbers, but `{uncalled(a)[0]}` was not called: its `forward` was, or its matrices were used. "
          "Hooks, by which the course looks into a model, only see a call."),

@@ -109,8 +109,8 @@ MISTAKES = (
          "tokens."),
     loss("Neither f nor P is divided", lambda s, i: len(s) * i.numel() * switch(s, i), "f is the counts over the "
          "number of assignments, P the mean over the tokens."),
-    loss("The factor E is missing", lambda s, i: switch(s, i) / s.shape[1], "yours is 1/E of it. With the factor, "
-         "equal scores give 1 for any number of experts."),
+    loss("The factor E is missing", lambda s, i: switch(s, i) / s.shape[1], "yours is 1/E of it: E does not stand "
+         "in front, or a mean stands where the sum should. Equal scores give 1 for any number of experts."),
     loss("The mean over experts, not the sum", lambda s, i: switch(s, i) / s.shape[1] ** 2, "the products f · P are "
          "summed, and the sum multiplied by E."),
     loss("E twice", lambda s, i: switch(s, i) * s.shape[1], "E stands in front once. With a *mean* of f · P it would "

@@ -11,6 +11,7 @@ from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Mistake, Outp
 from moe_lite.checks.engine.mistakes import off, sign
 
 DEAD_BELOW = 0.01  # of the mean load
+MILLIONS = "16,777,216 each, or one more"
 
 
 def reference(load: Tensor) -> tuple[float, float, float, int]:
@@ -62,7 +63,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         Trial((load * 10**12,), "loads in the trillions"),
         Trial((torch.full_like(load, 3),), "an even load"),
-        Trial((torch.full_like(load, 10**9) + (load > 25),), "a billion each, or one more"),
+        Trial((torch.full_like(load, 2**24) + (torch.arange(7) < 3),), MILLIONS),
         Trial((torch.where(load > 40, load, 0) + torch.eye(7, dtype=torch.int64)[0],), "few experts at work"),
     )
 
@@ -123,6 +124,9 @@ MISTAKES = (
               "load. The entropy over log E is 1 there."),
     sign("Experts without a token give nan", lambda a: bool(a.got["entropy"].isnan()), "0 · log 0 is not a number to a "
          "computer; its limit is 0, and an idle expert adds nothing. `torch.special.entr` knows that."),
+    sign("Counted in float32", lambda a: a.trial.note == MILLIONS, "With loads of {load[0]} and {load[6]} the CV is "
+         "{cv:3}, expected {right.cv:3}. float32 does not tell these two apart, and a difference of large squares "
+         "loses them too: begin with `load.double()`, and square deviations from the mean."),
     statistic("cv", "Divided by E − 1", lambda x: x.std() / x.mean(), "`std` divides by E − 1 unless told "
               "`correction=0`. These are all the experts, not a sample of them."),
     statistic("cv", "The deviation is not divided by the mean", deviation, "CV is the deviation *over the mean*: twice "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.mistakes import off
 
 
@@ -101,7 +101,11 @@ def extremes(seed: int) -> tuple[Trial, ...]:
         said = ", ".join(f"{most / 1000 - 1:g}" for most in largest)
         return Trial(([0.0, 0.1, 0.2][: len(largest)], loads, limit), f"violations {said}, limit {limit}")
 
+    many = torch.tensor([[[[2**24 + 2, 0, 0, -(2**24) - 2]]], [[[2**24, 0, 0, -(2**24)]]]]) + 2**25  # (2, 1, 1, 4)
     return (
+        Trial(([0.3, 0.7], many, 0.5), "violations 0.50000006, 0.5, limit 0.5"),
+        Trial(([0.3, 0.7], 10**9 + torch.tensor([[[[10**8 + 2, -(10**8) - 2]]], [[[0, 0]]]]), 0.1),
+              "violations 0.100000002, 0, limit 0.1"),
         of(0.5, 1000, 1800, 1800), of(0.5, 1501, 1501, 1400), of(0.5, 1500, 1400, 1300), of(0.0, 1500, 1001, 1000),
         of(0.1, 1200, 1101, 1099), of(0.01, 1200, 1100, 1200),
     )  # fmt: skip
@@ -113,7 +117,11 @@ DRAWN = Drawn(drawn, {"C": 5, "S": 3, "L": 2, "E": 6}, long="L", float32=False, 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
 
 Rule = Callable[[list[float], Tensor, float], float]
-pick = partial(off, "coefficient")
+
+
+def pick(title: str, rule: Rule, say: str) -> Mistake:
+    """`rule` gives a plain float, which is compared with all its digits."""
+    return off("coefficient", title, lambda *args: torch.tensor(rule(*args), dtype=torch.float64), say)
 
 
 def by_mean(dims: tuple[int, ...]) -> Rule:
@@ -163,6 +171,12 @@ def either_side(coefficients: list[float], loads: Tensor, limit: float) -> float
     return first(coefficients, (relative - 1).abs().flatten(1).amax(dim=1) <= limit)
 
 
+def in_float32(coefficients: list[float], loads: Tensor, limit: float) -> float:
+    counts = loads.float()
+    found = (counts.amax(dim=-1) / counts.mean(dim=-1) - 1).flatten(1).amax(dim=1)
+    return first(coefficients, found <= limit)
+
+
 def most_even(coefficients: list[float], loads: Tensor, limit: float) -> float:
     found = worst(loads)  # (C,)
     return coefficients[int(found.argmin())] if found.min() <= limit else math.inf
@@ -210,13 +224,20 @@ MISTAKES = (
          "another does not."),
     pick("The last one, though it does not keep the limit", lambda c, x, m: otherwise(c, x, m, c[-1]), "no coefficient "
          "in the list keeps the limit, and that is the answer: `float(\"inf\")`."),
+    pick("Counted in float32", in_float32, "float32 does not tell 50,331,650 from 50,331,648, and one of them is more "
+         "than the limit allows. `loads.double()` keeps the counts exact."),
+    pick("Compared in float32", lambda c, x, m: first(c, worst(x).float() <= torch.tensor(m)), "as float32 numbers the "
+         "violation and the limit are equal. Leave both in float64."),
+    pick("Nearly the coefficient", lambda c, x, m: torch.tensor(smallest(c, x, m)).item(), "a number that was made a "
+         "float32 tensor keeps seven digits, and is found in the list no more. Return the entry of `coefficients` "
+         "itself."),
     pick("0 means: no balancing", lambda c, x, m: otherwise(c, x, m, 0.0), "0 is one of the coefficients. If none "
          "keeps the limit, return `float(\"inf\")`."),
 )  # fmt: skip
 
 PICK_COEFFICIENT = Exercise(
     id="6.3", name="pick_coefficient", parameters=("coefficients", "loads", "limit"), sizes="CSLE",
-    outputs=(Output("coefficient", real=True),), reference=smallest, cases=cases, mistakes=MISTAKES,
+    outputs=(Output("coefficient", real=True, among=True),), reference=smallest, cases=cases, mistakes=MISTAKES,
     drawn=DRAWN,
     hints=(
         "First all violations at once: a maximum and a mean over the last dimension give a tensor (C, S, L). Which of "

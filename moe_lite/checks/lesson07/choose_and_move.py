@@ -11,7 +11,7 @@ from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mist
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import one_wrong
 from moe_lite.checks.engine.say import said
-from moe_lite.checks.lesson03.choice import wrong_choices
+from moe_lite.checks.lesson03.choice import small_number, wrong_choices
 from moe_lite.checks.lesson03.top_k_route import best
 
 
@@ -112,6 +112,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         Trial((scores, bias * 1e3, k, step), "a bias that decides alone"),
         Trial((scores, bias, k, 0.0), "a step of 0"),
+        Trial((scores * 1e-10, torch.zeros_like(bias), k, step), "scores near a ten-billionth, bias 0"),
         Trial((scores.float(), bias.float() * 1e6, k, step), "a bias of 100,000, float32"),
         Trial((almost.double(), torch.zeros(2, dtype=F64), 1, step), "loads 2,001 and 2,000"),
         Trial((torch.ones_like(scores), torch.zeros_like(bias), k, step), "all scores equal, bias 0"),
@@ -167,6 +168,10 @@ def one(loads: Tensor, most: bool) -> Tensor:
 def first_choices(scores: Tensor, bias: Tensor, k: int) -> Tensor:
     loads = torch.bincount(chosen(scores, bias, k)[1][:, 0], minlength=scores.shape[1]).double()
     return (len(scores) / scores.shape[1] - loads).sign()
+
+
+def centred(bias: Tensor) -> Tensor:
+    return bias - bias.mean()
 
 
 def raw(scores: Tensor, bias: Tensor, k: int) -> Tensor:
@@ -255,6 +260,8 @@ MISTAKES = (
           "exactly the mean keeps its bias. `sign` gives 0 there."),
     moves("The bias does not move", lambda s, b, k: torch.zeros_like(b), "what comes back is the bias for the *next* "
           "batch."),
+    one_wrong("new_bias", "The mean is taken off", lambda *args: centred(reference(*args)[2]), "Your biases sum to 0: "
+              "their mean was taken off. The rule moves each by a step or not at all."),
     one_wrong("new_bias", "The move alone", lambda s, b, k, step: (step * gap(s, b, k).sign()).to(b.dtype), "What "
               "comes back is the step alone. Add it to the bias that came in: the rule works by adding up."),
     one_wrong("new_bias", "Multiplied, not added",
@@ -267,9 +274,14 @@ MISTAKES = (
         "The smallest are kept": "Chosen are the k smallest sums of score and bias. Sorted ascending?",
         "The order is worst first": "The right experts, the best one last: sort descending.",
     }),
+    small_number(lambda a: a.args[0]),
 )  # fmt: skip
 
-OUTPUTS = (Output("weights", "N, k"), Output("expert_ids", "N, k", expert_values=True), Output("new_bias", "E,"))
+OUTPUTS = (
+    Output("weights", "N, k"),
+    Output("expert_ids", "N, k", expert_values=True),
+    Output("new_bias", "E,", new=True),
+)
 CHOOSE_AND_MOVE = Exercise(
     id="7.3", name="choose_and_move", parameters=("scores", "bias", "k", "step"), sizes="NEk", outputs=OUTPUTS,
     reference=reference, cases=cases, mistakes=MISTAKES,

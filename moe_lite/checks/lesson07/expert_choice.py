@@ -111,7 +111,7 @@ ALONG = "The tokens chose"
 MISTAKES = (
     sign("Nearly equal scores are taken for equal", lambda a: a.trial.note == CLOSE, "Right elsewhere, but of scores "
          "that differ in the seventh decimal experts take others than the largest. Compare them in the type in which "
-         "they come, and round nothing."),
+         "they come, and round nothing.", all_or_none=True),
     takes(ALONG, lambda s, c: best(s, c)[1], "you took the best experts of every token. Here an expert looks down its "
           "column, over all tokens: `scores.t()` lays its scores in a row.", True),
     takes(ALONG, lambda s, c: best(s, c)[1].t(), "you took the best experts of every token. Here an expert looks down "

@@ -141,7 +141,7 @@ def ties_only(a: Attempt) -> bool:
 MISTAKES = (
     sign("Nearly equal weights are taken for equal", lambda a: a.trial.note == CLOSE, "Right elsewhere, but of weights "
          "that differ in the seventh decimal yours keeps others than the largest. Compare them in the type in which "
-         "they come, and round nothing."),
+         "they come, and round nothing.", all_or_none=True),
     weight("By place, not by weight", masked(lambda w, i, c: room(i, c)), "the experts were filled in the order of the "
            "text. Asked is the largest weight first."),
     weight("By place, not by weight, and divided again", lambda w, i, c: divided(w * room(i, c)), "two things: the "
@@ -157,6 +157,10 @@ MISTAKES = (
            "choices: the one with number `capacity`, counted from 0, is dropped."),
     weight("One too few finds room", masked(lambda w, i, c: by_weight(w, i, c - 1)), "an expert takes `capacity` "
            "choices."),
+    weight("Divided by their sum before they are compared", masked(lambda w, i, c: by_weight(w / w.sum(1, True), i, c)),
+           "yours compared weights divided by the sum of their token's. They are compared as they come."),
+    weight("A softmax before they are compared", masked(lambda w, i, c: by_weight(w.softmax(dim=1), i, c)), "yours "
+           "compared a softmax of the weights. They are compared as they come."),
     weight("The largest of all experts together", masked(largest_of_all), "every expert has `capacity` places of its "
            "own."),
     weight("Each column has a count of its own", masked(by_column), "first and second choices share the experts' "
@@ -182,7 +186,7 @@ MISTAKES = (
 
 KEEP_BEST = Exercise(
     id="7.2", name="keep_best", parameters=("weights", "expert_ids", "capacity"), sizes="NKC",
-    outputs=(Output("weights", "N, K"),), reference=best, cases=cases, mistakes=MISTAKES,
+    outputs=(Output("weights", "N, K", new=True),), reference=best, cases=cases, mistakes=MISTAKES,
     drawn=DRAWN,
     hints=(
         "The counting is that of 7.1; only the counting order differs. Sort, count along, and bring each answer back "

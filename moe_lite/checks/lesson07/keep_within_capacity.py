@@ -9,7 +9,7 @@ from torch import Tensor
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import first_difference
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
-from moe_lite.checks.engine.mistakes import one_wrong
+from moe_lite.checks.engine.mistakes import one_wrong, sign
 
 
 def places(expert_ids: Tensor, n_experts: int, factor: float) -> int:
@@ -140,6 +140,14 @@ def by_expert(expert_ids: Tensor, capacity: int) -> Tensor:
     return room(expert_ids, capacity).flatten()[order].view_as(expert_ids)
 
 
+def others_of_the_same(a: Attempt) -> bool:
+    """Each expert keeps as many as it should, but others."""
+    ids, got, expected = a.args[0], a.got["kept"], a.expected["kept"]
+    if got.dtype != torch.bool or got.shape != ids.shape or a.right("kept"):
+        return False
+    return torch.equal(ids[got].sort().values, ids[expected].sort().values)
+
+
 MISTAKES = (
     room_for("A rounding error adds a place", lambda i, e, f: math.ceil(f * i.numel() / e), "1.1 · 100 / 10 is a "
              "little more than 11 in floating point, and `ceil` takes it for more. Round to a few digits first."),
@@ -197,6 +205,9 @@ MISTAKES = (
                "each expert has places of its own. Count a choice's number *among the choices of its expert*."),
     wrong_kept("A full expert loses everybody", lambda i, c: torch.bincount(i.flatten())[i] <= c, "an expert with too "
                "many choices keeps the first `capacity` of them."),
+    sign("Equal experts out of order", others_of_the_same, "Every expert keeps as many choices as it should, but not "
+         "its first ones. Were the places sorted by expert? A plain `argsort` promises nothing about equals; "
+         "`stable=True` keeps them in the order of the places."),
 )  # fmt: skip
 
 KEEP_WITHIN_CAPACITY = Exercise(

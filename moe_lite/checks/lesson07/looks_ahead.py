@@ -102,11 +102,25 @@ def mirrored(scores: Tensor) -> Tensor:
     return answer
 
 
+def rarely(expert: int, scale: int) -> Choose:
+    """Doubles all rows if a multiple of the last token's score for an expert is a little above a whole number: in one
+    of eight futures, however scores are drawn."""
+
+    def choose(scores: Tensor) -> Tensor:
+        return scores * (2 if scores[-1, expert] * scale % 1 < 0.12 else 1)
+
+    return choose
+
+
 def fair(scores: Tensor) -> int:
     return -(-2 * len(scores) // scores.shape[1])
 
 
 MIDDLING = "the last token may close an expert"
+RARE = {
+    f"rows doubled where {scale:,} · the last token's score for expert {expert} is just above a whole number":
+    (rarely(expert, scale), True) for expert in range(4) for scale in (1000, 1700, 2300)
+}  # fmt: skip
 RULES = {
     "tokens choose, top-2": (top_two, False),
     "capacity by position": (first_come, False),
@@ -119,7 +133,7 @@ RULES = {
     "each token sees the next one": (next_token_scales, True),
     "the first token sees the last one": (first_token_sees_the_end, True),
     "other experts, and sums that stay 1": (mirrored, True),
-}
+} | RARE
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -137,6 +151,7 @@ def cases() -> tuple[Case, ...]:
         Case("experts that choose among all tokens", (trials["experts choose"],), ("answer",)),
         Case("leaks that show now and then", tuple(trials[name] for name in RULES if name.startswith("capacity, ") or
              name.startswith("the last")), ("answer",)),
+        Case("leaks that one of eight futures shows", tuple(trials[name] for name in RARE), ("answer",)),
         Case("weights that change, choices that do not", (trials["weights divided by the largest score of all"],),
              ("answer",)),
         Case("every row before the border, and every weight in it", tuple(trials[name] for name in RULES if "sees" in
@@ -147,9 +162,11 @@ def cases() -> tuple[Case, ...]:
 
 
 def asked(name: str, n_tokens: int = 12, n_experts: int = 4) -> Trial:
-    """The first half of the tokens is the past; the last one scores expert 0 at 0.1."""
+    """The first half of the tokens is the past; the last one scores expert 0 at 0.1, or all at what doubles nothing."""
     scores = inputs.logits(21, n_tokens, n_experts).softmax(dim=1).round(decimals=4)
     scores[-1, 0] = 0.1
+    if name in RARE:
+        scores[-1] = 0.0505
     return Trial((RULES[name][0], scores, n_tokens // 2), name)
 
 
@@ -209,6 +226,9 @@ MISTAKES = (
     sign("A leak that few futures show", lambda a: a.trial.note == MIDDLING and not bool(a.got["answer"]), "“{note}” "
          "looks ahead only where the last token's score for expert 0 is between 0.3 and 0.6, and yours says False. Try "
          "many futures, and make them of the size of scores: between 0 and 1."),
+    sign("Too few futures are tried", lambda a: a.trial.note in (*RARE, MIDDLING) and not bool(a.got["answer"]),
+         "“{note}” looks ahead in some futures and not in others, and yours says False. A hundred futures would show "
+         "it, each drawn anew with scores between 0 and 1."),
     says("Always False", lambda choose, s, n: False, "an answer that never changes tells nothing. Change rows from "
          "`n_past` on, and compare the rows before."),
     says("Always True", lambda choose, s, n: True, "an answer that never changes tells nothing. Did you compare rows "

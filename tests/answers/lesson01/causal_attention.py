@@ -345,3 +345,20 @@ def minus_infinity_after(q, k, v):
     scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
     later = torch.ones(q.shape[2], q.shape[2]).triu(1).bool()
     return scores.softmax(dim=-1).masked_fill(later, float("-inf")) @ v
+
+
+@wrong("Large scores are made smaller")
+def clamped_scores(q, k, v):
+    T, S = q.shape[-2:]
+    scores = (q @ k.mT / S**0.5).clamp(-50, 50)
+    return scores.masked_fill(~torch.ones(T, T, dtype=torch.bool).tril(), -torch.inf).softmax(dim=-1) @ v
+
+
+wrong("clamped_late", "Large scores are made smaller", of=clamped_scores, put={"clamp(-50, 50)": "clamp(max=1000)"})
+
+
+@wrong("`exp` is 0 for all")
+def nan_replaced(q, k, v):
+    T, S = q.shape[-2:]
+    powers = (q @ k.mT / S**0.5).masked_fill(~torch.ones(T, T, dtype=torch.bool).tril(), -torch.inf).clamp(max=80).exp()
+    return (powers / powers.sum(dim=-1, keepdim=True)).nan_to_num() @ v

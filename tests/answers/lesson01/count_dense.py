@@ -116,7 +116,7 @@ wrong(
     put={"2 * D * config.n_heads * S + 2 * D * config.n_kv_heads * S": "4 * D * D"},
 )
 wrong("four_times_d", "The feed-forward's width is `d_expert`", of=as_asked, put={"3 * D * F": "3 * D * 4 * D"})
-wrong("head_is_free", "The head is missing", of=as_asked, put={"2 * matrices": "2 * (matrices - V * D)"})
+wrong("head_is_free", "The output head is missing", of=as_asked, put={"2 * matrices": "2 * (matrices - V * D)"})
 wrong(
     "head_size_by_division",
     "A float, where a whole number is asked",

@@ -516,3 +516,18 @@ def sum_of_mean_squares(logits, targets):
     m = targets != -100
     lp = logits[m].log_softmax(0)
     return -lp[torch.arange(len(lp)), targets[m]].mean()
+
+
+@wrong("`exp` is 0 in a whole row")
+def one_maximum_for_all(logits, targets):
+    counts = targets != -100
+    logits, targets = logits[counts] - logits[counts].max(), targets[counts]
+    return (logits.exp().sum(-1).log() - logits.gather(1, targets[:, None])[:, 0]).mean()
+
+
+wrong(
+    "maximum_with_0",
+    "`exp` is 0 in a whole row",
+    of=one_maximum_for_all,
+    put={"- logits[counts].max()": "- logits[counts].amax(1, keepdim=True).clamp(min=0)"},
+)

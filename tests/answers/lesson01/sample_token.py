@@ -612,3 +612,13 @@ def never_below_a_twentieth(logits, temperature, generator):
         return logits.argmax(dim=-1)
     shares = (logits / max(temperature, 0.05)).softmax(dim=-1)
     return torch.multinomial(shares, 1, generator=generator).squeeze(1)
+
+
+@wrong("A low temperature is taken for 0")
+def low_is_zero(logits, temperature, generator):
+    if temperature < 0.05:
+        return logits.argmax(dim=-1)
+    return torch.multinomial((logits / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
+
+
+wrong("very_low_is_zero", "A low temperature is taken for 0", of=low_is_zero, put={"< 0.05": "< 0.005"})

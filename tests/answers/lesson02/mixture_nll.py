@@ -334,3 +334,8 @@ def without_half(log_gates, outputs, targets, sigma):
 def targets_as_they_are(log_gates, outputs, targets, sigma):
     z = log_gates - 0.5 * ((targets - outputs) / sigma) ** 2
     return -z.logsumexp(dim=-1).mean()
+
+
+@wrong("A small number is added to σ")
+def eps_beside_variance(log_gates, outputs, targets, sigma):
+    return -(log_gates - 0.5 * (targets[:, None] - outputs) ** 2 / (sigma**2 + 1e-8)).logsumexp(dim=-1).mean()

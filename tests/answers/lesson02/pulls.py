@@ -214,3 +214,9 @@ wrong(
         "scale = sigma**2 * len(t)": "h = fit / fit.sum(dim=-1, keepdim=True)",
     },
 )
+wrong(
+    "eps_beside_sigma",
+    "A small number is added to σ",
+    of=as_asked,
+    put={"gates = log_gates.exp()": "gates, sigma = log_gates.exp(), (sigma**2 + 1e-8) ** 0.5"},
+)

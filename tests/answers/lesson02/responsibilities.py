@@ -283,3 +283,8 @@ def sigma_forgotten(log_gates, outputs, targets, sigma):
 def unstable(log_gates, outputs, targets, sigma):
     t = log_gates.exp() * (-0.5 * ((targets[:, None] - outputs) / sigma) ** 2).exp()
     return t / t.sum(-1, keepdim=True)
+
+
+@wrong("A small number is added to σ")
+def eps_beside_sigma(log_gates, outputs, targets, sigma):
+    return (log_gates - 0.5 * ((targets[:, None] - outputs) / (sigma + 1e-8)) ** 2).softmax(dim=-1)

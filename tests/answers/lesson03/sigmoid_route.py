@@ -407,8 +407,7 @@ blind(
 # adds 1e-6 to the sum: rows of very negative logits do not sum to 1
 blind(
     "eps_in_sum",
-    "`weights` is not right yet",
-    ANY,
+    "A small number is added to the sum",
     of=as_asked,
     put={"w.sum(dim=-1, keepdim=True)": "(w.sum(dim=-1, keepdim=True) + 1e-6)"},
 )
@@ -436,3 +435,11 @@ def ties_by_a_millionth(logits, k, bias):
     expert_ids = (scores + bias - 1e-6 * torch.arange(scores.shape[1])).topk(k).indices
     weights = scores.gather(1, expert_ids)
     return weights / weights.sum(dim=-1, keepdim=True), expert_ids
+
+
+wrong(
+    "small_eps",
+    "A small number is added to the sum",
+    of=as_asked,
+    put={"keepdim=True)": "keepdim=True) + 1e-9)", "w / w.sum": "w / (w.sum"},
+)

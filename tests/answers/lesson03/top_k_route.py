@@ -6,7 +6,7 @@ from answers import ANY, blind, right, wrong
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
 
-@wrong("The gradient for `scores` is nan")
+@wrong("The logarithm of a score of 0")
 def log_then_softmax(scores, k):
     expert_ids = torch.argsort(-scores, dim=1, stable=True)[:, :k]
     return scores.gather(1, expert_ids).log().softmax(dim=1), expert_ids
@@ -25,10 +25,10 @@ def repeated_argmax(scores, k):
 
 
 @right
-def small_eps(scores, k):
+def smallest_eps(scores, k):
     ids = torch.sort(scores, dim=1, descending=True, stable=True).indices.narrow(1, 0, k)
     kept = torch.take_along_dim(scores, ids, dim=1)
-    return kept / (kept.sum(dim=1, keepdim=True) + 1e-9), ids
+    return kept / (kept.sum(dim=1, keepdim=True) + 1e-20), ids
 
 
 # ---- wrong, made up with the check at hand --------------------------------------------------------------------------
@@ -365,7 +365,7 @@ def struck_out_with_zero(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, to
     return weights / weights.sum(dim=1, keepdim=True), expert_ids
 
 
-@blind("`weights` is not right yet", ANY)  # adds 1e-6 to the sum: rows of tiny scores do not sum to 1
+@blind("A small number is added to the sum")  # 1e-6: rows of tiny scores do not sum to 1
 def eps_in_sum(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     values, order = torch.sort(scores, dim=-1, descending=True, stable=True)
     values = values[:, :k]
@@ -546,3 +546,25 @@ def blind_by_place_in_memory(scores, k):
 def route(scores, k):
     values, expert_ids = scores.sort(dim=-1, descending=True, stable=True)
     return values[:, :k] / values[:, :k].sum(dim=-1, keepdim=True), expert_ids[:, :k]
+
+
+wrong("small_eps", "A small number is added to the sum", of=smallest_eps, put={"1e-20": "1e-9"})
+wrong(
+    "clamped_sum",
+    "A small number is added to the sum",
+    of=smallest_eps,
+    put={"(kept.sum(dim=1, keepdim=True) + 1e-20)": "kept.sum(dim=1, keepdim=True).clamp(min=1e-9)"},
+)
+
+
+@right
+def normalised(scores, k):
+    expert_ids = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
+    return torch.nn.functional.normalize(scores.gather(1, expert_ids), p=1, dim=1), expert_ids
+
+
+@wrong("Nearly equal scores are taken for equal")
+def nudged_by_a_billionth(scores, k):
+    expert_ids = (scores - 1e-9 * torch.arange(scores.shape[1])).argsort(dim=1, descending=True)[:, :k]
+    kept = scores.gather(1, expert_ids)
+    return kept / kept.sum(dim=1, keepdim=True), expert_ids

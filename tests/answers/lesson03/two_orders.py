@@ -407,3 +407,28 @@ blind(
     of=put_another_way,
     put={"s.sum(dim=-1, keepdim=True)": "s.sum(dim=-1).mean()"},
 )
+
+
+@wrong("Softmax over the tokens")
+def kept_of_a_softmax_down(logits, k, renorm):
+    score_first = logits.softmax(dim=-1).topk(k).values
+    if renorm:
+        score_first = score_first / score_first.sum(dim=-1, keepdim=True)
+    return score_first, logits.softmax(dim=0).topk(k).values
+
+
+@wrong("Softmax over the tokens")
+def both_down(logits, k, renorm):
+    score_first = logits.softmax(dim=0).topk(k).values
+    if renorm:
+        score_first = score_first / score_first.sum(dim=-1, keepdim=True)
+    return score_first, logits.topk(k).values.softmax(dim=0)
+
+
+@wrong("Softmax over the tokens")
+def masked_and_down(logits, k, renorm):
+    score_first = logits.softmax(dim=-1).topk(k).values
+    if renorm:
+        score_first = score_first / score_first.sum(dim=-1, keepdim=True)
+    values, ids = logits.topk(k)
+    return score_first, torch.full_like(logits, -torch.inf).scatter(1, ids, values).softmax(dim=0).gather(1, ids)

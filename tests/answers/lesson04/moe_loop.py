@@ -398,3 +398,14 @@ wrong(
     of=put_another_way,
     put={"(expert_ids == e).nonzero": "((expert_ids == e) & (weights != 0)).nonzero"},
 )
+
+
+@wrong("A change in place")
+def weighed_in_place(x, weights, expert_ids, experts):
+    y = torch.zeros_like(x)
+    for e, expert in enumerate(experts):
+        token, choice = (expert_ids == e).nonzero(as_tuple=True)
+        out = expert(x[token])
+        out *= weights[token, choice, None]
+        y = y.index_add(0, token, out)
+    return y

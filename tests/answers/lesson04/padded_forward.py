@@ -316,3 +316,48 @@ blind(
     of=put_another_way,
     put={"weights.flatten()[order, None]": "weights.flatten()[:, None]"},
 )
+
+
+# ---- a block kept between the calls ---------------------------------------------------------------------------------
+
+_blocks = {}
+
+
+@wrong("A change in place")
+def one_block_for_all(x, weights, expert_ids, gate_up, down):
+    flat, k = expert_ids.flatten(), expert_ids.shape[1]
+    order, counts = flat.argsort(stable=True), torch.bincount(flat, minlength=len(gate_up))
+    expert, longest = flat[order], int(counts.max())
+    place = torch.arange(len(order)) - (counts.cumsum(0) - counts)[expert]
+    shape = len(gate_up), longest, x.shape[1]
+    block = _blocks.setdefault((shape, x.dtype), x.new_zeros(shape)).detach()
+    with torch.no_grad():
+        block.zero_()
+    block[expert, place] = x[order // k]
+    gate, up = (block @ gate_up.mT).chunk(2, dim=-1)
+    out = ((F.silu(gate) * up) @ down.mT)[expert, place] * weights.flatten()[order, None]
+    return torch.zeros_like(x).index_add(0, order // k, out), len(gate_up) * longest
+
+
+wrong(
+    "one_block_unseen",
+    "The gradient for `gate_up` differs",
+    of=one_block_for_all,
+    put={".detach()": ".data", "    with torch.no_grad():\n        block.zero_()": "    block.zero_()"},
+)
+wrong(
+    "one_block_with_its_past",
+    "A change in place",
+    "An earlier call is still in the gradient",
+    of=one_block_for_all,
+    put={".detach()": "", "    with torch.no_grad():\n        block.zero_()\n": ""},
+)
+wrong(
+    "cloned_without_gradient",
+    "No gradient reaches `x`",
+    of=one_block_for_all,
+    put={
+        "_blocks.setdefault((shape, x.dtype), x.new_zeros(shape)).detach()": "x.new_zeros(shape)",
+        "block.zero_()\n    block[expert, place] = x[order // k]": "block[expert, place] = x[order // k].clone()",
+    },
+)

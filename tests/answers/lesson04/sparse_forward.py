@@ -460,3 +460,34 @@ def matrices_by_row(x, weights, expert_ids, gate_up, down):
     gate, up = torch.bmm(gate_up[expert], x[token, :, None]).chunk(2, dim=1)
     out = torch.bmm(down[expert], F.silu(gate) * up).squeeze(-1)
     return torch.zeros_like(x).index_add(0, token, out * weights.flatten()[order, None])
+
+
+# ---- rows kept between the calls ------------------------------------------------------------------------------------
+
+_answers = {}
+
+
+@wrong("A change in place")
+def one_table_of_answers(x, weights, expert_ids, gate_up, down):
+    flat = expert_ids.flatten()
+    order = flat.argsort(stable=True)
+    token = order // expert_ids.shape[1]
+    sizes = torch.bincount(flat, minlength=len(gate_up)).tolist()
+    out = _answers.setdefault((len(order), x.shape[1], x.dtype), x.new_zeros(len(order), x.shape[1])).detach()
+    done = 0
+    for rows, w_in, w_out in zip(x[token].split(sizes), gate_up.unbind(0), down.unbind(0), strict=True):
+        gate, up = F.linear(rows, w_in).chunk(2, dim=-1)
+        out[done : done + len(rows)] = F.linear(F.silu(gate) * up, w_out)
+        done += len(rows)
+    return torch.zeros_like(x).index_add(0, token, out * weights.flatten()[order, None])
+
+
+wrong(
+    "cloned_without_gradient",
+    "No gradient reaches `x`",
+    of=one_table_of_answers,
+    put={
+        "    done = 0": "    with torch.no_grad():\n        x = x.clone()\n    done = 0",
+        "_answers.setdefault((len(order), x.shape[1], x.dtype), x.new_zeros(len(order), x.shape[1])).detach()": "x.new_zeros(len(order), x.shape[1])",
+    },
+)

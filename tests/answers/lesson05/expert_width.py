@@ -301,3 +301,17 @@ def shared_forgotten(d_model, d_dense, n_experts, top_k, n_shared):
 def blind_two_matrices(d_model, d_dense, n_experts, top_k, n_shared):
     f = d_dense // (top_k + n_shared)
     return f, (2 * (top_k + n_shared) * f + n_experts) / (2 * d_dense)
+
+
+@right  # exact for every width below 2⁵³
+def by_true_division(d_model, d_dense, n_experts, top_k, n_shared):
+    active = top_k + n_shared
+    d_expert = int(d_dense / active)
+    return d_expert, (3.0 * active * d_expert + n_experts) / (3.0 * d_dense)
+
+
+@wrong("Wrong for extreme values")
+def width_in_float32(d_model, d_dense, n_experts, top_k, n_shared):
+    active = top_k + n_shared
+    d_expert = int(torch.tensor(float(d_dense)) // active)
+    return d_expert, (3 * active * d_expert + n_experts) / (3 * d_dense)

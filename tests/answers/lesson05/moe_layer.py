@@ -249,3 +249,21 @@ blind(
 )
 # only y is returned
 blind("y_alone", "Wrong number of results", ANY, of=as_asked, put={"y.view(x.shape), routing": "y.view(x.shape)"})
+
+
+@wrong("An answer is changed in place")
+def added_in_place(x, router, experts, shared):
+    routing, flat = router(x), x.flatten(0, 1)
+    y = experts(flat, routing)
+    if shared is not None:
+        y += shared(flat)
+    return y.view(x.shape), routing
+
+
+@wrong("`if shared:` asks whether it has parts")
+def truth_of_a_module(x, router, experts, shared):
+    routing, flat = router(x), x.flatten(0, 1)
+    y = experts(flat, routing)
+    if shared:
+        y = y + shared(flat)
+    return y.view(x.shape), routing

@@ -174,3 +174,13 @@ blind(
 blind("ratio_without_minus_one", "1 is not taken off", of=put_another_way, put={"x.max() / mean - 1": "x.max() / mean"})
 blind("sample_std", "Divided by E − 1", of=put_another_way, put={"x.std(correction=0)": "x.std()"})
 blind("variance_for_cv", "The variance, not the deviation", of=put_another_way, put={"x.std": "x.var"})
+
+
+wrong("short_counts", "Counted in float32", of=as_asked, put={"load.double()": "load.float()"})
+
+
+@right  # a load at exactly a hundredth is off by a rounding error at most
+def dead_by_shares(load):
+    shares = load.double() / load.sum()
+    entropy, cv, violation, _ = as_asked(load)
+    return entropy, cv, violation, int((shares < 0.01 / len(load)).sum())

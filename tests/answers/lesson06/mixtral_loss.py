@@ -205,3 +205,11 @@ def experts_from_ids(scores, expert_ids):
     E = int(i.max()) + 1
     f = torch.bincount(i.flatten(), minlength=E).to(s.dtype) / len(s)
     return E * (f * s[:, :E].mean(0)).sum()
+
+
+@right  # N is the same in all layers
+def stacked(scores, expert_ids):
+    table, ids = torch.stack(scores), torch.stack(expert_ids)  # (L, N, E), (L, N, K)
+    n_layers, n_tokens, n_experts = table.shape
+    f = torch.bincount(ids.flatten(), minlength=n_experts).to(table.dtype) / (n_layers * n_tokens)
+    return n_experts * (f * table.mean(dim=(0, 1))).sum()

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
@@ -198,3 +199,16 @@ def blind_infinity_appended(coefficients, loads, limit):
         coefficients.append(float("inf"))
         return coefficients[-1]
     return found[0]
+
+
+wrong("short_counts", "Counted in float32", of=as_asked, put={"loads.double()": "loads.float()"})
+
+
+@wrong("Nearly the coefficient")
+def taken_from_a_tensor(coefficients, loads, limit):
+    loads = loads.double()
+    fits = (loads.amax(-1) / loads.mean(-1) - 1).flatten(1).amax(1) <= limit
+    return torch.tensor(coefficients)[fits.nonzero()[0, 0]].item() if fits.any() else float("inf")
+
+
+wrong("short_limit", "Compared in float32", of=as_asked, put={"x <= limit": "x.float() <= torch.tensor(limit)"})

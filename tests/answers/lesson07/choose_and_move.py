@@ -465,3 +465,23 @@ def sort_without_stable(scores, bias, k, step):
     kept = scores.gather(1, expert_ids)
     load = torch.bincount(expert_ids.flatten(), minlength=len(bias)).to(bias.dtype)
     return kept / kept.sum(dim=-1, keepdim=True), expert_ids, bias + step * (load.mean() - load).sign()
+
+
+wrong(
+    "small_eps",
+    "A small number is added to the sum",
+    of=as_asked,
+    put={"kept / kept.sum(dim=1, keepdim=True)": "kept / (kept.sum(dim=1, keepdim=True) + 1e-9)"},
+)
+
+
+@wrong("The answer is the input itself")
+def nothing_to_move(scores, bias, k, step):
+    weights, expert_ids, new_bias = as_asked(scores, bias, k, step)
+    return weights, expert_ids, bias if torch.equal(new_bias, bias) else new_bias
+
+
+@wrong("The mean is taken off")
+def centred(scores, bias, k, step):
+    weights, expert_ids, new_bias = as_asked(scores, bias, k, step)
+    return weights, expert_ids, new_bias - new_bias.mean()

@@ -305,3 +305,22 @@ def ranked_in_bfloat16(weights, expert_ids, capacity):
         first = places[flat[places].bfloat16().sort(descending=True, stable=True).indices[:capacity]]
         kept[first] = 1
     return weights * kept.view_as(weights)
+
+
+@wrong("The answer is the input itself")
+def nothing_to_drop(weights, expert_ids, capacity):
+    return weights if capacity >= weights.numel() else as_asked(weights, expert_ids, capacity)
+
+
+wrong(
+    "divided_before",
+    "Divided by their sum before they are compared",
+    of=as_asked,
+    put={"order = weights.flatten()": "order = (weights / weights.sum(dim=1, keepdim=True)).flatten()"},
+)
+wrong(
+    "softmax_before",
+    "A softmax before they are compared",
+    of=as_asked,
+    put={"order = weights.flatten()": "order = weights.softmax(dim=1).flatten()"},
+)

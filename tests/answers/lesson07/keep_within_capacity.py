@@ -297,3 +297,14 @@ def blind_float32_places(expert_ids, n_experts, factor):
     one_hot = torch.nn.functional.one_hot(expert_ids.flatten(), n_experts)
     rank = (one_hot.cumsum(0) * one_hot).sum(1)
     return capacity, (rank <= capacity).view_as(expert_ids)
+
+
+@wrong("Equal experts out of order")
+def sorted_without_stable(expert_ids, n_experts, factor):
+    capacity = math.ceil(round(factor * expert_ids.numel() / n_experts, 6))
+    flat = expert_ids.flatten()
+    order, counts = flat.argsort(descending=True), torch.bincount(flat, minlength=n_experts)
+    place = torch.arange(len(flat)) - (len(flat) - counts.cumsum(0))[flat[order]]
+    kept = torch.zeros(len(flat), dtype=torch.bool)
+    kept[order] = place < capacity
+    return capacity, kept.view_as(expert_ids)

@@ -131,7 +131,7 @@ wrong(
 )
 wrong(
     "inverted_once",
-    "A leak that few futures show",
+    "Too few futures are tried",
     of=as_asked,
     put={
         "range(100)": "range(1)",
@@ -198,7 +198,7 @@ wrong(
 # ---- wrong, written by readers of the exercise's text alone ---------------------------------------------------------
 
 
-@blind("One change is not enough")
+@blind("Some leaks go unseen")
 def all_must_differ(choose, scores, n_past):
     g = torch.Generator().manual_seed(0)
     before = choose(scores.clone())[:n_past].clone()
@@ -355,4 +355,15 @@ wrong(
     put={
         "if not torch.allclose(choose(other)[:n_past], before)": "if not torch.allclose(choose(other)[n_past - 1], before[-1])"
     },
+)
+
+
+wrong("ten_futures", "Too few futures are tried", of=as_asked, put={"range(100)": "range(10)"})
+wrong(
+    "a_few_futures",
+    "Too few futures are tried",
+    "Some leaks go unseen",
+    "A leak that few futures show",
+    of=as_asked,
+    put={"range(100)": "range(5)"},
 )
