@@ -15,6 +15,7 @@ def twelve() -> dict[str, widgets.kit.widget.MoEWidget]:
     model, dense = pretrained(8), pretrained(1)
     tokens = widgets.TokenViewer(model, TEXT, top_k=2)
     tokens.picked, tokens.by_weight = [3], True
+    tokens.suggest({"layer 2": {"layer": 2}, "second choices": {"choice": 1}})
     written = widgets.GenerationViewer(model, "Once upon", n_tokens=5, dense=dense).run()
     written.lacking += 1  # so that a page which opens now gets all tokens
     drawn = widgets.NextTokens(dense, "def area(r):")

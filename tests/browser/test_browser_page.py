@@ -14,7 +14,7 @@ CELLS = [
     ("markdown", f"### Exercise 3.2 — renormalised top-k\n\n{TEXT}"),
     ("code", "def route(): ..."),
     ("code", "route()"),
-    ("code", "1 + 1"),
+    ("code", f"1 + 1  # {'x' * 111}"),  # as long as a line of code may be
 ]
 PLACES = """() => {
   const cells = [...document.querySelectorAll('.jp-NotebookPanel .jp-Cell')];
@@ -37,7 +37,9 @@ def test_prose_keeps_its_measure_and_all_stands_on_one_left_edge(lab: Lab, width
     places = lab.page.evaluate(PLACES)
     em = 14  # px of JupyterLab's prose
     assert all(wide <= 46 * em for _, wide in places["prose"])
-    assert all(wide <= 906 for _, wide in places["code"] + places["shown"])
+    assert all(wide <= 964 for _, wide in places["code"]) and all(wide <= 906 for _, wide in places["shown"])
+    hidden = "[...document.querySelectorAll('.cm-scroller')].map((e) => e.scrollWidth - e.clientWidth)"
+    assert width < 1360 or max(lab.page.evaluate(hidden)) == 0, "the longest lines of code are seen whole"
     lefts = [left for kind in ("prose", "code", "shown") for left, _ in places[kind]]
     assert len(lefts) >= 12 and max(lefts) - min(lefts) <= 2
     assert places["ruled"] == [False, False, False, True, True, True, False]
