@@ -6,6 +6,7 @@ the environment, the files and the arguments that it was started with. Of moe_li
 """
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -72,6 +73,8 @@ def serve(address: str) -> None:
     """Import what is dear, then become each program that is asked for, in a fork."""
     for name in DEAR:
         import_module(name)
+    gc.collect()
+    gc.freeze()  # what is there stays, and no fork looks through it again
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(address)
         door.listen()
