@@ -112,7 +112,7 @@ class Driver:
 
     def __init__(self, address: str):
         self.address = address
-        self._playwright = self._browser = self._loop = None
+        self._playwright = self._browser = self._loop = self._page = None
 
     @contextmanager
     def driven(self) -> Iterator[Browser]:
@@ -129,7 +129,21 @@ class Driver:
             asyncio._set_running_loop(other)
 
     @contextmanager
-    def page(self, **looks) -> Iterator[Page]:
+    def page(self, width: int = 1280, height: int = 720) -> Iterator[Page]:
+        """An empty page. Each time it is the same one, for a window is dear; after a failure it is a new one."""
+        with self.driven() as browser:
+            page = self._page = self._page or browser.new_context().new_page()
+            try:
+                page.goto("about:blank")
+                page.set_viewport_size({"width": width, "height": height})
+                yield page
+            except BaseException:
+                self._page = None
+                page.context.close()
+                raise
+
+    @contextmanager
+    def page_that(self, **looks) -> Iterator[Page]:
         """A page of its own, with what a new context of Playwright's can be given."""
         with self.driven() as browser:
             context = browser.new_context(**looks)

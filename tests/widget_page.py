@@ -62,7 +62,7 @@ RECEIVE = """async (text) => { window.model.receive(text); await new Promise((do
 @contextmanager
 def script_page(widget, browser: Driver, width: int = 900) -> Iterator[Page]:
     """The widget's script and style, drawn from its present state."""
-    with browser.page(viewport={"width": width, "height": 900}) as page:
+    with browser.page(width, 900) as page:
         page.set_content(PAGE)
         render(page, widget)
         page.add_style_tag(content=widget._css)

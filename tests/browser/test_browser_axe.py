@@ -58,7 +58,7 @@ NO_COLOURS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
 
 @pytest.fixture(scope="module")
 def page(browser: Driver) -> Iterator[Page]:
-    with browser.page(viewport={"width": 900, "height": 900}, reduced_motion="reduce", offline=True) as page:
+    with browser.page_that(viewport={"width": 900, "height": 900}, reduced_motion="reduce", offline=True) as page:
         yield page
 
 

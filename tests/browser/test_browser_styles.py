@@ -37,7 +37,7 @@ LEAK = ".mx.mx .tx .tk { background-color: var(--t) !important; } .mx.mx .keys {
 
 @pytest.fixture(scope="module")
 def page(browser):
-    with browser.page(viewport={"width": 900, "height": 900}, reduced_motion="reduce") as page:
+    with browser.page_that(viewport={"width": 900, "height": 900}, reduced_motion="reduce") as page:
         render_all(page, twelve())
         yield page
 
