@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab, Server, browse, open_lab, serve
+from forked import preloaded
+from lab import Driver, Lab, Server, browse, open_lab, serve
 from waiting import in_words
 
 from moe_lite.corpora.build import COMPLETE, read_sums
@@ -103,21 +104,28 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory) -> Iterator[Server]:
+def python() -> Iterator[list[str]]:
+    """What starts Python with PyTorch and the like already imported (tests/forked.py)."""
+    with preloaded() as python:
+        yield python
+
+
+@pytest.fixture(scope="session")
+def server(python: list[str], tmp_path_factory) -> Iterator[Server]:
     """One JupyterLab for all journeys of a process."""
-    with serve(tmp_path_factory.mktemp("server")) as server:
+    with serve(tmp_path_factory.mktemp("server"), python) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[str]:
-    """Where to reach the one Chromium for all journeys of a process."""
-    with browse(chromium) as address:
-        yield address
+def browser(chromium: str) -> Iterator[Driver]:
+    """The one Chromium for all journeys of a process."""
+    with browse(chromium) as browser:
+        yield browser
 
 
 @pytest.fixture
-def lab(server: Server, browser: str) -> Iterator[Lab]:
+def lab(server: Server, browser: Driver) -> Iterator[Lab]:
     """The page of that browser and an empty folder in that JupyterLab."""
     with open_lab(server, browser) as lab:
         yield lab

@@ -5,6 +5,7 @@ and one page, as a learner who opens one lesson after another. Each has a folder
 and no kernel left from another.
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -21,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
+from forked import KERNEL
+from ipykernel.kernelspec import get_kernel_dict
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 from waiting import LONG, until
 
 from moe_lite.look import page
@@ -50,7 +53,10 @@ CLOSE = """() => [...window.jupyterapp.shell.widgets('main')].forEach((widget) =
   widget.close();
 })"""
 ALL_CLOSED = "() => ![...window.jupyterapp.shell.widgets('main')].some((widget) => widget.context)"
-OPEN = "(path) => window.jupyterapp.commands.execute('docmanager:open', { path, factory: 'Notebook' })"
+# gives nothing back: the widget that the command gives would travel with all that it holds
+OPEN = """async (path) => {
+  await window.jupyterapp.commands.execute('docmanager:open', { path, factory: 'Notebook' });
+}"""
 STATE = """() => {
   const panel = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)');
   const prompts = [...panel.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent.trim());
@@ -98,18 +104,80 @@ class Server:
             return reply.read()
 
 
+class Driver:
+    """Playwright for the browser at `address`: started when it is first needed, and kept, for each start is dear.
+
+    Playwright's event loop bars every other one from its thread; so it is that thread's loop only while it is used.
+    """
+
+    def __init__(self, address: str):
+        self.address = address
+        self._playwright = self._browser = self._loop = self._page = None
+
+    @contextmanager
+    def driven(self) -> Iterator[Browser]:
+        """The browser; no other event loop can run inside."""
+        other = asyncio._get_running_loop()
+        if self._playwright is None:
+            self._playwright = sync_playwright().start()
+            self._loop = asyncio._get_running_loop()
+            self._browser = self._playwright.chromium.connect_over_cdp(self.address, timeout=1000 * LONG)
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield self._browser
+        finally:
+            asyncio._set_running_loop(other)
+
+    @contextmanager
+    def page(self, width: int = 1280, height: int = 720) -> Iterator[Page]:
+        """An empty page. Each time it is the same one, for a window is dear; after a failure it is a new one."""
+        with self.driven() as browser:
+            page = self._page = self._page or browser.new_context().new_page()
+            try:
+                page.goto("about:blank")
+                page.set_viewport_size({"width": width, "height": height})
+                yield page
+            except BaseException:
+                self._page = None
+                page.context.close()
+                raise
+
+    @contextmanager
+    def page_that(self, **looks) -> Iterator[Page]:
+        """A page of its own, with what a new context of Playwright's can be given."""
+        with self.driven() as browser:
+            context = browser.new_context(**looks)
+            try:
+                yield context.new_page()
+            finally:
+                context.close()
+
+    def stop(self) -> None:
+        if self._playwright is not None:
+            asyncio._set_running_loop(self._loop)
+            self._playwright.stop()
+            asyncio._set_running_loop(None)
+
+
 class Lab:
     """A page of a browser and a folder of the server's: notebooks are copied there and may be changed."""
 
     def __init__(self, server: Server, folder: Path, page: Page):
         self.server, self.folder, self.page = server, folder, page
         self.errors: list[str] = []
-        page.on("pageerror", lambda error: self.errors.append(f"page: {error}"))
-        page.on("console", lambda message: message.type == "error" and self._complain(message.text))
+        page.on("pageerror", self._failed)
+        page.on("console", self._complained)
 
-    def _complain(self, text: str) -> None:
-        if FOCUS_OF_A_CLOSED_NOTEBOOK not in text:
-            self.errors.append(f"console: {text}")
+    def stop_listening(self) -> None:
+        self.page.remove_listener("pageerror", self._failed)
+        self.page.remove_listener("console", self._complained)
+
+    def _failed(self, error: Error) -> None:
+        self.errors.append(f"page: {error}")
+
+    def _complained(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and FOCUS_OF_A_CLOSED_NOTEBOOK not in message.text:
+            self.errors.append(f"console: {message.text}")
 
     def write(self, name: str, *cells: str | nbformat.NotebookNode) -> None:
         """A new notebook; a text is a code cell."""
@@ -187,8 +255,9 @@ class Lab:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Server]:
-    """Start JupyterLab on `folder` (free port, own token and settings, localhost); end it afterwards."""
+def serve(folder: Path, python: list[str]) -> Iterator[Server]:
+    """Start JupyterLab on `folder` (free port, own token and settings, localhost); end it afterwards. Its kernels are
+    started by `python`, as tests/forked.py gives it."""
     port, token = _free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--allow-root", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]
@@ -198,6 +267,9 @@ def serve(folder: Path) -> Iterator[Server]:
     env["MOE_LITE_CHECK_SECONDS"] = "100"  # a check on a busy machine is slow, and not wrong
     with tempfile.TemporaryDirectory(prefix="moe-lite-jupyter-") as own:
         env |= {"JUPYTER_CONFIG_DIR": own, "JUPYTER_DATA_DIR": own}  # what the developer has set does not count
+        spec = Path(own) / "kernels" / "python3" / "kernel.json"
+        spec.parent.mkdir(parents=True)
+        spec.write_text(json.dumps(get_kernel_dict() | {"argv": [*python, *KERNEL]}), encoding="utf-8")
         log = Path(own) / "jupyter.log"
         with open(log, "w") as file:
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=env)
@@ -209,10 +281,8 @@ def serve(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def browse(chromium: str) -> Iterator[str]:
-    """Start a headless Chromium; where to reach it. It stays between journeys, which Playwright's own would not: that
-    ends with Playwright, and Playwright's event loop bars every other one from its thread.
-    """
+def browse(chromium: str) -> Iterator[Driver]:
+    """Start a headless Chromium; what drives it. Both stay between journeys."""
     with tempfile.TemporaryDirectory(prefix="moe-lite-browser-", ignore_cleanup_errors=True) as own:
         command = [chromium, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={own}", "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -221,19 +291,24 @@ def browse(chromium: str) -> Iterator[str]:
             until(lambda: process.poll() is not None or port.is_file() and port.read_text().count("\n"))
             if process.poll() is not None:
                 raise RuntimeError(f"{chromium} ended with {process.returncode} before it could be reached")
-            yield f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
+            driver = Driver(f"http://127.0.0.1:{port.read_text().splitlines()[0]}")
+            try:
+                yield driver
+            finally:
+                driver.stop()
         finally:
             _end(process)
 
 
 @contextmanager
-def open_lab(server: Server, browser: str, width: int = 1280, height: int = 900) -> Iterator[Lab]:
-    """A new folder of the server and the one page of the browser that `browse` started."""
+def open_lab(server: Server, browser: Driver, width: int = 1280, height: int = 900) -> Iterator[Lab]:
+    """A new folder of the server and the one page of the browser that `browse` started, as a new page would look."""
     folder = Path(tempfile.mkdtemp(dir=server.folder))
-    with sync_playwright() as playwright:
-        context = playwright.chromium.connect_over_cdp(browser, timeout=1000 * LONG).contexts[0]
+    with browser.driven() as driven:
+        context = driven.contexts[0]
         page = context.pages[0] if context.pages else context.new_page()
         page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(media="null", color_scheme="null", reduced_motion="null", forced_colors="null")
         page.set_default_timeout(1000 * LONG)
         lab = Lab(server, folder, page)
         try:
@@ -244,6 +319,8 @@ def open_lab(server: Server, browser: str, width: int = 1280, height: int = 900)
             page.close()
             server.end_kernels()
             raise
+        finally:
+            lab.stop_listening()
 
 
 def copy_notebook(source: Path, folder: Path) -> str:

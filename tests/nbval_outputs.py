@@ -1,12 +1,24 @@
-"""A plugin for the pytest that nbval runs in: writes what every code cell showed, to --outputs=FILE."""
+"""A plugin for the pytest that nbval runs in: writes what every code cell showed, to --outputs=FILE, and has kernels
+started by --python."""
 
 import json
+
+from forked import kernels_of
 
 SHOWN = {}  # id of a cell -> its outputs, as nbval collected them
 
 
 def pytest_addoption(parser) -> None:
     parser.addoption("--outputs", required=True, help="the JSON file: {id of a cell: its outputs}")
+    parser.addoption("--python", type=json.loads, help="what stands in place of `python`, as JSON")
+
+
+def pytest_configure(config) -> None:
+    if config.option.python is None:
+        return
+    kernels = kernels_of(config.option.python)
+    kernels.__enter__()
+    config.add_cleanup(lambda: kernels.__exit__(None, None, None))
 
 
 def pytest_runtest_setup(item) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,13 @@ class Graded:
     shown: dict[str, list[nbformat.NotebookNode]]  # the outputs of each cell, by its id
 
 
-def grade_notebook(path: Path, root: Path) -> Graded:
-    """`pytest --nbval-lax --nbval-current-env <path>` from the folder `root`."""
+def grade_notebook(path: Path, root: Path, python: list[str]) -> Graded:
+    """`pytest --nbval-lax --nbval-current-env <path>` from the folder `root`, started as tests/forked.py says; so is
+    the notebook's kernel."""
     report, outputs = path.with_suffix(".xml"), path.with_suffix(".outputs.json")
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={LONG}"]
+    command = [*python, "-m", "pytest", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={LONG}"]
     command += [f"--nbval-kernel-startup-timeout={LONG}", "-p", "nbval_outputs", f"--outputs={outputs}"]
+    command += [f"--python={json.dumps(python)}"]
     command += ["-p", "no:cacheprovider", "--color=no", f"--rootdir={root}", f"--junitxml={report}", str(path)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("MOE_LITE_CHECK")}
     env |= {"PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [env.get("PYTHONPATH")])])}

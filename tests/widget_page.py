@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, sync_playwright
+from lab import Driver
+from playwright.sync_api import Page
 
 PAGE = """<!doctype html><meta charset="utf-8"><body><script>
 const revive = (_, value) => value?.$bytes === undefined ? value
@@ -59,17 +60,14 @@ RECEIVE = """async (text) => { window.model.receive(text); await new Promise((do
 
 
 @contextmanager
-def script_page(widget, browser: str, width: int = 900) -> Iterator[Page]:
+def script_page(widget, browser: Driver, width: int = 900) -> Iterator[Page]:
     """The widget's script and style, drawn from its present state."""
-    with sync_playwright() as playwright:
-        context = playwright.chromium.connect_over_cdp(browser).new_context(viewport={"width": width, "height": 900})
-        page = context.new_page()
+    with browser.page(width, 900) as page:
         page.set_content(PAGE)
         render(page, widget)
         page.add_style_tag(content=widget._css)
         page.wait_for_selector(".mx[data-version]:not([data-version='0'])")
         yield page
-        context.close()
 
 
 def render(page: Page, widget, host: str = "body") -> None:

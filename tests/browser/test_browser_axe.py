@@ -7,9 +7,10 @@ import nbformat
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from every_widget import twelve
+from lab import Driver
 from lesson_texts import ROOT, lesson_files
 from nbconvert import HTMLExporter
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from widget_page import render_all
 
 from moe_lite import widgets
@@ -56,13 +57,9 @@ NO_COLOURS = {"rules": {rule: {"enabled": False} for rule in COLOURS}}
 
 
 @pytest.fixture(scope="module")
-def page(browser: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        context = playwright.chromium.connect_over_cdp(browser).new_context(
-            viewport={"width": 900, "height": 900}, reduced_motion="reduce", offline=True
-        )
-        yield context.new_page()
-        context.close()
+def page(browser: Driver) -> Iterator[Page]:
+    with browser.page_that(viewport={"width": 900, "height": 900}, reduced_motion="reduce", offline=True) as page:
+        yield page
 
 
 def severe(page: Page, context: str, options: dict | None = None) -> list[dict]:

@@ -2,7 +2,6 @@
 
 import pytest
 from every_widget import twelve
-from playwright.sync_api import sync_playwright
 from widget_page import render_all
 
 from moe_lite import widgets
@@ -38,14 +37,9 @@ LEAK = ".mx.mx .tx .tk { background-color: var(--t) !important; } .mx.mx .keys {
 
 @pytest.fixture(scope="module")
 def page(browser):
-    with sync_playwright() as playwright:
-        context = playwright.chromium.connect_over_cdp(browser).new_context(
-            viewport={"width": 900, "height": 900}, reduced_motion="reduce"
-        )
-        page = context.new_page()
+    with browser.page_that(viewport={"width": 900, "height": 900}, reduced_motion="reduce") as page:
         render_all(page, twelve())
         yield page
-        context.close()
 
 
 NAMES = sorted(getattr(widgets, name).folder for name in widgets.__all__)

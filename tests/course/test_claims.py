@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from moe_lite.course import ledger, outline
 from moe_lite.course.claims import claims
@@ -370,8 +369,7 @@ def test_lesson_has_its_own_rows_or_says_that_it_has_none():
 
 def test_in_a_lesson_a_verdict_opens_when_one_was_picked(browser):
     claim = next(claim for claim in LEDGER if 7 in claim.lessons and claim.verdict == "misleading")
-    with sync_playwright() as playwright:
-        page = playwright.chromium.connect_over_cdp(browser).new_context().new_page()
+    with browser.page() as page:
         page.set_content(claims(7).html)
         row, others = page.locator("tr", has_text=claim.claim), page.locator(".told:visible")
         assert others.count() == 0 and row.locator("label").all_inner_texts() == [*VERDICTS]
@@ -382,7 +380,6 @@ def test_in_a_lesson_a_verdict_opens_when_one_was_picked(browser):
         assert "misleading as you said" in " ".join(row.inner_text().split())
         page.get_by_label("show all verdicts").check()
         assert others.count() == page.locator(".told").count() > 4
-        page.context.close()
 
 
 def test_counts_at_the_foot_are_those_of_the_rows():

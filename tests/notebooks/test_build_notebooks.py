@@ -6,6 +6,7 @@ import shutil
 import build_notebooks
 import nbformat
 import pytest
+from forked import kernels_of
 from lesson_source import LessonError, read_lesson, with_holds
 from nbclient import NotebookClient
 from nbval_runs import grade_notebook
@@ -58,6 +59,12 @@ print("progress is kept apart:", os.environ["MOE_LITE_PROGRESS"].startswith(os.e
 """
 pytestmark = pytest.mark.notebook
 STUB, CHECK, WIDGET, FIGURE, PLAIN = 3, 4, 5, 6, 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels(python):
+    with kernels_of(python):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +246,8 @@ def test_a_number_without_a_lesson_is_said(root, capsys):
     assert "no source solutions/42_*.py" in capsys.readouterr().err
 
 
-def test_nbval_fails_the_open_exercise_with_its_short_message_and_nothing_else(root):
-    graded = grade_notebook(root / "notebooks" / "00_tiny.ipynb", root)
+def test_nbval_fails_the_open_exercise_with_its_short_message_and_nothing_else(root, python):
+    graded = grade_notebook(root / "notebooks" / "00_tiny.ipynb", root, python)
     assert graded.failed == ["check-0-1"]
     assert len(graded.passed) == 5
     assert "0.1 expert_load: not attempted yet" in graded.output
@@ -256,7 +263,7 @@ def test_no_reader_gets_the_holds_cells(built):
         assert len(cells(built, folder)) == 8
 
 
-def test_nbval_fails_a_check_that_says_something_else_and_a_sentence_that_does_not_hold_and_nothing_else(root):
+def test_nbval_fails_a_check_that_says_something_else_and_a_sentence_that_does_not_hold_and_nothing_else(root, python):
     """Of two sentences in a row the one; the one about trainings is left out where they are cut short."""
     change(root, 'holds("a widget', 'holds("always", True)\nholds("a widget')
     change(root, '["text/plain"] == "twin")', '["text/plain"] == "lone")')
@@ -264,7 +271,7 @@ def test_nbval_fails_a_check_that_says_something_else_and_a_sentence_that_does_n
     path.write_text(path.read_text(encoding="utf-8").replace("6 of 6 pass", "5 of 5 pass"), encoding="utf-8")
     held = with_holds(nbformat.read(path, as_version=4), read_lesson(root / "solutions" / "00_tiny.py"))
     nbformat.write(held, path)
-    graded = grade_notebook(path, root)
+    graded = grade_notebook(path, root, python)
     assert graded.failed == ["check-0-1", "holds-always"] and len(graded.passed) == 5
     assert "00_tiny.py, line 35 (cell holds-always): it does not hold: a widget that says what it is" in graded.output
     assert "does not hold: always" not in graded.output and "moe_lite/checks" not in graded.output

@@ -70,10 +70,10 @@ def rebuilt(folder: str, lesson: str, shown: Shown) -> nbformat.NotebookNode:
     return nbformat.reads(written(notebook, ROOT / folder / f"{lesson}.ipynb"), as_version=4)
 
 
-def grade(notebook: nbformat.NotebookNode, folder: Path) -> Graded:
+def grade(notebook: nbformat.NotebookNode, folder: Path, python: list[str]) -> Graded:
     """A notebook through nbval, in a folder of its own."""
     nbformat.write(notebook, folder / "lesson.ipynb")
-    return grade_notebook(folder / "lesson.ipynb", folder)
+    return grade_notebook(folder / "lesson.ipynb", folder, python)
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,12 @@ class Opened:
 
 
 @pytest.fixture(scope="session")
-def solved(tmp_path_factory) -> Callable[[str], Graded]:
+def solved(python, tmp_path_factory) -> Callable[[str], Graded]:
     """solved(lesson): what nbval says of the solved notebook with its holds cells; it is run once."""
 
     def graded(lesson: str) -> Graded:
-        return grade(with_holds(read("solutions", lesson), source_of(lesson)), tmp_path_factory.mktemp("solved"))
+        held = with_holds(read("solutions", lesson), source_of(lesson))
+        return grade(held, tmp_path_factory.mktemp("solved"), python)
 
     return functools.cache(graded)
 
@@ -239,10 +240,10 @@ def assert_rebuilt(folder: str, lesson: str, shown: Shown) -> None:
 
 
 @pytest.mark.notebook
-def test_nbval_fails_only_the_exercise_that_is_still_open(tmp_path):
+def test_nbval_fails_only_the_exercise_that_is_still_open(python, tmp_path):
     """Lesson 06 solved but for 6.1, whose check raises under pytest; later cells go on with the package's function."""
     lesson = next(name for name in LESSONS if name.startswith("06"))
-    graded = grade(filled_in(lesson, leave_open="stub-6-1"), tmp_path)
+    graded = grade(filled_in(lesson, leave_open="stub-6-1"), tmp_path, python)
     assert graded.failed == ["check-6-1"], graded.output
     errors = [output.ename for outputs in graded.shown.values() for output in outputs if output.output_type == "error"]
     assert errors == ["CheckFailed"] and "6.1 load_statistics: not attempted yet" in graded.output

@@ -180,12 +180,9 @@ SHOW = """async (values) => {
 
 @pytest.mark.browser
 def test_script_shows_and_says_what_python_computed(model, browser):
-    playwright = pytest.importorskip("playwright.sync_api")
     viewer = TokenViewer(model, {"python": data.SAMPLES["python"], "own": "a😀 <script>b</script>\n\n c"})
     viewer.muted = [3]
-    with playwright.sync_playwright() as p:
-        context = p.chromium.connect_over_cdp(browser).new_context()
-        page = context.new_page()
+    with browser.page() as page:
         page.set_content(PAGE.replace("STATE", state_of(viewer)).replace("SCRIPT", as_literal(viewer._esm)))
         page.wait_for_selector(".mx[data-version]:not([data-version='0'])")
         for layer, choice, pinned, picked in [
@@ -202,7 +199,6 @@ def test_script_shows_and_says_what_python_computed(model, browser):
             expected = viewer.routing.experts[layer - 1, :, choice].tolist()
             assert shown == {"reading": viewer.reading, "experts": expected, "numerals": expected}
         assert page.locator(".mx script").count() == 0
-        context.close()
 
 
 def state_of(viewer: TokenViewer) -> str:

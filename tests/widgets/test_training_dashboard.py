@@ -11,6 +11,8 @@ from dataclasses import replace
 import nbformat
 import pytest
 import torch
+from build_notebooks import ThisPython
+from forked import kernels_of
 from nbclient import NotebookClient
 from small import small_config, small_corpora
 from waiting import LONG, until
@@ -422,11 +424,12 @@ print(run.state, len(run.logs), shown.model is shown.runs[0].model)
 
 
 @pytest.mark.notebook
-def test_run_all_reaches_the_next_cell_with_a_trained_model(tmp_path):
+def test_run_all_reaches_the_next_cell_with_a_trained_model(python, tmp_path):
     cells = CELLS.format(paths=[p for p in sys.path if p]).strip().split("\n--\n")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     settings = {"timeout": LONG, "startup_timeout": LONG, "resources": {"metadata": {"path": tmp_path}}}
-    NotebookClient(notebook, kernel_name="python3", **settings).execute()
+    with kernels_of(python):
+        NotebookClient(notebook, kernel_manager_class=ThisPython, **settings).execute()
     assert notebook.cells[2].outputs[0].text.strip() == "finished 30 True"
     twin = notebook.cells[0].outputs[0].data["text/html"]
     assert "Through: 30 steps." in twin, "the cell that shows the dashboard keeps what became of it"
