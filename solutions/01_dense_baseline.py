@@ -41,10 +41,10 @@ from functools import partial
 
 import torch
 
-from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, baseline, checkpoint, data, evaluate, experts, guess
-from moe_lite import metrics, plots, timing, train, transformer
+from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, baseline, checkpoint, data, evaluate, experts
+from moe_lite import guess, metrics, plots, timing, train, transformer
 from moe_lite.checks import lesson01 as check, mine
-from moe_lite.widgets import BudgetExplorer
+from moe_lite.widgets import BudgetExplorer, NextTokens
 
 # %% [markdown]
 # ## 1.0 A model that knows nothing

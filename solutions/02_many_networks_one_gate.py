@@ -40,6 +40,7 @@ import torch
 
 from moe_lite import claims, guess, metrics, mixture, plots, train
 from moe_lite.checks import lesson02 as check, mine
+from moe_lite.widgets import ExpertPartition
 
 # %% [markdown]
 # ## 2.0 One network, two jobs

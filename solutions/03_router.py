@@ -34,7 +34,7 @@ import torch
 from moe_lite import checkpoint, claims, data, evaluate, guess, metrics, plots, routing
 from moe_lite.checks import lesson03 as check, mine
 from moe_lite.lessons import dispatch, routers
-from moe_lite.widgets import TokenViewer
+from moe_lite.widgets import RouterStepper, TokenViewer
 
 # %% [markdown]
 # ## 3.0 Does it matter who is chosen?

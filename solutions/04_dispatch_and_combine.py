@@ -38,9 +38,11 @@ from moe_lite import lesson_header
 lesson_header(today=4)
 
 # %% tags=["setup"]
+import torch
 import torch.nn.functional as F
 
-from moe_lite import claims, costs, dispatch, evaluate, experts, guess, metrics, timing, train
+from moe_lite import checkpoint, claims, costs, data, dispatch, evaluate, experts
+from moe_lite import guess, metrics, plots, timing, train
 from moe_lite.checks import lesson04 as check, mine
 from moe_lite.widgets import DispatchView
 
@@ -402,7 +404,8 @@ check.dispatch_order(dispatch_order)
 my_order = mine("4.2", dispatch_order, default=dispatch.dispatch_order)
 shipped = {n: checkpoint.pretrained(n) for n in (4, 8, 16)}
 view = DispatchView("def area(r): return 3.14 * r", models=shipped, n_experts=8, layer=1, top_k=2, order=my_order)
-view.suggest({"top-k = 1": {"top_k": 1}, "16 experts": {"n_experts": 16}, "back": {"top_k": 2, "n_experts": 8}})
+settings = {"8 experts, top-2": (8, 2), "8 experts, top-1": (8, 1), "16 experts, top-2": (16, 2)}
+view.suggest({words: {"n_experts": e, "top_k": k} for words, (e, k) in settings.items()})
 
 # %% tags=["holds"]
 _ids = torch.tensor([data.encode("def area(r): return 3.14 * r")])

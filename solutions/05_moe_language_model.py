@@ -8,11 +8,12 @@
 from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import GenerationViewer
 
-GenerationViewer(pretrained(8), "Thou art", n_tokens=32).run()
+GenerationViewer(pretrained(8), "The", n_tokens=40).run()
 
 # %% [markdown]
-# This is where the lesson leads: a mixture of experts writes, token by token, and each token carries the number of an expert that made it. This
-# one came with the course. Yours has the same size.
+# This is where the lesson leads: a mixture of experts writes, token by token. Each new token carries the number of its first expert in layer 1; the
+# bars count how much each expert has worked. The model is small, so expect broken words. This one came with the course, and yours will have
+# the same size.
 #
 # You have a router and a dispatch. In this lesson they become a layer, and the layer becomes a language model. You train the model and
 # watch it learn, beside a dense model that does the same amount of work per token. At the end you know what the mixture gained and
@@ -39,7 +40,7 @@ import torch
 import moe_lite as ml
 from moe_lite import checkpoint, data, dispatch, evaluate, metrics, moe, plots, routing, runs, timing, train
 from moe_lite.checks import lesson05 as check, mine, progress, recall, verdict
-from moe_lite.widgets import TokenViewer, TrainingDashboard
+from moe_lite.widgets import GenerationViewer, TokenViewer, TrainingDashboard
 
 # %% [markdown]
 # ## 5.0 Before it has learned anything
@@ -802,9 +803,8 @@ steps = f"step {settings.steps}"
 viewer = TokenViewer(
     sparse, domains=["python", "math"], before=before, names=("step 0", steps), source=f"your model · {steps}"
 )
-viewer.suggest(
-    {"step 0": {"shown": "before"}, steps: {"shown": "after"}, "both, layer 4": {"shown": "both", "layer": 4}}
-)
+views = {f"both, layer {layer}": {"shown": "both", "layer": layer} for layer in (1, 4)}
+viewer.suggest(views | {f"{steps} alone, layer 1": {"shown": "after", "layer": 1}})
 
 # %% [markdown]
 # Your eye finds patterns everywhere, so let us count, with first choices only. Each count needs something to compare with.

@@ -9,12 +9,12 @@ from moe_lite import plots, sweeps
 
 recorded = sweeps.grid()  # a small model with 32 experts per layer, trained many times
 trainings = {"without a balancing loss": 0.0, "with one (coefficient 0.01)": 0.01}
-loads = {name: recorded.runs(coefficient, top_k=2)[0].load[:, 1] for name, coefficient in trainings.items()}
-plots.strips(loads, recorded.train.steps, "one row per expert of layer 2: the darker, the more tokens it gets")
+loads = {name: recorded.runs(coefficient, top_k=1)[0].load[:15, 1] for name, coefficient in trainings.items()}
+plots.strips(loads, 300, "the first 300 steps, one row per expert of layer 2: the darker, the more tokens it gets")
 
 # %% [markdown]
-# Two trainings that differ in one term of the loss (more in 6.6). Lesson 05 trained with a small extra term in the loss, and every expert stayed at work. In this lesson you take the term away and
-# see what happens. This happens by accident, too: somebody who tried out a new training loop
+# Each row is one expert, from the first step to step 300; white means hardly any tokens. The two trainings differ in one term of the loss. Lesson 05
+# had that term, and every expert stayed at work. In this lesson you take it away and see what happens. This happens by accident, too: somebody who tried out a new training loop
 # [reported](https://github.com/pytorch/torchtitan/issues/1246) that after a while most tokens went to the same expert in each
 # layer. That loop had nothing yet that kept the experts balanced.
 #
@@ -42,8 +42,8 @@ from moe_lite.widgets import BalanceLab
 # %% [markdown]
 # ## 6.0 Take the term away
 #
-# We use a small model, so that one training takes about half a minute. It has two layers with 32 experts each (the drawing above
-# shows four and eight), and every token uses two of them. A training step reads eight rows of 64 tokens. The model and its settings are those of the recorded trainings that
+# We use a small model, so that one training takes about half a minute. It has two layers with 32 experts each (the diagram above is
+# drawn for lesson 05's model, with four and eight), and every token uses two of them. A training step reads eight rows of 64 tokens. The model and its settings are those of the recorded trainings that
 # you will meet from 6.2 on. The extra term has a coefficient of 0 here. So only the cross-entropy of the next token trains the
 # router.
 
@@ -65,12 +65,12 @@ def learn(balance_loss=None, seed=0, **changes):
 
 # %% [markdown]
 # **Predict** (a guess)**:** with 32 experts, a fair share is 1/32 of the assignments. After a few hundred steps, how many times the fair share does
-# the busiest expert of a layer have? And how many of the 32 have less than a hundredth of a fair share?
+# the busiest expert of layer 2 have? And how many of the 32 are idle there, with less than a hundredth of a fair share?
 #
 # The cell after the next one trains for about half a minute.
 
 # %% tags=["guess"]
-my_guess = guess("6.0", times_the_fair_share=None, idle_experts=None)  # numbers in place of None, for layer 2
+my_guess = guess("6.0", times_the_fair_share=None, idle_experts=None)  # numbers in place of None
 
 # %%
 free_model, free = learn()
@@ -665,8 +665,10 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 # %% tags=["widget"]
 print("coefficients recorded:", *recorded.coefficients)
 lab = BalanceLab()
-views = {f"coefficient {c:g}": {"coefficient": c, "at": 0} for c in (0.001, 0.01, 0.1)}
-lab.suggest(views | {"0.01 at step 100": {"coefficient": 0.01, "at": 100}})
+views = {
+    f"{c:g}, layer {layer + 1}": {"coefficient": c, "layer": layer, "at": 0} for c in (0.001, 0.1) for layer in (0, 1)
+}
+lab.suggest(views | {"0.01 at step 100": {"coefficient": 0.01, "layer": 0, "at": 100}})
 
 # %% tags=["holds"]
 _at_100 = {

@@ -7,11 +7,12 @@
 # %% tags=["opening"]
 from moe_lite.widgets import CapacityView
 
-CapacityView("Thou art a king, and I am but thy man.\nfor i in range(3):\n    print(i)\n", layer=1, factor=1.0)
+text = "Thou art a king, and I am but thy man.\nfor i in range(3):\n    print(i)\n"
+CapacityView(text, layer=2, factor=1.0, priority="score")
 
 # %% [markdown]
-# Each token asks for two experts, and each expert has room for a fair share of the choices. What is crossed out found no room. Point at a token
-# to find it in the queues, or move the factor.
+# Each token asks for two experts, and each expert has room for one fair share of the choices, rounded up. What is crossed out found no room. Run
+# the cell, then point at a token to find it in the queues, or move the factor.
 #
 # On a real machine an expert has room for a fixed number of tokens. In lesson 06 a term in the loss evened out the
 # loads, so that the experts overflowed less, and the language model paid a little for it. This lesson is about the
@@ -38,7 +39,7 @@ import torch
 from moe_lite import MoELanguageModel, admission, checkpoint, claims, data, guess, metrics, plots
 from moe_lite import sweeps, symptoms, train
 from moe_lite.checks import lesson07 as check, mine
-from moe_lite.widgets import BiasController, FailureGallery
+from moe_lite.widgets import BiasController, CapacityView, FailureGallery
 
 # %% [markdown]
 # ## 7.0 Tables of a fixed length
@@ -58,10 +59,10 @@ from moe_lite.widgets import BiasController, FailureGallery
 #
 # **Predict:** in one batch with 256 tokens from each of nine domains, how many times its fair share does the fullest
 # expert get? And if each expert had rows for 1.25 times the fair share, what percentage of the choices would find no
-# row?
+# row, in the layer where it is worst?
 
 # %% tags=["guess"]
-my_guess = guess("7.0", fair_shares_of_the_fullest=None, percent_without_a_row=None)  # numbers in place of None
+my_guess = guess("7.0", fair_shares_of_the_fullest=None, percent_without_a_row=None)  # such as 12.5
 
 # %%
 model, corpora = checkpoint.pretrained(8), data.load_corpora()
@@ -216,7 +217,8 @@ check.keep_within_capacity(keep_within_capacity)
 TEXT = "The king said nothing, and the old man left the room.\nIl pleut sur la ville, et les rues sont vides.\n"
 TEXT += 'def add(a, b):\n    return a + b\n17 + 25 = 42\n{"name": "Ada", "age": 36}\n'
 rooms = CapacityView(TEXT, model=model, layer=4, factor=1.25)
-rooms.suggest({f"factor {factor:g}": {"factor": factor} for factor in (0.5, 1.0, 1.1, 1.25, 3.0)})
+served = {"highest score first": {"priority": "score"}, "earlier tokens first": {"priority": "position"}}
+rooms.suggest({"factor 0.5": {"factor": 0.5}, "factor 1.25": {"factor": 1.25}} | served)
 
 # %% tags=["holds"]
 with torch.no_grad():
@@ -242,7 +244,7 @@ holds("two thirds are empty", round(1 - 156 / 472, 2) == 0.67)
 # room. At 1.25 the first 29 tokens lose nothing, and about three quarters of the dropped choices stand in the second
 # half. What the tokens need plays no part.
 #
-# (2) **At a factor of 1.1, two tokens have no expert at all**, although the tables still have more rows than there are
+# (2) **At 1.1, on this slider, two tokens have no expert at all**, although the tables still have more rows than there are
 # choices.
 #
 # (3) **Dropping nothing is expensive.** On this slider it takes a factor of 3. Each table then has 59 rows, and two
@@ -750,8 +752,9 @@ check.choose_and_move(choose_and_move)
 # %% tags=["widget"]
 my_rule = mine("7.3", choose_and_move, default=admission.choose_and_move)
 controller, still = BiasController(choose=my_rule, step=0.01), {"drift": 0.0, "frozen_from": 200}
-views = {"smallest step": {"step": 0.0001} | still, "largest step": {"step": 0.3} | still}
-views |= {f"0.03, {rule}": {"step": 0.03, "rule": rule} | still for rule in ("sign", "difference")}
+asked = {"smallest step": (0.0001, "sign"), "largest step": (0.3, "sign")}
+asked |= {f"0.03, {rule}": (0.03, rule) for rule in ("sign", "difference")}
+views = {words: {"step": step, "rule": rule} | still for words, (step, rule) in asked.items()}
 frozen = {"step": 0.03, "rule": "sign", "drift": 0.03, "frozen_from": 100}
 controller.suggest(views | {"drift, frozen at 100": frozen})
 

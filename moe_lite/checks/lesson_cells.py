@@ -54,7 +54,7 @@ ANSWER = re.compile(r"\*\*Answers?[.:]\*\* ?")
 QUESTION = re.compile(r"\*\*(?:Predict|Before you|By hand)|^By hand", re.MULTILINE)
 UNTOUCHED = re.compile(r"(^```.*?^```|^#+ [^\n]*|<!--.*?-->|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 NAMED_EXPERTS = re.compile(
-    r"(?<!the )(?<!each )(\b[Ee]xperts? )([0-7](?:(?:, | and | or |, and )[0-7])*)(?![\d.,]*\d)\b"
+    r"(?<!the )(?<!each )(\b[Ee]xperts? )([0-7](?:(?:, | and | or |, and )[0-7])*)(?![\d.,]*\d)(?!/)\b"
 )
 ANSWERED = "<!-- answered -->"  # what follows is no answer and stays in sight
 COVER = "<summary><strong>Answer.</strong> Open it to compare with yours.</summary>"

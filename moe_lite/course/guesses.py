@@ -28,13 +28,14 @@ class Guess:
 
     place: str
     numbers: Mapping[str, float | None]
+    earlier: frozenset[str] = frozenset()  # those that were not typed now, but kept from an earlier time
 
     def beside(self, **found: float) -> Picture:
         """Each number as it came out, beside what was guessed. Raises ValueError for one that was not asked for."""
         if strange := sorted(found.keys() - self.numbers.keys()):
             raise ValueError(f"{strange[0]} was not guessed at {self.place}; asked were {', '.join(self.numbers)}.")
         pairs = {name: (self.numbers[name], number_of(name, value)) for name, value in found.items()}
-        said = [_sentence(name, *pair) for name, pair in pairs.items()]
+        said = [_sentence(name, *pair, " earlier" * (name in self.earlier)) for name, pair in pairs.items()]
         rows = [f"<p>{escape(text)}</p>{_drawn(text, *pair)}" for text, pair in zip(said, pairs.values(), strict=True)]
         none_made = all(guessed is None for guessed, _ in pairs.values())
         note = f'<p class="dim">{NONE_MADE}</p>' if none_made else ""
@@ -50,7 +51,8 @@ def guess(place: str, **numbers: float | None) -> Guess:
     if typed:
         progress.keep_guesses(place, typed)
     kept = progress.load().guesses.get(place, {})
-    return Guess(place, {name: typed.get(name, kept.get(name)) for name in numbers})
+    earlier = frozenset(kept.keys() & numbers.keys() - typed.keys())
+    return Guess(place, {name: typed.get(name, kept.get(name)) for name in numbers}, earlier)
 
 
 def number_of(name: str, value: object) -> float:
@@ -63,8 +65,8 @@ def number_of(name: str, value: object) -> float:
     return number
 
 
-def _sentence(name: str, guessed: float | None, found: float) -> str:
-    words, said = name.replace("_", " "), "" if guessed is None else f"you said {_text(guessed)}, it is "
+def _sentence(name: str, guessed: float | None, found: float, when: str) -> str:
+    words, said = name.replace("_", " "), "" if guessed is None else f"you said {_text(guessed)}{when}, it is "
     return f"{words}: {said}{_text(found)}"
 
 

@@ -43,7 +43,9 @@ def test_a_guess_is_kept_and_the_newest_counts():
     guess("6.0", busiest=4, dead=2)
     guess("7.0", percent=30)
     assert guess("6.0", busiest=None, dead=5).numbers == {"busiest": 4, "dead": 5}
-    assert guess("6.0", busiest=None, dead=None).numbers == {"busiest": 4, "dead": 5}
+    again = guess("6.0", busiest=None, dead=6)
+    assert repr(again.beside(busiest=2, dead=3)) == "busiest: you said 4 earlier, it is 2 dead: you said 6, it is 3"
+    guess("6.0", dead=5)
     assert json.loads(progress.path().read_text())["guesses"] == {
         "6.0": {"busiest": 4, "dead": 5}, "7.0": {"percent": 30},
     }  # fmt: skip

@@ -336,6 +336,7 @@ def test_an_end_without_an_answer_is_refused(lesson):
     [
         ("Expert 1 takes it, experts 0, 2 and 5 do not; expert 3's answer counts.", "10253"),
         ("Half goes to expert 2.", "2"),
+        ("5/11 for expert 1 and 6/11 for expert 0", "10"),
         ("## Expert 3", ""),
         ("`expert 3` and\n```\nexpert 3\n```\n", ""),
         ("expert 12, expert 8, 3 experts, expert 1.5, each expert 3 rows, the experts 5, 3 and 1 assignments", ""),

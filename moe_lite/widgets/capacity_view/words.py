@@ -35,7 +35,8 @@ def reading(now: Rooms) -> Parts:
     fullest = ["The fullest is expert ", {"expert": busiest}, asked]
     if now.factor == NO_LIMIT:
         return ["Without a limit every choice finds room. ", *fullest]
-    begin = f"With {now.factor:g} times the fair share each expert takes {now.capacity}, {SERVED[now.priority]}: "
+    shares = "one fair share" if now.factor == 1 else f"{now.factor:g} fair shares"
+    begin = f"With room for {shares}, rounded up, each expert takes {now.capacity}, {SERVED[now.priority]}: "
     if not now.dropped:
         return [begin, f"all {now.asked} choices find room. ", *fullest]
     return [begin, f"{now.dropped} of {now.asked} choices are dropped. ", *_tokens(now), *fullest]
