@@ -128,6 +128,15 @@ def left_sorted(w: Tensor, ids: Tensor, c: int) -> Tensor:
     return by_weight(w, ids, c).flatten()[best_first(w)].view_as(ids)
 
 
+def at_the_limit(w: Tensor, ids: Tensor, c: int) -> Tensor:
+    """kept (N, K) bool: all that reach the smallest weight that an expert has room for, also those equal to it."""
+    kept = torch.zeros_like(ids, dtype=torch.bool)
+    for e in ids.unique():
+        own = w[ids == e]
+        kept |= (ids == e) & (w >= own.topk(min(c, len(own))).values[-1])
+    return kept
+
+
 def ties_only(a: Attempt) -> bool:
     """Among equal weights another one of the same expert is kept; how many are kept is right."""
     weights, expert_ids, _ = a.args
@@ -179,6 +188,9 @@ MISTAKES = (
     weight("Only the first choice can find room",
            masked(lambda w, i, c: by_weight(w, i, c) & (torch.arange(i.shape[1]) == 0)), "a token may be kept at "
            "several experts."),
+    weight("Equals at the limit all stay", masked(at_the_limit), "yours keeps all weights that reach the smallest one "
+           "with a place, and with them its equals. No more than `capacity` may stay: among equals the earlier one comes "
+           "first."),
     sign("Equal weights: the earlier one comes first", ties_only, "Right, except that among equal weights "
          "another choice is kept. `topk` and a plain sort promise nothing about equals; a stable sort keeps the order "
          "of the places."),

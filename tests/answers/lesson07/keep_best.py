@@ -255,7 +255,7 @@ def blind_renormalised(weights, expert_ids, capacity):
     return out / out.sum(dim=-1, keepdim=True).clamp_min(1e-9)
 
 
-@blind(ANY)
+@blind("Equals at the limit all stay")
 def threshold_ties(weights, expert_ids, capacity):
     out = torch.zeros_like(weights)
     if capacity <= 0:
