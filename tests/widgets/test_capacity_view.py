@@ -123,7 +123,8 @@ def test_a_dense_model_is_refused():
 
 def test_twin_has_text_queues_and_a_table():
     html = CapacityView(TEXT).static_html()
-    assert 'role="img" aria-label="With room for 1.25 fair shares' in html and "capacity factor 1.25 · earlier tokens first" in html
+    assert 'role="img" aria-label="With room for 1.25 fair shares' in html
+    assert "capacity factor 1.25 · earlier tokens first" in html
     assert html.count("<tr>") == 9 and "Run the cell to move it" in html
     assert re.search(r"<b><i class=\"e\d\">\d</i> <i ", html), "numerals stay apart where the style sheet is dropped"
     assert "<th>asked</th><th>kept</th><th>empty</th>" in html

@@ -189,8 +189,8 @@ MISTAKES = (
            masked(lambda w, i, c: by_weight(w, i, c) & (torch.arange(i.shape[1]) == 0)), "a token may be kept at "
            "several experts."),
     weight("Equals at the limit all stay", masked(at_the_limit), "yours keeps all weights that reach the smallest one "
-           "with a place, and with them its equals. No more than `capacity` may stay: among equals the earlier one comes "
-           "first."),
+           "with a place, and with them its equals. No more than `capacity` may stay; among equals the earlier one "
+           "comes first."),
     sign("Equal weights: the earlier one comes first", ties_only, "Right, except that among equal weights "
          "another choice is kept. `topk` and a plain sort promise nothing about equals; a stable sort keeps the order "
          "of the places."),
