@@ -17,7 +17,7 @@ from moe_lite.widgets import TokenViewer
 TokenViewer(pretrained(8), "My order has not arrived. Il pleut sur la ville. Thou art a king.")
 
 # %% [markdown]
-# Every token uses two of eight experts; its number and its colour are those of the first. The bars count how much each expert gets. *layer*
+# Every token uses two of eight experts; the number and the colour that you see are those of its first choice. The bars count how much each expert gets. *layer*
 # switches to another of the model's four layers. Section 0.2 comes back to the other controls.
 #
 # This first page does three things. It checks that everything runs on your machine. It shows what a trained model does with its experts.
@@ -73,8 +73,8 @@ doctor.checkup()
 model = checkpoint.pretrained(8)
 text = "Are we all met?\ndef area(r):\n    return r * r\nIl y avait en Westphalie, dans le château, un jeune garçon."
 viewer = TokenViewer(model, text, records={8: checkpoint.pretrained_record(8)})
-only_1 = {"layer": 4, "choice": 0, "picked": [1]}
-viewer.suggest({"layer 4": {"layer": 4}, "second choices": {"choice": 1}, "layer 4, only expert 1": only_1})
+views = {"layer 1": (1, 0), "layer 4": (4, 0), "layer 4, second choices": (4, 1)}
+viewer.suggest({words: {"layer": layer, "choice": choice, "picked": []} for words, (layer, choice) in views.items()})
 
 # %% [markdown]
 # **How to read it.** Each token has the colour and the number of one of its two experts. The picture opens with layer 1 and the first choice,
@@ -121,7 +121,7 @@ holds(
 # <!-- answered -->
 # Two facts follow, and both contradict the articles. The choice is made **for each token**, not for a question or a document: neighbours go to
 # different experts. And it is made **anew in each layer**: expert 3 of layer 1 and expert 3 of layer 4 are different networks that share
-# nothing but a number.
+# nothing but a number and a colour.
 #
 # ### What decides where a token goes?
 #
@@ -163,8 +163,8 @@ holds(
 # the token itself. Later layers see what attention has collected from the tokens before it, and the choice follows that, too.
 
 # %% [markdown]
-# The model whose experts you have just seen is the one that you will build. This is the whole of it, drawn as one line. Each lesson opens with
-# this picture and marks the part that it is about.
+# The model whose experts you have just seen is the one that you will build. This is the whole of it, drawn as one line. Near its top, each lesson shows
+# this line and marks the part that it is about.
 
 # %% tags=["diagram"]
 moe_lite.model_diagram(today=0)
@@ -241,19 +241,17 @@ def expert_load(expert_ids: torch.Tensor, n_experts: int) -> torch.Tensor:
 check.expert_load(expert_load)
 
 # %% [markdown]
-# Now your function works on the real thing. The second cell below prints five rows of shares for the last layer. The first
+# Now your function works on the real thing. The third cell below prints five rows of shares for the last layer. The first
 # row covers all held-out text and was recorded with the model. Your function counts the other four, each over one short text.
 #
 # You will meet `mine` in every lesson. `mine("0.1", expert_load, default=…)` checks your function once more, without a card. If it passes, `mine`
 # returns it; if not, it returns the `default`, which is the package's own. The line that it prints says which of the two you got.
 #
-# **Predict:** with eight experts an even share is 12.5 %. Will the shares be even over all text? And over one short text?
+# **Predict:** with eight experts an even share is 12.5 %. How large is the largest share over all text? And in the four short texts, the largest of all?
 # <!-- evidence: 1 / 8 -->
 
 # %% tags=["guess"]
-my_guess = moe_lite.guess(
-    "0.3", largest_share_over_all_text=None, largest_share_over_one_text=None
-)  # percent, for None
+my_guess = moe_lite.guess("0.3", largest_share_over_all_text=None, largest_share_in_a_short_text=None)  # such as 12.5
 
 # %%
 count = mine("0.1", expert_load, default=check.reference)
@@ -273,7 +271,7 @@ for name, load in loads.items():
 
 # %% tags=["guess"]
 largest = [100 * (load.max() / load.sum()).item() for load in loads.values()]
-my_guess.beside(largest_share_over_all_text=largest[0], largest_share_over_one_text=max(largest[1:]))
+my_guess.beside(largest_share_over_all_text=largest[0], largest_share_in_a_short_text=max(largest[1:]))
 
 # %% tags=["holds"]
 _share = {_name: (_load / _load.sum()).tolist() for _name, _load in loads.items()}

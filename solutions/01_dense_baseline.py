@@ -10,9 +10,17 @@ from moe_lite.widgets import NextTokens
 
 NextTokens(pretrained(1), "if __name__ ==")
 
+# %% tags=["holds"]
+import torch as _torch
+
+from moe_lite.data import encode as _encode
+
+_logits = pretrained(1)(_torch.tensor([_encode("if __name__ ==")])).logits[0, -1]  # (V,)
+holds("one token gets more than half", _logits.softmax(dim=-1).max() > 0.5)
+
 # %% [markdown]
-# A language model at work: from a text it computes how probable each token is as the next one. This one is small, and here it has seen enough
-# Python to be fairly sure. Change the text, and all of its parameters compute again, for every token of the text.
+# A language model at work: from a text it computes how probable each token is as the next one. (␣ is a space; section 1.4 explains *temperature*.)
+# This one is small, and here it gives one token more than half. Change the text, and the whole model computes again.
 #
 # In a mixture of experts each token uses a part of the model. To judge that idea you need a model to compare with: one in which every
 # parameter works on every token. Engineers call it **dense**. In this lesson you measure such a model, look into it, count what it holds
@@ -29,7 +37,7 @@ NextTokens(pretrained(1), "if __name__ ==")
 # The line below is the whole model. A text comes in as a row of token numbers. The *embedding* is a table with one vector per token of the
 # vocabulary; each number is replaced by its vector, so that the layers have something to compute with. Four blocks then change these
 # vectors, one block after the other. At the end one matrix, drawn as *head*, turns each vector into a guess at the next token.
-# This lesson is about the marked parts.
+# This lesson is about all of it.
 
 # %% tags=["diagram"]
 from moe_lite import lesson_header
@@ -637,7 +645,15 @@ holds("the formula is exact", n_parameters == in_tensors and 256 * flops == coun
 
 # %% tags=["widget"]
 explorer = BudgetExplorer(config, count=my_count)
-explorer.suggest({"D = 512": {"d_model": 512}, "Mixtral's sizes": {"preset": "Mixtral 8x7B, one expert"}})
+course = {"preset": "course model", "context": 256}
+mixtral = {"preset": "Mixtral 8x7B, one expert", "context": 256}
+explorer.suggest(
+    {
+        "the course's model": course,
+        "Mixtral's sizes": mixtral,
+        "Mixtral's, context 32,768": mixtral | {"context": 32768},
+    }
+)
 
 # %% [markdown]
 # The next cell keeps three of these shapes: the course's model, the same with D four times as wide, and a dense model with the sizes of
@@ -731,7 +747,7 @@ holds("several times the time", milliseconds[2, 0] > 2 * milliseconds[0, 0])
 # the frequencies.)
 #
 # **Predict:** the loss begins near 7.62. Of all that it falls in 300 steps, does more than half happen in the first 60? How many steps does it
-# take to pass the model of frequencies? And which domains become good first?
+# take to pass the model of frequencies, in the mean of ten steps? And which domains become good first?
 
 # %% tags=["guess"]
 my_guess = guess("1.4", steps_to_pass_the_frequencies=None)  # a number in place of None

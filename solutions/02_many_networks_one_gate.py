@@ -13,7 +13,8 @@ shared
 
 # %% [markdown]
 # Three small networks have learned together which points are black and which are white. Each colour is the part of the plane in which one of
-# them decides; a *gate* has learned to divide the plane. Press *Start again*, or change the number of experts. You will build both parts.
+# them decides: a *gate* has learned to divide the plane. You will write the gate, and the loss that makes them share. (Section 2.5 explains the rest of the
+# picture.)
 #
 # A mixture of experts rests on two ideas. The first one is old: several small networks answer, and a *gate* looks at each input and decides
 # how much each answer counts. The second one came later: compute only the few answers that count most. This lesson is about the first idea,
@@ -402,7 +403,7 @@ plots.table(gates, "gates", rows=[f"example {i}" for i in range(4)], right=("eff
 # **Predict:** the two halves meet at 0. Where will the border between two top experts lie? And how many of the four get a part at all?
 
 # %% tags=["guess"]
-my_guess = guess("2.4", experts_with_a_part=None, border_at_x=None)  # numbers in place of None
+my_guess = guess("2.4", first_border_at_x=None, experts_with_a_part=None)  # numbers in place of None
 
 # %% tags=["widget"]
 my_gate = mine("2.1", soft_gate, default=mixture.soft_gate)
@@ -410,13 +411,14 @@ my_nll = mine("2.2", mixture_nll, default=mixture.mixture_nll)
 my_h = mine("2.3", responsibilities, default=mixture.responsibilities)
 partition = ExpertPartition(gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
 await partition.start().done()
+learned = partition.mixture
 partition
 
 # %% tags=["guess"]
 grid = torch.linspace(-1, 1, 401)[:, None]  # (401, 1)
-top = partition.mixture(grid).log_gates.argmax(dim=-1)  # (401,) the expert with the largest gate
+top = learned(grid).log_gates.argmax(dim=-1)  # (401,) the expert with the largest gate
 borders = grid[1:, 0][top.diff() != 0].tolist()
-my_guess.beside(experts_with_a_part=len(top.unique()), **({"border_at_x": borders[0]} if borders else {}))
+my_guess.beside(first_border_at_x=borders[0] if borders else 1.0, experts_with_a_part=len(top.unique()))
 
 # %% tags=["holds", "full"]
 _test = mixture.line_and_wave(1024, seed=1)
@@ -760,7 +762,7 @@ holds("they agree", (ends["with mine"] - ends["the package's"]).abs().max() < 1e
 # %% tags=["widget"]
 final = ExpertPartition(task="2-D", n_experts=8, gate=my_gate, nll=my_nll, responsible=my_h, steps=steps)
 await final.start().done()
-final.suggest({"the cooperative loss": {"loss": "cooperative"}, "the competitive loss": {"loss": "competitive"}})
+final.suggest({"the cooperative loss": {"loss": "cooperative"}})
 
 # %% [markdown]
 # **Answer.** Only three of the eight. Nobody arranged that. The experts that were ahead got more cases, and so more practice.

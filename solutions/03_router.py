@@ -5,9 +5,10 @@
 # **How does a token choose its experts?**
 
 # %% tags=["opening"]
+from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import RouterStepper
 
-RouterStepper(sentence="The king said nothing.", layer=3)
+RouterStepper(sentence="The king said nothing.", model=pretrained(8), layer=3, token=1)
 
 # %% [markdown]
 # One token on its way through a trained router, from eight numbers to the two experts that work on it. Click another token, or drag a bar of the
@@ -302,10 +303,8 @@ check.top_k_route(top_k_route)
 # %% tags=["widget"]
 my_route = mine("3.2", top_k_route, default=routing.top_k_route)
 stepper = RouterStepper(sentence="Are we all met? def area(r): return", layer=2, route=my_route)
-cooled, warmed = {"temperature": 0.2, "top_k": 2}, {"temperature": 3.0, "top_k": 2}
-stepper.suggest(
-    {"top-k = E": {"top_k": 8}, "top-k = 1": {"top_k": 1}, "temperature 0.2": cooled, "temperature 3": warmed}
-)
+asked = {"top-k = 2": (2, 1.0), "top-k = E": (8, 1.0), "top-k = 1": (1, 1.0), "T = 0.2": (2, 0.2), "T = 3": (2, 3.0)}
+stepper.suggest({words: {"n_experts": 8, "top_k": k, "temperature": t} for words, (k, t) in asked.items()})
 
 # %% [markdown]
 # **Answer.** (1) At top-k = E nothing is dropped, and renormalising divides by 1. The weights are the scores, and every expert works. (2) At
@@ -722,7 +721,8 @@ holds("the same loss", round(loss_with_yours, 4) == round(loss_as_shipped, 4))
 # %% tags=["widget"]
 records = {n: checkpoint.pretrained_record(n) for n in yours}
 viewer = TokenViewer(yours, domains=["shakespeare", "german", "python"], records=records, layer=4)
-viewer.suggest({"layer 1": {"layer": 1}, "layer 4": {"layer": 4}, "top-k = 1": {"top_k": 1}, "top-k = 4": {"top_k": 4}})
+views = {f"layer {layer}": {"layer": layer} for layer in (1, 2, 3, 4)}
+viewer.suggest(views | {f"top-k = {k}": {"top_k": k} for k in (1, 2, 4)})
 
 # %% tags=["holds"]
 _first = {
@@ -738,10 +738,10 @@ holds(
 
 # %% [markdown]
 # **Answer.** The picture gives a first answer. (1) In layer 4 most Python tokens go to expert 1 and most German ones to expert 2, so your eye may
-# say "in the last layer".
+# say "in the last layer". (2) The loss rises in both directions.
 #
 # <!-- answered -->
-# But the picture shows one short text per domain, and only first choices. (2) The loss rises in both directions.
+# The picture shows one short text per domain, and only first choices.
 #
 # For a better answer to (1), we count both choices over all held-out text. How much of one domain's load would have to move to other experts to match the
 # other's? 0 means the same distribution, and 1 means no expert in common. A toy example: one domain has the shares (½, ½, 0) and the other (0, ½, ½).

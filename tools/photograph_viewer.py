@@ -13,7 +13,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-from lab import open_lab, serve  # noqa: E402 - the tests' browser
+from lab import browse, open_lab, serve  # noqa: E402 - the tests' browser
 
 CELL = """
 from moe_lite.checkpoint import pretrained, pretrained_record
@@ -27,8 +27,9 @@ FRAME_MS = 1600
 def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        serve(Path(folder)) as server,
-        open_lab(server, shutil.which("chromium"), 1040, 1100) as lab,
+        serve(Path(folder), [sys.executable]) as server,
+        browse(shutil.which("chromium")) as browser,
+        open_lab(server, browser, 1040, 1100) as lab,
     ):
         lab.write("viewer.ipynb", CELL)
         lab.open("viewer.ipynb")

@@ -8,6 +8,7 @@ from html import escape
 from moe_lite.course import progress
 from moe_lite.look.picture import Picture
 from moe_lite.look.svg import drawn_only, figure, framed
+from moe_lite.look.words import listed
 
 NONE_MADE = "You made no guess. A number in place of None, in the cell with your guess, stands here beside the result."
 WIDTH, ROW, LEFT, RIGHT = 520, 44, 12, 30  # px: of the figure, of one number, around its axis
@@ -31,15 +32,16 @@ class Guess:
     earlier: frozenset[str] = frozenset()  # those that were not typed now, but kept from an earlier time
 
     def beside(self, **found: float) -> Picture:
-        """Each number as it came out, beside what was guessed. Raises ValueError for one that was not asked for."""
-        if strange := sorted(found.keys() - self.numbers.keys()):
-            raise ValueError(f"{strange[0]} was not guessed at {self.place}; asked were {', '.join(self.numbers)}.")
-        pairs = {name: (self.numbers[name], number_of(name, value)) for name, value in found.items()}
+        """Each number as it came out, beside what was guessed; a guess that no result answers is named."""
+        pairs = {name: (self.numbers.get(name), number_of(name, value)) for name, value in found.items()}
         said = [_sentence(name, *pair, " earlier" * (name in self.earlier)) for name, pair in pairs.items()]
         rows = [f"<p>{escape(text)}</p>{_drawn(text, *pair)}" for text, pair in zip(said, pairs.values(), strict=True)]
         none_made = all(guessed is None for guessed, _ in pairs.values())
-        note = f'<p class="dim">{NONE_MADE}</p>' if none_made else ""
-        return Picture(framed("guess", _CSS, *rows, note), " ".join(said))
+        notes = [NONE_MADE] if none_made else []
+        if unasked := [name for name, value in self.numbers.items() if value is not None and name not in found]:
+            notes.append(f"No result here is called {listed(unasked)}; asked for: {listed([*found])}.")
+        dim = [f'<p class="dim">{escape(note)}</p>' for note in notes]
+        return Picture(framed("guess", _CSS, *rows, *dim), " ".join([*said, *notes[none_made:]]))
 
 
 def guess(place: str, **numbers: float | None) -> Guess:

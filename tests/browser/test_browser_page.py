@@ -1,8 +1,11 @@
 """How a lesson's page is set: a measure that can be read, one left edge, an exercise as one block."""
 
+import sys
+from collections.abc import Iterator
+
 import nbformat
 import pytest
-from lab import Lab
+from lab import Lab, Server, serve
 
 from moe_lite.look import page
 
@@ -24,6 +27,13 @@ PLACES = """() => {
            shown: box('.jp-OutputArea-output :is(pre, table, .hd)'),
            ruled: cells.map((cell) => /3px 0px 0px 0px inset/.test(getComputedStyle(cell).boxShadow)) };
 }"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """A JupyterLab whose kernels start as a learner's do, from nothing: the other journeys' kernels are forks."""
+    with serve(tmp_path_factory.mktemp("server"), [sys.executable]) as server:
+        yield server
 
 
 @pytest.mark.parametrize("width", [1360, 900])

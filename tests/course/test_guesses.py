@@ -75,6 +75,9 @@ def test_what_is_no_number_is_refused(value):
     assert not progress.path().exists()
 
 
-def test_a_result_that_was_not_asked_for_is_refused():
-    with pytest.raises(ValueError, match="loss was not guessed at 6.0; asked were busiest, dead"):
-        guess("6.0", busiest=1, dead=2).beside(loss=3)
+def test_a_guess_under_another_name_is_told_and_stops_nothing():
+    picture = guess("6.0", bussiest=1, dead=2).beside(busiest=3, dead=2)
+    assert repr(picture) == (
+        "busiest: 3 dead: you said 2, it is 2 No result here is called bussiest; asked for: busiest and dead."
+    )
+    assert repr(guess("6.1").beside(loss=3)) == "loss: 3"
