@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from widget_page import script_page
 
 from moe_lite import widgets
+from moe_lite.widgets.kit import widget as kit_widget
 from moe_lite.widgets.kit.widget import MoEWidget, scoped, style
 
 WIDGETS = [getattr(widgets, name) for name in widgets.__all__]
@@ -110,3 +113,19 @@ def test_a_suggestion_names_what_the_widget_can_set():
     with pytest.raises(ValueError, match="'all of it' sets rows, which nothing on the widget moves; it has factor, "):
         view.suggest({"all of it": {"rows": 3}})
     assert view.suggested[0]["words"] == "factor 3", "what was suggested before stays"
+
+
+# Where a slider with steps of 6 px marks the place it stood at, after a move by one step, and by two.
+MARKS = """async (kit) => {
+  const text = kit + "export { slider };", address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  const { slider } = await import(address), values = Array.from({ length: 17 }, (_, i) => i);
+  const control = slider({ label: "x", values, value: 0, onmove() {} });
+  return [1, 3].map((value) => { control.set(value); return control.input.style.getPropertyValue("--was"); });
+}"""
+
+
+@pytest.mark.browser
+def test_a_slider_marks_where_it_stood_unless_the_thumb_covers_the_place(browser):
+    kit = Path(kit_widget.__file__).with_name("kit.js").read_text(encoding="utf-8")
+    with script_page(widgets.BiasController(), browser) as page:
+        assert page.evaluate(MARKS, kit) == ["", "12px"]
