@@ -348,6 +348,6 @@ def test_in_jupyterlab_a_cell_becomes_its_stub_a_link_opens_a_lesson_and_a_fresh
     lab.page.locator(".lm-MenuBar-itemLabel", has_text="File").first.click()
     lab.page.locator(".lm-Menu-itemLabel", has_text="Reload Notebook from Disk").first.click()
     lab.page.locator(".jp-Dialog button.jp-mod-accept, .jp-Dialog button.jp-mod-warn").last.click()
-    lab.page.wait_for_function(f"() => ({SOURCES})()[0]?.startsWith('import torch')")
+    lab.page.wait_for_function(f"() => ({SOURCES})()[0]?.startsWith('from moe_lite.checkpoint')")
     assert WORK not in lab.page.evaluate(SOURCES)
     assert lab.errors == []

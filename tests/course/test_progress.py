@@ -355,7 +355,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, softmax
 
-EPS = 1e-12
+EPS = 1e-20
 
 def total(kept):
     return kept.sum(dim=-1, keepdim=True) + EPS
