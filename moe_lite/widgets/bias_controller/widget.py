@@ -19,6 +19,9 @@ FREEZE = (0, 50, 100, 150, STEPS)
 MOST = 16  # experts
 
 
+KEPT = 32  # runs
+
+
 class BiasController(MoEWidget):
     """Two hundred batches, a router whose experts are not equally liked, and a bias moved after each batch.
 
@@ -66,6 +69,7 @@ class BiasController(MoEWidget):
             self.rules = {name_of(choose): choose} | self.rules
         self.now: Controlled | None = None  # the last run without an error
         self.before: Controlled | None = None  # the run before the last move
+        self._runs: dict[tuple[Settings, str], Controlled] = {}  # the last ones that were made, oldest first
         fixed = {
             "sizes": sorted({*SIZES, float(step)}), "batches": sorted({*BATCHES, n_tokens}),
             "drifts": sorted({*DRIFTS, float(drift)}), "freeze": sorted({*FREEZE, frozen_from}),
@@ -85,12 +89,21 @@ class BiasController(MoEWidget):
             raise ValueError(f"rule is {self.rule!r}, expected one of {', '.join(self.rules)}.")
         moved = self.new_move()
         if self.now is None or (settings, self.rule) != (self.now.settings, self.now.rule):  # not only another width
-            now = control(settings, self.rules[self.rule], self.rule)
+            now = self._run(settings)
             self.now, self.before = now, self.now if moved else self.before
         parts = reading(self.now)
         self.reading = plain(parts)
         self.view = {"facts": facts(self.now), "parts": parts, "note": before_text(self.now, self.before)}
         self.figure = drawing(self.now, self.before, self.width, self.reading)
+
+    def _run(self, settings: Settings) -> Controlled:
+        """The run of these settings, made once: a hand goes back and forth."""
+        key = settings, self.rule
+        if key not in self._runs:
+            if len(self._runs) == KEPT:
+                del self._runs[next(iter(self._runs))]
+            self._runs[key] = control(settings, self.rules[self.rule], self.rule)
+        return self._runs[key]
 
     def twin(self) -> str:
         if self.now is None:
