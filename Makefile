@@ -12,7 +12,7 @@ PORT ?= 8888
 NO_BROWSER ?=
 PIP_FLAGS ?=
 ARGS ?=
-JOBS ?= 4
+JOBS ?= 3
 FIRST_LESSON := notebooks/00_start_here.ipynb
 
 # the first of these that is new enough; empty if none is

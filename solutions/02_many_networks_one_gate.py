@@ -12,7 +12,7 @@ await shared.start().done()  # a few seconds
 shared
 
 # %% [markdown]
-# Three small networks have learned together which points are black and which are white. Each colour is the part of the plane in which one of
+# Three small networks have learned together which points are filled and which are open. Each colour is the part of the plane in which one of
 # them decides: a *gate* has learned to divide the plane. You will write the gate, and the loss that makes them share. (Section 2.5 explains the rest of the
 # picture.)
 #
@@ -434,7 +434,7 @@ holds("where its curve is thick, the blend lies on it", (_y - _alone)[_near].squ
 
 # %% [markdown]
 # **Answer.** Two experts divide the x axis, and the other two get no part. The border is not at 0: one expert has the whole left half *and*
-# the first crest of the wave, the other has the rest. Where a curve is thick, the black blend lies on it, except close to the border. So
+# the first crest of the wave, the other has the rest. Where a curve is thick, the blend (the strong line) lies on it, except close to the border. So
 # the top expert could answer alone.
 #
 # **Predict** what the cooperative loss makes of the same random start. Will the thick curves still lie on the data?
@@ -525,7 +525,7 @@ holds("every start has a border", all(len(top.unique()) > 1 for top in _tops))
 #
 # One input and a curve could be a special case. So here is a second problem, with two inputs and two classes. The targets are +1 and −1,
 # and the blend's sign is the class. In the left half +1 lies above a slope; in the right half it lies inside a disc. The small squares show
-# what each expert would answer if it were asked everywhere. The black outline in a square bounds the part where that expert is the top expert.
+# what each expert would answer if it were asked everywhere. The outline in a square bounds the part where that expert is the top expert.
 #
 # **Predict:** what will an expert answer *outside* its outline? Is it right there?
 

@@ -15,10 +15,10 @@ with torch.no_grad():
     routings = checkpoint.pretrained(16)(ids).routing  # one for each layer
 chosen = {f"layer {i + 1}": routings[i].top_k[1] for i in (0, 3)}  # (T, K) expert numbers
 works = {layer: torch.zeros(ids.numel(), 16).scatter(1, experts, 1.0) for layer, experts in chosen.items()}
-plots.strips(works, ids.numel(), "one row per expert, one column per token: dark where it works", "tokens")
+plots.strips(works, ids.numel(), "one row per expert, one column per token: filled where it works", "tokens")
 
 # %% [markdown]
-# A model with sixteen experts reads a sentence and a line of Python. Each token uses two experts per layer. Everything white is work that nobody asked for.
+# A model with sixteen experts reads a sentence and a line of Python. Each token uses two experts per layer. Everything empty is work that nobody asked for.
 #
 # A router says which few experts each token needs. It does not say how to compute them together. A processor is fast at large
 # products of neighbouring rows, but the tokens that chose the same expert are scattered over the whole text. So a layer has to

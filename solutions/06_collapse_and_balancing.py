@@ -10,10 +10,10 @@ from moe_lite import plots, sweeps
 recorded = sweeps.grid()  # a small model with 32 experts per layer, trained many times
 trainings = {"without a balancing loss": 0.0, "with one (coefficient 0.01)": 0.01}
 loads = {name: recorded.runs(coefficient, top_k=1)[0].load[:15, 1] for name, coefficient in trainings.items()}
-plots.strips(loads, 300, "the first 300 steps, one row per expert of layer 2: the darker, the more tokens it gets")
+plots.strips(loads, 300, "the first 300 steps, one row per expert of layer 2: the stronger, the more tokens it gets")
 
 # %% [markdown]
-# Each row is one expert, from the first step to step 300; white means hardly any tokens. The two trainings differ in one term of the loss. Lesson 05
+# Each row is one expert, from the first step to step 300; empty means hardly any tokens. The two trainings differ in one term of the loss. Lesson 05
 # had that term, and every expert stayed at work. In this lesson you take it away and see what happens. This happens by accident, too: somebody who tried out a new training loop
 # [reported](https://github.com/pytorch/torchtitan/issues/1246) that after a while most tokens went to the same expert in each
 # layer. That loop had nothing yet that kept the experts balanced.
@@ -652,7 +652,7 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 #
 # How large should the coefficient be? There is no law. The lab holds 54 recorded trainings of the small model: six coefficients, with top-1, top-2 and top-4, three seeds each.
 #
-# Every row of a strip is one expert over time. The darker it is, the more assignments the expert has; it is blank where the expert is
+# Every row of a strip is one expert over time. The stronger it is drawn, the more assignments the expert has; it is blank where the expert is
 # dead. The controls above the strips choose a recording, shown beside the one without balancing; the slider under them chooses the step.
 # Folded below, *What one text does* shows each token's first expert at that step, and *Train your own* trains a new model on your machine.
 #

@@ -1,4 +1,4 @@
-"""The load of every expert over a training, as strips: the darker, the more assignments."""
+"""The load of every expert over a training, as strips: the stronger the ink, the more assignments."""
 
 from collections import defaultdict
 from collections.abc import Mapping

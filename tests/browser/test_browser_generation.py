@@ -16,6 +16,7 @@ viewer = GenerationViewer(pretrained(8), {PROMPT!r}, n_tokens=30)
 viewer
 """,
     "viewer",
+    "viewer._pause = 1.0 if viewer._pause < 1 else 0.02  # seconds a token: slow at first, so that Stop comes in time",
 ]
 ROOT = ".jp-OutputArea .mx.generation_viewer:not(.twin)"
 SHOWN = """(root) => ({
@@ -65,6 +66,9 @@ def test_generating_in_jupyterlab(lab):
     stopped = page.evaluate(COUNT, [ROOT, 0])
     assert 2 < stopped < 30 and root.get_by_role("button", name="Stop").is_disabled()
     shows(stopped)
+    page.locator(".jp-CodeCell .jp-InputPrompt").nth(2).click()
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')")
+    lab.wait_idle()
     root.locator("textarea").press("Control+Enter")
     shows(30)
     page.locator(".jp-CodeCell .jp-InputPrompt").nth(1).click()

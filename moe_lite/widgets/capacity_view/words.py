@@ -22,7 +22,7 @@ def facts(now: Rooms) -> list[list[str]]:
         [capacity, "rows in an expert's table"],
         [f"{now.asked - now.dropped:,} of {now.asked:,}", "choices find room"],
         [percent(now.dropped / now.asked), "are dropped"],
-        [f"{len(now.alone):,}", "tokens have no expert at all"],
+        [f"{len(now.alone):,}", f"{'token has' if len(now.alone) == 1 else 'tokens have'} no expert at all"],
         *([] if now.factor == NO_LIMIT else [[f"{now.empty:,} of {now.rows:,}", "rows of all tables are empty"]]),
     ]
 

@@ -37,8 +37,8 @@ def _curves(fit: Fit, view: View, width: int) -> tuple[str, int]:
         return TOP + (HIGH - y) / (HIGH - LOW) * TALL
 
     n, x, best = fit.n_experts, view.x[:, 0].tolist(), view.gates.argmax(dim=-1)
-    legend = "dots: targets; thick: where the expert has the largest gate; black: the blend"
-    out = [_text(LEFT, 12, legend if n > 1 else "dots: targets; black: what the network answers")]
+    legend = "dots: targets; thick: where the expert has the largest gate; strong line: the blend"
+    out = [_text(LEFT, 12, legend if n > 1 else "dots: targets; line: what the network answers")]
     for y in (-1, 0, 1):
         out.append(f'<path class="grid" d="M{LEFT} {py(y):.1f}H{width - 8}"/>' + _text(LEFT - 6, py(y) + 4, f"{y}".replace("-", "−"), "d", "end"))  # fmt: skip # noqa: E501
     out.append(_dots(fit, view, px, py))
