@@ -203,13 +203,9 @@ def _row_html(row: Row, now: bool) -> str:
     title = _link(lesson, lesson.title) if lesson.written else escape(lesson.title)
     here = '<span class="here">you are here</span>' if now else ""
     state = "now" if now else "done" if row.finished else "" if lesson.written else "later"
-    squares = (
-        _squares_html(row) + _names_html(row)
-        if row.squares
-        else '<span class="m">to come</span>'
-        if not lesson.written
-        else ""
-    )
+    squares = "" if lesson.written else '<span class="m">to come</span>'
+    if row.squares:
+        squares = _squares_html(row) + _names_html(row)
     return (
         f'<div class="row {state}"><span class="k">{lesson.label}</span><span class="t">{title}{here}</span>'
         f'<span>{squares}</span><span class="m">{lesson.minutes} min</span></div>'

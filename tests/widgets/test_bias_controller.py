@@ -211,6 +211,24 @@ def test_twin_names_its_settings():
     assert html.count("<polyline") == 16 and html.count("<tr>") == 9 and "bias at the end" in html
 
 
+def test_a_run_is_made_once_and_only_the_last_ones_are_kept():
+    called = []
+
+    def mine(scores, bias, k, step):
+        called.append(step)
+        return by_sign(scores, bias, k, step)
+
+    shown = BiasController(choose=mine, step=0.01)
+    first = shown.now
+    shown.step = 0.1
+    shown.step = 0.01
+    assert shown.now is first and called == [0.01] * STEPS + [0.1] * STEPS
+    for n_tokens in range(8, 8 + 32):
+        shown.n_tokens = n_tokens
+    shown.n_tokens = 256
+    assert len(called) == (2 + 32 + 1) * STEPS, "the first run was given up for newer ones"
+
+
 @pytest.mark.browser
 def test_sliders_and_rule_are_sent_and_the_figure_follows(browser):
     shown = BiasController()
