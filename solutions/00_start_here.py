@@ -301,7 +301,7 @@ holds(
 #
 # This is the map of the course, with one square for each exercise. Your first one should be filled by now. You can run this cell in any lesson.
 
-# %%
+# %% tags=["diagram"]
 moe_lite.progress(today=0)
 
 # %% [markdown]
@@ -318,7 +318,7 @@ moe_lite.progress(today=0)
 # conditions, and some is not true. So the course keeps a **ledger**: one row per claim, with a verdict and with the cell, the measurement or the
 # source that decides it. Here are the rows that this page has touched; `moe_lite.claims()` shows all of them.
 
-# %%
+# %% tags=["diagram"]
 moe_lite.claims(lesson=0)
 
 # %% [markdown]

@@ -800,7 +800,7 @@ holds("cooperative: more than a third in every start", min(beyond["cooperative"]
 # Two sentences about the idea's origin. **Predict** the verdicts: "mixture of experts is an idea of 1991", and "a mixture of experts is
 # not an ensemble of models".
 
-# %%
+# %% tags=["diagram"]
 claims(lesson=2)
 
 # %% [markdown]

@@ -887,7 +887,7 @@ holds("from 8 to 16: 0.004", round(_loss[8] - _loss[16], 4) == 0.0045)
 #
 # **Predict:** give each a verdict: true, true with conditions, misleading or false. Which one is true without conditions?
 
-# %%
+# %% tags=["diagram"]
 claims(lesson=3)
 
 # %% tags=["holds"]

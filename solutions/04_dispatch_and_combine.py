@@ -975,7 +975,7 @@ yours = checkpoint.pretrained(8, dispatch_fn=my_sparse)
 loss = [evaluate.evaluate(m, corpora, max_windows=4).mean_loss for m in (yours, shipped[8])]
 print(f"validation loss {loss[0]:.4f} with my_sparse, {loss[1]:.4f} as shipped")
 
-# %%
+# %% tags=["diagram"]
 claims(lesson=4)
 
 # %% tags=["holds"]

@@ -959,7 +959,7 @@ program
 #
 # **Predict:** give each a verdict: true, true with conditions, misleading or false.
 
-# %%
+# %% tags=["diagram"]
 ml.claims(lesson=5)
 
 # %% tags=["holds"]

@@ -1001,7 +1001,7 @@ holds("the losses are close to each other", (values[:, 4] - values[0, 4]).abs().
 # 1. Without balancing, a few experts take all the tokens.
 # 2. A balancing loss makes all experts work equally.
 
-# %%
+# %% tags=["diagram"]
 claims(lesson=6)
 
 # %% [markdown]

@@ -1177,7 +1177,7 @@ holds("case E: 74 % unlike a plain router", round(_cases["E"].other_experts, 2) 
 #
 # **Predict** the verdicts: true, true with conditions, misleading or false.
 
-# %%
+# %% tags=["diagram"]
 claims(lesson=7)
 
 # %% tags=["holds"]

@@ -9,7 +9,7 @@ from moe_lite.look.svg import drawn_only, figure, framed
 from moe_lite.look.words import listed
 
 N_EXPERTS, LIT = 8, (1, 5)  # experts drawn, and the two that work on the token
-WIDTH, HEIGHT, Y = 724, 214, 96  # Y: the line that the token travels on
+WIDTH, HEIGHT, Y = 724, 224, 96  # Y: the line that the token travels on
 BOX = 32  # height of a part
 STEP = 15  # from one expert to the next
 # left edge and width of each part that is a box
@@ -22,7 +22,7 @@ PLACES = {
     "head": (610, 52),
 }
 EXPERTS = (386, 46)
-FRAME = (154, 442, 20, 178)  # the block: left, width, top, height
+FRAME = (154, 442, 20, 188)  # the block: left, width, top, height
 SPLIT, PLUS = 256, 572  # where the residual leaves the line, and where it is added again
 DENSE = ("embed", "attention", "feed-forward", "residual", "head")
 SPARSE = ("embed", "attention", "router", "experts", "combine", "residual", "head")
@@ -87,12 +87,18 @@ def _words(parts: Iterable[str], states: dict[str, str], here: outline.Lesson) -
     if "block" in here.today:
         return "Today: the parts of the block, put together."
     named = {state: [part for part in parts if states[part] == state] for state in KEY}
-    said = [f"Today: {listed(named['today'])}."]
+    later = sorted({n for part in named["today"] if (n := outline.course().model[part]) > here.number})
+    small = f", on small problems; the model's own come in {_lessons(later)}" if later else ""
+    said = [f"Today: {listed(named['today'])}{small}."]
     if named["built"] and here.number < outline.course().model["block"]:
         said.append(f"Built so far: {listed(named['built'])}.")
     if named["to come"]:
         said.append(f"To come: {listed(named['to come'])}.")
     return " ".join(said)
+
+
+def _lessons(numbers: list[int]) -> str:
+    return f"lesson{'s' * (len(numbers) > 1)} {listed([f'{n:02d}' for n in numbers])}"
 
 
 def _line(parts: tuple[str, ...]) -> str:

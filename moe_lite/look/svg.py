@@ -16,14 +16,22 @@ def figure(
     only ever stands in HTML, which needs no namespace.
     """
     look = f' class="{name}"' if name else ""
+    kept = f' style="{readable(width)}"' if inline else ""  # the others are drawn anew for the room that there is
     return (
-        f'<svg{"" if inline else NAMESPACE}{look} width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="{role}" aria-label="{escape(label)}">{body}</svg>'
+        f'<svg{"" if inline else NAMESPACE}{look}{kept} width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" role="{role}" aria-label="{escape(label)}">{body}</svg>'
     )
 
 
-# shows what `drawn_only` gives, inside `root`
-DRAWN = "{root} .pic[hidden]:has(svg){{display:block!important}}{root} .pic:has(svg)+.alt{{display:none}}"
+def readable(width: float, unit: str = "px") -> str:
+    """The CSS that lets a figure shrink to seven eighths of its width; below that its letters would be too small."""
+    return f"min-width:{width * 7 / 8:.0f}{unit}"
+
+
+# shows what `drawn_only` gives, inside `root`; what is too wide for the page can be moved sideways
+DRAWN = (
+    "{root} .pic[hidden]:has(svg){{display:block!important;overflow-x:auto}}{root} .pic:has(svg)+.alt{{display:none}}"
+)
 
 
 def drawn_only(svg: str, instead: str = "") -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from moe_lite.look.picture import Picture
-from moe_lite.look.svg import drawn_only, framed
+from moe_lite.look.svg import drawn_only, framed, readable
 
 # what matplotlib draws in these colours becomes a CSS variable, so that one SVG is right in both themes
 _INK = {
@@ -63,5 +63,7 @@ def picture(figure: Figure, alt: str) -> Picture:
     for ink, variable in _INK.items():
         svg = svg.replace(ink, variable)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 var(--jp-ui-font-family,sans-serif)", svg)
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" style="max-width:100%;height:auto" ', 1)
+    width = float(re.search(r'width="([\d.]+)pt"', svg)[1])
+    style = f"max-width:100%;height:auto;{readable(width, 'pt')}"
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" style="{style}" ', 1)
     return Picture(framed("plot", "", drawn_only(svg, alt)), alt)

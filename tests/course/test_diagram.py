@@ -47,6 +47,13 @@ def test_lesson_03_has_built_todays_and_coming_parts():
     )
 
 
+def test_lesson_02_says_that_its_parts_are_small_ones():
+    assert model_diagram(2).alt.endswith(
+        "Today: router, experts and combine, on small problems; the model's own come in lessons 03 and 04. "
+        "Built so far: embed, attention, residual and head."
+    )
+
+
 def test_lesson_00_shows_the_whole_model_with_nothing_built():
     assert set(boxes(0).values()) == {"dashed"} and len(boxes(0)) == 5
     assert "The whole model, nothing built yet." in model_diagram(0).html

@@ -11,6 +11,7 @@ from moe_lite import ModelConfig, TrainConfig, plots
 from moe_lite.lab.runs import Recording, Run
 from moe_lite.lab.timing import Timing
 from moe_lite.look.palette import HUES
+from moe_lite.plots import balance
 from moe_lite.plots.figure import label, spread_labels
 
 LOSSES = {4: {"1": 3.3, "2": 3.1, "3": 3.2}, 8: {"1": 3.2, "2": 3.0, "4": 2.9}}
@@ -101,6 +102,9 @@ def test_coefficients_have_a_dot_for_every_seed_and_a_zero_that_stands_apart():
     picture = plots.against_coefficient(values, [0.0, 0.01, 1.0])
     assert repr(picture) == "Means over seeds. dead %: 35 at 0, 0 at 1; CV: 1 at 0, 1 at 1."
     assert picture.html.count("<use") >= 12 and ">0.01<" in picture.html
+    assert re.search(r"min-width:\d{3}pt", picture.html), "its letters stay large enough on a narrow page"
+    places = balance._places([0.0, 0.001, 0.01, 1.0])
+    assert places == pytest.approx([0, 1, 2, 4]), "equal factors, equal steps"
     with pytest.raises(ValueError, match="CV: 2 rows for 3 coefficients"):
         plots.against_coefficient({"CV": torch.ones(2, 2)}, [0.0, 0.01, 1.0])
 
@@ -208,7 +212,7 @@ def test_where_svg_is_dropped_its_letters_stay_hidden_and_the_words_are_read(pic
         '<div class="pic" hidden="hidden"><svg' in picture.html and f'<p class="alt">{picture.alt}</p>' in picture.html
     )
     assert (
-        ".pic[hidden]:has(svg){display:block!important}" in picture.html
+        ".pic[hidden]:has(svg){display:block!important;" in picture.html
         and ".pic:has(svg)+.alt{display:none}" in picture.html
     )
 

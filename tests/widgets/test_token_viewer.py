@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from small import SENTENCE, SMALL, model_with_opinions
+from widget_page import render_all
 
 from moe_lite import MoELanguageModel, data, routing
 from moe_lite.widgets import TokenViewer
@@ -176,6 +177,26 @@ SHOW = """async (values) => {
            experts: [...document.querySelectorAll(".tk")].map((e) => Number(e.dataset.expert)),
            numerals: [...document.querySelectorAll(".tk b")].map((e) => Number(e.textContent)) };
 }"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [320, 440, 900])
+def test_a_word_is_on_one_line_and_no_line_is_too_long(model, browser, width):
+    """Live and as a twin, whatever the room."""
+    viewer = TokenViewer(
+        model, "def average_total(values):\n    return sum(values) / len(values)\n" + "unseparated" * 9
+    )
+    with browser.page(width, 800) as page:
+        render_all(page, {"token_viewer": viewer})
+        for kind in ("live", "twin"):
+            tiles = page.locator(f"#token_viewer-{kind} .tx > .tk").evaluate_all(
+                "all => all.map((tile) => [tile.getBoundingClientRect().top, tile.getBoundingClientRect().right])"
+            )
+            faces = viewer.shown_text.faces
+            assert len(tiles) == len(faces), kind
+            assert all(tiles[i][0] == tiles[i - 1][0] for i, face in enumerate(faces) if face.stays), kind
+            assert max(right for _, right in tiles) <= width, kind
+            assert len({top for top, _ in tiles}) > 2
 
 
 @pytest.mark.browser

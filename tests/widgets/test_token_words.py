@@ -71,6 +71,22 @@ def test_two_tokens_that_share_a_letter_name_it():
     assert [(f.text, f.part_of) for f in faces_of("ç")] == [("⟨c3⟩", "ç"), ("⟨a7⟩", "ç")]
 
 
+def test_parts_of_a_word_stay_on_one_line():
+    """Also a closing sign, a line's end and the bytes of a character; what signs join only if it is short."""
+
+    def lines(text: str) -> list[str]:
+        pieces = ((f.text.replace("\n", ""), f.gap, f.stays) for f in faces_of(text))
+        return "".join(("" if stays else "|") + " " * gap + text for text, gap, stays in pieces).split("|")[1:]
+
+    assert lines("a word, unseparated (so)") == ["a", " word,", " unseparated", " (so)"]
+    assert lines("f(x): 😀\n  12:45") == ["f(x):", "·", "⟨f0⟩⟨9f⟩⟨98⟩⟨80⟩↵·", "·", "12:45"]
+    assert lines("average_total(values):") == ["average_", "total(values):"]
+    long = faces_of("abcdefghij" * 20)
+    wide = [len(piece) for piece in lines("abcdefghij" * 20)]
+    assert 10 < max(wide) <= token_text.TOGETHER and sum(wide) == 200
+    assert token_text.together(long[:5]) == long[:5], "what comes later changes nothing"
+
+
 def test_experts_with_one_share_are_named_together():
     def said(load):
         routing = types.SimpleNamespace(load=np.array([load]))

@@ -133,6 +133,18 @@ def test_a_recording_or_an_earlier_run_is_drawn_beside():
     assert "trained before" in second.figure and second.source == "", "it is no recording"
 
 
+def test_before_the_first_step_the_loads_are_those_of_the_recorded_model():
+    recording = recorded_run("moe-8-top2")
+    shown = dashboard(beside={"eight": recording})
+    shares = recording.runs[0].load_table / recording.runs[0].load_table.float().mean(dim=1, keepdim=True)
+    cells = re.findall(r'class="num"[^>]*>([\d.]+)<', shown.figure)
+    assert cells == [f"{share:.1f}" for share in shares.flatten().tolist()] and len(cells) == 32
+    assert "eight: load at its end, × fair share" in shown.figure and "data-cell" not in shown.figure
+    asyncio.run(shown.start().done())
+    assert "load at step 30" in shown.figure and "at its end" not in shown.figure
+    assert "fair share" not in dashboard(beside={"dense": recorded_run("dense-equal-active")}).figure
+
+
 class Stub:
     """A run as the drawing sees it."""
 

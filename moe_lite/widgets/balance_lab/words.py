@@ -12,7 +12,7 @@ from moe_lite.look.palette import expert_class
 from moe_lite.look.words import listed
 from moe_lite.widgets.balance_lab.view import MEASURES, Column, figures, multiples
 from moe_lite.widgets.kit.parts import Parts
-from moe_lite.widgets.kit.text import face, numeral_width, tile_html
+from moe_lite.widgets.kit.text import Face, face, numeral_width, row_html, tile_html, together
 from moe_lite.widgets.kit.widget import inline_tint
 
 EMPTY = "No column is left. Move the coefficient, or train one."
@@ -229,20 +229,19 @@ def text_says(column: Column, layer: int, step: int, factor: float, kept: Tensor
 
 def text_html(tokens: Sequence[str], first: Tensor, kept: Tensor, k: int, n_experts: int) -> str:
     """The standard text as tiles: the hue and number of the first choice; tokens that lost assignments are marked."""
-    tiles = "<wbr>".join(
-        token_html(token, expert, n, k, n_experts)
-        for token, expert, n in zip(tokens, first.tolist(), kept.tolist(), strict=True)
-    )
+    faces = together(map(face, tokens))
+    each = zip(faces, first.tolist(), kept.tolist(), strict=True)
+    tiles = row_html(faces, (token_html(shown, expert, n, k, n_experts) for shown, expert, n in each))
     return f'<div class="tx" style="--num:{numeral_width(n_experts)}px">{tiles}</div>'
 
 
-def token_html(token: str, expert: int, kept: int, k: int, n_experts: int) -> str:
+def token_html(shown: Face, expert: int, kept: int, k: int, n_experts: int) -> str:
     """One token whose first choice is `expert`, and which keeps `kept` of its K assignments."""
     says = f"expert {expert}" + ("" if kept == k else f", {k - kept} of {k} assignments dropped")
     look = "" if kept == k else "gone" if kept == 0 else "part"
     tint = "" if look == "gone" else f"{inline_tint(expert, n_experts)} "
     looks = f"{expert_class(expert, n_experts)} {look}"
-    return tile_html(face(token), f"<sub><b>{expert}</b></sub>", looks, f'{tint}title="{html.escape(says)}"')
+    return tile_html(shown, f"<sub><b>{expert}</b></sub>", looks, f'{tint}title="{html.escape(says)}"')
 
 
 def signs_html() -> str:
@@ -251,7 +250,9 @@ def signs_html() -> str:
         (2, "the number of its first expert"), (1, "some of its experts are full: it lost these assignments"),
         (0, "all of them are full: it lost every assignment"),
     )  # fmt: skip
-    return "".join(f"<span>{token_html('token', 5, kept, 2, 8)} {html.escape(means)}</span>" for kept, means in signs)
+    return "".join(
+        f"<span>{token_html(face('token'), 5, kept, 2, 8)} {html.escape(means)}</span>" for kept, means in signs
+    )
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from moe_lite.look.svg import figure
 from moe_lite.widgets.capacity_view.view import Rooms
 from moe_lite.widgets.capacity_view.words import legend, token_sentence
 from moe_lite.widgets.kit.parts import plain
-from moe_lite.widgets.kit.text import tile_html
+from moe_lite.widgets.kit.text import row_html, tile_html
 from moe_lite.widgets.kit.widget import badge_html, inline_tint
 
 WIDEST, NARROWEST = 812, 460  # px
@@ -44,7 +44,7 @@ def badge_width(n_experts: int) -> int:
 
 def text_html(now: Rooms, pinned: int = -1) -> str:
     """The text, as the script draws it, too. pinned: a token that is framed."""
-    tokens = "<wbr>".join(_token(now, n, pinned == n) for n in range(len(now.faces)))
+    tokens = row_html(now.faces, (_token(now, n, pinned == n) for n in range(len(now.faces))))
     numeral = f"--num:{badge_width(now.n_experts)}px"
     return (
         f'<div class="plain" style="{numeral}"><div class="dom"><span></span><div class="tx">{tokens}</div></div></div>'

@@ -13,6 +13,7 @@ WIDEST, NARROWEST = 812, 460  # px
 LEFT, TOP, TALL, GAP, STRIP = 34, 24, 250, 22, 56  # px; of the curves and of the strip of gates under them
 LOW, HIGH = -1.6, 1.6  # of the vertical axis
 SIDE, SMALL, BETWEEN = 340, 84, 12  # px; of the plane, of an expert's small plane, between two of those
+ABOVE = 38  # px, of the two lines above the plane
 SURE = 0.9  # a gate above it is drawn full
 
 
@@ -109,7 +110,9 @@ def _middle_of(mask: Tensor) -> int:
 
 def _maps(fit: Fit, view: View, width: int) -> tuple[str, int]:
     best, sure = view.gates.argmax(dim=-1), view.gates.amax(dim=-1) > SURE
-    out = [_text(0, 12, "● +1, ○ −1; colour: the largest gate, pale where it is below 0.9"), f'<g transform="translate(0,{TOP})">']  # fmt: skip # noqa: E501
+    out = [_text(0, 12, "colour: the largest gate, pale where it is below 0.9"),
+           _text(0, 26, "● +1, ○ −1; line: where the blend changes its sign"),
+           f'<g transform="translate(0,{ABOVE})">']  # fmt: skip
     for e in range(fit.n_experts):
         name = expert_class(e, fit.n_experts)
         for kind, mask in (("sure", sure), ("unsure", ~sure)):
@@ -122,12 +125,12 @@ def _maps(fit: Fit, view: View, width: int) -> tuple[str, int]:
     out.append(f'<rect class="ax" width="{SIDE}" height="{SIDE}"/></g>')
     beside = width >= SIDE + 24 + 2 * (SMALL + BETWEEN)
     across = (width - SIDE - 24 if beside else width) // (SMALL + BETWEEN)
-    left, top = (SIDE + 24, 0) if beside else (0, TOP + SIDE + 12)
+    left, top = (SIDE + 24, 0) if beside else (0, ABOVE + SIDE + 12)
     out.append(_text(left, top + 12, "each expert alone: coloured where it says +1;"))
     out.append(_text(left, top + 26, "framed where it has the largest gate"))
     out.append(_alone(fit, left, top + 36, across))
     rows = -(-fit.n_experts // across)
-    return "".join(out), max(TOP + SIDE, top + 36 + rows * (SMALL + BETWEEN + 14)) + 8
+    return "".join(out), max(ABOVE + SIDE, top + 36 + rows * (SMALL + BETWEEN + 14)) + 8
 
 
 @torch.no_grad()

@@ -8,13 +8,14 @@ import numpy as np
 from moe_lite.look.words import fair_share
 from moe_lite.widgets.generation_viewer.view import Generation, plain_text
 from moe_lite.widgets.generation_viewer.words import HOW, ending, layer_parts, settings_text
+from moe_lite.widgets.kit.text import row_html
 from moe_lite.widgets.token_viewer import MOST_EXPERTS, NONE, ORDINALS, hundredths, rail_html, token_html
 
 
 def generation_html(generation: Generation, layer: int, choice: int, state: str, names: tuple[str, str]) -> str:
     """The figure for one layer and choice, counted from 0. names are those of the model and of the dense one."""
     routing, faces, full = generation.routing, generation.faces, largest_share(generation)
-    tokens = "<wbr>".join(token_html(routing, face, layer, choice, i) for i, face in enumerate(faces))
+    tokens = row_html(faces, (token_html(routing, face, layer, choice, i) for i, face in enumerate(faces)))
     rows = [(names[0], f'<span class="prompt">{html.escape(prompt_text(generation))}</span>{tokens}')]
     if any(made.beside is not None for made in generation.made):
         rows.append(

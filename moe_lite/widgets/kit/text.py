@@ -2,13 +2,15 @@
 
 import html
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from moe_lite import data
 
 PAGE = 512  # tokens shown at once
+TOGETHER, IF_SHORT = 30, 16  # letters that are kept on one line at most: of a word; of several that signs join
+BEHIND = 2  # letters that a token's numeral and the space after it are as wide as
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,11 @@ class Face:
     blank: bool = False
     part_of: str = ""  # the character that this token holds only some bytes of
     place: str = ""  # of those bytes in it: "first", "inner" or "last"
+    stays: bool = False  # on the line of the token before it: a part of the same word, or a sign that ends something
 
     def sent(self) -> list:
         """As the scripts read it."""
-        return [self.text, self.gap, self.blank, self.part_of, self.place]
+        return [self.text, self.gap, self.blank, self.part_of, self.place, self.stays]
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,32 @@ def token_text(sections: tuple[tuple[str, str], ...]) -> TokenText:
 def faces_of(ids: Sequence[int]) -> list[Face]:
     """The faces of token ids. Ids that a model drew may hold bytes that are no whole character: these stay bytes."""
     owners = _split_characters(data.token_bytes(ids))
-    return [face(piece, *owner) for piece, owner in zip(data.token_pieces(ids), owners, strict=True)]
+    return together(face(piece, *owner) for piece, owner in zip(data.token_pieces(ids), owners, strict=True))
+
+
+def together(faces: Iterable[Face]) -> list[Face]:
+    """The same faces in a row, each with whether it `stays` with the one before it. Later ones change nothing."""
+    out, long = [], 0  # letters since the last place where the line may end
+    for face in faces:
+        wide = len(face.text) + BEHIND
+        stays = bool(out) and long + wide <= _longest(out[-1], face)
+        long = wide + long * stays
+        out.append(replace(face, stays=True) if stays else face)
+    return out
+
+
+def _longest(before: Face, face: Face) -> int:
+    """How many letters a line's piece may have in which `face` stays with the one `before` it; 0: it never does."""
+    if before.text.endswith("\n") or face.gap:
+        return 0
+    if face.blank or face.place in ("inner", "last"):
+        return TOGETHER if face.text.startswith("↵") or not face.blank else 0
+    end, start = before.text[-1], face.text[0]
+    word = start.isalnum() and (end.isalnum() or end in "'’" or (start.isdigit() and end in ".,:"))
+    if word or start in ".,;:!?)]}'\"’”":
+        return TOGETHER
+    joined = end in '_([{"“' or start == "_" or (start in "([" and end.isalnum())
+    return IF_SHORT if joined else 0
 
 
 def face(piece: str, part_of: str = "", place: str = "") -> Face:
@@ -94,6 +122,11 @@ def tile_html(face: Face, behind: str = "", look: str = "", attributes: str = ""
     space = "<i> </i>" if face.gap else ""  # hidden by the style sheet; words stay apart where it is dropped
     tail = "<br>" if face.text.endswith("\n") else ""  # behind everything: it ends the line that the token is in
     return f'{space}<span class="{classes}"{" " * bool(attributes)}{attributes}>{body}{behind}</span>{tail}'
+
+
+def row_html(faces: Iterable[Face], tiles: Iterable[str]) -> str:
+    """Tiles as one text, which may be broken between those that do not belong together."""
+    return "".join(f"{'' if face.stays else '<wbr>'}{tile}" for face, tile in zip(faces, tiles, strict=True))
 
 
 def numeral_width(n_experts: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from moe_lite.look import palette
 from moe_lite.look.words import fair_share, percent
-from moe_lite.widgets.kit.text import Face, TokenText, numeral_width, tile_html
+from moe_lite.widgets.kit.text import Face, TokenText, numeral_width, row_html, tile_html
 from moe_lite.widgets.kit.widget import badge_html, inline_tint
 from moe_lite.widgets.token_viewer.view import NONE, TokenRouting
 from moe_lite.widgets.token_viewer.words import ORDINALS, hundredths
@@ -22,7 +22,9 @@ def token_view_html(routing: TokenRouting, text: TokenText, layer: int, choice: 
     named = "" if any(name for name, _, _ in sections) else " plain"
     rows = [
         f'<div class="dom"><span>{html.escape(name)}</span><div class="tx">'
-        + "<wbr>".join(token_html(routing, text.faces[i], layer, choice, i - routing.first) for i in range(a, b))
+        + row_html(
+            text.faces[a:b], (token_html(routing, text.faces[i], layer, choice, i - routing.first) for i in range(a, b))
+        )
         + "</div></div>"
         for name, a, b in sections
         if a < b

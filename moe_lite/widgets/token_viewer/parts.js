@@ -75,14 +75,16 @@ function tokenText(model, put, onPointed, side = "") {
       "data-char": place === "first" ? partOf : null, "data-base": `tk${gap ? " gap" : ""}${lines.length > 1 ? " brk" : ""}${place && ` by ${place}`}` },
     ...(blank ? [el("em", {}, ...face)] : face), el("b"));
   }
-  const after = ([text]) => (text.endsWith("\n") ? el("br") : el("wbr"));
+  // tokens into a line, which may be broken before those that do not stay with the one before
+  const write = (line, tokens, first) => tokens.forEach(([text, , , , , stays], j) =>
+    line.append(...(stays ? [] : [el("wbr")]), spans[first + j], ...(text.endsWith("\n") ? [el("br")] : [])));
   function build(page) {
     const { tokens = [], sections = [] } = page;
     spans = tokens.map(make);
     marked = null;
     node.replaceChildren(...sections.map(([name, start, stop]) => {
       const line = el("div", { class: "tx" });
-      for (let i = start; i < stop; i++) line.append(spans[i], after(tokens[i]));
+      write(line, tokens.slice(start, stop), start);
       return el("div", { class: "dom" }, el("span", {}, name), line);
     }));
     node.classList.toggle("plain", !sections.some(([name]) => name));
@@ -97,10 +99,14 @@ function tokenText(model, put, onPointed, side = "") {
 
   function extend(first, tokens) {
     const line = node.querySelector(".tx");
-    for (const span of spans.slice(first)) { span.nextSibling.remove(); span.remove(); }
+    for (const span of spans.slice(first)) {
+      if (span.previousSibling?.nodeName === "WBR") span.previousSibling.remove();
+      if (span.nextSibling?.nodeName === "BR") span.nextSibling.remove();
+      span.remove();
+    }
     if (marked && spans.indexOf(marked.span) >= first) marked = null;
     spans = [...spans.slice(0, first), ...tokens.map((token, j) => make(token, first + j))];
-    tokens.forEach((token, j) => line.append(spans[first + j], after(token)));
+    write(line, tokens, first);
     settle(first);
   }
 

@@ -32,25 +32,26 @@ LONGEST = 46  # characters that name the dead
 
 @dataclass(frozen=True)
 class LoadTable:
-    """Multiples of the fair share over the last steps up to `step`; a dead expert is a frame with a 0.
+    """The loads (L, E) as multiples of the fair share; a dead expert is a frame with a 0.
 
-    `picked`, a (layer, expert), is drawn over all steps underneath. width: px of the whole figure. live: each cell is a
-    button, which the script puts within reach.
+    `picked`, a (layer, expert), is drawn over all steps of `logs` underneath. width: px of the whole figure. live: each
+    cell is a button, which the script puts within reach.
     """
 
-    logs: Sequence[StepLog]
-    step: int
+    load: Tensor
+    title: str
     width: int
     picked: tuple[int, int] | None = None
+    logs: Sequence[StepLog] = ()
     live: bool = False
 
     @property
     def height(self) -> int:
-        return FIRST + len(self.logs[0].load) * ROW + 20 + (SPARK if self.picked else 0)
+        return FIRST + len(self.load) * ROW + 20 + (SPARK if self.picked else 0)
 
     @property
     def n_experts(self) -> int:
-        return self.logs[0].load.shape[1]
+        return self.load.shape[1]
 
     @property
     def cell(self) -> float:
@@ -58,9 +59,8 @@ class LoadTable:
 
     def svg(self) -> str:
         """The elements of the table; (0, 0) is its corner."""
-        index = at_step(self.logs, self.step)
-        shares = fair_multiples(load_at(self.logs, index))  # (L, E)
-        title = f'<text class="d" x="0" y="12">load at step {self.logs[index].step:,}, × fair share</text>'
+        shares = fair_multiples(self.load)  # (L, E)
+        title = f'<text class="d" x="0" y="12">{html.escape(self.title)}, × fair share</text>'
         rows = "".join(self._row(layer, row) for layer, row in enumerate(shares.tolist()))
         return title + self._badges() + rows + self._dead(shares) + (self._spark() if self.picked else "")
 
@@ -204,9 +204,8 @@ class DashboardDrawing:
         """The whole figure, with `label` as its text alternative."""
         _, table, (width, height) = self._layout()
         body = self._curves()
-        if self._sparse:
-            loads = LoadTable(self._focus.logs, self.step, self.width, self.picked, self.live)
-            body += f'<g transform="translate({table[0]},{table[1]})">{loads.svg()}</g>'
+        if self._table is not None:
+            body += f'<g transform="translate({table[0]},{table[1]})">{self._table.svg()}</g>'
         return figure(body, width, height, label, "training", "group" if self.live else "img")
 
     def places(self) -> dict[str, float]:
@@ -221,17 +220,24 @@ class DashboardDrawing:
     def _focus(self) -> DashboardRun | None:
         return self.runs[-1] if self.runs and self.runs[-1].logs else None
 
-    @property
-    def _sparse(self) -> bool:
-        return self._focus is not None and self._focus.logs[0].load.numel() > 0
+    @cached_property
+    def _table(self) -> LoadTable | None:
+        """The loads at the step that is looked at; before the first one those of a curve beside; None if dense."""
+        if self._focus is None:
+            curves = ((name, curve) for name, curve in self.beside.items() if curve.load is not None)
+            name, curve = next(curves, ("", None))
+            return curve and LoadTable(curve.load, f"{name}: load at its end", self.width)
+        logs = self._focus.logs
+        index = at_step(logs, self.step)
+        load, title = load_at(logs, index), f"load at step {logs[index].step:,}"
+        return LoadTable(load, title, self.width, self.picked, logs, self.live) if load.numel() else None
 
     def _layout(self) -> tuple[float, tuple[float, float], tuple[int, int]]:
         """Width of the axes, place of the table, size of it all."""
         bottom = TOP + HEIGHT + FOOT + (SCRUB if self.live else 0)
-        if not self._sparse:
+        if self._table is None:
             return self.width - LEFT - NAMES, (0, 0), (self.width, bottom)
-        experts = self._focus.logs[0].load.shape[1]
-        tall = LoadTable(self._focus.logs, self.step, self.width, self.picked).height
+        experts, tall = self._table.n_experts, self._table.height
         beside = self.width - LEFT - NAMES - HEAD - experts * CELL - 12
         if experts <= MANY and beside >= 220:
             return beside, (self.width - HEAD - experts * CELL, 0), (self.width, max(bottom, tall))
@@ -278,10 +284,11 @@ class DashboardDrawing:
             out.append(f'<text class="d" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{loss}</text>')
         bottom = TOP + HEIGHT
         out.append(f'<path class="ax" d="M{LEFT} {bottom}h{axes.width:.1f}"/>')
-        for i in range(5):
-            step = axes.steps * i // 4
-            anchor = "end" if i == 4 else "middle" if i else "start"
-            text = f"{step:,}" + (" steps" if i == 4 else "")
+        last = 4 if axes.width >= 320 else 2  # so that no number touches the next
+        for i in range(last + 1):
+            step = axes.steps * i // last
+            anchor = "end" if i == last else "middle" if i else "start"
+            text = f"{step:,}" + (" steps" if i == last else "")
             out.append(f'<text class="d" x="{axes.x(step):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{text}</text>')
         return "".join(out)
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class Curve:
     steps: Sequence[int]
     loss: Sequence[float]  # nats per token
     note: str = "recorded"  # stands under the name
+    load: Tensor | None = field(default=None, compare=False)  # (L, E) int64 at its end; None: not known, or dense
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.loss) or not self.steps:
@@ -40,7 +41,7 @@ def curve_of(beside: "Curve | Recording | DashboardRun", steps: int) -> Curve:
     points = [(tokens // per_step, loss) for tokens, loss in zip(run.tokens, run.train_loss, strict=True)]
     shown = [point for point in points if point[0] <= steps] or points[:1]
     cut = "" if len(shown) == len(points) else f", of {beside.train.steps:,} steps"
-    return Curve(*zip(*shown, strict=True), note=f"recorded{cut}")
+    return Curve(*zip(*shown, strict=True), note=f"recorded{cut}", load=run.load_table if run.load else None)
 
 
 @dataclass
@@ -69,7 +70,9 @@ class DashboardRun:
     @property
     def curve(self) -> Curve:
         """Its loss so far, to be drawn beside another training."""
-        return Curve(*zip(*thinned(smoothed(self.logs)), strict=True), note="trained before")
+        load = load_at(self.logs, len(self.logs) - 1)
+        load = load if load.numel() else None
+        return Curve(*zip(*thinned(smoothed(self.logs)), strict=True), note="trained before", load=load)
 
     @property
     def total(self) -> int:
