@@ -21,7 +21,8 @@ PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11 python;
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 endif
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
-PYTEST = OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+# bytecode is kept: a hundred kernels read what one has compiled
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 LAB_FLAGS = --notebook-dir=. --custom-css --LabApp.default_url=/lab/tree/$(FIRST_LESSON) --ServerApp.ip=localhost --port=$(PORT)
 LAB_FLAGS += $(if $(NO_BROWSER),--no-browser) $(if $(filter 0,$(shell id -u)),--allow-root)
 
