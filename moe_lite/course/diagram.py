@@ -35,19 +35,19 @@ KEY = {
 LEFT_OUT = "Not drawn: the norms, and attention's own residual."
 
 _CSS = """
-.mx.model{font:13px/1.4 var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif);
-color:var(--fg);max-width:812px;margin:4px 0 8px}
-.mx.model svg{display:block;max-width:100%;height:auto}
-.mx.model text{fill:var(--fg);font-size:13px;text-anchor:middle}
-.mx.model text.d{fill:var(--fg2);font-size:12px}.mx.model text.now{fill:var(--brandInk);font-size:12px;font-weight:600}
-.mx.model text.n{font-size:11px;font-weight:700;fill:var(--fg2)}.mx.model text.n.on{fill:var(--onTint)}
-.mx.model text.l{text-anchor:start}.mx.model text.t{text-anchor:start;font-size:12px;
+font:13px/1.4 var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif);
+color:var(--fg);max-width:812px;margin:4px 0 8px;
+svg{display:block;max-width:100%;height:auto}
+text{fill:var(--fg);font-size:13px;text-anchor:middle}
+text.d{fill:var(--fg2);font-size:12px}text.now{fill:var(--brandInk);font-size:12px;font-weight:600}
+text.n{font-size:11px;font-weight:700;fill:var(--fg2)}text.n.on{fill:var(--onTint)}
+text.l{text-anchor:start}text.t{text-anchor:start;font-size:12px;
 font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospace)}
-.mx.model .wire{stroke:var(--line1);fill:none}.mx.model .faint{stroke:var(--line);fill:none}
-.mx.model .path{stroke:var(--m);stroke-width:2;fill:none}
-.mx.model .part{fill:var(--bg);stroke:var(--fg2)}.mx.model .lit{fill:var(--t);stroke:var(--m)}
-.mx.model .today{stroke:var(--brand);stroke-width:2.5}.mx.model .around{fill:none}
-.mx.model p{margin:6px 0 0;font-size:12px;color:var(--fg2)}
+.wire{stroke:var(--line1);fill:none}.faint{stroke:var(--line);fill:none}
+.path{stroke:var(--m);stroke-width:2;fill:none}
+.part{fill:var(--bg);stroke:var(--fg2)}.lit{fill:var(--t);stroke:var(--m)}
+.today{stroke:var(--brand);stroke-width:2.5}.around{fill:none}
+p{margin:6px 0 0;font-size:12px;color:var(--fg2)}
 """
 
 

@@ -14,12 +14,12 @@ NONE_MADE = "You made no guess. A number in place of None, in the cell with your
 WIDTH, ROW, LEFT, RIGHT = 520, 44, 12, 30  # px: of the figure, of one number, around its axis
 
 _CSS = """
-.mx.guess{font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:520px}
-.mx.guess p{margin:2px 0}.mx.guess .dim{color:var(--fg2);font-size:12px}
-.mx.guess svg{display:block;max-width:100%;height:auto}
-.mx.guess text{fill:var(--fg2);font-size:11px;text-anchor:middle}.mx.guess line{stroke:var(--line1)}
-.mx.guess .you{fill:var(--bg);stroke:var(--fg);stroke-width:1.5}.mx.guess .is{fill:var(--brand)}
-.mx.guess .gap{stroke:var(--fg2);stroke-dasharray:2 2}
+font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:520px;
+p{margin:2px 0}.dim{color:var(--fg2);font-size:12px}
+svg{display:block;max-width:100%;height:auto}
+text{fill:var(--fg2);font-size:11px;text-anchor:middle}line{stroke:var(--line1)}
+.you{fill:var(--bg);stroke:var(--fg);stroke-width:1.5}.is{fill:var(--brand)}
+.gap{stroke:var(--fg2);stroke-dasharray:2 2}
 """
 
 

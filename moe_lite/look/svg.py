@@ -42,6 +42,7 @@ def drawn_only(svg: str, instead: str = "") -> str:
 
 
 def framed(name: str, css: str, *parts: str) -> str:
-    """The HTML of a figure: the parts inside `.mx.<name>`, with the palette's colours and its own sheet."""
-    style = css_variables() + DRAWN.format(root=f".mx.{name}") + css
+    """The HTML of a figure: the parts inside `.mx.<name>`, with the palette's colours and its own sheet, which holds
+    for nothing else on the page."""
+    style = css_variables() + DRAWN.format(root=f".mx.{name}") + (f".mx.{name}{{{css}}}" if css else "")
     return f'<style>{style}</style><div class="mx {name}">{"".join(parts)}</div>'

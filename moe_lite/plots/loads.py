@@ -13,11 +13,11 @@ WIDTH, NAMES, HIGH, GAP, FOOT = 812, 64, 96, 30, 42  # px: of the figure, for na
 DEAD = 0.01  # of the fair share: an expert with less is dead
 
 _CSS = """
-.mx.ld{font:12px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:812px}
-.ld .cap{margin:4px 0 8px;color:var(--fg2)}.ld svg{display:block;max-width:100%;height:auto}
-.ld text{fill:var(--fg);font-size:12px}.ld text.d{fill:var(--fg2);font-size:11px}
-.ld text.dead{fill:var(--bad);font-size:11px;font-weight:700;text-anchor:middle}
-.ld .bar{fill:var(--fg2)}.ld .fair{stroke:var(--brand);stroke-dasharray:4 3}.ld .base{stroke:var(--line1)}
+font:12px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:812px;
+.cap{margin:4px 0 8px;color:var(--fg2)}svg{display:block;max-width:100%;height:auto}
+text{fill:var(--fg);font-size:12px}text.d{fill:var(--fg2);font-size:11px}
+text.dead{fill:var(--bad);font-size:11px;font-weight:700;text-anchor:middle}
+.bar{fill:var(--fg2)}.fair{stroke:var(--brand);stroke-dasharray:4 3}.base{stroke:var(--line1)}
 """
 
 

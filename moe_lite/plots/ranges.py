@@ -19,14 +19,14 @@ INTERVAL = 3  # numbers of a row that is a mean, a lower and an upper end
 SHARES = {1: 1.0, 2: 1.2, INTERVAL: 1.8}  # of the width, by how many numbers a row of the panel has
 
 _CSS = """
-.mx.rg{font:12px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:812px;font-variant-numeric:tabular-nums}
-.rg .cap{margin:4px 0 8px;color:var(--fg2)}.rg svg{display:block;max-width:100%;height:auto}
-.rg text{fill:var(--fg);font-size:12px}.rg text.d{fill:var(--fg2);font-size:11px;paint-order:stroke;stroke:var(--bg);stroke-width:3px}.rg text.ref{fill:var(--brandInk);font-weight:600}
-.rg .grid{stroke:var(--line);fill:none}.rg .zero{stroke:var(--fg);fill:none}.rg .band{fill:var(--brand);opacity:.12}
-.rg .bar{stroke:var(--fg);stroke-width:6;stroke-linecap:round;fill:none}.rg .whisker{stroke:var(--fg);stroke-width:2;fill:none}
-.rg .dot{fill:var(--fg);stroke:var(--fg);stroke-width:1.6}.rg .dot.open{fill:var(--bg)}
-.rg .bar.ref,.rg .whisker.ref,.rg .dot.ref{stroke:var(--brand)}.rg .dot.ref{fill:var(--brand)}
-.rg details{margin:4px 0}.rg summary{color:var(--fg2);cursor:pointer}
+font:12px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:812px;font-variant-numeric:tabular-nums;
+.cap{margin:4px 0 8px;color:var(--fg2)}svg{display:block;max-width:100%;height:auto}
+text{fill:var(--fg);font-size:12px}text.d{fill:var(--fg2);font-size:11px;paint-order:stroke;stroke:var(--bg);stroke-width:3px}text.ref{fill:var(--brandInk);font-weight:600}
+.grid{stroke:var(--line);fill:none}.zero{stroke:var(--fg);fill:none}.band{fill:var(--brand);opacity:.12}
+.bar{stroke:var(--fg);stroke-width:6;stroke-linecap:round;fill:none}.whisker{stroke:var(--fg);stroke-width:2;fill:none}
+.dot{fill:var(--fg);stroke:var(--fg);stroke-width:1.6}.dot.open{fill:var(--bg)}
+.bar.ref,.whisker.ref,.dot.ref{stroke:var(--brand)}.dot.ref{fill:var(--brand)}
+details{margin:4px 0}summary{color:var(--fg2);cursor:pointer}
 """  # noqa: E501 - CSS
 
 

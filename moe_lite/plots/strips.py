@@ -14,10 +14,10 @@ FULL, SHADES = 4.0, 12  # times the fair share, from where on a cell is as dark 
 HEAD, FOOT = 19, 18  # px over and under the strips
 
 _CSS = """
-.mx.st{font:12px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:812px}
-.st .cap{margin:4px 0 8px;color:var(--fg2)}.st svg{display:block;max-width:100%;height:auto}
-.st text{fill:var(--fg);font-size:12px}.st text.d{fill:var(--fg2);font-size:11px}
-.st .cell{fill:var(--fg)}.st .box{fill:none;stroke:var(--line1)}
+font:12px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);max-width:812px;
+.cap{margin:4px 0 8px;color:var(--fg2)}svg{display:block;max-width:100%;height:auto}
+text{fill:var(--fg);font-size:12px}text.d{fill:var(--fg2);font-size:11px}
+.cell{fill:var(--fg)}.box{fill:none;stroke:var(--line1)}
 """
 
 

@@ -6,23 +6,24 @@ from html import escape
 
 from torch import Tensor
 
-from moe_lite.look.palette import css_variables, expert_class
+from moe_lite.look.palette import expert_class
 from moe_lite.look.picture import Picture
+from moe_lite.look.svg import framed
 
 DARKEST = 45  # percent of the ink in the darkest cell: its number must still be read
 _TABLE_CSS = """
-.mx.tb{font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);font-variant-numeric:tabular-nums}
-.tb table{border-collapse:separate;border-spacing:2px;margin:4px 0;font-size:12px;color:var(--fg);background:none}
-.tb caption{caption-side:top;white-space:nowrap;text-align:left;color:var(--fg2);font-size:12px;padding:0 0 4px}
-.tb tr,.tb tr:hover{background:none!important}
-.tb td,.tb th{padding:2px 8px;text-align:right;min-width:36px;font-weight:400;border:0;background:none}
-.tb th{color:var(--fg2);font-size:11px}.tb tbody th{text-align:left}
-.tb td{box-shadow:inset 0 0 0 1px var(--line)}
-.tb td.on{background:var(--t);color:var(--onTint);font-weight:600;box-shadow:inset 0 0 0 1px var(--m)}
-.tb thead td{box-shadow:none}
-.tb td.sh{background:color-mix(in srgb,var(--brand) var(--s),transparent)}
-.tb td.right{box-shadow:none;padding-left:16px;color:var(--fg2)}
-.tb .n{display:inline-block;min-width:18px;border-radius:3px;background:var(--t);color:var(--onTint);font-weight:700;text-align:center}
+font:13px/1.4 var(--jp-ui-font-family,system-ui,sans-serif);color:var(--fg);font-variant-numeric:tabular-nums;
+table{border-collapse:separate;border-spacing:2px;margin:4px 0;font-size:12px;color:var(--fg);background:none}
+caption{caption-side:top;white-space:nowrap;text-align:left;color:var(--fg2);font-size:12px;padding:0 0 4px}
+tr,tr:hover{background:none!important}
+td,th{padding:2px 8px;text-align:right;min-width:36px;font-weight:400;border:0;background:none}
+th{color:var(--fg2);font-size:11px}tbody th{text-align:left}
+td{box-shadow:inset 0 0 0 1px var(--line)}
+td.on{background:var(--t);color:var(--onTint);font-weight:600;box-shadow:inset 0 0 0 1px var(--m)}
+thead td{box-shadow:none}
+td.sh{background:color-mix(in srgb,var(--brand) var(--s),transparent)}
+td.right{box-shadow:none;padding-left:16px;color:var(--fg2)}
+.n{display:inline-block;min-width:18px;border-radius:3px;background:var(--t);color:var(--onTint);font-weight:700;text-align:center}
 """  # noqa: E501 - CSS
 
 
@@ -74,11 +75,11 @@ def table(
         if right is not None:
             cells.append(f'<td class="right">{show_right(right[1][i].item())}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
-    html = (
-        f'<style>{css_variables()}{_TABLE_CSS}</style><div class="mx tb"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr><td></td>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    made = (
+        f"<table><caption>{escape(caption)}</caption>"
+        f"<thead><tr><td></td>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
-    return Picture(html, f"Table, {n_rows} × {n_columns}: {caption}")
+    return Picture(framed("tb", _TABLE_CSS, made), f"Table, {n_rows} × {n_columns}: {caption}")
 
 
 def column_format(values: Sequence[float]) -> Callable[[float], str]:
