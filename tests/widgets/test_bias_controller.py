@@ -248,6 +248,24 @@ def test_sliders_and_rule_are_sent_and_the_figure_follows(browser):
         assert dict(page.evaluate("window.model.saved"))["rule"] == "difference"
 
 
+@pytest.mark.browser
+def test_a_cell_may_set_a_value_between_two_steps_of_a_slider(browser):
+    shown = BiasController()
+    with script_page(shown, browser) as page:
+        slider = page.locator("input[aria-label='step size']")
+        steps = int(slider.get_attribute("max"))
+        for step, more in ((0.02, 1), (0.03, 0)):
+            shown.step = step
+            shown.answered += 1
+            send(page, shown)
+            assert (
+                slider.get_attribute("aria-valuetext") == str(step) and int(slider.get_attribute("max")) == steps + more
+            )
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        assert dict(page.evaluate("window.model.saved"))["step"] == 0.01, "the value between has gone"
+
+
 BOXES = """(css) => [...document.querySelectorAll(css)].map((node) => node.getBoundingClientRect())
   .map((box) => [box.left, box.right, box.top, box.bottom])"""
 

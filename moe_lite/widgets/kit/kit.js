@@ -46,16 +46,17 @@ function bar() {
 }
 
 // A slider row: label, track, value. `values` are the steps it can stand on. onmove(value) runs on every step.
-// set(value) moves it from outside; set(value, values) also changes the steps. A tick stays at the value before.
+// set(value) moves it from outside, between the steps as well; set(value, values) also changes the steps. A tick stays at
+// the value before.
 function slider({ label, values, value, width = 110, show = String, onmove }) {
   const input = el("input", { type: "range", min: 0, step: 1, "aria-label": label, "--w": `${width}px` });
   const output = el("span", { class: "v" });
   const node = el("label", {}, label, input, output);
   let steps = values, current = null;
   const place = (index) => 7 + (index / Math.max(1, steps.length - 1)) * (width - 14) - 1; // px
-  const set = (next, newSteps = steps) => {
+  const set = (next, offered = steps) => {
+    const newSteps = offered.includes(next) ? offered : withStep(offered, next); // a cell may set what no slider offers
     const index = newSteps.indexOf(next);
-    if (index < 0) throw new RangeError(`slider ${label}: ${next} is not one of ${newSteps.join(", ")}`);
     const old = steps.indexOf(current);
     const moved = current !== next && old >= 0;
     if (newSteps.join() !== steps.join() || (moved && Math.abs(place(index) - place(old)) < 9)) // half under the thumb
