@@ -1,0 +1,4 @@
+"""The families of published mixtures: what they hold, and what they cost."""
+
+from moe_lite.families.counting import Count as Count, count as count
+from moe_lite.families.published_models import PublishedModel as PublishedModel, published as published
