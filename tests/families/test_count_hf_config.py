@@ -1,0 +1,337 @@
+"""A config.json counted: exact against the class of transformers for any sizes, and clear about what it cannot read."""
+
+import json
+import random
+
+import pytest
+from hf_models import HF, hf_config, meta_model, parts_of
+
+from moe_lite import families
+from moe_lite.families.hf_config import READERS
+
+R = random.Random
+
+
+def sizes(r: R) -> dict:
+    """Sizes that nearly all families have; no two of a model are alike, so that a mix-up shows."""
+    heads, keys = r.choice([(6, 3), (6, 2), (9, 3), (4, 1)])
+    return {
+        "vocab_size": r.randint(40, 90), "hidden_size": 4 * heads * r.randint(2, 4),
+        "num_hidden_layers": r.randint(5, 9), "num_attention_heads": heads,
+        "num_key_value_heads": keys, "intermediate_size": r.randint(10, 50),
+        "tie_word_embeddings": coin(r),
+    }  # fmt: skip
+
+
+def coin(r: R) -> bool:
+    return r.random() < 0.5
+
+
+def experts(r: R, name: str = "num_local_experts") -> dict:
+    return {name: r.randint(5, 8), "num_experts_per_tok": r.randint(1, 4)}
+
+
+def latent(r: R) -> dict:
+    return {
+        "q_lora_rank": r.choice([None, 14]), "kv_lora_rank": r.randint(9, 13), "qk_nope_head_dim": r.randint(5, 7),
+        "qk_rope_head_dim": 4, "v_head_dim": r.randint(8, 11), "attention_bias": coin(r),
+    }  # fmt: skip
+
+
+def deepseek(r: R) -> dict:
+    return sizes(r) | experts(r, "n_routed_experts") | {
+        "moe_intermediate_size": r.randint(7, 30), "n_shared_experts": r.randint(1, 3), "n_group": 1, "topk_group": 1,
+        "first_k_dense_replace": r.randint(0, 3),
+    }  # fmt: skip
+
+
+def qwen(r: R) -> dict:
+    return sizes(r) | experts(r, "num_experts") | {
+        "moe_intermediate_size": r.randint(7, 30), "decoder_sparse_step": r.randint(1, 3),
+        "mlp_only_layers": r.choice([[], [1, 3]]),
+    }  # fmt: skip
+
+
+def qwen3_next(r: R) -> dict:
+    keys = r.randint(2, 3)
+    return qwen(r) | {
+        "shared_expert_intermediate_size": r.randint(7, 30), "head_dim": 10, "attention_bias": coin(r),
+        "linear_conv_kernel_dim": r.randint(2, 5), "linear_key_head_dim": r.randint(5, 8),
+        "linear_value_head_dim": r.randint(9, 12), "linear_num_key_heads": keys,
+        "linear_num_value_heads": keys * r.randint(1, 3),
+    }  # fmt: skip
+
+
+def dbrx(r: R) -> dict:
+    s, e = sizes(r), experts(r)
+    return {
+        "vocab_size": s["vocab_size"], "d_model": s["hidden_size"], "n_layers": s["num_hidden_layers"],
+        "n_heads": s["num_attention_heads"], "tie_word_embeddings": False,
+        "attn_config": {"kv_n_heads": s["num_key_value_heads"], "rope_theta": 1e4},
+        "ffn_config": {"hidden_size": s["hidden_size"], "ffn_hidden_size": s["intermediate_size"],
+                       "moe_num_experts": e["num_local_experts"], "moe_top_k": e["num_experts_per_tok"]},
+    }  # fmt: skip
+
+
+def jamba(r: R) -> dict:
+    period = r.randint(2, 4)
+    return sizes(r) | experts(r, "num_experts") | {
+        "expert_layer_period": r.randint(2, 3), "expert_layer_offset": r.randint(0, 1), "attn_layer_period": period,
+        "attn_layer_offset": r.randint(0, period - 1), "mamba_d_state": r.randint(5, 9),
+        "mamba_d_conv": r.randint(2, 5), "mamba_expand": r.randint(1, 3),
+        "mamba_dt_rank": r.choice(["auto", 7]), "mamba_conv_bias": coin(r),
+        "mamba_proj_bias": coin(r),
+    }  # fmt: skip
+
+
+def ernie(r: R) -> dict:
+    start = r.randint(0, 2)
+    e = {"moe_num_experts": r.randint(5, 8), "moe_k": r.randint(1, 4), "moe_intermediate_size": r.randint(7, 30)}
+    return sizes(r) | e | {
+        "moe_num_shared_experts": r.randint(0, 2), "moe_layer_start_index": start,
+        "moe_layer_end_index": r.choice([-1, 3]), "moe_layer_interval": r.randint(1, 2), "use_bias": coin(r),
+    }  # fmt: skip
+
+
+def longcat(r: R) -> dict:
+    shared = ("vocab_size", "hidden_size", "num_attention_heads", "tie_word_embeddings")
+    s = sizes(r)
+    return {name: s[name] for name in shared} | latent(r) | {
+        "num_layers": r.randint(2, 4), "ffn_hidden_size": r.randint(10, 50), "expert_ffn_hidden_size": r.randint(7, 30),
+        "q_lora_rank": 14, "moe_topk": r.randint(1, 4), "n_routed_experts": r.randint(5, 8),
+        "zero_expert_num": r.randint(0, 3),
+    }  # fmt: skip
+
+
+def switch(r: R) -> dict:
+    return {
+        "vocab_size": r.randint(40, 90), "d_model": r.randint(8, 20), "d_kv": r.randint(5, 9),
+        "d_ff": r.randint(21, 30), "num_layers": r.randint(3, 8),
+        "num_decoder_layers": r.randint(3, 8), "num_heads": r.randint(2, 5),
+        "num_sparse_encoder_layers": r.randint(0, 3), "num_sparse_decoder_layers": r.randint(0, 3),
+        "num_experts": r.randint(2, 5), "relative_attention_num_buckets": r.choice([16, 32]), "router_bias": coin(r),
+        "tie_word_embeddings": True,
+    }  # fmt: skip
+
+
+def wide(r: R) -> dict:
+    return {"head_dim": 10, "attention_bias": coin(r)}
+
+
+RANDOM = {
+    "llama": lambda r: sizes(r) | {"mlp_bias": coin(r), "attention_bias": coin(r)} | r.choice([{}, {"head_dim": 10}]),
+    "mixtral": lambda r: sizes(r) | experts(r) | r.choice([{}, {"head_dim": 10}]),
+    "phimoe": lambda r: sizes(r) | experts(r) | {"attention_bias": coin(r), "lm_head_bias": coin(r)},
+    "granitemoe": lambda r: sizes(r) | experts(r) | {"attention_bias": coin(r)},
+    "olmoe": lambda r: sizes(r) | experts(r, "num_experts") | {"attention_bias": coin(r)},
+    "dbrx": dbrx,
+    "gpt_oss": lambda r: sizes(r) | experts(r) | wide(r) | {"sliding_window": 8},
+    "qwen2_moe": lambda r: qwen(r) | {"shared_expert_intermediate_size": r.randint(7, 30), "qkv_bias": coin(r)},
+    "qwen3_moe": lambda r: qwen(r) | wide(r),
+    "qwen3_next": qwen3_next,
+    "llama4_text": lambda r: sizes(r) | experts(r) | wide(r) | {
+        "intermediate_size_mlp": r.randint(51, 60), "interleave_moe_layer_step": r.randint(1, 3),
+        "attention_chunk_size": 8},
+    "deepseek_v2": lambda r: deepseek(r) | latent(r) | {"mlp_bias": coin(r)},
+    "deepseek_v3": lambda r: deepseek(r) | latent(r),
+    "glm4_moe": lambda r: deepseek(r) | wide(r) | {"use_qk_norm": coin(r)},
+    "ernie4_5_moe": ernie,
+    "jamba": jamba,
+    "minimax": lambda r: sizes(r) | experts(r) | r.choice([{}, {"head_dim": 10}]),
+    "longcat_flash": longcat,
+    "switch_transformers": switch,
+}  # fmt: skip
+
+
+def as_file(config) -> dict:
+    """What lies in the config.json that transformers writes."""
+    return json.loads(config.to_json_string())
+
+
+def class_parts(config) -> dict[str, int]:
+    """The parts of the class, without what two classes hold beside their models: see test_count_published.py."""
+    parts = parts_of(meta_model(config))
+    if config.model_type == "ernie4_5_moe" and "router" in parts:
+        parts["router"] -= parts["router"] // (config.hidden_size + 1)
+    if config.model_type == "longcat_flash":
+        one = 2 * config.expert_ffn_hidden_size * config.hidden_size
+        parts["experts"] -= config.num_layers * config.zero_expert_num * one
+    return parts
+
+
+def test_readers_are_compared_but_for_other_names():
+    """DeepSeekMoE-16B has no class; the others are another name of a class, and a wrapper with a vision part."""
+    assert set(READERS) - set(RANDOM) == {"deepseek", "kimi_k2", "llama4"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", RANDOM)
+def test_any_sizes_are_counted_exactly(kind, seed):
+    config = hf_config(kind, RANDOM[kind](R(f"{kind} {seed}")))
+    found = families.count(families.from_hf_config(as_file(config)))
+    assert found.parameters == class_parts(config)
+
+
+@pytest.mark.parametrize("kind", RANDOM)
+def test_field_left_out_is_named_or_means_what_the_class_means(kind):
+    """The defaults of a reader are those of the class. What is neither a default nor needed is not asked for."""
+    settings = RANDOM[kind](R(kind)) | {"tie_word_embeddings": kind in ("ernie4_5_moe", "switch_transformers")}
+    named = 0
+    for left_out in settings:
+        rest = {name: value for name, value in settings.items() if name != left_out}
+        try:
+            found = families.count(families.from_hf_config({"model_type": kind} | rest)).parameters
+        except ValueError as error:
+            assert left_out in str(error)
+            named += 1
+        else:
+            assert found == class_parts(hf_config(kind, rest)), left_out
+    assert named >= 4
+
+
+@pytest.mark.parametrize("name", [name for name in HF if name not in ("Switch-Base-64", "Switch-Base-128")])
+def test_configs_of_published_models_are_their_records(name):
+    """All sizes alike; which of a model's figures were published, no config.json knows."""
+    model_type, settings = HF[name]
+    config = hf_config(model_type, settings)
+    record, table = families.from_hf_config(as_file(config)), families.published(name)
+    unlike = {f for f in vars(table) if getattr(record, f) != getattr(table, f)}
+    beside = {"name", "source", "note", "published_total", "published_active", "total_as", "total_with", "active_as"}
+    assert unlike - beside <= {"vision"} | ({"d_dense"} if not table.dense_layers else set())
+
+
+def test_deepseek_moe_kimi_and_llama_4_by_their_own_names():
+    kimi = HF["Kimi-K2"][1]
+    file = as_file(hf_config("deepseek_v3", kimi)) | {"model_type": "kimi_k2"}
+    assert families.count(families.from_hf_config(file)).total == families.count("Kimi-K2").total
+    text = as_file(hf_config("llama4_text", {}))
+    llama4 = families.from_hf_config({"model_type": "llama4", "text_config": text, "vision_config": {}})
+    assert families.count(llama4).total == families.count("Llama-4-Scout").total
+    first = {
+        "model_type": "deepseek", "vocab_size": 102400, "hidden_size": 2048, "num_hidden_layers": 28,
+        "num_attention_heads": 16, "num_key_value_heads": 16, "intermediate_size": 10944, "n_routed_experts": 64,
+        "num_experts_per_tok": 6, "moe_intermediate_size": 1408, "n_shared_experts": 2, "first_k_dense_replace": 1,
+        "moe_layer_freq": 1,
+    }  # fmt: skip
+    assert families.count(families.from_hf_config(first)).total == families.count("DeepSeekMoE-16B").total
+
+
+MIXTRAL = {"model_type": "mixtral", "vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 3,
+           "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 10, "num_local_experts": 5,
+           "num_experts_per_tok": 2}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rope_theta": 1e6, "rope_scaling": None, "torch_dtype": "bfloat16"},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "dtype": "bfloat16"},
+        {"num_local_experts": None, "num_experts": 5},
+        {"num_experts_per_tok": None, "experts_per_token": 2},
+        {"num_experts": 5},
+        {"head_dim": None, "quantization_config": {"bits": 4}},
+    ],
+    ids=str,
+)
+def test_keys_of_both_generations_are_read(changes):
+    plain, other = (families.from_hf_config(config) for config in (MIXTRAL, MIXTRAL | changes))
+    assert plain == other
+
+
+def test_path_of_the_file_and_of_its_folder(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(MIXTRAL))
+    for place in (file, tmp_path, str(tmp_path)):
+        assert families.from_hf_config(place) == families.from_hf_config(MIXTRAL)
+    assert families.from_hf_config(MIXTRAL | {"_name_or_path": "own/model"}).name == "own/model"
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "config.json is not there. families.from_hf_config takes a config.json, its folder, or a dict"),
+        ("{", "config.json is not JSON: "),
+        ("[1]", "config.json holds a list, expected the fields of a model's configuration"),
+        ("{}", "config.json has model_type None, expected the name"),
+    ],
+)
+def test_file_that_is_no_config_is_refused(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        families.from_hf_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model_type": "mixtrl"}, "no reader for model_type 'mixtrl'; near: mixtral.*from_hf_config reads llama, "),
+        ({"model_type": ["mixtral"]}, r"config.json has model_type \['mixtral'\], expected the name"),
+        ({"model_type": "deepseek_v4"}, "near: deepseek_v3, deepseek_v2"),
+        ({"hidden_size": None}, r"config.json of a mixtral has no hidden_size \(nor d_model\), and the count needs it"),
+        (
+            {"num_local_experts": None},
+            r"has no num_local_experts \(nor num_experts, n_routed_experts, moe_num_experts\)",
+        ),
+        (
+            {"vocab_size": "50"},
+            "vocab_size is '50' in the config.json of a mixtral, expected a whole number of at least 1",
+        ),
+        ({"num_local_experts": [5, 5]}, r"num_local_experts is \[5, 5\] .*expected a whole number"),
+        ({"num_experts": 6}, "says num_local_experts=5, num_experts=6: the same thing twice, and not the same"),
+        ({"tie_word_embeddings": 0}, "tie_word_embeddings is 0 .*expected true or false"),
+        (
+            {"num_attention_heads": 5},
+            "num_attention_heads is 5 .*a divisor of the width 24, since there is no head_dim",
+        ),
+        ({"num_experts_per_tok": 6}, "the config.json of a mixtral cannot be: .*top_k is 6, expected at most 5"),
+        ({"num_key_value_heads": 3}, "cannot be: .*n_kv_heads is 3, expected a divisor of n_heads=4"),
+    ],
+)
+def test_config_that_cannot_be_counted_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        families.from_hf_config(MIXTRAL | changes)
+
+
+@pytest.mark.parametrize(
+    "kind, changes, message",
+    [
+        ("deepseek_v3", {"moe_layer_freq": 2}, "moe_layer_freq=2 in the config.json of a deepseek_v3: only 1 can be"),
+        ("deepseek_v3", {"qk_head_dim": 99}, "qk_head_dim=99 .*: only 1. can be counted"),
+        ("olmoe", {"head_dim": 99}, "head_dim=99 .*can be counted"),
+        ("dbrx", {"ffn_config": {"hidden_size": 99}}, "hidden_size=99 in the config.json of a dbrx, ffn_config: only"),
+        ("dbrx", {"attn_config": 3}, "attn_config is 3 .*expected a group of fields"),
+        ("jamba", {"mamba_inner_layernorms": False}, "mamba_inner_layernorms=False .*: only True can be counted"),
+        ("longcat_flash", {"zero_expert_type": "drop"}, "zero_expert_type='drop' .*: only 'identity' can be counted"),
+        (
+            "qwen3_next",
+            {"layer_types": ["full_attention"]},
+            "layer_types is .*expected a list of ., each full_attention or",
+        ),
+        ("gpt_oss", {"layer_types": ["conv"] * 7}, "layer_types is .*each sliding_attention or full_attention"),
+        ("qwen3_moe", {"mlp_only_layers": "0"}, "mlp_only_layers is '0' .*expected a list of whole numbers"),
+    ],
+)
+def test_field_without_a_known_count_is_named(kind, changes, message):
+    config = {"model_type": kind} | RANDOM[kind](R(kind)) | changes
+    with pytest.raises(ValueError, match=message):
+        families.from_hf_config(config)
+
+
+def test_what_is_no_config_is_refused():
+    with pytest.raises(ValueError, match="from_hf_config takes a config.json, its folder, or a dict; int came"):
+        families.from_hf_config(7)
+
+
+def test_windows_are_read_where_they_work():
+    read = families.from_hf_config
+    assert read(MIXTRAL | {"sliding_window": 8}).window_layers == (0, 1, 2)
+    assert read(MIXTRAL).window_layers == ()
+    oss = {"model_type": "gpt_oss", "num_hidden_layers": 4, "head_dim": 6, "sliding_window": 8}
+    assert read(MIXTRAL | oss).window_layers == (0, 2)
+    chunked = {"model_type": "llama4_text", "num_hidden_layers": 5, "head_dim": 6, "attention_chunk_size": 8}
+    assert read(MIXTRAL | chunked).window_layers == (0, 1, 2, 4)
+    assert read(MIXTRAL | chunked | {"no_rope_layers": [1, 0, 1, 0, 1]}).window_layers == (0, 2, 4)
+    qwen = {"model_type": "qwen3_moe", "moe_intermediate_size": 5, "sliding_window": 8}
+    assert read(MIXTRAL | qwen).window_layers == ()
+    assert read(MIXTRAL | qwen | {"use_sliding_window": True}).window_layers == (0, 1, 2)
