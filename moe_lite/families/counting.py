@@ -90,20 +90,22 @@ class Count:
     ) -> int:
         """Bytes of all weights (without MTP and vision): bits=32 fp32, 16 bf16, 8 int8, 4 int4.
 
-        expert_bits: for the routed experts only. group: one scale of `scale_bits` for as many weights, beside what has
-        8 bits or fewer; MXFP4 is 4 bits with group=32, scale_bits=8.
+        expert_bits: for the matrices of the routed experts only. group: one scale of `scale_bits` for so many weights,
+        where these have 8 bits or fewer; MXFP4 is 4 bits with group=32, scale_bits=8.
         """
-        of_experts = self.held["experts"].parameters
+        of_experts = self.held["experts"].matrices
         split = [(self.total.all - of_experts, bits), (of_experts, bits if expert_bits is None else expert_bits)]
-        stored = 0
-        for parameters, b in split:
-            if b not in BITS:
+        for _, b in split:
+            if b not in BITS or not isinstance(b, int):
                 raise ValueError(f"bits is {b!r}, expected 32 (fp32), 16 (bf16), 8 (int8) or 4 (int4).")
-            stored += parameters * b
-            if group is not None and b <= 8:
-                _check("group", group)
-                _check("scale_bits", scale_bits)
-                stored += -(-parameters // group) * scale_bits
+        stored = sum(parameters * b for parameters, b in split)
+        if group is not None:
+            _check("group", group)
+            _check("scale_bits", scale_bits)
+            scaled = [parameters for parameters, b in split if b <= 8]
+            if not scaled:
+                raise ValueError(f"group={group} gives scales to weights of 8 bits or fewer; here all have {bits}.")
+            stored += sum(-(-parameters // group) for parameters in scaled) * scale_bits
         return -(-stored // 8)
 
     def kv_cache_bytes(self, context: int, batch: int = 1, bytes_per_value: float = 2) -> int:

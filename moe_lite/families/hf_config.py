@@ -149,6 +149,8 @@ def mixtral(c: Config) -> dict:
 
 
 def phimoe(c: Config) -> dict:
+    """Its router picks a best expert and a second one, whatever the file says."""
+    c.only("num_experts_per_tok", 2)
     norms = {"norm_bias": True, "head_bias": c.flag("lm_head_bias", False)}
     attention = grouped(c, **biased(c)) | windowed(c, every(c))
     return common(c) | attention | mixture(c, every(c), "intermediate_size") | norms

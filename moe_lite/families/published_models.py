@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
+from moe_lite.families.published_closed import CLOSED
 from moe_lite.model.config import ModelConfig, is_positive_int, is_whole, require
 
 TABLE = Path(__file__).with_name("published_models.toml")
@@ -178,6 +179,9 @@ def published(name: str | None = None) -> PublishedModel | list[str]:
     """The record of a published model, or, without a name, the names. ValueError for an unknown one lists near ones."""
     if name is None:
         return list(_table())
+    closed = {model.name.lower() for model in CLOSED}
+    if name.lower() in closed:
+        raise ValueError(f"the sizes of {name} are not published. families.closed_models() says what is known.")
     if name not in _table():
         raise ValueError(unknown("published model", name, _table(), "families.published() lists all"))
     return _table()[name]

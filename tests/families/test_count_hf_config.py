@@ -121,7 +121,8 @@ def wide(r: R) -> dict:
 RANDOM = {
     "llama": lambda r: sizes(r) | {"mlp_bias": coin(r), "attention_bias": coin(r)} | r.choice([{}, {"head_dim": 10}]),
     "mixtral": lambda r: sizes(r) | experts(r) | r.choice([{}, {"head_dim": 10}]),
-    "phimoe": lambda r: sizes(r) | experts(r) | {"attention_bias": coin(r), "lm_head_bias": coin(r)},
+    "phimoe": lambda r: sizes(r) | experts(r) | {
+        "attention_bias": coin(r), "lm_head_bias": coin(r), "num_experts_per_tok": 2},
     "granitemoe": lambda r: sizes(r) | experts(r) | {"attention_bias": coin(r)},
     "olmoe": lambda r: sizes(r) | experts(r, "num_experts") | {"attention_bias": coin(r)},
     "dbrx": dbrx,
@@ -301,6 +302,7 @@ def test_config_that_cannot_be_counted_is_refused(changes, message):
         ("olmoe", {"head_dim": 99}, "head_dim=99 .*can be counted"),
         ("dbrx", {"ffn_config": {"hidden_size": 99}}, "hidden_size=99 in the config.json of a dbrx, ffn_config: only"),
         ("dbrx", {"attn_config": 3}, "attn_config is 3 .*expected a group of fields"),
+        ("phimoe", {"num_experts_per_tok": 4}, "num_experts_per_tok=4 .*: only 2 can be counted"),
         ("jamba", {"mamba_inner_layernorms": False}, "mamba_inner_layernorms=False .*: only True can be counted"),
         ("longcat_flash", {"zero_expert_type": "drop"}, "zero_expert_type='drop' .*: only 'identity' can be counted"),
         (
