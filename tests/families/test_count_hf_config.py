@@ -337,3 +337,15 @@ def test_windows_are_read_where_they_work():
     qwen = {"model_type": "qwen3_moe", "moe_intermediate_size": 5, "sliding_window": 8}
     assert read(MIXTRAL | qwen).window_layers == ()
     assert read(MIXTRAL | qwen | {"use_sliding_window": True}).window_layers == (0, 1, 2)
+    shared = {"shared_expert_intermediate_size": 5, "use_sliding_window": True, "num_hidden_layers": 6}
+    qwen2 = MIXTRAL | qwen | shared | {"model_type": "qwen2_moe"}
+    assert read(qwen2 | {"max_window_layers": 3}).window_layers == (0, 2)
+    assert read(qwen2).window_layers == (0, 2, 4)
+
+
+def test_jamba_with_one_expert_is_dense():
+    settings = RANDOM["jamba"](R(1)) | {"num_experts": 1, "num_experts_per_tok": 1}
+    config = hf_config("jamba", settings)
+    found = families.count(families.from_hf_config(as_file(config)))
+    assert found.parameters == class_parts(config)
+    assert "experts" not in found.parameters

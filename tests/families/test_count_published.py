@@ -107,6 +107,9 @@ def test_layers_for_later_tokens_of_deepseek_v3():
     """11.507B without the matrix that joins two vectors (2 · 7168²), 11.610B with it."""
     mtp = families.count("DeepSeek-V3").mtp
     assert (round(mtp / 1e9, 3), round((mtp - 2 * 7168**2) / 1e9, 3)) == (11.610, 11.507)
+    layer = families.count("DeepSeek-V3").layers[-1]
+    assert layer.name == "latent attention, experts"
+    assert mtp == layer.parameters + 2 * 7168**2 + 3 * 7168  # three norms more
 
 
 def test_glm_4_5_and_air_count_their_later_tokens_differently():
