@@ -16,11 +16,11 @@ def as_text(caption: str, heading: Sequence[str], rows: Rows, below: Sequence[st
 
 def as_html(caption: str, heading: Sequence[str], rows: Rows, below: Sequence[str] = ()) -> str:
     """A plain table in the page's own style."""
-    heads = "".join(f'<th scope="col"{_side(i)}>{escape(text)}</th>' for i, text in enumerate(heading))
     body = ""
-    for row in filter(None, rows):
-        cells = "".join(f"<td{_side(1)}>{escape(text)}</td>" for text in row[1:])
-        body += f'<tr><th scope="row"{_side(0)}>{escape(row[0])}</th>{cells}</tr>'
+    for row in rows:
+        cells = "".join(f"<td{_style(1)}>{escape(text)}</td>" for text in row[1:])
+        body += f'<tr><th scope="row"{_style(0)}>{escape(row[0])}</th>{cells}</tr>' if row else "</tbody><tbody>"
+    heads = "".join(f'<th scope="col"{_style(i)}>{escape(text)}</th>' for i, text in enumerate(heading))
     table = f"<caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
     return f"<table>{table}</table>" + "".join(f"<p>{escape(text)}</p>" for text in below)
 
@@ -32,7 +32,7 @@ def of_count(count) -> tuple[str, Sequence[str], Rows, Sequence[str]]:
         rows.append((part, f"{held:,}", f"{count.active_parameters[part]:,}"))
     rows.append(())
     for convention, held, active in zip(count.total._fields, count.total, count.active, strict=True):
-        name = {"all": "all", "without_embedding": "without input embedding", "body": "without embedding and head"}
+        name = {"all": "in all", "without_embedding": "without input embedding", "body": "without embedding and head"}
         rows.append((name[convention], f"{held:,}", f"{active:,}"))
     rows.append(())
     for kind in count.layers:
@@ -50,5 +50,5 @@ def _line(row: Sequence[str], widths: list[int]) -> str:
     return "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip()
 
 
-def _side(column: int) -> str:
-    return ' style="text-align:left"' if column == 0 else ' style="text-align:right"'
+def _style(column: int) -> str:
+    return f' style="text-align:{"right" if column else "left"};white-space:nowrap"'

@@ -45,7 +45,7 @@ CLOSED = (
         "8 experts of 220B each, about 1.76T (George Hotz, June 2023). About 1.8T in 120 layers, 16 experts of about "
         "111B, 2 of them per token, about 55B of shared attention (SemiAnalysis, July 2023). The two contradict each "
         "other, and neither is confirmed.",
-        "official: arXiv 2303.08774, section 2; rumours as reported by the-decoder.com and pbxscience.com",
+        "arXiv 2303.08774, section 2; the rumours as the-decoder.com and pbxscience.com tell them",
     ),
     ClosedModel(
         "Gemini",
@@ -58,7 +58,7 @@ CLOSED = (
         "Anthropic has published nothing about experts, and no size.",
         'Configurations in public repositories that name such a model, for example with the model_type "claude_moe", '
         "are fabrications.",
-        "no source: there is no publication to cite",
+        "none: there is no publication to cite",
     ),
 )
 
