@@ -1,7 +1,9 @@
-"""Published models as the classes and configurations of `transformers`, and how a class is counted without weights."""
+"""Models of `transformers`: published and with random sizes, as configurations; a class is counted without weights."""
 
+import json
 import re
 from functools import cache
+from random import Random
 
 import torch
 from torch import nn
@@ -105,3 +107,145 @@ def parts_of(module: nn.Module) -> dict[str, int]:
 def meta_parts(name: str) -> dict[str, int]:
     model_type, settings = HF[name]
     return parts_of(meta_model(hf_config(model_type, settings)))
+
+
+# Random sizes for each model type: what differs from the defaults of its configuration class
+
+R = Random
+
+
+def sizes(r: R) -> dict:
+    """Sizes that nearly all families have; no two of a model are alike, so that a mix-up shows."""
+    heads, keys = r.choice([(6, 3), (6, 2), (9, 3), (4, 1)])
+    return {
+        "vocab_size": r.randint(40, 90), "hidden_size": 4 * heads * r.randint(2, 4),
+        "num_hidden_layers": r.randint(5, 9), "num_attention_heads": heads,
+        "num_key_value_heads": keys, "intermediate_size": r.randint(10, 50),
+        "tie_word_embeddings": coin(r),
+    }  # fmt: skip
+
+
+def coin(r: R) -> bool:
+    return r.random() < 0.5
+
+
+def experts(r: R, name: str = "num_local_experts") -> dict:
+    return {name: r.randint(5, 8), "num_experts_per_tok": r.randint(1, 4)}
+
+
+def latent(r: R) -> dict:
+    return {
+        "q_lora_rank": r.choice([None, 14]), "kv_lora_rank": r.randint(9, 13), "qk_nope_head_dim": r.randint(5, 7),
+        "qk_rope_head_dim": 4, "v_head_dim": r.randint(8, 11), "attention_bias": coin(r),
+    }  # fmt: skip
+
+
+def deepseek(r: R) -> dict:
+    return sizes(r) | experts(r, "n_routed_experts") | {
+        "moe_intermediate_size": r.randint(7, 30), "n_shared_experts": r.randint(1, 3), "n_group": 1, "topk_group": 1,
+        "first_k_dense_replace": r.randint(0, 3),
+    }  # fmt: skip
+
+
+def qwen(r: R) -> dict:
+    return sizes(r) | experts(r, "num_experts") | {
+        "moe_intermediate_size": r.randint(7, 30), "decoder_sparse_step": r.randint(1, 3),
+        "mlp_only_layers": r.choice([[], [1, 3]]),
+    }  # fmt: skip
+
+
+def qwen3_next(r: R) -> dict:
+    keys = r.randint(2, 3)
+    return qwen(r) | {
+        "shared_expert_intermediate_size": r.randint(7, 30), "head_dim": 10, "attention_bias": coin(r),
+        "linear_conv_kernel_dim": r.randint(2, 5), "linear_key_head_dim": r.randint(5, 8),
+        "linear_value_head_dim": r.randint(9, 12), "linear_num_key_heads": keys,
+        "linear_num_value_heads": keys * r.randint(1, 3),
+    }  # fmt: skip
+
+
+def dbrx(r: R) -> dict:
+    s, e = sizes(r), experts(r)
+    return {
+        "vocab_size": s["vocab_size"], "d_model": s["hidden_size"], "n_layers": s["num_hidden_layers"],
+        "n_heads": s["num_attention_heads"], "tie_word_embeddings": False,
+        "attn_config": {"kv_n_heads": s["num_key_value_heads"], "rope_theta": 1e4},
+        "ffn_config": {"hidden_size": s["hidden_size"], "ffn_hidden_size": s["intermediate_size"],
+                       "moe_num_experts": e["num_local_experts"], "moe_top_k": e["num_experts_per_tok"]},
+    }  # fmt: skip
+
+
+def jamba(r: R) -> dict:
+    period = r.randint(2, 4)
+    return sizes(r) | experts(r, "num_experts") | {
+        "expert_layer_period": r.randint(2, 3), "expert_layer_offset": r.randint(0, 1), "attn_layer_period": period,
+        "attn_layer_offset": r.randint(0, period - 1), "mamba_d_state": r.randint(5, 9),
+        "mamba_d_conv": r.randint(2, 5), "mamba_expand": r.randint(1, 3),
+        "mamba_dt_rank": r.choice(["auto", 7]), "mamba_conv_bias": coin(r),
+        "mamba_proj_bias": coin(r),
+    }  # fmt: skip
+
+
+def ernie(r: R) -> dict:
+    start = r.randint(0, 2)
+    e = {"moe_num_experts": r.randint(5, 8), "moe_k": r.randint(1, 4), "moe_intermediate_size": r.randint(7, 30)}
+    return sizes(r) | e | {
+        "moe_num_shared_experts": r.randint(0, 2), "moe_layer_start_index": start,
+        "moe_layer_end_index": r.choice([-1, 3]), "moe_layer_interval": r.randint(1, 2), "use_bias": coin(r),
+    }  # fmt: skip
+
+
+def longcat(r: R) -> dict:
+    shared = ("vocab_size", "hidden_size", "num_attention_heads", "tie_word_embeddings")
+    s = sizes(r)
+    return {name: s[name] for name in shared} | latent(r) | {
+        "num_layers": r.randint(2, 4), "ffn_hidden_size": r.randint(10, 50), "expert_ffn_hidden_size": r.randint(7, 30),
+        "q_lora_rank": 14, "moe_topk": r.randint(1, 4), "n_routed_experts": r.randint(5, 8),
+        "zero_expert_num": r.randint(0, 3),
+    }  # fmt: skip
+
+
+def switch(r: R) -> dict:
+    return {
+        "vocab_size": r.randint(40, 90), "d_model": r.randint(8, 20), "d_kv": r.randint(5, 9),
+        "d_ff": r.randint(21, 30), "num_layers": r.randint(3, 8),
+        "num_decoder_layers": r.randint(3, 8), "num_heads": r.randint(2, 5),
+        "num_sparse_encoder_layers": r.randint(0, 3), "num_sparse_decoder_layers": r.randint(0, 3),
+        "num_experts": r.randint(2, 5), "relative_attention_num_buckets": r.choice([16, 32]), "router_bias": coin(r),
+        "tie_word_embeddings": True,
+    }  # fmt: skip
+
+
+def wide(r: R) -> dict:
+    return {"head_dim": 10, "attention_bias": coin(r)}
+
+
+RANDOM = {
+    "llama": lambda r: sizes(r) | {"mlp_bias": coin(r), "attention_bias": coin(r)} | r.choice([{}, {"head_dim": 10}]),
+    "mixtral": lambda r: sizes(r) | experts(r) | r.choice([{}, {"head_dim": 10}]),
+    "phimoe": lambda r: sizes(r) | experts(r) | {
+        "attention_bias": coin(r), "lm_head_bias": coin(r), "num_experts_per_tok": 2},
+    "granitemoe": lambda r: sizes(r) | experts(r) | {"attention_bias": coin(r)},
+    "olmoe": lambda r: sizes(r) | experts(r, "num_experts") | {"attention_bias": coin(r)},
+    "dbrx": dbrx,
+    "gpt_oss": lambda r: sizes(r) | experts(r) | wide(r) | {"sliding_window": 8},
+    "qwen2_moe": lambda r: qwen(r) | {"shared_expert_intermediate_size": r.randint(7, 30), "qkv_bias": coin(r)},
+    "qwen3_moe": lambda r: qwen(r) | wide(r),
+    "qwen3_next": qwen3_next,
+    "llama4_text": lambda r: sizes(r) | experts(r) | wide(r) | {
+        "intermediate_size_mlp": r.randint(51, 60), "interleave_moe_layer_step": r.randint(1, 3),
+        "attention_chunk_size": 8},
+    "deepseek_v2": lambda r: deepseek(r) | latent(r) | {"mlp_bias": coin(r)},
+    "deepseek_v3": lambda r: deepseek(r) | latent(r),
+    "glm4_moe": lambda r: deepseek(r) | wide(r) | {"use_qk_norm": coin(r)},
+    "ernie4_5_moe": ernie,
+    "jamba": jamba,
+    "minimax": lambda r: sizes(r) | experts(r) | r.choice([{}, {"head_dim": 10}]),
+    "longcat_flash": longcat,
+    "switch_transformers": switch,
+}  # fmt: skip
+
+
+def as_file(config) -> dict:
+    """What lies in the config.json that transformers writes."""
+    return json.loads(config.to_json_string())

@@ -9,7 +9,7 @@ from small import small_config, small_model
 
 from moe_lite import ModelConfig, families
 from moe_lite.families.published_models import layers_of
-from moe_lite.metrics import budget, count as count_config, count_parameters
+from moe_lite.metrics import budget, count as count_config, count_parameters, flops_per_token
 
 # transformers counts more than the model has: name -> (part, by how much)
 DIFFERENT = {
@@ -201,6 +201,14 @@ def test_our_models_have_the_numbers_of_metrics(changes):
         **({} if model.config.is_dense else {"router": ours["router"]}),
         fed: ours.get("experts", 0) + ours.get("shared", 0) + ours.get("dense", 0),
     }
+
+
+@pytest.mark.parametrize("changes", OURS, ids=str)
+@pytest.mark.parametrize("context", [1, 100])
+def test_flops_of_our_models_are_those_of_metrics(changes, context):
+    model = small_model(**changes)
+    found = families.count(model.config).flops_per_token(context)
+    assert found == flops_per_token(model, context) == budget(model.config, context).total_flops
 
 
 def test_every_setting_of_ours_is_known_or_refused(monkeypatch):
