@@ -9,6 +9,7 @@ from typing import NamedTuple
 from moe_lite.families import counting_text
 from moe_lite.families.counting_parts import Kind, Size, is_softmax, kinds, layer, model_parts, mtp
 from moe_lite.families.published_models import PublishedModel, of_config, published
+from moe_lite.metrics import budget
 from moe_lite.model.config import ModelConfig, is_positive, is_positive_int, is_whole
 
 BITS = (32, 16, 8, 4)
@@ -143,7 +144,9 @@ def count(model: PublishedModel | ModelConfig | str, *, zero_chosen: int = 0) ->
     if isinstance(model, str):
         model = published(model)
     elif isinstance(model, ModelConfig):
-        model = of_config(model)
+        found = count(of_config(model), zero_chosen=zero_chosen)
+        _agrees(found, model)
+        return found
     if not isinstance(model, PublishedModel):
         raise ValueError(
             f"count takes a PublishedModel, its name or a ModelConfig; {type(model).__name__} came. "
@@ -160,6 +163,17 @@ def count(model: PublishedModel | ModelConfig | str, *, zero_chosen: int = 0) ->
         layers.append(LayerKind(_name(model, kind), n, held, active))
     parts, active = model_parts(model, model.n_experts), model_parts(model, works)
     return Count(model, parts, active, tuple(layers), mtp(model).parameters)
+
+
+def _agrees(found: Count, config: ModelConfig) -> None:
+    """ValueError if a setting of `config` brings parameters or FLOPs of which families does not know."""
+    parts = budget(config, 1)
+    known, measured = (found.total.all, found.flops_per_token(1)), (parts.total_parameters, parts.total_flops)
+    if known != measured:
+        raise ValueError(
+            f"families counts {known[0]:,} parameters and {known[1]:,} FLOPs, metrics.budget {measured[0]:,} and "
+            f"{measured[1]:,}: a setting of this ModelConfig is not known to families."
+        )
 
 
 def _name(m: PublishedModel, kind: Kind) -> str:

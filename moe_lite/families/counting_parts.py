@@ -101,7 +101,8 @@ def network(m: PublishedModel, width: int, bias: bool) -> Size:
 
 def router(m: PublishedModel) -> Size:
     choices = m.n_experts + m.zero_experts
-    return Size(m.router_matrices * m.d_model * choices, choices * m.router_bias)
+    weights = m.d_model * choices if m.router_weights is None else m.router_weights
+    return Size(weights, choices * m.router_bias + m.router_vectors)
 
 
 def shared(m: PublishedModel) -> Size:

@@ -5,13 +5,15 @@ published_models.toml; `counting.count` turns a record into numbers.
 """
 
 import tomllib
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
 from moe_lite.families.published_closed import CLOSED
+from moe_lite.metrics import budget
 from moe_lite.model.config import ModelConfig, is_positive_int, is_whole, require
 
 TABLE = Path(__file__).with_name("published_models.toml")
@@ -90,7 +92,8 @@ class PublishedModel:
     d_shared: int = 0  # width of all shared experts together
     shared_gate: bool = False  # one number for each token
     router_bias: bool = False  # trained, in the logits
-    router_matrices: int = 1  # noisy top-k has a second one
+    router_weights: int | None = None  # of its matrices; None: d_model for each expert that can be chosen
+    router_vectors: int = 0  # what else it holds, beside that bias
     # encoder and decoder (T5)
     n_encoder_layers: int = 0
     sparse_encoder_layers: tuple[int, ...] = ()
@@ -194,34 +197,30 @@ def unknown(what: str, name: object, known: Iterable[str], hint: str) -> str:
     return f"no {what} {name!r}" + (f"; near: {', '.join(near)}" if near else "") + f". {hint}."
 
 
-# Settings of ModelConfig that hold no parameters and cost no matrix products, beside those that go to `route`
-WITHOUT_PARAMETERS = {
-    "context_length", "implementation", "jitter", "selection_bias", "gate_on", "capacity_factor", "priority",
-    "allow_lookahead", "balance", "balance_coef", "z_coef", "rope_theta", "norm_eps", "init_std",
-}  # fmt: skip
-COUNTED = {
-    "vocab_size", "n_layers", "d_model", "n_heads", "n_kv_heads", "n_experts", "top_k", "d_expert",
-    "n_shared_experts", "router",
-}  # fmt: skip
-ROUTER_MATRICES = {"top_k": 1, "noisy_top_k": 2, "expert_choice": 1}
-
-
 def of_config(config: ModelConfig) -> PublishedModel:
-    """A model of ours as the same record. ValueError for a setting whose parameters are not known here."""
-    for f in fields(config):
-        value = getattr(config, f.name)
-        known = f.metadata.get("to_route") or f.name in WITHOUT_PARAMETERS | COUNTED
-        if not known and value != f.default:
-            raise ValueError(f"{f.name}={value!r}: families does not know what parameters this setting brings.")
-    if config.router not in ROUTER_MATRICES:
-        raise ValueError(f"router={config.router!r}: families counts {', '.join(ROUTER_MATRICES)}.")
+    """A model of ours as the same record. What its routers hold is taken from `metrics.budget`.
+
+    ValueError if they differ from layer to layer, which a record cannot say.
+    """
     sizes = {name: getattr(config, name) for name in ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads")}
     if config.is_dense:
         mixture = {"d_dense": config.d_expert}
     else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what there is to warn of was said where `config` was made
+            one = _router(replace(config, n_layers=1))
+        if _router(config) != (config.n_layers * one[0], config.n_layers * one[1]):
+            raise ValueError(f"router={config.router!r} holds more in one layer than in another; see metrics.budget.")
         mixture = {
             "sparse_layers": tuple(range(config.n_layers)), "n_experts": config.n_experts, "top_k": config.top_k,
             "d_expert": config.d_expert, "d_shared": config.n_shared_experts * config.d_expert,
-            "router_matrices": ROUTER_MATRICES[config.router],
+            "router_weights": one[0], "router_vectors": one[1],
         }  # fmt: skip
     return PublishedModel("ModelConfig", **sizes, d_head=config.d_head, **mixture)
+
+
+def _router(config: ModelConfig) -> tuple[int, int]:
+    """Parameters of all routers: in matrices, and others."""
+    found = budget(config, 1)
+    matrices = found.flops["router"] // 2
+    return matrices, found.parameters["router"] - matrices

@@ -209,3 +209,19 @@ def test_jamba_with_one_expert_is_dense():
     found = families.count(families.from_hf_config(as_file(config)))
     assert found.parameters == class_parts(config)
     assert "experts" not in found.parameters
+
+
+def test_step_of_mamba_is_a_sixteenth_of_the_width_rounded_up():
+    settings = RANDOM["jamba"](R(1)) | {"hidden_size": 24, "num_attention_heads": 6, "num_key_value_heads": 3}
+    for auto in ({"mamba_dt_rank": "auto"}, {"mamba_dt_rank": None}):
+        found = families.from_hf_config({"model_type": "jamba"} | settings | auto)
+        assert found.d_step == 2
+    assert families.count(found).parameters == class_parts(hf_config("jamba", settings | {"mamba_dt_rank": "auto"}))
+
+
+def test_switch_with_more_sparse_layers_than_layers_has_none():
+    settings = RANDOM["switch_transformers"](R(1)) | {"num_layers": 3, "num_sparse_encoder_layers": 4}
+    config = hf_config("switch_transformers", settings)
+    found = families.from_hf_config(as_file(config))
+    assert found.sparse_encoder_layers == ()
+    assert families.count(found).parameters == class_parts(config)

@@ -1,13 +1,14 @@
 """Published models counted: exact against the classes of transformers, near the published figures."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from hf_models import HF, meta_parts
 from small import small_config, small_model
 
-from moe_lite import ModelConfig, families
+from moe_lite import families
+from moe_lite.families import counting
 from moe_lite.families.published_models import layers_of
 from moe_lite.metrics import budget, count as count_config, count_parameters, flops_per_token
 
@@ -211,20 +212,26 @@ def test_flops_of_our_models_are_those_of_metrics(changes, context):
     assert found == flops_per_token(model, context) == budget(model.config, context).total_flops
 
 
-def test_every_setting_of_ours_is_known_or_refused(monkeypatch):
-    """A setting that brings parameters must not be counted as if it brought none."""
-    from moe_lite.families import published_models
+def test_setting_that_families_does_not_know_is_refused(monkeypatch):
+    """One that brings parameters, and routers that are larger in later layers, as metrics would count them."""
+    known = counting.budget
 
-    known = published_models.WITHOUT_PARAMETERS | published_models.COUNTED
-    assert published_models.WITHOUT_PARAMETERS.isdisjoint(published_models.COUNTED)
-    assert known <= {f.name for f in fields(ModelConfig)}
-    monkeypatch.setattr(published_models, "WITHOUT_PARAMETERS", published_models.WITHOUT_PARAMETERS - {"z_coef"})
-    families.count(small_config())
-    with pytest.raises(ValueError, match=r"z_coef=0\.5: families does not know what parameters this setting brings"):
-        families.count(small_config(z_coef=0.5))
-    monkeypatch.setattr(published_models, "ROUTER_MATRICES", {"top_k": 1})
-    with pytest.raises(ValueError, match="router='noisy_top_k': families counts top_k"):
-        families.count(small_config(router="noisy_top_k"))
+    def more(config, context):
+        parts = known(config, context)
+        return replace(parts, parameters=parts.parameters | {"norms": parts.parameters["norms"] + 1})
+
+    monkeypatch.setattr(counting, "budget", more)
+    total = families.count(families.published_models.of_config(small_config())).total.all
+    with pytest.raises(ValueError, match=f"families counts {total:,} parameters .*metrics.budget {total + 1:,} and"):
+        families.count(small_config())
+
+    def growing(config, context):
+        parts = known(config, context)
+        return replace(parts, parameters=parts.parameters | {"router": config.n_layers**2 * 100})
+
+    monkeypatch.setattr(families.published_models, "budget", growing)
+    with pytest.raises(ValueError, match="router='top_k' holds more in one layer than in another; see metrics.budget"):
+        families.count(small_config())
 
 
 # What is shown, and what is refused
