@@ -20,6 +20,7 @@ MAY = {
     "look": [],
     "data": ["corpora"],
     **{name: ["model", "data", *AROUND] for name in AROUND},
+    "families": ["model", "metrics", "data"],
     "lessons": ["model"],
     "lab": ["model", "data", *AROUND, "lessons"],
     "course": ["look"],
@@ -34,7 +35,7 @@ ONLY_IN = {
     "plotly": {"plots", "widgets"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},
-    "transformers": {"hf"},
+    "transformers": {"hf", "families"},
 }
 # With the routers beside the usual one. 1,310 before dispatch_fn and layer_fn (readers' code for ours), inputs.py
 # (refuses misreadings) and what stays right when a model changes type or device, or a pass is broken off.
@@ -232,9 +233,9 @@ def test_files_and_functions_can_be_taken_in_at_a_glance():
 
 
 def test_the_model_stands_in_front():
-    """What `ls moe_lite` shows."""
+    """What `ls moe_lite` shows. The 19th is families: published models are neither the model nor around it."""
     shown = [p.name for p in PACKAGE.iterdir() if p.name != "__pycache__"]
-    assert len(shown) <= 18, sorted(shown)
+    assert len(shown) <= 19, sorted(shown)
 
 
 def test_no_drawer_for_odds_and_ends():
