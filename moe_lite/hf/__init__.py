@@ -1,0 +1,18 @@
+"""In and out of Hugging Face's `transformers`: the same weights there, folders that it reads, folders that it wrote.
+
+Nothing here is needed to run moe-lite.
+
+    twin(model)            a model of transformers with copies of the weights
+    export(model, folder)  a folder that `AutoModelForCausalLM.from_pretrained` reads
+"""
+
+try:
+    import transformers  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("moe_lite.hf needs transformers: pip install -c constraints.txt -e '.[test]'") from error
+
+from moe_lite.hf.layouts import FREE, LAYOUTS, tensors_by_name
+from moe_lite.hf.twins import twin
+from moe_lite.hf.write import export
+
+__all__ = ["FREE", "LAYOUTS", "export", "tensors_by_name", "twin"]
