@@ -4,6 +4,7 @@ Nothing here is needed to run moe-lite.
 
     twin(model)            a model of transformers with copies of the weights
     export(model, folder)  a folder that `AutoModelForCausalLM.from_pretrained` reads
+    load(folder)           the way back, from such a folder or one that `save_pretrained` wrote
 """
 
 try:
@@ -12,7 +13,8 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("moe_lite.hf needs transformers: pip install -c constraints.txt -e '.[test]'") from error
 
 from moe_lite.hf.layouts import FREE, LAYOUTS, tensors_by_name
+from moe_lite.hf.read import load
 from moe_lite.hf.twins import twin
 from moe_lite.hf.write import export
 
-__all__ = ["FREE", "LAYOUTS", "export", "tensors_by_name", "twin"]
+__all__ = ["FREE", "LAYOUTS", "export", "load", "tensors_by_name", "twin"]

@@ -41,6 +41,14 @@ from transformers import AutoModelForCausalLM{also}
 
 model = AutoModelForCausalLM.from_pretrained(folder)
 {tokens}```
+
+In moe-lite:
+
+```python
+from moe_lite import hf
+
+model = hf.load(folder)
+```
 """
 TOKENS = """\
 tokenizer = AutoTokenizer.from_pretrained(folder)
