@@ -11,7 +11,7 @@ from torch import Tensor
 
 from moe_lite.checkpoint import CheckpointError
 from moe_lite.data import tokenizer
-from moe_lite.hf import layouts
+from moe_lite.hf import layouts, verifying
 from moe_lite.hf.card import card
 from moe_lite.model.transformer import MoELanguageModel
 
@@ -22,17 +22,19 @@ FILES = {CONFIG, WEIGHTS, GENERATION, CARD, TOKENIZER, TOKENIZER_CONFIG}
 
 def export(
     model: MoELanguageModel, folder: str | Path, *, layout: str | None = None, record: Mapping | None = None,
-    replace: bool = False,
+    verify: bool = True, replace: bool = False,
 ) -> Path:  # fmt: skip
     """Write `model` to a new folder that `AutoModelForCausalLM.from_pretrained` reads; returns the folder.
 
     layout   mixtral, olmoe, qwen3_moe or llama; taken from the model's settings if None
     record   what is known of its training, as `checkpoint.pretrained_record` gives it: the losses go on the card
+    verify   read the folder with transformers before it gets its name, and compare all weights and some logits
     replace  put the new folder in the place of one that an earlier export wrote
 
     The course's tokenizer comes with a model of its vocabulary. Settings that act in training only (jitter, capacity)
     are not held by these layouts; the card names them. Raises ValueError for a model that no layout holds, with the
-    reason for each, and CheckpointError for a folder that is not empty or cannot be written.
+    reason for each, and CheckpointError for a folder that is not empty or cannot be written, or would not be the same
+    model; then it is not there.
     """
     model = getattr(model, "_orig_mod", model)  # of torch.compile
     name = layouts.choose(model, layout)
@@ -42,11 +44,13 @@ def export(
     try:
         partial.mkdir(parents=True)
         _write(partial, model, name, text)
+        if verify:
+            verifying.verify(model, partial)
         if folder.exists():
             os.replace(folder, old)
         os.replace(partial, folder)
-    except OSError as error:
-        raise CheckpointError(f"{folder} could not be written: {error}.") from error
+    except (OSError, CheckpointError) as error:
+        raise CheckpointError(f"{folder} was not written: {error}") from error
     finally:
         if old.exists() and not folder.exists():  # broken off between the two moves
             os.replace(old, folder)
