@@ -123,7 +123,8 @@ def budget(config: ModelConfig, context: int) -> Budget:
     `context` tokens to attend to.
     """
     c, layers = config, config.n_layers
-    vocabulary, vectors = c.vocab_size * c.d_model, (2 * layers + 1) * c.d_model
+    normed = {"none": 0, "head": 2, "full": c.n_heads + c.n_kv_heads}[c.qk_norm] * c.d_head  # queries and keys
+    vocabulary, vectors = c.vocab_size * c.d_model, (2 * layers + 1) * c.d_model + layers * normed
     attention = 2 * layers * c.d_model * (c.n_heads + c.n_kv_heads) * c.d_head  # query and out; key and value
     look_back = 2 * layers * c.n_heads * c.d_head * context  # multiply-adds of the scores, and as many of the mix
     expert = 3 * layers * c.d_model * c.d_expert  # gate, up and down, one expert in each layer

@@ -68,13 +68,18 @@ class Attention(nn.Module):
         self.key = nn.Linear(d, config.n_kv_heads * s, bias=False)
         self.value = nn.Linear(d, config.n_kv_heads * s, bias=False)
         self.out = nn.Linear(config.n_heads * s, d, bias=False)
+        if config.qk_norm != "none":
+            widths = {"head": (s, s), "full": (config.n_heads * s, config.n_kv_heads * s)}[config.qk_norm]
+            self.query_norm, self.key_norm = (RMSNorm(width, config.norm_eps) for width in widths)
 
     def forward(self, x: Tensor, cache: KVCache | None, start: int, turn: Tensor) -> Tensor:
         """x (B, T, D) at positions start, start + 1, …, whose `turns` are `turn` (2, T, S) -> (B, T, D)."""
-        q, k, v = (
-            part(x).unflatten(-1, (-1, self.config.d_head)).transpose(1, 2)  # (B, H or H_kv, T, S)
-            for part in (self.query, self.key, self.value)
-        )
+        q, k, v = self.query(x), self.key(x), self.value(x)  # (B, T, H·S or H_kv·S)
+        if self.config.qk_norm == "full":
+            q, k = self.query_norm(q), self.key_norm(k)
+        q, k, v = (t.unflatten(-1, (-1, self.config.d_head)).transpose(1, 2) for t in (q, k, v))  # (B, H or H_kv, T, S)
+        if self.config.qk_norm == "head":
+            q, k = self.query_norm(q), self.key_norm(k)
         q, k = rotate(q, turn), rotate(k, turn)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)  # (B, H_kv, T_past + T, S)

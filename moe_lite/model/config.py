@@ -8,13 +8,14 @@ SCORES = ("softmax", "sigmoid")
 ORDERS = ("score_first", "topk_first")
 GROUP_SCORES = ("max", "top2sum")
 GATES = ("output", "input")
+QK_NORMS = ("none", "head", "full")
 IMPLEMENTATIONS = ("sorted", "loop")
 ROUTERS = ("top_k", "noisy_top_k", "expert_choice")
 BALANCES = ("switch", "pooled", "gshard", "sequence", "importance", "importance_and_load")
 PRIORITIES = ("position", "score", "first_choice")
 CHOICES = {
     "score": SCORES, "order": ORDERS, "group_score": GROUP_SCORES, "gate_on": GATES, "implementation": IMPLEMENTATIONS,
-    "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES,
+    "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES, "qk_norm": QK_NORMS,
 }  # fmt: skip
 
 
@@ -62,6 +63,7 @@ class ModelConfig:
     balance_coef: float = 0.01
     z_coef: float = 0.001
     # the rest of the transformer
+    qk_norm: str = "none"  # RMSNorm of queries and keys, per "head" (Qwen3) or over the "full" width (OLMoE)
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-5
     init_std: float = 0.02

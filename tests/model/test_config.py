@@ -32,6 +32,7 @@ MODEL_ERRORS = [
     ("implementation", "fast", "one of ('sorted', 'loop')"),
     ("router", "hash", "one of ('top_k', 'noisy_top_k', 'expert_choice')"),
     ("balance", "fair", "one of ('switch', 'pooled', 'gshard', 'sequence', 'importance', 'importance_and_load')"),
+    ("qk_norm", True, "one of ('none', 'head', 'full')"),
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
         (name, value, "True or False")

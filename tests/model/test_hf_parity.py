@@ -25,7 +25,7 @@ from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Experts, SwiGLU
 from moe_lite.model.moe import MoELayer, moe_layer
 from moe_lite.model.routing import Router, Routing, route, top_k_route
-from moe_lite.model.transformer import build_moe_layer
+from moe_lite.model.transformer import MoELanguageModel, build_moe_layer
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -38,21 +38,34 @@ MODELS = {
     "Mixtral, every expert": {"top_k": 5},
     "Mixtral, one key and value head": {"n_kv_heads": 1, "rope_theta": 500.0, "norm_eps": 1e-3},
     "Llama": {"n_experts": 1},
+    "OLMoE": {"qk_norm": "full", "renorm": False},
+    "OLMoE, one key and value head": {"qk_norm": "full", "n_kv_heads": 1, "norm_eps": 1e-3},
+    "Qwen3-MoE": {"qk_norm": "head"},
+    "Qwen3-MoE, weights as they are": {"qk_norm": "head", "renorm": False},
 }
+
+
+def strange_norms(model: MoELanguageModel) -> MoELanguageModel:
+    """Norms with weights of their own: those of a fresh model are all 1, and could stand in each other's place."""
+    with torch.no_grad():
+        for seed, parameter in enumerate(p for p in model.parameters() if p.dim() == 1):
+            parameter.copy_(1 + 0.3 * randn(*parameter.shape, seed=seed))
+    return model
 
 
 @pytest.mark.parametrize("name", MODELS)
 @torch.no_grad()
 def test_logits_equal_those_of_transformers(name):
-    model, ids = small_model(**MODELS[name]).eval(), random_ids(3, 30)
+    model, ids = strange_norms(small_model(**MODELS[name])).eval(), random_ids(3, 30)
     expected = twin(model)(ids).logits
     assert expected.abs().max() > 1  # the weights are large enough for a difference to show
     torch.testing.assert_close(model(ids).logits, expected, **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["Mixtral", "Llama"])
+@pytest.mark.parametrize("name", ["Mixtral", "Llama", "OLMoE", "Qwen3-MoE"])
 def test_loss_and_gradients_equal_those_of_transformers(name):
-    model, ids = small_model(balance_coef=0.0, z_coef=0.0, **MODELS[name]), random_ids(3, 20)
+    model = strange_norms(small_model(balance_coef=0.0, z_coef=0.0, **MODELS[name]))
+    ids = random_ids(3, 20)
     targets = torch.cat([ids[:, 1:], torch.full((3, 1), -100)], dim=1)  # transformers shifts the labels itself
     other = twin(model)
     output, expected = model(ids, targets), other(ids, labels=ids)
@@ -105,6 +118,7 @@ def test_every_setting_is_free_or_refused():
     go_with_another = {"router", "priority", "allow_lookahead", "topk_groups", "group_score"}
     refused = {"score", "renorm", "routed_scale", "n_groups", "selection_bias", "gate_on", "n_shared_experts"}
     refused |= {"capacity_factor", "jitter"}  # each is tried above
+    refused |= {"qk_norm"}  # where the other settings are not those of the layout with such norms: tests/hf
     assert {f.name for f in fields(ModelConfig)} == FREE | refused | go_with_another
 
 
@@ -128,9 +142,11 @@ def test_twin_generates_as_long_as_it_is_asked():
     assert theirs.shape == (1, 10) and torch.equal(theirs[:, 4:], ours)
 
 
+@pytest.mark.parametrize("changes", [{}, {"renorm": False}, {"qk_norm": "full", "renorm": False}], ids=str)
 @torch.no_grad()
-def test_choosing_before_scoring_is_mixtral_too():
-    model, ids = small_model(order="topk_first").eval(), random_ids(3, 30)
+def test_choosing_before_scoring_is_mixtral_too(changes):
+    """A softmax over the chosen logits sums to 1, whether it is renormalised or not."""
+    model, ids = small_model(order="topk_first", **changes).eval(), random_ids(3, 30)
     torch.testing.assert_close(model(ids).logits, twin(model)(ids).logits, **CLOSE)
 
 

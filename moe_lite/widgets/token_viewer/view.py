@@ -203,8 +203,10 @@ def without_experts(model: MoELanguageModel, muted: Sequence[int] = ()) -> MoELa
     made from the chosen ones by the router's own rule (renormalised, if it does that). Scores themselves stay as they
     are. Later layers see what the changed experts computed: a token may change its experts there because of it. If
     the model was given a top_k_fn, that function chooses, from the narrower scores. The model passed in is not touched,
-    and it is what is returned where nothing has to be changed.
+    and it is what is returned where nothing has to be changed. ValueError for a model whose routers are not ours.
     """
+    if muted and not _routers(model):
+        raise ValueError(f"No expert can be muted here: the routers of a {type(model).__name__} model are not ours.")
     if not (muted or model.training or any(router.options.get("top_k_fn") for router in _routers(model))):
         return model
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
