@@ -131,7 +131,10 @@ def budget(config: ModelConfig, context: int) -> Budget:
         held, worked = {"feed-forward": expert}, {"feed-forward": 2 * expert}
     else:
         router = layers * c.n_experts * c.d_model * (2 if c.router == "noisy_top_k" else 1)  # scores, noise
-        held = {"router": router, "experts": (c.n_experts + c.n_shared_experts) * expert}
+        held = {
+            "router": router + layers * c.n_experts * c.router_bias,
+            "experts": (c.n_experts + c.n_shared_experts) * expert,
+        }
         worked = {"router": 2 * router, "experts": 2 * (c.top_k + c.n_shared_experts) * expert}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
     flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}

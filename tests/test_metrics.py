@@ -108,6 +108,7 @@ BUDGETS = [
     {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True},
     {"n_layers": 1, "vocab_size": 7},
     {"router": "noisy_top_k"},
+    {"router_bias": True},
 ]
 
 
@@ -122,7 +123,9 @@ def test_budget_is_what_the_model_holds_and_costs(changes, context):
     modules = {"embedding": [model.embed], "head": [model.head], "attention": [b.attention for b in model.blocks]}
     for part, holders in modules.items():
         assert parts.parameters[part] == sum(p.numel() for holder in holders for p in holder.parameters())
-    assert parts.parameters["norms"] == sum(p.numel() for p in model.parameters() if p.dim() == 1)
+    vectors = sum(p.numel() for p in model.parameters() if p.dim() == 1)
+    biases = 3 * 5 if model.config.router_bias else 0  # of five experts in three layers
+    assert parts.parameters["norms"] == vectors - biases
     if model.config.is_dense:
         assert list(parts.flops) == ["embedding", "attention", "feed-forward", "norms", "head"]
     else:

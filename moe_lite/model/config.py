@@ -4,17 +4,19 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 
-SCORES = ("softmax", "sigmoid")
+SCORES = ("softmax", "sigmoid", "sqrtsoftplus")
 ORDERS = ("score_first", "topk_first")
+SELECT_ON = ("score", "logit")
 GROUP_SCORES = ("max", "top2sum")
+GROUP_FILLS = ("-inf", "zero")
 GATES = ("output", "input")
 IMPLEMENTATIONS = ("sorted", "loop")
 ROUTERS = ("top_k", "noisy_top_k", "expert_choice")
 BALANCES = ("switch", "pooled", "gshard", "sequence", "importance", "importance_and_load")
 PRIORITIES = ("position", "score", "first_choice")
 CHOICES = {
-    "score": SCORES, "order": ORDERS, "group_score": GROUP_SCORES, "gate_on": GATES, "implementation": IMPLEMENTATIONS,
-    "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES,
+    "score": SCORES, "order": ORDERS, "select_on": SELECT_ON, "group_score": GROUP_SCORES, "group_fill": GROUP_FILLS,
+    "gate_on": GATES, "implementation": IMPLEMENTATIONS, "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES,
 }  # fmt: skip
 
 
@@ -44,15 +46,21 @@ class ModelConfig:
     implementation: str = "sorted"
     # router
     router: str = "top_k"
-    score: str = to_route("softmax")
+    score: str = to_route("softmax")  # DeepSeek-V3: "sigmoid", DeepSeek-V4: "sqrtsoftplus"
     order: str = to_route("score_first")
     renorm: bool = to_route(True)
+    renorm_eps: float = to_route(0.0)  # added to the sum that renorm divides by; LFM2: 1e-6
     routed_scale: float = to_route(1.0)
+    logit_scale: float = to_route(1.0)  # multiplies the logits before they are scored (Muse Spark)
+    logit_softcap: float | None = to_route(None)  # bends the logits so that none is larger than this (Laguna)
+    select_on: str = to_route("score")  # what selection bias and groups work on; Kolibri 1: "logit"
     n_groups: int = to_route(1)
     topk_groups: int = to_route(1)
     group_score: str = to_route("top2sum")  # what a group is worth; DeepSeek-V2: "max", DeepSeek-V3: "top2sum"
+    group_fill: str = to_route("-inf")  # what experts of closed groups are worth; "zero" can beat negatives (A.X K2)
     jitter: float = 0.0  # training only
-    selection_bias: bool = False
+    selection_bias: bool = False  # chooses, never weighs; moved by a rule in the trainer
+    router_bias: bool = False  # trained, part of the logits (gpt-oss)
     gate_on: str = "output"
     capacity_factor: float | None = None  # training only; None drops nothing
     priority: str = "position"  # which tokens find room first
@@ -77,12 +85,14 @@ class ModelConfig:
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
         for name, known in CHOICES.items():
             require(self, name, known.__contains__, f"one of {known}")
-        for name in ("renorm", "selection_bias", "allow_lookahead"):
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead"):
             require(self, name, lambda v: isinstance(v, bool), "True or False")
-        for name in ("jitter", "balance_coef", "z_coef"):
+        for name in ("jitter", "renorm_eps", "balance_coef", "z_coef"):
             require(self, name, is_not_negative, "a number of at least 0")
-        for name in ("routed_scale", "rope_theta", "norm_eps", "init_std"):
+        for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std"):
             require(self, name, is_positive, "a number above 0")
+        softcap = "None (logits as they are) or a number above 0"
+        require(self, "logit_softcap", lambda c: c is None or is_positive(c), softcap)
         require(
             self, "capacity_factor", lambda c: c is None or is_positive(c), "None (drop nothing) or a number above 0"
         )
@@ -141,12 +151,25 @@ def conflicts(c) -> Iterator[str]:
         yield f"group_score={c.group_score!r} says what a group of experts is worth; with n_groups=1 there is only one."
     if c.balance == "importance_and_load" and c.router != "noisy_top_k":
         yield "balance='importance_and_load' needs the noise of router='noisy_top_k': the load is smooth through it."
+    yield from _without_effect(c)
     if c.router == "noisy_top_k":
         yield from _noisy(c)
     if c.router == "expert_choice":
         yield from _expert_choice(c)
     elif c.allow_lookahead:
         yield f"allow_lookahead=True is for router='expert_choice'; router={c.router!r} does not look ahead."
+
+
+def _without_effect(c) -> Iterator[str]:
+    if c.select_on == "logit" and not c.selection_bias and c.n_groups == 1:
+        yield (
+            "select_on='logit' says what selection_bias and n_groups work on; without them the experts with the best "
+            "logits are those with the best scores."
+        )
+    if c.group_fill != "-inf" and c.n_groups == 1:
+        yield f"group_fill={c.group_fill!r} fills closed groups of experts; with n_groups=1 none is closed."
+    if c.renorm_eps and not c.renorm:
+        yield f"renorm_eps={c.renorm_eps} goes into the sum that renorm divides by; renorm is False."
 
 
 def _noisy(c) -> Iterator[str]:
@@ -170,6 +193,8 @@ def _expert_choice(c) -> Iterator[str]:
         yield "router='expert_choice' fills every expert to the same number: capacity_factor must be None."
     if c.selection_bias or c.n_groups > 1 or c.order == "topk_first":
         yield "router='expert_choice' lets experts choose: selection_bias, n_groups and order do not apply to it."
+    if c.logit_scale != 1 or c.logit_softcap is not None:
+        yield "router='expert_choice' scores the logits as they are: logit_scale and logit_softcap do not apply to it."
     if c.balance != "switch":
         yield f"router='expert_choice' is balanced by construction: balance={c.balance!r} has nothing to do."
     if c.jitter:

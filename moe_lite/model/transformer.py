@@ -113,7 +113,7 @@ def build_moe_layer(
             raise ValueError("dispatch_fn needs K experts for every token; router='expert_choice' varies their number.")
     router = ROUTERS[config.router](
         config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
-        layer=layer, top_k_fn=top_k_fn, **config.routing_options(),
+        router_bias=config.router_bias, layer=layer, top_k_fn=top_k_fn, **config.routing_options(),
     )  # fmt: skip
     experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn)
     shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None

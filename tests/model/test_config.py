@@ -25,8 +25,11 @@ MODEL_ERRORS = [
     ("n_heads", 3, "a divisor of d_model=128"),
     ("n_kv_heads", 3, "a divisor of n_heads=4"),
     ("d_model", 4, "even per head (rotary positions pair them)"),
-    ("score", "relu", "one of ('softmax', 'sigmoid')"),
+    ("score", "relu", "one of ('softmax', 'sigmoid', 'sqrtsoftplus')"),
+    ("select_on", "weight", "one of ('score', 'logit')"),
     ("group_score", "mean", "one of ('max', 'top2sum')"),
+    ("group_fill", 0.0, "one of ('-inf', 'zero')"),
+    *[("logit_softcap", value, "None (logits as they are) or a number above 0") for value in (0, -1, NAN, "2", True)],
     ("order", "first", "one of ('score_first', 'topk_first')"),
     ("gate_on", "both", "one of ('output', 'input')"),
     ("implementation", "fast", "one of ('sorted', 'loop')"),
@@ -35,11 +38,15 @@ MODEL_ERRORS = [
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
         (name, value, "True or False")
-        for name in ("renorm", "selection_bias", "allow_lookahead")
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead")
         for value in (1, "no", None)
     ],
-    *[(n, value, NOT_NEGATIVE) for n in ("jitter", "balance_coef", "z_coef") for value in (-0.1, NAN, INF, "1", None)],
-    *[(name, 0, POSITIVE) for name in ("routed_scale", "rope_theta", "norm_eps", "init_std")],
+    *[
+        (n, value, NOT_NEGATIVE)
+        for n in ("jitter", "renorm_eps", "balance_coef", "z_coef")
+        for value in (-0.1, NAN, INF, "1", None)
+    ],
+    *[(name, 0, POSITIVE) for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std")],
     *[("capacity_factor", value, CAPACITY) for value in (0, -1, NAN, INF, "1")],
     ("top_k", 9, "at most n_experts=8"),
     ("n_groups", 3, "a divisor of n_experts=8"),
@@ -102,6 +109,24 @@ def test_the_value_of_a_group_needs_groups():
     assert config.routing_options()["group_score"] == "max"
     with pytest.raises(ValueError, match="group_score='max' says what a group of experts is worth; with n_groups=1"):
         ModelConfig(group_score="max")
+
+
+EXPERT_CHOICE = {"router": "expert_choice", "renorm": False, "allow_lookahead": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"select_on": "logit"}, "select_on='logit' says what selection_bias and n_groups work on"),
+        ({"group_fill": "zero"}, "group_fill='zero' fills closed groups of experts; with n_groups=1 none is closed"),
+        ({"renorm_eps": 1e-6, "renorm": False}, "renorm_eps=1e-06 goes into the sum that renorm divides by"),
+        (EXPERT_CHOICE | {"logit_scale": 0.5}, "scores the logits as they are"),
+        (EXPERT_CHOICE | {"logit_softcap": 2.0}, "scores the logits as they are"),
+    ],
+)
+def test_setting_without_effect_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**settings)
 
 
 def test_dense_model_ignores_top_k():

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.model.balance import expert_capacity
-from moe_lite.model.routing import Router, Routing, best_of
+from moe_lite.model.routing import SCORE_FUNCTIONS, Router, Routing, best_of
 
 
 class ExpertChoiceRouter(Router):
@@ -19,8 +19,8 @@ class ExpertChoiceRouter(Router):
 
         Its weight for a token is the score.
         """
-        logits = self.project(flat, self.weight)  # (N, E)
-        scores = logits.sigmoid() if self.options.get("score") == "sigmoid" else logits.softmax(dim=-1)  # (N, E)
+        logits = self.logits(flat)  # (N, E)
+        scores = SCORE_FUNCTIONS[self.options.get("score", "softmax")](logits)  # (N, E)
         rows, mask = shape["batch_shape"], shape["token_mask"]
         token_mask = None if mask is None else mask.view(rows)  # (B, T)
         token_ids, expert_ids = choose(scores.detach().view(*rows, -1), k, token_mask)  # (A,), (A,)

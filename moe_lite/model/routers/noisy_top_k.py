@@ -25,7 +25,7 @@ class NoisyTopKRouter(Router):
         """As `Router.choose_experts`; generator drives the noise."""
         if not self.training:
             return super().choose_experts(flat, k, generator, shape)
-        clean = self.project(flat, self.weight)  # (N, E)
+        clean = self.logits(flat)  # (N, E)
         spread = F.softplus(self.project(flat, self.noise_weight))  # (N, E) standard deviation of the noise
         noisy = clean + spread * torch.randn(clean.shape, generator=generator, device=clean.device)  # (N, E)
         routing = route(noisy, k, **shape, **self.options)
