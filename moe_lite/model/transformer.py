@@ -20,7 +20,7 @@ from moe_lite.model.experts import Dispatch, Experts, SwiGLU
 from moe_lite.model.inputs import IGNORED, check_ids, check_padding, check_targets
 from moe_lite.model.moe import LayerFn, MoELayer, moe_layer
 from moe_lite.model.routers import ROUTERS
-from moe_lite.model.routing import Routing, TopK
+from moe_lite.model.routing import Router, Routing, TopK
 
 
 @dataclass
@@ -111,15 +111,20 @@ def build_moe_layer(
                 raise ValueError(f"dispatch_fn knows nothing of {name}={getattr(config, name)!r}; expected {usual!r}.")
         if config.router == "expert_choice":
             raise ValueError("dispatch_fn needs K experts for every token; router='expert_choice' varies their number.")
-    router = ROUTERS[config.router](
-        config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
-        router_bias=config.router_bias, layer=layer, top_k_fn=top_k_fn, **config.routing_options(),
-    )  # fmt: skip
+    router = build_router(config, layer, top_k_fn)
     experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn)
     shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
     return MoELayer(
         router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on,
         layer_fn=moe_layer if layer_fn is None else layer_fn,
+    )  # fmt: skip
+
+
+def build_router(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None) -> Router:
+    """The router that `config` describes, with parameters not yet initialised."""
+    return ROUTERS[config.router](
+        config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
+        router_bias=config.router_bias, layer=layer, top_k_fn=top_k_fn, **config.routing_options(),
     )  # fmt: skip
 
 

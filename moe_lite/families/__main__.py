@@ -1,0 +1,26 @@
+"""`python -m moe_lite.families`: every router class of the installed transformers beside our one function."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from moe_lite.families.routers import as_json, as_text, find, summary, table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0 whatever the table says: a class of an unknown rule is a finding, not a failure."""
+    parser = argparse.ArgumentParser(prog="python -m moe_lite.families", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table to this file, too")
+    file = parser.parse_args(arguments).json
+    found = find()
+    rows = table(found)
+    print(as_text(rows, found))
+    print(summary(rows))
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(as_json(rows, found), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
