@@ -109,6 +109,12 @@ BUDGETS = [
     {"n_layers": 1, "vocab_size": 7},
     {"router": "noisy_top_k"},
     {"router_bias": True},
+    {"router": "hash", "router_bias": True},
+    {"router": "sparse_mixer", "renorm": False, "jitter": 0.1},
+    {"router": "normed", "n_zero_experts": 3},
+    {"router": "competing_shared", "n_shared_experts": 2, "score": "sigmoid", "selection_bias": True},
+    {"router": "mlp", "router_width": 6, "renorm": False},
+    {"n_zero_experts": 2, "selection_bias": True},
 ]
 
 
@@ -123,9 +129,8 @@ def test_budget_is_what_the_model_holds_and_costs(changes, context):
     modules = {"embedding": [model.embed], "head": [model.head], "attention": [b.attention for b in model.blocks]}
     for part, holders in modules.items():
         assert parts.parameters[part] == sum(p.numel() for holder in holders for p in holder.parameters())
-    vectors = sum(p.numel() for p in model.parameters() if p.dim() == 1)
-    biases = 3 * 5 if model.config.router_bias else 0  # of five experts in three layers
-    assert parts.parameters["norms"] == vectors - biases
+    vectors = [p.numel() for name, p in model.named_parameters() if p.dim() == 1 and ".router." not in name]
+    assert parts.parameters["norms"] == sum(vectors)
     if model.config.is_dense:
         assert list(parts.flops) == ["embedding", "attention", "feed-forward", "norms", "head"]
     else:

@@ -193,7 +193,8 @@ def _tried(found: Found, probe: Probe, module: nn.Module, module_of: ModuleType,
         x[:, 0] = 1.0  # the weights' first column then is a number added to every logit
     given = _arguments(module, probe, generator)
     problem = None
-    for form in (x, x[None]):  # some take (N, D), some (B, T, D)
+    forms = (x, x[None])  # some take (N, D), some (B, T, D)
+    for form in reversed(forms) if any(t.dim() == 3 for t in given.values()) else forms:
         try:
             output = module(form.clone(), **given)
             answer = read_answer(output, probe) or _completed(found, module_of, output, read, probe, k)

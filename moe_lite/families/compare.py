@@ -1,6 +1,7 @@
 """One of our rules beside a class of `transformers`: the largest difference of all weights of all tokens."""
 
 import warnings
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from moe_lite.model.transformer import build_router
 SAME, DIFFERENT = 1e-6, 1e-3  # up to here rounding; from here on another rule
 EDGE = 1e-5  # a token whose choice changes with its input by this share stands at a tie
 MOST_AT_EDGE = 0.1
+SCALES = {"input_scale", "expert_scale", "global_scale", "memory_scale"}  # learned; 1 leaves them out
 
 
 def settings(rule: Rule, built: Built) -> ModelConfig:
@@ -38,10 +40,10 @@ def difference(rule: Rule, built: Built) -> float:
     except (ValueError, RuntimeError):
         return float("inf")
     theirs = built.answer.dense(routing.n_experts)
-    if theirs is None or clear.float().mean() < 1 - MOST_AT_EDGE or not _explained(built, routing):
+    if theirs is None or clear.float().mean() < 1 - MOST_AT_EDGE:
         return float("inf")
-    gap = (routing.combine - theirs)[clear].abs().max().item()
-    return gap if gap == gap else float("inf")
+    gaps = [(routing.combine - theirs)[clear].abs().max().item(), *_others(built, routing, clear)]
+    return max(gap if gap == gap else float("inf") for gap in gaps)
 
 
 def our_router(rule: Rule, built: Built) -> Router:
@@ -59,9 +61,13 @@ def _clear(router: Router, routing: Routing, built: Built, rule: Rule) -> Tensor
     return clear
 
 
-def _explained(built: Built, routing: Routing) -> bool:
-    """Whether everything else that the class returned is a score or a logit of an expert, or ours as well."""
-    return all(t.shape[-1] in (routing.n_experts, built.probe.n_experts) for t in built.answer.others)
+def _others(built: Built, routing: Routing, clear: Tensor) -> Iterator[float]:
+    """How far everything else that the class returned is from ours; a number for each expert is a logit or a score."""
+    for theirs in built.answer.others:
+        if theirs.shape[-1] not in (routing.n_experts, built.probe.n_experts):
+            ours = next((t for t in (routing.shared_weights, routing.state) if t is not None), None)
+            fits = ours is not None and ours.shape == theirs.shape
+            yield (ours - theirs)[clear].abs().max().item() if fits else float("inf")
 
 
 def changed(rule: Rule, built: Built) -> dict[str, Rule]:
@@ -77,7 +83,16 @@ def changed(rule: Rule, built: Built) -> dict[str, Rule]:
             other[name] = {name: off}
     if fields.n_groups > 1:
         other["n_groups"] = {"n_groups": 1, "topk_groups": 1, "group_score": "top2sum", "group_fill": "-inf"}
+    if fields.router == "sparse_mixer":
+        other["jitter"] = {"jitter": 2 * fields.jitter}
     rules = {name: Rule(rule.fields | change, rule.tensors, rule.call) for name, change in other.items()}
+    for name in SCALES & rule.tensors.keys():
+        rules[name] = Rule(rule.fields, rule.tensors | {name: torch.ones_like(rule.tensors[name])}, rule.call)
+    if "before" in rule.call:
+        rules["before"] = Rule(rule.fields, rule.tensors)
+    if fields.router != "top_k":
+        usual = {name: t for name, t in rule.tensors.items() if name in ("weight", "bias", "logit_bias")}
+        rules["router"] = Rule(rule.fields | {"router": "top_k", "jitter": 0.0}, usual)
     for name, tensor in (("selection_bias", "bias"), ("router_bias", "logit_bias")):
         if getattr(fields, name):
             without = {key: value for key, value in rule.tensors.items() if key != tensor}

@@ -11,9 +11,15 @@ from moe_lite.families.rules import OVER_K, Rule, candidates, moves
 from moe_lite.families.words import setting_in_words
 
 PLAIN = {"seed": 1, "n_experts": 32, "d_model": 24, "top_k": 4}
-MOVED = {"seed": 2, "n_experts": 16, "d_model": 16, "top_k": 3}
+MOVED = {"seed": 2, "n_experts": 16, "d_model": 18, "top_k": 3}
 LOW = {"seed": 3, "n_experts": 16, "d_model": 20, "top_k": 8, "low": True}
-LOW_MOVES = ("n_group", "topk_group", "topk_method")  # as many experts chosen as stand in open groups
+# as many experts chosen as stand in open groups; small scales, for a large one makes rounding large
+LOW_MOVES = ("n_group", "topk_group", "topk_method", "routed_scaling_factor", "router_scaling_factor", "route_scale")
+
+
+SIZES = {
+    "vocab_size", "d_model", "n_experts", "top_k", "n_heads", "n_kv_heads", "n_layers", "d_expert", "router_width",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,8 @@ def _renormalised(read: dict[str, object]) -> dict[str, object]:
 
 def _setting(rule: Rule, built: Built) -> dict[str, object]:
     """The fields that are not ModelConfig's defaults; sizes left out."""
-    config, sizes = settings(rule, built), ("d_model", "n_experts", "top_k", "n_heads", "n_kv_heads", "n_layers")
-    values = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in (*sizes, "d_expert")}
+    config = settings(rule, built)
+    values = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in SIZES}
     default = {f.name: f.default for f in fields(config)}
     return {name: value for name, value in values.items() if value != default[name]} | {
         name: value for name, value in rule.tried.items() if value == OVER_K

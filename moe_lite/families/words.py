@@ -14,24 +14,56 @@ SCORE_SYMBOLS = {"softmax": "softmax({})", "sigmoid": "σ({})", "sqrtsoftplus": 
 
 def in_words(config: ModelConfig, k: str | None = None) -> str:
     """One clause per step, in the order in which they happen. `k` in place of the number of experts per token."""
-    return "; ".join([*_logits(config), *_choice(config, k or str(config.top_k)), *_weights(config)])
+    c, k = config, k or str(config.top_k)
+    if c.router == "sparse_mixer":
+        return (
+            f"{k} experts one after the other: each is the best one left, or in training one drawn among those that "
+            f"fall short of it by at most {200 * c.jitter:g} % of the larger of both; its weight is its probability "
+            "among those"
+        )
+    if c.router == "expert_choice":
+        takes = f"each expert takes the tokens that score it highest, so that a token has {k} experts on average"
+        return f"{SCORE_WORDS[c.score]}; {takes}"
+    return "; ".join([*_before(c), *_logits(c), *_choice(c, k), *_weights(c), *_after(c)])
 
 
 def in_symbols(config: ModelConfig, k: str | None = None) -> str:
-    """z are the logits, s the scores, c what is compared, T the experts chosen, g their weights."""
+    """z are the logits, s the scores, T the experts chosen, g their weights; b only chooses, β is trained."""
     c, k = config, k or str(config.top_k)
-    z = _bent_symbols(c, "W x + β" if c.router_bias else "W x")
+    if c.router == "sparse_mixer":
+        near = f"(z_i − z) / max(|z|, z_i) ≤ {2 * c.jitter:g}"
+        return f"z = W x, {k} times: i = argmax(z left), g_i = softmax(z left where {near})"
+    if c.router == "expert_choice":
+        return f"z = W x, s = {SCORE_SYMBOLS[c.score].format('z')}, T = top-(N·{k}/E) tokens of each expert, g = s"
+    z = f"z = {_bent_symbols(c, _product(c) + (' + β' if c.router_bias else ''))}"
+    score = SCORE_SYMBOLS[c.score].format("z")
     if c.order == "topk_first":
-        chosen, s = f"T = top-{k}(z)", SCORE_SYMBOLS[c.score].format("z") + (" over T" if c.score == "softmax" else "")
-        steps = [f"z = {z}", chosen, f"s = {s}"]
+        steps = [z, f"T = top-{k}(z)", f"s = {score}{' over T' if c.score == 'softmax' else ''}"]
     else:
-        compared = {"score": "s", "logit": "z"}[c.select_on] + (" + b" if c.selection_bias else "")
-        if c.n_groups > 1:
-            compared = f"{compared} in the best {c.topk_groups} of {c.n_groups} groups"
-        steps = [f"z = {z}", f"s = {SCORE_SYMBOLS[c.score].format('z')}", f"T = top-{k}({compared})"]
-    eps = f" + {c.renorm_eps:g}" if c.renorm_eps else ""
-    weight = (f"s / (Σ_T s{eps})" if eps else "s / Σ_T s") if c.renorm else "s"
-    return ", ".join([*steps, f"g = {f'{c.routed_scale:g} · ' if c.routed_scale != 1 else ''}{weight}"])
+        steps = [z, f"s = {score}", f"T = {_chosen_symbols(c, k)}"]
+    return ", ".join([*steps, f"g = {_weight_symbols(c)}"])
+
+
+def _product(c: ModelConfig) -> str:
+    return {"normed": "W (a ⊙ x / |x|)", "mlp": "MLP(U x + a ⊙ state before)", "noisy_top_k": "W x + noise"}.get(
+        c.router, "W x"
+    )
+
+
+def _chosen_symbols(c: ModelConfig, k: str) -> str:
+    if c.router == "hash":
+        return "table[token]"
+    compared = {"score": "s", "logit": "z"}[c.select_on] + (" + b" if c.selection_bias else "")
+    groups = f" in the best {c.topk_groups} of {c.n_groups} groups" if c.n_groups > 1 else ""
+    return f"top-{k}({compared}{groups})"
+
+
+def _weight_symbols(c: ModelConfig) -> str:
+    total = "Σ_T s" + (" + Σ_shared s" if c.router == "competing_shared" else "")
+    total += f" + {c.renorm_eps:g}" if c.renorm_eps else ""
+    weight = (f"s / ({total})" if "+" in total else f"s / {total}") if c.renorm else "s"
+    learned = {"normed": "e ⊙ ", "competing_shared": "e · "}.get(c.router, "")
+    return f"{f'{c.routed_scale:g} · ' if c.routed_scale != 1 else ''}{learned}{weight}"
 
 
 def setting_in_words(setting: Mapping[str, object]) -> str:
@@ -39,6 +71,18 @@ def setting_in_words(setting: Mapping[str, object]) -> str:
     fields = {name: value for name, value in setting.items() if value != "1/k"}
     words = in_words(ModelConfig(n_experts=64, **fields), k="k")
     return words + ("; divided by k" if len(fields) < len(setting) else "")
+
+
+def _before(c: ModelConfig) -> list[str]:
+    return {
+        "normed": ["the token divided by its length, its features scaled"],
+        "mlp": ["a small network on a narrow state, to which the state of the layer before is added"],
+        "noisy_top_k": ["in training, learned noise on the logits"],
+    }.get(c.router, [])
+
+
+def _after(c: ModelConfig) -> list[str]:
+    return ["weights times the learned scale of their expert"] if c.router == "normed" else []
 
 
 def _logits(c: ModelConfig) -> list[str]:
@@ -54,6 +98,8 @@ def _logits(c: ModelConfig) -> list[str]:
 
 def _choice(c: ModelConfig, k: str) -> list[str]:
     score = SCORE_WORDS[c.score]
+    if c.router == "hash":
+        return [score, f"a table gives the {k} experts of each token, whatever its scores"]
     if c.order == "topk_first":
         return [f"the {k} largest logits are chosen", score.replace("all experts", "these")]
     told = [score]
@@ -63,13 +109,18 @@ def _choice(c: ModelConfig, k: str) -> list[str]:
         worth = "its best" if c.group_score == "max" else "the sum of its two best"
         closed = ", the others count as 0" if c.group_fill == "zero" else ""
         told.append(f"only the best {c.topk_groups} of {c.n_groups} groups are open (a group is worth {worth}){closed}")
-    return [*told, f"the {k} best are chosen"]
+    if c.n_zero_experts:
+        also = f" of the experts and {c.n_zero_experts} zero experts, which return the token as it is,"
+    else:
+        also = " of the experts and the choice to skip" if c.router == "mlp" else ""
+    return [*told, f"the {k} best{also} are chosen"]
 
 
 def _weights(c: ModelConfig) -> list[str]:
     told = []
     if c.renorm and not (c.order == "topk_first" and c.score == "softmax"):
-        told.append("weights divided by their sum" + (f" + {c.renorm_eps:g}" if c.renorm_eps else ""))
+        whose = "the sum of chosen and shared scores" if c.router == "competing_shared" else "their sum"
+        told.append(f"weights divided by {whose}" + (f" + {c.renorm_eps:g}" if c.renorm_eps else ""))
     if c.routed_scale != 1:
         told.append(f"weights times {c.routed_scale:g}")
     return told

@@ -11,7 +11,7 @@ GROUP_SCORES = ("max", "top2sum")
 GROUP_FILLS = ("-inf", "zero")
 GATES = ("output", "input")
 IMPLEMENTATIONS = ("sorted", "loop")
-ROUTERS = ("top_k", "noisy_top_k", "expert_choice")
+ROUTERS = ("top_k", "noisy_top_k", "expert_choice", "hash", "sparse_mixer", "normed", "competing_shared", "mlp")
 BALANCES = ("switch", "pooled", "gshard", "sequence", "importance", "importance_and_load")
 PRIORITIES = ("position", "score", "first_choice")
 CHOICES = {
@@ -43,9 +43,11 @@ class ModelConfig:
     top_k: int = 2  # not used by a dense model
     d_expert: int = 64
     n_shared_experts: int = 0  # run for every token, beside the chosen ones
+    n_zero_experts: int = 0  # can be chosen like the others and return the token as it is (LongCat-Flash)
     implementation: str = "sorted"
     # router
     router: str = "top_k"
+    router_width: int = 32  # of the state of router="mlp"; not used by others
     score: str = to_route("softmax")  # DeepSeek-V3: "sigmoid", DeepSeek-V4: "sqrtsoftplus"
     order: str = to_route("score_first")
     renorm: bool = to_route(True)
@@ -58,7 +60,7 @@ class ModelConfig:
     topk_groups: int = to_route(1)
     group_score: str = to_route("top2sum")  # what a group is worth; DeepSeek-V2: "max", DeepSeek-V3: "top2sum"
     group_fill: str = to_route("-inf")  # what experts of closed groups are worth; "zero" can beat negatives (A.X K2)
-    jitter: float = 0.0  # training only
+    jitter: float = 0.0  # training only; for router="sparse_mixer" how near to the best an expert must be
     selection_bias: bool = False  # chooses, never weighs; moved by a rule in the trainer
     router_bias: bool = False  # trained, part of the logits (gpt-oss)
     gate_on: str = "output"
@@ -77,9 +79,10 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts"):
             require(self, name, is_positive_int, "a whole number of at least 1")
-        for name in ("top_k", "d_expert", "n_groups", "topk_groups"):
+        for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width"):
             require(self, name, is_positive_int, "a whole number of at least 1")
-        require(self, "n_shared_experts", is_whole, "a whole number of at least 0")
+        for name in ("n_shared_experts", "n_zero_experts"):
+            require(self, name, is_whole, "a whole number of at least 0")
         require(self, "n_heads", lambda n: self.d_model % n == 0, f"a divisor of d_model={self.d_model}")
         require(self, "n_kv_heads", lambda n: self.n_heads % n == 0, f"a divisor of n_heads={self.n_heads}")
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
@@ -115,6 +118,8 @@ class ModelConfig:
         """Why the cross-entropy has no gradient for the router, and the way out; empty where it has one."""
         if self.is_dense or self.top_k > 1 or not self.renorm and self.order == "score_first":
             return ""
+        if self.router in ("hash", "sparse_mixer", "competing_shared"):
+            return ""  # nothing is to be learned; the draw has a gradient; the shared experts stand in the sum
         told = "top_k=1 with renormalised weights makes every weight 1, whatever the scores"
         way_out = "top_k=2" if self.router == "noisy_top_k" else "renorm=False, with order='score_first'"
         return f"{told}: the cross-entropy has no gradient for the router. Set {way_out}."
@@ -126,6 +131,11 @@ class ModelConfig:
     @property
     def is_dense(self) -> bool:
         return self.n_experts == 1
+
+    @property
+    def n_choices(self) -> int:
+        """What a token chooses among: the experts, and those that compute nothing."""
+        return self.n_experts + self.n_zero_experts + (self.router == "mlp")
 
     @property
     def d_head(self) -> int:
@@ -154,6 +164,9 @@ def conflicts(c) -> Iterator[str]:
     yield from _without_effect(c)
     if c.router == "noisy_top_k":
         yield from _noisy(c)
+    yield from _own_kind(c)
+    if c.n_zero_experts:
+        yield from _zero_experts(c)
     if c.router == "expert_choice":
         yield from _expert_choice(c)
     elif c.allow_lookahead:
@@ -170,6 +183,44 @@ def _without_effect(c) -> Iterator[str]:
         yield f"group_fill={c.group_fill!r} fills closed groups of experts; with n_groups=1 none is closed."
     if c.renorm_eps and not c.renorm:
         yield f"renorm_eps={c.renorm_eps} goes into the sum that renorm divides by; renorm is False."
+
+
+# What a router of its own kind does with the settings of the usual one; the other kinds take them all.
+BENDS = {"logit_scale", "logit_softcap", "router_bias"}
+USES = {
+    "hash": {"score", "renorm", "renorm_eps", "routed_scale", *BENDS},
+    "sparse_mixer": {"renorm", "jitter", "router_bias"},
+    "competing_shared": {"score", "renorm", "routed_scale", "selection_bias", "select_on", *BENDS},
+    "mlp": {"score", "order", "renorm", "renorm_eps", "routed_scale", "selection_bias", "select_on", *BENDS},
+}
+
+
+def _own_kind(c) -> Iterator[str]:
+    """Settings that the kind of router would pass over in silence, and what it cannot do without."""
+    if c.router in USES:
+        names = {f.name for f in fields(c) if f.metadata.get("to_route")} | {"jitter", "selection_bias", "router_bias"}
+        for f in fields(c):
+            if f.name in names - USES[c.router] and getattr(c, f.name) != f.default:
+                yield f"router={c.router!r} does nothing with {f.name}={getattr(c, f.name)!r}."
+    if c.router == "sparse_mixer" and c.renorm:
+        yield "router='sparse_mixer' weighs each choice on its own: renorm must be False."
+    if c.router == "sparse_mixer" and not c.jitter:
+        yield "router='sparse_mixer' needs jitter, how near to the best an expert must be: 0.01 in the paper, not 0."
+    if c.router == "competing_shared" and (not c.n_shared_experts or not c.renorm or c.score == "softmax"):
+        yield (
+            "router='competing_shared' divides by the sum over chosen and shared experts, each scored alone: it needs "
+            "n_shared_experts of at least 1, renorm=True and a score other than 'softmax'."
+        )
+    if c.router == "mlp" and c.capacity_factor is not None:
+        yield "router='mlp' lets tokens skip, so capacity_factor must be None: skipping needs no room."
+
+
+def _zero_experts(c) -> Iterator[str]:
+    if c.router not in ("top_k", "noisy_top_k", "normed") or c.n_groups > 1 or c.capacity_factor is not None:
+        yield (
+            f"n_zero_experts={c.n_zero_experts} needs a router that takes the best of all: 'top_k', 'noisy_top_k' or "
+            "'normed', with n_groups=1 and capacity_factor=None."
+        )
 
 
 def _noisy(c) -> Iterator[str]:

@@ -26,7 +26,7 @@ class Routing:
     token_ids: Tensor  # (A,) int64
     expert_ids: Tensor  # (A,) int64
     weights: Tensor  # (A,)
-    kept: Tensor  # (A,) bool; False: dropped, its expert was full
+    kept: Tensor  # (A,) bool; False: dropped, its expert was full, or there is none behind it (mlp)
     logits: Tensor  # (N, E) float32, with graph; before logit_scale and logit_softcap
     scores: Tensor  # (N, E) float32, with graph
     n_tokens: int
@@ -35,6 +35,8 @@ class Routing:
     batch_shape: tuple[int, int] = (1, 0)  # (B, T), N = B·T
     token_mask: Tensor | None = None  # (N,) bool; False: padding, left out of loads and losses
     smooth_load: Tensor | None = None  # (E,) with graph: the load to be expected under fresh noise (noisy top-k)
+    shared_weights: Tensor | None = None  # (N, S) weights of the shared experts (competing_shared); None: all 1
+    state: Tensor | None = None  # (N, R) what the next layer's router reads (mlp)
 
     @cached_property
     def combine(self) -> Tensor:
@@ -117,6 +119,7 @@ def route(
     topk_groups: int = 1,
     group_score: str = "top2sum",
     group_fill: str = "-inf",
+    chosen: Tensor | None = None,
     top_k_fn: TopK | None = None,
     layer: int = 0,
     batch_shape: tuple[int, int] | None = None,
@@ -132,6 +135,7 @@ def route(
     bias (E,)    added for choosing only, never to the weights (DeepSeek-V3), to what select_on says: score or logit
     n_groups     experts stand in equal groups; only the topk_groups best groups may be chosen from. A group's value:
                  group_score max (DeepSeek-V2) or top2sum (DeepSeek-V3). Experts of the others become group_fill
+    chosen (N, k) experts that were chosen already, by whatever rule; only the weights are computed
     top_k_fn     replaces choice and weights by your own function with the signature of `top_k_route`
     """
     _check_options(score, order, select_on, group_score, group_fill, on_scores=bias is not None or n_groups > 1)
@@ -140,6 +144,8 @@ def route(
     if top_k_fn is not None:
         # a copy: what the function does to its argument stays its own affair
         weights, expert_ids = checked(top_k_fn(scores.clone(), k), scores, k)  # (N, K), (N, K)
+    elif chosen is not None:
+        expert_ids, weights = chosen, scores.gather(1, chosen)  # (N, K), (N, K)
     elif order == "topk_first":
         expert_ids = best_of(z.detach(), k)  # (N, K)
         weights = function(z.gather(1, expert_ids))  # (N, K)
@@ -240,6 +246,8 @@ def assignments(weights, expert_ids, logits, scores, layer=0, batch_shape=None, 
 class Router(nn.Module):
     """One row of weights per expert; a token's logit for an expert is their dot product."""
 
+    takes: tuple[str, ...] = ()  # settings of ModelConfig that a kind of router asks for by name
+
     def __init__(
         self, d_model: int, n_experts: int, top_k: int, *, jitter: float = 0.0, selection_bias: bool = False,
         router_bias: bool = False, layer: int = 0, **options,
@@ -260,10 +268,13 @@ class Router(nn.Module):
             self.bias = self.bias.float() if before.is_meta else before.to(self.bias.device)
         return self
 
-    def forward(self, x: Tensor, *, token_ids=None, generator=None, top_k=None, token_mask=None) -> Routing:
+    def forward(
+        self, x: Tensor, *, token_ids=None, generator=None, top_k=None, token_mask=None, before=None
+    ) -> Routing:
         """x (B, T, D), or (N, D) as one row of tokens -> Routing of its N = B·T tokens.
 
-        token_ids (B, T) is for routers that choose by the token itself (hash routing); this one learns and ignores it.
+        token_ids (B, T) is for routers that choose by the token itself (hash), before, the Routing of the layer before,
+        for those that read its state (mlp); this one ignores both.
         top_k overrides the number of experts for this call; token_mask (B, T) bool marks padding with False.
         generator drives the jitter, which exists in training only.
         """
@@ -273,10 +284,13 @@ class Router(nn.Module):
             "batch_shape": tuple(x.shape[:2]) if x.dim() == 3 else (1, len(flat)),
             "token_mask": None if token_mask is None else checked_mask(token_mask, x.shape[:-1]).flatten(),  # (N,)
         }
-        return self.choose_experts(flat, top_k or self.k, generator, shape)
+        return self.choose_experts(flat, top_k or self.k, generator, shape, token_ids=token_ids, before=before)
 
-    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict) -> Routing:
-        """What routers differ in. flat (N, D) float32; `shape` is what a Routing says of the batch."""
+    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict, **_) -> Routing:
+        """What routers differ in. flat (N, D) float32; `shape` is what a Routing says of the batch.
+
+        token_ids and before come as keywords, as `forward` was given them.
+        """
         if self.training and self.jitter:
             noise = torch.rand(flat.shape, generator=generator, device=flat.device)  # (N, D) in [0, 1)
             flat = flat * (1 + self.jitter * (2 * noise - 1))  # the router's copy only; experts see x

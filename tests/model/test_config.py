@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, asdict, fields
 import pytest
 
 from moe_lite import ModelConfig, TrainConfig
-from moe_lite.model.config import dense_twin, from_dict
+from moe_lite.model.config import ROUTERS, dense_twin, from_dict
 from moe_lite.model.routing import route
 
 COUNT = "a whole number of at least 1"
@@ -20,8 +20,8 @@ NAN, INF = float("nan"), float("inf")
 MODEL_ERRORS = [
     *[("vocab_size", value, COUNT) for value in (0, -1, 1.5, "64", None, True)],
     *[(name, 0, COUNT) for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts")],
-    *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups")],
-    *[("n_shared_experts", value, COUNT_OR_NONE) for value in (-1, 0.5, True)],
+    *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width")],
+    *[(n, value, COUNT_OR_NONE) for n in ("n_shared_experts", "n_zero_experts") for value in (-1, 0.5, True)],
     ("n_heads", 3, "a divisor of d_model=128"),
     ("n_kv_heads", 3, "a divisor of n_heads=4"),
     ("d_model", 4, "even per head (rotary positions pair them)"),
@@ -33,7 +33,7 @@ MODEL_ERRORS = [
     ("order", "first", "one of ('score_first', 'topk_first')"),
     ("gate_on", "both", "one of ('output', 'input')"),
     ("implementation", "fast", "one of ('sorted', 'loop')"),
-    ("router", "hash", "one of ('top_k', 'noisy_top_k', 'expert_choice')"),
+    ("router", "dice", f"one of {ROUTERS}"),
     ("balance", "fair", "one of ('switch', 'pooled', 'gshard', 'sequence', 'importance', 'importance_and_load')"),
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
@@ -100,7 +100,14 @@ def test_choosing_among_logits_excludes_what_is_defined_on_scores(other):
 def test_settings_of_the_router_are_options_of_route_with_the_same_names_and_defaults():
     options, parameters = ModelConfig().routing_options(), inspect.signature(route).parameters
     assert {name: parameters[name].default for name in options} == options
-    of_a_call = {"bias", "top_k_fn", "layer", "batch_shape", "token_mask"}  # not settings: they come with a call
+    of_a_call = {
+        "bias",
+        "chosen",
+        "top_k_fn",
+        "layer",
+        "batch_shape",
+        "token_mask",
+    }  # not settings: they come with a call
     assert set(parameters) == {"logits", "k"} | set(options) | of_a_call
 
 

@@ -14,7 +14,7 @@ class ExpertChoiceRouter(Router):
     also on the tokens that follow: a language model so built looks at what it should predict.
     """
 
-    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict) -> Routing:
+    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict, **_) -> Routing:
         """An expert takes ceil(T·K/E) of a row's T tokens, padding not counted; among equal scores the earlier token.
 
         Its weight for a token is the score.

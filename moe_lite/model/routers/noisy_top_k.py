@@ -21,7 +21,7 @@ class NoisyTopKRouter(Router):
         super().__init__(d_model, n_experts, top_k, **options)
         self.noise_weight = nn.Parameter(torch.empty(n_experts, d_model))
 
-    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict) -> Routing:
+    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict, **_) -> Routing:
         """As `Router.choose_experts`; generator drives the noise."""
         if not self.training:
             return super().choose_experts(flat, k, generator, shape)
