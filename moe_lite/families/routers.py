@@ -13,7 +13,7 @@ from moe_lite.families.words import setting_in_words
 PLAIN = {"seed": 1, "n_experts": 32, "d_model": 24, "top_k": 4}
 MOVED = {"seed": 2, "n_experts": 16, "d_model": 18, "top_k": 3}
 LOW = {"seed": 3, "n_experts": 16, "d_model": 20, "top_k": 8, "low": True}
-# as many experts chosen as stand in open groups; small scales, for a large one makes rounding large
+# as many experts chosen as stand in open groups; a small scale, for a large one makes rounding large
 LOW_MOVES = ("n_group", "topk_group", "topk_method", "routed_scaling_factor", "router_scaling_factor", "route_scale")
 
 

@@ -20,7 +20,7 @@ SAME = {
 }  # fmt: skip
 # other values for them; a class is tried with these, too
 MOVED = {
-    "routed_scaling_factor": 1.7, "router_scaling_factor": 1.7, "route_scale": 1.7, "n_group": 4, "topk_group": 2,
+    "routed_scaling_factor": 0.7, "router_scaling_factor": 0.7, "route_scale": 0.7, "n_group": 4, "topk_group": 2,
     "topk_method": "group_limited_greedy", "moe_router_logit_softcapping": 2.0, "output_multiplier": 0.5,
     "use_expert_bias": False, "moe_normalize_expert_weights": None, "router_jitter_noise": 0.2,
     "rms_norm_eps": 0.01,

@@ -61,7 +61,8 @@ def _chosen_symbols(c: ModelConfig, k: str) -> str:
 def _weight_symbols(c: ModelConfig) -> str:
     total = "Σ_T s" + (" + Σ_shared s" if c.router == "competing_shared" else "")
     total += f" + {c.renorm_eps:g}" if c.renorm_eps else ""
-    weight = (f"s / ({total})" if "+" in total else f"s / {total}") if c.renorm else "s"
+    divided = c.renorm and not (c.order == "topk_first" and c.score == "softmax")  # there they sum to 1 already
+    weight = (f"s / ({total})" if "+" in total else f"s / {total}") if divided else "s"
     learned = {"normed": "e ⊙ ", "competing_shared": "e · "}.get(c.router, "")
     return f"{f'{c.routed_scale:g} · ' if c.routed_scale != 1 else ''}{learned}{weight}"
 
@@ -99,9 +100,11 @@ def _logits(c: ModelConfig) -> list[str]:
 def _choice(c: ModelConfig, k: str) -> list[str]:
     score = SCORE_WORDS[c.score]
     if c.router == "hash":
-        return [score, f"a table gives the {k} experts of each token, whatever its scores"]
+        whose = "the expert" if k == "1" else f"the {k} experts"
+        return [score, f"a table gives {whose} of each token, whatever its scores"]
     if c.order == "topk_first":
-        return [f"the {k} largest logits are chosen", score.replace("all experts", "these")]
+        largest = "the largest logit is chosen" if k == "1" else f"the {k} largest logits are chosen"
+        return [largest, score.replace("all experts", "these")]
     told = [score]
     if c.selection_bias:
         told.append(f"for choosing, a bias is added to the {c.select_on}s")
@@ -113,7 +116,7 @@ def _choice(c: ModelConfig, k: str) -> list[str]:
         also = f" of the experts and {c.n_zero_experts} zero experts, which return the token as it is,"
     else:
         also = " of the experts and the choice to skip" if c.router == "mlp" else ""
-    return [*told, f"the {k} best{also} are chosen"]
+    return [*told, f"the best{also} is chosen" if k == "1" else f"the {k} best{also} are chosen"]
 
 
 def _weights(c: ModelConfig) -> list[str]:

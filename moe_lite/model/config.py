@@ -116,7 +116,8 @@ class ModelConfig:
     @property
     def router_without_gradient(self) -> str:
         """Why the cross-entropy has no gradient for the router, and the way out; empty where it has one."""
-        if self.is_dense or self.top_k > 1 or not self.renorm and self.order == "score_first":
+        chosen_sum_to_1 = self.renorm or self.order == "topk_first" and self.score == "softmax"
+        if self.is_dense or self.top_k > 1 or not chosen_sum_to_1:
             return ""
         if self.router in ("hash", "sparse_mixer", "competing_shared"):
             return ""  # nothing is to be learned; the draw has a gradient; the shared experts stand in the sum

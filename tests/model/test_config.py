@@ -169,6 +169,10 @@ def test_one_renormalised_expert_leaves_the_router_without_a_gradient_and_that_i
     assert config.router_without_gradient
 
 
-@pytest.mark.parametrize("settings", [{"top_k": 2}, {"top_k": 1, "renorm": False}, {"top_k": 1, "n_experts": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"top_k": 2}, {"top_k": 1, "renorm": False}, {"top_k": 1, "n_experts": 1}, {"top_k": 1, "router": "hash"}]
+    + [{"top_k": 1, "renorm": False, "order": "topk_first", "score": "sigmoid"}],
+)
 def test_a_router_with_a_gradient_gets_no_warning(settings, recwarn):
     assert ModelConfig(**settings).router_without_gradient == "" and not recwarn
