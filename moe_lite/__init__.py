@@ -22,6 +22,8 @@ PLACES = {
     "moe": "moe_lite.model.moe",
     "routing": "moe_lite.model.routing",
     "transformer": "moe_lite.model.transformer",
+    # published mixtures
+    "families": "moe_lite.families",
     # what single lessons build
     "admission": "moe_lite.lessons.admission",
     "baseline": "moe_lite.lessons.baseline",

@@ -80,7 +80,7 @@ def report(model: MoELanguageModel, measured: Evaluation) -> str:
     lines += [f"  {domain:12} {loss:6.3f}" for domain, loss in measured.loss.items()]
     lines += [f"  {'mean':12} {measured.mean_loss:6.3f}"]
     if not model.config.is_dense:
-        lines += ["", f"share of assignments by expert, % (fair: {100 / model.config.n_experts:.1f})"]
+        lines += ["", f"share of assignments by expert, % (fair: {100 / model.config.n_choices:.1f})"]
         dead = dead_experts(measured.load).tolist()
         for layer, load in enumerate(measured.load):
             shares = " ".join(f"{100 * share:5.1f}" for share in (load / load.sum()).tolist())
@@ -89,7 +89,7 @@ def report(model: MoELanguageModel, measured: Evaluation) -> str:
 
 
 def no_load(model: MoELanguageModel) -> Tensor:
-    shape = (0, 0) if model.config.is_dense else (model.config.n_layers, model.config.n_experts)
+    shape = (0, 0) if model.config.is_dense else (model.config.n_layers, model.config.n_choices)
     return torch.zeros(shape, dtype=torch.int64)
 
 

@@ -131,12 +131,29 @@ def budget(config: ModelConfig, context: int) -> Budget:
     if c.is_dense:
         held, worked = {"feed-forward": expert}, {"feed-forward": 2 * expert}
     else:
-        router = layers * c.n_experts * c.d_model * (2 if c.router == "noisy_top_k" else 1)  # scores, noise
-        held = {"router": router, "experts": (c.n_experts + c.n_shared_experts) * expert}
+        router, vectors_of_routers = _routers(c)
+        held = {"router": router + vectors_of_routers, "experts": (c.n_experts + c.n_shared_experts) * expert}
         worked = {"router": 2 * router, "experts": 2 * (c.top_k + c.n_shared_experts) * expert}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
     flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}
     return Budget(parameters, flops)
+
+
+def _routers(c: ModelConfig) -> tuple[int, int]:
+    """Parameters of all routers of a sparse model: in matrices, which cost FLOPs, and in vectors."""
+    width = c.router_width if c.router == "mlp" else c.d_model  # of what is scored
+    matrix, vector = c.n_choices * width, c.n_choices * c.router_bias
+    if c.router == "noisy_top_k":
+        matrix *= 2  # scores, noise
+    elif c.router == "competing_shared":
+        matrix, vector = matrix + c.n_shared_experts * width, vector + 1
+    elif c.router == "normed":
+        vector += c.d_model + c.n_choices  # input scale, expert scale
+    elif c.router == "mlp":
+        matrix += c.d_model * width + 2 * width**2  # to the state, and two layers on it
+        vector += 4 * width  # norm and three biases
+    memory = (c.n_layers - 1) * width if c.router == "mlp" else 0
+    return c.n_layers * matrix, c.n_layers * vector + memory
 
 
 def count(config: ModelConfig, context: int) -> tuple[int, int, int]:

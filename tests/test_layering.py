@@ -14,6 +14,7 @@ PACKAGE = Path(moe_lite.__file__).parent
 
 # Room (a folder or a file of moe_lite/): the rooms that it may import.
 AROUND = ["metrics", "evaluate", "checkpoint", "train", "hf"]  # around the model; which first, AROUND_ORDER says
+WIDGETS = ["model", "data", *AROUND, "families", "lessons", "lab", "course", "look", "plots", "corpora"]
 MAY = {
     "model": [],
     "corpora": [],
@@ -22,13 +23,13 @@ MAY = {
     **{name: ["model", "data", *AROUND] for name in AROUND},
     "families": ["model", "metrics", "data"],
     "lessons": ["model"],
-    "lab": ["model", "data", *AROUND, "lessons"],
+    "lab": ["model", "data", *AROUND, "families", "lessons"],
     "course": ["look"],
     "plots": ["lab", "look"],
     "checks": ["model", "lessons", "course", "look"],
-    "widgets": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora"],
+    "widgets": WIDGETS,
     "grading": ["checks"],
-    "doctor": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora", "checks", "widgets"],
+    "doctor": [*WIDGETS, "checks", "widgets"],
 }
 ONLY_IN = {
     "matplotlib": {"plots", "widgets"},
@@ -38,8 +39,9 @@ ONLY_IN = {
     "transformers": {"hf", "families"},
 }
 # With the routers beside the usual one. 1,310 before dispatch_fn and layer_fn (readers' code for ours), inputs.py
-# (refuses misreadings) and what stays right when a model changes type or device, or a pass is broken off.
-MODEL_LINES = 1550
+# (refuses misreadings) and what stays right when a model changes type or device, or a pass is broken off. 1,505 before
+# the options that make published routers settings of ours, and 190 more for five routers that no option covers.
+MODEL_LINES = 1880
 FUNCTION_LINES, FILE_LINES = 60, 400
 ONE_PROGRAM, PROGRAM_LINES = PACKAGE / "checks/program/template.py", 550  # one file is what it is for
 
@@ -235,7 +237,7 @@ def test_files_and_functions_can_be_taken_in_at_a_glance():
 def test_the_model_stands_in_front():
     """What `ls moe_lite` shows. The 19th is families: published models are neither the model nor around it."""
     shown = [p.name for p in PACKAGE.iterdir() if p.name != "__pycache__"]
-    assert len(shown) <= 19, sorted(shown)
+    assert len(shown) <= 19, sorted(shown)  # families is the 19th: published mixtures as settings of our router
 
 
 def test_no_drawer_for_odds_and_ends():

@@ -110,6 +110,13 @@ BUDGETS = [
     {"router": "noisy_top_k"},
     {"qk_norm": "head"},
     {"qk_norm": "full", "n_kv_heads": 1},
+    {"router_bias": True},
+    {"router": "hash", "router_bias": True},
+    {"router": "sparse_mixer", "renorm": False, "jitter": 0.1},
+    {"router": "normed", "n_zero_experts": 3},
+    {"router": "competing_shared", "n_shared_experts": 2, "score": "sigmoid", "selection_bias": True},
+    {"router": "mlp", "router_width": 6, "renorm": False},
+    {"n_zero_experts": 2, "selection_bias": True},
 ]
 
 
@@ -123,9 +130,10 @@ def test_budget_is_what_the_model_holds_and_costs(changes, context):
     assert parts.parameters.keys() == parts.flops.keys()
     modules = {"embedding": [model.embed], "head": [model.head], "attention": [b.attention for b in model.blocks]}
     for part, holders in modules.items():
-        matrices = [p for holder in holders for p in holder.parameters() if p.dim() > 1]  # those of norms are apart
-        assert parts.parameters[part] == sum(p.numel() for p in matrices)
-    assert parts.parameters["norms"] == sum(p.numel() for p in model.parameters() if p.dim() == 1)
+        own = [p for holder in holders for p in holder.parameters() if p.dim() > 1 or part == "router"]
+        assert parts.parameters[part] == sum(p.numel() for p in own)
+    vectors = [p.numel() for name, p in model.named_parameters() if p.dim() == 1 and ".router." not in name]
+    assert parts.parameters["norms"] == sum(vectors)
     if model.config.is_dense:
         assert list(parts.flops) == ["embedding", "attention", "feed-forward", "norms", "head"]
     else:

@@ -1,7 +1,17 @@
-"""The families of published mixtures: what they hold, and what they cost."""
+"""Published mixtures: their rules as settings of our one router, with the proof, and what they hold and cost.
+
+families.names()                    # all rules
+families.preset("deepseek_v3")      # a small ModelConfig with its rule
+families.describe("deepseek_v3")    # the rule in words and in symbols, with its source
+families.published()                # real models, by name
+families.count("Mixtral-8x7B")      # parameters in total and active, FLOPs, bytes; also of a config.json
+
+`python -m moe_lite.families` compares every router of transformers with ours.
+"""
 
 from moe_lite.families.counting import Count as Count, count as count
 from moe_lite.families.counting_table import counting_table as counting_table
 from moe_lite.families.hf_config import from_hf_config as from_hf_config
+from moe_lite.families.presets import describe as describe, names as names, preset as preset
 from moe_lite.families.published_closed import closed_models as closed_models
 from moe_lite.families.published_models import PublishedModel as PublishedModel, published as published

@@ -214,9 +214,10 @@ def of_config(config: ModelConfig) -> PublishedModel:
         mixture = {
             "sparse_layers": tuple(range(config.n_layers)), "n_experts": config.n_experts, "top_k": config.top_k,
             "d_expert": config.d_expert, "d_shared": config.n_shared_experts * config.d_expert,
-            "router_weights": one[0], "router_vectors": one[1],
+            "router_weights": one[0], "router_vectors": one[1], "zero_experts": config.n_zero_experts,
         }  # fmt: skip
-    return PublishedModel("ModelConfig", **sizes, d_head=config.d_head, **mixture)
+    norms = "" if config.qk_norm == "none" else config.qk_norm
+    return PublishedModel("ModelConfig", **sizes, d_head=config.d_head, qk_norm=norms, **mixture)
 
 
 def _router(config: ModelConfig) -> tuple[int, int]:

@@ -4,18 +4,21 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 
-SCORES = ("softmax", "sigmoid")
+SCORES = ("softmax", "sigmoid", "sqrtsoftplus")
 ORDERS = ("score_first", "topk_first")
+SELECT_ON = ("score", "logit")
 GROUP_SCORES = ("max", "top2sum")
+GROUP_FILLS = ("-inf", "zero")
 GATES = ("output", "input")
 QK_NORMS = ("none", "head", "full")
 IMPLEMENTATIONS = ("sorted", "loop")
-ROUTERS = ("top_k", "noisy_top_k", "expert_choice")
+ROUTERS = ("top_k", "noisy_top_k", "expert_choice", "hash", "sparse_mixer", "normed", "competing_shared", "mlp")
 BALANCES = ("switch", "pooled", "gshard", "sequence", "importance", "importance_and_load")
 PRIORITIES = ("position", "score", "first_choice")
 CHOICES = {
-    "score": SCORES, "order": ORDERS, "group_score": GROUP_SCORES, "gate_on": GATES, "implementation": IMPLEMENTATIONS,
-    "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES, "qk_norm": QK_NORMS,
+    "score": SCORES, "order": ORDERS, "select_on": SELECT_ON, "group_score": GROUP_SCORES, "group_fill": GROUP_FILLS,
+    "gate_on": GATES, "implementation": IMPLEMENTATIONS, "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES,
+    "qk_norm": QK_NORMS,
 }  # fmt: skip
 
 
@@ -42,18 +45,26 @@ class ModelConfig:
     top_k: int = 2  # not used by a dense model
     d_expert: int = 64
     n_shared_experts: int = 0  # run for every token, beside the chosen ones
+    n_zero_experts: int = 0  # can be chosen like the others and return the token as it is (LongCat-Flash)
     implementation: str = "sorted"
     # router
     router: str = "top_k"
-    score: str = to_route("softmax")
+    router_width: int = 32  # of the state of router="mlp"; not used by others
+    score: str = to_route("softmax")  # DeepSeek-V3: "sigmoid", DeepSeek-V4: "sqrtsoftplus"
     order: str = to_route("score_first")
     renorm: bool = to_route(True)
+    renorm_eps: float = to_route(0.0)  # added to the sum that renorm divides by; LFM2: 1e-6
     routed_scale: float = to_route(1.0)
+    logit_scale: float = to_route(1.0)  # multiplies the logits before they are scored (Muse Spark)
+    logit_softcap: float | None = to_route(None)  # bends the logits so that none is larger than this (Laguna)
+    select_on: str = to_route("score")  # what selection bias and groups work on; Kolibri 1: "logit"
     n_groups: int = to_route(1)
     topk_groups: int = to_route(1)
     group_score: str = to_route("top2sum")  # what a group is worth; DeepSeek-V2: "max", DeepSeek-V3: "top2sum"
-    jitter: float = 0.0  # training only
-    selection_bias: bool = False
+    group_fill: str = to_route("-inf")  # what experts of closed groups are worth; "zero" can beat negatives (A.X K2)
+    jitter: float = 0.0  # training only; for router="sparse_mixer" how near to the best an expert must be
+    selection_bias: bool = False  # chooses, never weighs; moved by a rule in the trainer
+    router_bias: bool = False  # trained, part of the logits (gpt-oss)
     gate_on: str = "output"
     capacity_factor: float | None = None  # training only; None drops nothing
     priority: str = "position"  # which tokens find room first
@@ -71,20 +82,23 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts"):
             require(self, name, is_positive_int, "a whole number of at least 1")
-        for name in ("top_k", "d_expert", "n_groups", "topk_groups"):
+        for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width"):
             require(self, name, is_positive_int, "a whole number of at least 1")
-        require(self, "n_shared_experts", is_whole, "a whole number of at least 0")
+        for name in ("n_shared_experts", "n_zero_experts"):
+            require(self, name, is_whole, "a whole number of at least 0")
         require(self, "n_heads", lambda n: self.d_model % n == 0, f"a divisor of d_model={self.d_model}")
         require(self, "n_kv_heads", lambda n: self.n_heads % n == 0, f"a divisor of n_heads={self.n_heads}")
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
         for name, known in CHOICES.items():
             require(self, name, known.__contains__, f"one of {known}")
-        for name in ("renorm", "selection_bias", "allow_lookahead"):
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead"):
             require(self, name, lambda v: isinstance(v, bool), "True or False")
-        for name in ("jitter", "balance_coef", "z_coef"):
+        for name in ("jitter", "renorm_eps", "balance_coef", "z_coef"):
             require(self, name, is_not_negative, "a number of at least 0")
-        for name in ("routed_scale", "rope_theta", "norm_eps", "init_std"):
+        for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std"):
             require(self, name, is_positive, "a number above 0")
+        softcap = "None (logits as they are) or a number above 0"
+        require(self, "logit_softcap", lambda c: c is None or is_positive(c), softcap)
         require(
             self, "capacity_factor", lambda c: c is None or is_positive(c), "None (drop nothing) or a number above 0"
         )
@@ -105,8 +119,11 @@ class ModelConfig:
     @property
     def router_without_gradient(self) -> str:
         """Why the cross-entropy has no gradient for the router, and the way out; empty where it has one."""
-        if self.is_dense or self.top_k > 1 or not self.renorm and self.order == "score_first":
+        chosen_sum_to_1 = self.renorm or self.order == "topk_first" and self.score == "softmax"
+        if self.is_dense or self.top_k > 1 or not chosen_sum_to_1:
             return ""
+        if self.router in ("hash", "sparse_mixer", "competing_shared"):
+            return ""  # nothing is to be learned; the draw has a gradient; the shared experts stand in the sum
         told = "top_k=1 with renormalised weights makes every weight 1, whatever the scores"
         way_out = "top_k=2" if self.router == "noisy_top_k" else "renorm=False, with order='score_first'"
         return f"{told}: the cross-entropy has no gradient for the router. Set {way_out}."
@@ -118,6 +135,11 @@ class ModelConfig:
     @property
     def is_dense(self) -> bool:
         return self.n_experts == 1
+
+    @property
+    def n_choices(self) -> int:
+        """What a token chooses among: the experts, and those that compute nothing."""
+        return self.n_experts + self.n_zero_experts + (self.router == "mlp")
 
     @property
     def d_head(self) -> int:
@@ -143,12 +165,66 @@ def conflicts(c) -> Iterator[str]:
         yield f"group_score={c.group_score!r} says what a group of experts is worth; with n_groups=1 there is only one."
     if c.balance == "importance_and_load" and c.router != "noisy_top_k":
         yield "balance='importance_and_load' needs the noise of router='noisy_top_k': the load is smooth through it."
+    yield from _without_effect(c)
     if c.router == "noisy_top_k":
         yield from _noisy(c)
+    yield from _own_kind(c)
+    if c.n_zero_experts:
+        yield from _zero_experts(c)
     if c.router == "expert_choice":
         yield from _expert_choice(c)
     elif c.allow_lookahead:
         yield f"allow_lookahead=True is for router='expert_choice'; router={c.router!r} does not look ahead."
+
+
+def _without_effect(c) -> Iterator[str]:
+    if c.select_on == "logit" and not c.selection_bias and c.n_groups == 1:
+        yield (
+            "select_on='logit' says what selection_bias and n_groups work on; without them the experts with the best "
+            "logits are those with the best scores."
+        )
+    if c.group_fill != "-inf" and c.n_groups == 1:
+        yield f"group_fill={c.group_fill!r} fills closed groups of experts; with n_groups=1 none is closed."
+    if c.renorm_eps and not c.renorm:
+        yield f"renorm_eps={c.renorm_eps} goes into the sum that renorm divides by; renorm is False."
+
+
+# What a router of its own kind does with the settings of the usual one; the other kinds take them all.
+BENDS = {"logit_scale", "logit_softcap", "router_bias"}
+USES = {
+    "hash": {"score", "renorm", "renorm_eps", "routed_scale", *BENDS},
+    "sparse_mixer": {"renorm", "jitter", "router_bias"},
+    "competing_shared": {"score", "renorm", "routed_scale", "selection_bias", "select_on", *BENDS},
+    "mlp": {"score", "order", "renorm", "renorm_eps", "routed_scale", "selection_bias", "select_on", *BENDS},
+}
+
+
+def _own_kind(c) -> Iterator[str]:
+    """Settings that the kind of router would pass over in silence, and what it cannot do without."""
+    if c.router in USES:
+        names = {f.name for f in fields(c) if f.metadata.get("to_route")} | {"jitter", "selection_bias", "router_bias"}
+        for f in fields(c):
+            if f.name in names - USES[c.router] and getattr(c, f.name) != f.default:
+                yield f"router={c.router!r} does nothing with {f.name}={getattr(c, f.name)!r}."
+    if c.router == "sparse_mixer" and c.renorm:
+        yield "router='sparse_mixer' weighs each choice on its own: renorm must be False."
+    if c.router == "sparse_mixer" and not c.jitter:
+        yield "router='sparse_mixer' needs jitter, how near to the best an expert must be: 0.01 in the paper, not 0."
+    if c.router == "competing_shared" and (not c.n_shared_experts or not c.renorm or c.score == "softmax"):
+        yield (
+            "router='competing_shared' divides by the sum over chosen and shared experts, each scored alone: it needs "
+            "n_shared_experts of at least 1, renorm=True and a score other than 'softmax'."
+        )
+    if c.router == "mlp" and c.capacity_factor is not None:
+        yield "router='mlp' lets tokens skip, so capacity_factor must be None: skipping needs no room."
+
+
+def _zero_experts(c) -> Iterator[str]:
+    if c.router not in ("top_k", "noisy_top_k", "normed") or c.n_groups > 1 or c.capacity_factor is not None:
+        yield (
+            f"n_zero_experts={c.n_zero_experts} needs a router that takes the best of all: 'top_k', 'noisy_top_k' or "
+            "'normed', with n_groups=1 and capacity_factor=None."
+        )
 
 
 def _noisy(c) -> Iterator[str]:
@@ -172,6 +248,8 @@ def _expert_choice(c) -> Iterator[str]:
         yield "router='expert_choice' fills every expert to the same number: capacity_factor must be None."
     if c.selection_bias or c.n_groups > 1 or c.order == "topk_first":
         yield "router='expert_choice' lets experts choose: selection_bias, n_groups and order do not apply to it."
+    if c.logit_scale != 1 or c.logit_softcap is not None:
+        yield "router='expert_choice' scores the logits as they are: logit_scale and logit_softcap do not apply to it."
     if c.balance != "switch":
         yield f"router='expert_choice' is balanced by construction: balance={c.balance!r} has nothing to do."
     if c.jitter:

@@ -5,6 +5,7 @@ A function of your own can take their place: `dispatch_fn`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +36,17 @@ class SwiGLU(nn.Module):
         self.gate_up = nn.Parameter(torch.empty(2 * d_ff, d_model))
         self.down = nn.Parameter(torch.empty(d_model, d_ff))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return swiglu(x, self.gate_up, self.down)
+    def forward(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
+        """weights (N, S): the network is S experts side by side, each as wide; the weight of each for each token."""
+        if weights is None:
+            return swiglu(x, self.gate_up, self.down)
+        gate, up = F.linear(x, self.gate_up).chunk(2, dim=-1)  # (N, S·F), (N, S·F)
+        h = (F.silu(gate) * up).unflatten(-1, (weights.shape[1], -1))  # (N, S, F)
+        return F.linear((h * weights.unsqueeze(-1).to(h.dtype)).flatten(1), self.down)  # (N, D)
+
+
+def _without_zero(routing: Routing, n_experts: int) -> Routing:
+    return replace(routing, kept=routing.kept & (routing.expert_ids < n_experts))
 
 
 class Experts(nn.Module):
@@ -68,8 +78,17 @@ class Experts(nn.Module):
             raise ValueError(f"gate_on is {gate_on!r}, expected one of {GATES}.")
         if self.dispatch_fn is not None:
             return self._by_function(x, routing, gate_on)
-        compute = self._loop if self.implementation == "loop" else self._sorted
-        return compute(x, routing, gate_on)
+        compute, zero = self._loop if self.implementation == "loop" else self._sorted, None
+        if routing.n_experts > len(self.gate_up):  # zero experts stand behind the others, and return their input
+            zero, routing = self._zero(x, routing), _without_zero(routing, len(self.gate_up))
+        y = compute(x, routing, gate_on)
+        return y if zero is None else y + zero.to(y.dtype)
+
+    def _zero(self, x: Tensor, routing: Routing) -> Tensor:
+        """(N, D): what the zero experts give, their weights times the token itself."""
+        mine = routing.kept & (routing.expert_ids >= len(self.gate_up))  # (A,)
+        weights = routing.weights[mine].to(x.dtype)  # (a,)
+        return x * x.new_zeros(len(x)).index_add(0, routing.token_ids[mine], weights).unsqueeze(-1)
 
     def _by_function(self, x: Tensor, routing: Routing, gate_on: str) -> Tensor:
         dropped = int((~routing.kept).sum())

@@ -20,8 +20,8 @@ def moe_layer(
     routing = router(x)  # which experts, with what weights
     flat = x.flatten(0, -2)  # (N, D)
     y = experts(flat, routing)  # (N, D) each expert on its own tokens, weighted and summed
-    if shared is not None:
-        y = y + shared(flat)  # it sees every token
+    if shared is not None:  # it sees every token
+        y = y + (shared(flat) if routing.shared_weights is None else shared(flat, routing.shared_weights))
     return y.view(x.shape), routing
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moe_lite.model.config import GROUP_SCORES, ORDERS, SCORES
+from moe_lite.model.config import CHOICES
 from moe_lite.model.fast import best_of, softmax_rows
 from moe_lite.model.inputs import checked_mask
 
@@ -26,8 +26,8 @@ class Routing:
     token_ids: Tensor  # (A,) int64
     expert_ids: Tensor  # (A,) int64
     weights: Tensor  # (A,)
-    kept: Tensor  # (A,) bool; False: dropped, its expert was full
-    logits: Tensor  # (N, E) float32, with graph
+    kept: Tensor  # (A,) bool; False: dropped, its expert was full, or there is none behind it (mlp)
+    logits: Tensor  # (N, E) float32, with graph; before logit_scale and logit_softcap
     scores: Tensor  # (N, E) float32, with graph
     n_tokens: int
     n_experts: int
@@ -35,6 +35,8 @@ class Routing:
     batch_shape: tuple[int, int] = (1, 0)  # (B, T), N = B·T
     token_mask: Tensor | None = None  # (N,) bool; False: padding, left out of loads and losses
     smooth_load: Tensor | None = None  # (E,) with graph: the load to be expected under fresh noise (noisy top-k)
+    shared_weights: Tensor | None = None  # (N, S) weights of the shared experts (competing_shared); None: all 1
+    state: Tensor | None = None  # (N, R) what the next layer's router reads (mlp)
 
     @cached_property
     def combine(self) -> Tensor:
@@ -93,6 +95,13 @@ def top_k_stable(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return values.gather(1, expert_ids), expert_ids
 
 
+SCORE_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": softmax_rows,
+    "sigmoid": torch.sigmoid,
+    "sqrtsoftplus": lambda z: F.softplus(z).sqrt(),
+}
+
+
 def route(
     logits: Tensor,
     k: int,
@@ -100,11 +109,17 @@ def route(
     score: str = "softmax",
     order: str = "score_first",
     renorm: bool = True,
+    renorm_eps: float = 0.0,
     routed_scale: float = 1.0,
+    logit_scale: float = 1.0,
+    logit_softcap: float | None = None,
     bias: Tensor | None = None,
+    select_on: str = "score",
     n_groups: int = 1,
     topk_groups: int = 1,
     group_score: str = "top2sum",
+    group_fill: str = "-inf",
+    chosen: Tensor | None = None,
     top_k_fn: TopK | None = None,
     layer: int = 0,
     batch_shape: tuple[int, int] | None = None,
@@ -112,51 +127,68 @@ def route(
 ) -> Routing:
     """Choose k experts for each token from the router's logits (N, E) float32.
 
-    score        softmax over the experts, or a sigmoid for each alone (DeepSeek-V3, Llama 4)
+    logit_scale, logit_softcap  first, z becomes scale · z, and then cap · tanh(z / cap)
+    score        softmax over the experts, or for each alone a sigmoid (DeepSeek-V3, Llama 4) or sqrt(softplus(z))
     order        score_first: score, then keep the k best. topk_first: keep the k best logits, then score those
-    renorm       divide the kept weights by their sum (Mixtral; OLMoE and DeepSeek-V2 do not)
+    renorm       divide the kept weights by their sum + renorm_eps (Mixtral; OLMoE and DeepSeek-V2 do not divide)
     routed_scale multiplies the weights (DeepSeek-V3: 2.5)
-    bias (E,)    added to the scores for choosing only, never to the weights (DeepSeek-V3)
+    bias (E,)    added for choosing only, never to the weights (DeepSeek-V3), to what select_on says: score or logit
     n_groups     experts stand in equal groups; only the topk_groups best groups may be chosen from. A group's value:
-                 group_score max (DeepSeek-V2) or top2sum (DeepSeek-V3)
+                 group_score max (DeepSeek-V2) or top2sum (DeepSeek-V3). Experts of the others become group_fill
+    chosen (N, k) experts that were chosen already, by whatever rule; only the weights are computed
     top_k_fn     replaces choice and weights by your own function with the signature of `top_k_route`
     """
-    _check_options(score, order, group_score, chooses_scores=bias is None and n_groups == 1)
-    function = torch.sigmoid if score == "sigmoid" else softmax_rows
-    scores = function(logits)  # (N, E)
+    _check_options(score, order, select_on, group_score, group_fill, on_scores=bias is not None or n_groups > 1)
+    function, z = SCORE_FUNCTIONS[score], _bent(logits, logit_scale, logit_softcap)  # z (N, E)
+    scores = function(z)  # (N, E)
     if top_k_fn is not None:
         # a copy: what the function does to its argument stays its own affair
         weights, expert_ids = checked(top_k_fn(scores.clone(), k), scores, k)  # (N, K), (N, K)
+    elif chosen is not None:
+        expert_ids, weights = chosen, scores.gather(1, chosen)  # (N, K), (N, K)
     elif order == "topk_first":
-        expert_ids = best_of(logits.detach(), k)  # (N, K)
-        weights = function(logits.gather(1, expert_ids))  # (N, K)
+        expert_ids = best_of(z.detach(), k)  # (N, K)
+        weights = function(z.gather(1, expert_ids))  # (N, K)
     else:
-        selection = scores if bias is None else scores + bias  # (N, E)
+        selection = scores if select_on == "score" else z  # (N, E)
+        if bias is not None:
+            selection = selection + bias
         if n_groups > 1:
-            selection = _mask_groups(selection, k, n_groups, topk_groups, group_score)
+            selection = _mask_groups(selection, k, n_groups, topk_groups, group_score, group_fill)
         expert_ids = best_of(selection.detach(), k)  # (N, K)
         weights = scores.gather(1, expert_ids)  # (N, K) from the unbiased scores
     if renorm and top_k_fn is None:
-        total = weights.sum(dim=-1, keepdim=True)  # (N, 1)
-        if score == "sigmoid":
-            total = total.clamp(min=1e-20)  # all-zero sigmoids would give 0/0
-        weights = weights / total
+        weights = weights / _total(weights, score, renorm_eps)
     if routed_scale != 1:
         weights = weights * routed_scale
-    return _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_mask)
+    return assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_mask)
 
 
-def _check_options(score: str, order: str, group_score: str, *, chooses_scores: bool) -> None:
-    known = {"score": SCORES, "order": ORDERS, "group_score": GROUP_SCORES}
-    for name, value in {"score": score, "order": order, "group_score": group_score}.items():
-        if value not in known[name]:
-            raise ValueError(f"{name} is {value!r}, expected one of {known[name]}.")
-    if order == "topk_first" and not chooses_scores:
+def _bent(logits: Tensor, scale: float, softcap: float | None) -> Tensor:
+    """scale · z, then softcap · tanh(z / softcap), which keeps |z| below softcap. Any shape -> the same."""
+    z = logits if scale == 1 else logits * scale
+    return z if softcap is None else (z / softcap).tanh() * softcap
+
+
+def _total(weights: Tensor, score: str, eps: float) -> Tensor:
+    """weights (N, K) -> (N, 1): what renormalising divides by."""
+    total = weights.sum(dim=-1, keepdim=True)
+    if eps:
+        total = total + eps
+    return total if score == "softmax" else total.clamp(min=1e-20)  # all-zero sigmoids would give 0/0
+
+
+def _check_options(score: str, order: str, select_on: str, group_score: str, group_fill: str, on_scores: bool) -> None:
+    given = {"score": score, "order": order, "select_on": select_on}
+    for name, value in (given | {"group_score": group_score, "group_fill": group_fill}).items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} is {value!r}, expected one of {CHOICES[name]}.")
+    if order == "topk_first" and on_scores:
         raise ValueError("order='topk_first' chooses among logits; bias and n_groups are defined on scores.")
 
 
-def _mask_groups(selection: Tensor, k: int, n_groups: int, topk_groups: int, group_score: str) -> Tensor:
-    """(N, E) -> (N, E) with -inf in every group that is not among the best; 0 would still win over negatives."""
+def _mask_groups(selection: Tensor, k: int, n_groups: int, topk_groups: int, group_score: str, fill: str) -> Tensor:
+    """(N, E) -> (N, E) with `fill` in every group that is not among the best; zero still wins over negatives."""
     n_experts = selection.shape[-1]
     if n_experts % n_groups or not 1 <= topk_groups <= n_groups or k > topk_groups * n_experts // n_groups:
         raise ValueError(
@@ -169,7 +201,7 @@ def _mask_groups(selection: Tensor, k: int, n_groups: int, topk_groups: int, gro
         value = grouped.topk(min(2, grouped.shape[-1]), dim=-1).values.sum(dim=-1)  # (N, G)
     _, best = top_k_stable(value, topk_groups)  # (N, topk_groups)
     open_ = torch.zeros_like(value, dtype=torch.bool).scatter(1, best, True)  # (N, G)
-    return grouped.masked_fill(~open_.unsqueeze(-1), float("-inf")).flatten(1)  # (N, E)
+    return grouped.masked_fill(~open_.unsqueeze(-1), float("-inf") if fill == "-inf" else 0.0).flatten(1)
 
 
 def checked(result: object, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -199,7 +231,8 @@ def checked(result: object, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return weights, expert_ids.long()
 
 
-def _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_mask) -> Routing:
+def assignments(weights, expert_ids, logits, scores, layer=0, batch_shape=None, token_mask=None) -> Routing:
+    """The record of weights (N, K) and expert_ids (N, K), sorted by expert."""
     n_tokens, k = expert_ids.shape
     # stable: within an expert the tokens stay in order
     expert_ids, by_expert = expert_ids.flatten().sort(stable=True)  # (A,), (A,)
@@ -213,14 +246,17 @@ def _assignments(weights, expert_ids, logits, scores, layer, batch_shape, token_
 class Router(nn.Module):
     """One row of weights per expert; a token's logit for an expert is their dot product."""
 
+    takes: tuple[str, ...] = ()  # settings of ModelConfig that a kind of router asks for by name
+
     def __init__(
         self, d_model: int, n_experts: int, top_k: int, *, jitter: float = 0.0, selection_bias: bool = False,
-        layer: int = 0, **options,
+        router_bias: bool = False, layer: int = 0, **options,
     ):  # fmt: skip
         """`options` go to `route`: those of `ModelConfig.routing_options`, and top_k_fn."""
         super().__init__()
         self.k, self.layer, self.jitter, self.options = top_k, layer, jitter, options
         self.weight = nn.Parameter(torch.empty(n_experts, d_model))
+        self.logit_bias = nn.Parameter(torch.zeros(n_experts)) if router_bias else None
         # a float32 buffer, moved by a rule in the trainer (balance.update_selection_bias_), never by a gradient
         self.register_buffer("bias", torch.zeros(n_experts) if selection_bias else None)
 
@@ -232,10 +268,13 @@ class Router(nn.Module):
             self.bias = self.bias.float() if before.is_meta else before.to(self.bias.device)
         return self
 
-    def forward(self, x: Tensor, *, token_ids=None, generator=None, top_k=None, token_mask=None) -> Routing:
+    def forward(
+        self, x: Tensor, *, token_ids=None, generator=None, top_k=None, token_mask=None, before=None
+    ) -> Routing:
         """x (B, T, D), or (N, D) as one row of tokens -> Routing of its N = B·T tokens.
 
-        token_ids (B, T) is for routers that choose by the token itself (hash routing); this one learns and ignores it.
+        token_ids (B, T) is for routers that choose by the token itself (hash), before, the Routing of the layer before,
+        for those that read its state (mlp); this one ignores both.
         top_k overrides the number of experts for this call; token_mask (B, T) bool marks padding with False.
         generator drives the jitter, which exists in training only.
         """
@@ -245,14 +284,22 @@ class Router(nn.Module):
             "batch_shape": tuple(x.shape[:2]) if x.dim() == 3 else (1, len(flat)),
             "token_mask": None if token_mask is None else checked_mask(token_mask, x.shape[:-1]).flatten(),  # (N,)
         }
-        return self.choose_experts(flat, top_k or self.k, generator, shape)
+        return self.choose_experts(flat, top_k or self.k, generator, shape, token_ids=token_ids, before=before)
 
-    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict) -> Routing:
-        """What routers differ in. flat (N, D) float32; `shape` is what a Routing says of the batch."""
+    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict, **_) -> Routing:
+        """What routers differ in. flat (N, D) float32; `shape` is what a Routing says of the batch.
+
+        token_ids and before come as keywords, as `forward` was given them.
+        """
         if self.training and self.jitter:
             noise = torch.rand(flat.shape, generator=generator, device=flat.device)  # (N, D) in [0, 1)
             flat = flat * (1 + self.jitter * (2 * noise - 1))  # the router's copy only; experts see x
-        return route(self.project(flat, self.weight), k, bias=self.bias, **shape, **self.options)
+        return route(self.logits(flat), k, bias=self.bias, **shape, **self.options)
+
+    def logits(self, flat: Tensor) -> Tensor:
+        """flat (N, D) -> (N, E) float32."""
+        z = self.project(flat, self.weight)  # (N, E)
+        return z if self.logit_bias is None else z + self.logit_bias.float()
 
     @staticmethod
     def project(flat: Tensor, weight: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from moe_lite.model.experts import Dispatch, Experts, SwiGLU
 from moe_lite.model.inputs import IGNORED, check_ids, check_padding, check_targets
 from moe_lite.model.moe import LayerFn, MoELayer, moe_layer
 from moe_lite.model.routers import ROUTERS
-from moe_lite.model.routing import Routing, TopK
+from moe_lite.model.routing import Router, Routing, TopK
 
 
 @dataclass
@@ -111,15 +111,26 @@ def build_moe_layer(
                 raise ValueError(f"dispatch_fn knows nothing of {name}={getattr(config, name)!r}; expected {usual!r}.")
         if config.router == "expert_choice":
             raise ValueError("dispatch_fn needs K experts for every token; router='expert_choice' varies their number.")
-    router = ROUTERS[config.router](
-        config.d_model, config.n_experts, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
-        layer=layer, top_k_fn=top_k_fn, **config.routing_options(),
-    )  # fmt: skip
+        if config.n_choices != config.n_experts:
+            raise ValueError("dispatch_fn knows no experts that compute nothing (n_zero_experts, router='mlp').")
+    if layer_fn is not None and config.router == "competing_shared":
+        raise ValueError("layer_fn knows nothing of the weights that router='competing_shared' gives shared experts.")
+    router = build_router(config, layer, top_k_fn)
     experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn)
     shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
     return MoELayer(
         router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on,
         layer_fn=moe_layer if layer_fn is None else layer_fn,
+    )  # fmt: skip
+
+
+def build_router(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = None) -> Router:
+    """The router that `config` describes, with parameters not yet initialised."""
+    kind, n_rows = ROUTERS[config.router], config.n_experts + config.n_zero_experts
+    return kind(
+        config.d_model, n_rows, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
+        router_bias=config.router_bias, layer=layer, top_k_fn=top_k_fn,
+        **{name: getattr(config, name) for name in kind.takes}, **config.routing_options(),
     )  # fmt: skip
 
 
@@ -196,8 +207,9 @@ class MoELanguageModel(nn.Module):
         routings = []
         for block in self.blocks:
             x, routing = block(
-                x, cache, start, turn, token_ids=ids, top_k=top_k, token_mask=token_mask, generator=generator
-            )
+                x, cache, start, turn, token_ids=ids, top_k=top_k, token_mask=token_mask, generator=generator,
+                before=routings[-1] if routings else None,
+            )  # fmt: skip
             if routing is not None:
                 routings.append(routing)
         logits = self.head(self.norm(x))  # (B, T, V)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hf_models import RANDOM, R, as_file, hf_config
+from hf_settings import RANDOM, R, as_file, hf_config
 from small import random_ids, small_config
 
 from moe_lite import families

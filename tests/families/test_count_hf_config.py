@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hf_models import HF, RANDOM, R, as_file, hf_config, meta_model, parts_of
+from hf_settings import HF, RANDOM, R, as_file, hf_config, meta_model, parts_of
 
 from moe_lite import families
 from moe_lite.families.hf_config import READERS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hf_models import HF, meta_parts
+from hf_settings import HF, meta_parts
 from small import small_config, small_model
 
 from moe_lite import families
@@ -185,6 +185,9 @@ OURS = [
     {"router": "expert_choice", "renorm": False, "allow_lookahead": True},
     {"n_groups": 5, "topk_groups": 4, "group_score": "max", "routed_scale": 2.5},
     {"top_k": 1, "renorm": False, "capacity_factor": 1.25, "priority": "score"},
+    {"router_bias": True, "n_zero_experts": 3},
+    {"router": "normed", "qk_norm": "full"},
+    {"router": "hash", "qk_norm": "head", "n_kv_heads": 1},
 ]
 
 
@@ -197,6 +200,11 @@ def test_our_models_have_the_numbers_of_metrics(changes):
     assert (found.total.all, found.active.all) == count_config(model.config, 100)[:2]
     ours = found.parameters
     fed = "feed-forward" if model.config.is_dense else "experts"
+    norms = [p.numel() for name, p in model.named_parameters() if ".query_norm" in name or ".key_norm" in name]
+    ours |= {
+        "attention": ours["attention"] - sum(norms),
+        "norms": ours["norms"] + sum(norms),
+    }  # families: parts of attention
     assert parts.parameters == {
         **{part: ours[part] for part in ("embedding", "attention", "norms", "head")},
         **({} if model.config.is_dense else {"router": ours["router"]}),

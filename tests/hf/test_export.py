@@ -155,9 +155,10 @@ def test_layout_that_does_not_fit_is_refused(tmp_path, changes, layout, told):
         export(model_for("mixtral", **changes), tmp_path / "model", layout=layout)
 
 
-@pytest.mark.parametrize(
-    "own", [{"top_k_fn": top_k_route}, {"dispatch_fn": sparse_forward}, {"layer_fn": lambda *parts: None}], ids=str
-)
+OWN = {"top_k_fn": top_k_route, "dispatch_fn": sparse_forward, "layer_fn": lambda *parts: None}
+
+
+@pytest.mark.parametrize("own", [{name: function} for name, function in OWN.items()], ids=OWN)
 def test_model_with_a_function_of_ones_own_is_refused(tmp_path, own):
     (name,) = own
     with pytest.raises(ValueError, match=f"^{name} .* made without {name}"):

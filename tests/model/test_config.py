@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, asdict, fields
 import pytest
 
 from moe_lite import ModelConfig, TrainConfig
-from moe_lite.model.config import dense_twin, from_dict
+from moe_lite.model.config import ROUTERS, dense_twin, from_dict
 from moe_lite.model.routing import route
 
 COUNT = "a whole number of at least 1"
@@ -20,27 +20,34 @@ NAN, INF = float("nan"), float("inf")
 MODEL_ERRORS = [
     *[("vocab_size", value, COUNT) for value in (0, -1, 1.5, "64", None, True)],
     *[(name, 0, COUNT) for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts")],
-    *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups")],
-    *[("n_shared_experts", value, COUNT_OR_NONE) for value in (-1, 0.5, True)],
+    *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width")],
+    *[(n, value, COUNT_OR_NONE) for n in ("n_shared_experts", "n_zero_experts") for value in (-1, 0.5, True)],
     ("n_heads", 3, "a divisor of d_model=128"),
     ("n_kv_heads", 3, "a divisor of n_heads=4"),
     ("d_model", 4, "even per head (rotary positions pair them)"),
-    ("score", "relu", "one of ('softmax', 'sigmoid')"),
+    ("score", "relu", "one of ('softmax', 'sigmoid', 'sqrtsoftplus')"),
+    ("select_on", "weight", "one of ('score', 'logit')"),
     ("group_score", "mean", "one of ('max', 'top2sum')"),
+    ("group_fill", 0.0, "one of ('-inf', 'zero')"),
+    *[("logit_softcap", value, "None (logits as they are) or a number above 0") for value in (0, -1, NAN, "2", True)],
     ("order", "first", "one of ('score_first', 'topk_first')"),
     ("gate_on", "both", "one of ('output', 'input')"),
     ("implementation", "fast", "one of ('sorted', 'loop')"),
-    ("router", "hash", "one of ('top_k', 'noisy_top_k', 'expert_choice')"),
+    ("router", "dice", f"one of {ROUTERS}"),
     ("balance", "fair", "one of ('switch', 'pooled', 'gshard', 'sequence', 'importance', 'importance_and_load')"),
     ("qk_norm", True, "one of ('none', 'head', 'full')"),
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
         (name, value, "True or False")
-        for name in ("renorm", "selection_bias", "allow_lookahead")
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead")
         for value in (1, "no", None)
     ],
-    *[(n, value, NOT_NEGATIVE) for n in ("jitter", "balance_coef", "z_coef") for value in (-0.1, NAN, INF, "1", None)],
-    *[(name, 0, POSITIVE) for name in ("routed_scale", "rope_theta", "norm_eps", "init_std")],
+    *[
+        (n, value, NOT_NEGATIVE)
+        for n in ("jitter", "renorm_eps", "balance_coef", "z_coef")
+        for value in (-0.1, NAN, INF, "1", None)
+    ],
+    *[(name, 0, POSITIVE) for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std")],
     *[("capacity_factor", value, CAPACITY) for value in (0, -1, NAN, INF, "1")],
     ("top_k", 9, "at most n_experts=8"),
     ("n_groups", 3, "a divisor of n_experts=8"),
@@ -94,7 +101,14 @@ def test_choosing_among_logits_excludes_what_is_defined_on_scores(other):
 def test_settings_of_the_router_are_options_of_route_with_the_same_names_and_defaults():
     options, parameters = ModelConfig().routing_options(), inspect.signature(route).parameters
     assert {name: parameters[name].default for name in options} == options
-    of_a_call = {"bias", "top_k_fn", "layer", "batch_shape", "token_mask"}  # not settings: they come with a call
+    of_a_call = {
+        "bias",
+        "chosen",
+        "top_k_fn",
+        "layer",
+        "batch_shape",
+        "token_mask",
+    }  # not settings: they come with a call
     assert set(parameters) == {"logits", "k"} | set(options) | of_a_call
 
 
@@ -103,6 +117,24 @@ def test_the_value_of_a_group_needs_groups():
     assert config.routing_options()["group_score"] == "max"
     with pytest.raises(ValueError, match="group_score='max' says what a group of experts is worth; with n_groups=1"):
         ModelConfig(group_score="max")
+
+
+EXPERT_CHOICE = {"router": "expert_choice", "renorm": False, "allow_lookahead": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"select_on": "logit"}, "select_on='logit' says what selection_bias and n_groups work on"),
+        ({"group_fill": "zero"}, "group_fill='zero' fills closed groups of experts; with n_groups=1 none is closed"),
+        ({"renorm_eps": 1e-6, "renorm": False}, "renorm_eps=1e-06 goes into the sum that renorm divides by"),
+        (EXPERT_CHOICE | {"logit_scale": 0.5}, "scores the logits as they are"),
+        (EXPERT_CHOICE | {"logit_softcap": 2.0}, "scores the logits as they are"),
+    ],
+)
+def test_setting_without_effect_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**settings)
 
 
 def test_dense_model_ignores_top_k():
@@ -138,6 +170,10 @@ def test_one_renormalised_expert_leaves_the_router_without_a_gradient_and_that_i
     assert config.router_without_gradient
 
 
-@pytest.mark.parametrize("settings", [{"top_k": 2}, {"top_k": 1, "renorm": False}, {"top_k": 1, "n_experts": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"top_k": 2}, {"top_k": 1, "renorm": False}, {"top_k": 1, "n_experts": 1}, {"top_k": 1, "router": "hash"}]
+    + [{"top_k": 1, "renorm": False, "order": "topk_first", "score": "sigmoid"}],
+)
 def test_a_router_with_a_gradient_gets_no_warning(settings, recwarn):
     assert ModelConfig(**settings).router_without_gradient == "" and not recwarn

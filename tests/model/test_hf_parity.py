@@ -104,7 +104,14 @@ def test_router_logits_and_auxiliary_losses_agree_layer_by_layer_with_padding():
 @pytest.mark.parametrize(
     "change",
     [{"score": "sigmoid"}, {"renorm": False}, {"routed_scale": 2.5}, {"n_groups": 5}, {"selection_bias": True}]
-    + [{"gate_on": "input"}, {"n_shared_experts": 1}, {"capacity_factor": 1.0}, {"jitter": 0.1}],
+    + [{"gate_on": "input"}, {"n_shared_experts": 1}, {"capacity_factor": 1.0}, {"jitter": 0.1}]
+    + [
+        {"n_zero_experts": 1},
+        {"renorm_eps": 1e-6},
+        {"logit_scale": 0.5},
+        {"logit_softcap": 2.0},
+        {"router_bias": True},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_model_that_mixtral_cannot_be_has_no_twin(change):
@@ -115,9 +122,19 @@ def test_model_that_mixtral_cannot_be_has_no_twin(change):
 
 def test_every_setting_is_free_or_refused():
     """A new setting is refused by itself unless it is named in FREE, where its kind decides."""
-    go_with_another = {"router", "priority", "allow_lookahead", "topk_groups", "group_score"}
+    go_with_another = {
+        "router",
+        "router_width",
+        "priority",
+        "allow_lookahead",
+        "topk_groups",
+        "group_score",
+        "select_on",
+        "group_fill",
+    }
     refused = {"score", "renorm", "routed_scale", "n_groups", "selection_bias", "gate_on", "n_shared_experts"}
-    refused |= {"capacity_factor", "jitter"}  # each is tried above
+    refused |= {"capacity_factor", "jitter", "renorm_eps", "logit_scale", "logit_softcap", "router_bias"}
+    refused |= {"n_zero_experts"}  # each of these is tried above
     refused |= {"qk_norm"}  # where the other settings are not those of the layout with such norms: tests/hf
     assert {f.name for f in fields(ModelConfig)} == FREE | refused | go_with_another
 

@@ -133,6 +133,20 @@ LOGITS = torch.tensor([[1.0, 3.0, 2.0, 0.0]])
         ({"score": "sigmoid", "renorm": False}, [0.0, 0.952574, 0.880797, 0.0]),
         ({"score": "sigmoid"}, [0.0, 0.519575, 0.480425, 0.0]),
         ({"score": "sigmoid", "order": "topk_first", "renorm": False}, [0.0, 0.952574, 0.880797, 0.0]),
+        # sqrt(log(1 + e^3)) = sqrt(3.048587), sqrt(log(1 + e^2)) = sqrt(2.126928)
+        ({"score": "sqrtsoftplus", "renorm": False}, [0.0, 1.746021, 1.458399, 0.0]),
+        ({"score": "sqrtsoftplus"}, [0.0, 0.544877, 0.455123, 0.0]),
+        # 1.833371 + 0.5 = 2.333371
+        ({"score": "sigmoid", "renorm_eps": 0.5}, [0.0, 0.408239, 0.377478, 0.0]),
+        # sigmoid(1.5) = 0.817574, sigmoid(1) = 0.731059
+        ({"score": "sigmoid", "logit_scale": 0.5, "renorm": False}, [0.0, 0.817574, 0.731059, 0.0]),
+        # 2 tanh(1.5) = 1.810297, 2 tanh(1) = 1.523188: sigmoids 0.859398, 0.821007
+        ({"score": "sigmoid", "logit_softcap": 2.0, "renorm": False}, [0.0, 0.859398, 0.821007, 0.0]),
+        # scaled before capped: 2 tanh(0.75) = 1.270298, 2 tanh(0.5) = 0.924234
+        (
+            {"score": "sigmoid", "logit_scale": 0.5, "logit_softcap": 2.0, "renorm": False},
+            [0.0, 0.780794, 0.715904, 0.0],
+        ),
     ],
 )
 def test_rules_by_hand(options, expected):
@@ -157,6 +171,38 @@ def test_selection_bias_chooses_and_never_weighs():
     # 0.731059 / (0.731059 + 0.5) and the rest: the scores without the bias
     torch.testing.assert_close(weights, torch.tensor([[0.593846, 0.406154]]), atol=2e-6, rtol=0)
     torch.testing.assert_close(routing.scores, LOGITS.sigmoid())
+
+
+def test_a_bias_on_logits_chooses_others_than_one_on_scores():
+    # logits 1, 3, 2, 0 and a bias of 2.5 for expert 3: 2.5 is second best of the logits, best of the sigmoids
+    bias = torch.tensor([0.0, 0.0, 0.0, 2.5])
+    on_score = route(LOGITS, 1, score="sigmoid", bias=bias, renorm=False)
+    on_logit = route(LOGITS, 1, score="sigmoid", bias=bias, renorm=False, select_on="logit")
+    torch.testing.assert_close(on_score.combine, torch.tensor([[0, 0, 0, 0.5]]))
+    torch.testing.assert_close(on_logit.combine, torch.tensor([[0, 0.952574, 0, 0]]), atol=2e-6, rtol=0)
+
+
+def test_groups_on_logits_compare_logits():
+    # softmax favours the pair with the one large logit, the sum of logits the pair of two middling ones
+    logits = torch.tensor([[4.0, -9.0, 2.0, 2.0]])
+    options = {"n_groups": 2, "topk_groups": 1, "renorm": False}
+    assert route(logits, 1, **options).expert_ids.tolist() == [0]
+    assert route(logits, 1, select_on="logit", **options).expert_ids.tolist() == [2]
+
+
+def test_groups_filled_with_zero_win_over_negatives():
+    # experts 0 and 1 are the open group, but both are worth less than 0
+    options = {"score": "sigmoid", "bias": torch.tensor([-1.0, -1, -3, -3]), "n_groups": 2, "topk_groups": 1}
+    assert route(LOGITS, 2, **options).expert_ids.tolist() == [0, 1]
+    assert route(LOGITS, 2, group_fill="zero", **options).expert_ids.tolist() == [2, 3]
+
+
+def test_logits_of_the_record_are_those_that_were_given():
+    """So that routing again with the same options gives the same."""
+    options = {"score": "sigmoid", "logit_scale": 0.3, "logit_softcap": 1.0}
+    routing = route(LOGITS, 2, **options)
+    assert torch.equal(routing.logits, LOGITS)
+    assert torch.equal(route(routing.logits, 2, **options).combine, routing.combine)
 
 
 def test_group_value_decides_which_groups_are_open():
@@ -189,7 +235,9 @@ def test_experts_that_groups_cannot_give_are_refused(n_groups, topk_groups, k):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"score": "relu"}, r"score is 'relu', expected one of \('softmax', 'sigmoid'\)"),
+        ({"score": "relu"}, r"score is 'relu', expected one of \('softmax', 'sigmoid', 'sqrtsoftplus'\)"),
+        ({"select_on": "z"}, r"select_on is 'z', expected one of \('score', 'logit'\)"),
+        ({"group_fill": "0"}, r"group_fill is '0', expected one of \('-inf', 'zero'\)"),
         ({"order": "topk"}, r"order is 'topk', expected one of \('score_first', 'topk_first'\)"),
         ({"group_score": "sum"}, r"group_score is 'sum', expected one of \('max', 'top2sum'\)"),
         ({"order": "topk_first", "bias": torch.zeros(4)}, "bias and n_groups are defined on scores"),
@@ -201,8 +249,9 @@ def test_unknown_or_contradicting_options_are_refused(options, message):
         route(LOGITS, 2, **options)
 
 
-def test_weights_stay_finite_when_every_score_is_zero():
-    routing = route(torch.full((2, 4), -200.0), 2, score="sigmoid")
+@pytest.mark.parametrize("score", ["sigmoid", "sqrtsoftplus"])
+def test_weights_stay_finite_when_every_score_is_zero(score):
+    routing = route(torch.full((2, 4), -300.0), 2, score=score)
     assert routing.scores.max() == 0 and torch.equal(routing.weights, torch.zeros(4))
 
 
@@ -336,3 +385,15 @@ def test_selection_bias_is_a_buffer_that_no_gradient_reaches():
     assert routing.load[3] == 9
     routing.combine[:, 3].sum().backward()
     assert router.weight.grad.abs().sum() > 0 and router.bias.grad is None
+
+
+def test_router_bias_is_trained_and_part_of_the_logits():
+    router, x = small_router(router_bias=True), randn(1, 9, 6)
+    with torch.no_grad():
+        router.logit_bias.copy_(torch.tensor([0.0, 0, 0, 50, 0]))
+    routing = router(x)
+    torch.testing.assert_close(routing.logits, x[0] @ router.weight.T + router.logit_bias)
+    assert routing.load[3] == 9 and (routing.combine[:, 3] > 0.99).all()  # it chooses and weighs
+    router.logit_bias.data.zero_()
+    router(x).combine[:, 3].sum().backward()
+    assert router.logit_bias.grad.abs().sum() > 1e-3

@@ -170,6 +170,12 @@ def test_function_of_the_learner_chooses_also_when_experts_are_muted():
     np.testing.assert_array_equal(viewer.routing.experts[0, :, 0], scores.argmin(axis=1))
 
 
+def test_muting_is_refused_where_a_table_chooses():
+    viewer = TokenViewer(model_with_opinions(router="hash"), SENTENCE)
+    viewer.muted = [1]
+    assert "Muting is not possible with router='hash'" in str(viewer.error)
+
+
 def test_muting_with_a_selection_bias_is_refused_in_words():
     viewer = TokenViewer(model_with_opinions(selection_bias=True), SENTENCE)
     shown = viewer.routing

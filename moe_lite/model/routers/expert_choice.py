@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.model.balance import expert_capacity
-from moe_lite.model.routing import Router, Routing, best_of
+from moe_lite.model.routing import SCORE_FUNCTIONS, Router, Routing, best_of
 
 
 class ExpertChoiceRouter(Router):
@@ -14,13 +14,13 @@ class ExpertChoiceRouter(Router):
     also on the tokens that follow: a language model so built looks at what it should predict.
     """
 
-    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict) -> Routing:
+    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict, **_) -> Routing:
         """An expert takes ceil(T·K/E) of a row's T tokens, padding not counted; among equal scores the earlier token.
 
         Its weight for a token is the score.
         """
-        logits = self.project(flat, self.weight)  # (N, E)
-        scores = logits.sigmoid() if self.options.get("score") == "sigmoid" else logits.softmax(dim=-1)  # (N, E)
+        logits = self.logits(flat)  # (N, E)
+        scores = SCORE_FUNCTIONS[self.options.get("score", "softmax")](logits)  # (N, E)
         rows, mask = shape["batch_shape"], shape["token_mask"]
         token_mask = None if mask is None else mask.view(rows)  # (B, T)
         token_ids, expert_ids = choose(scores.detach().view(*rows, -1), k, token_mask)  # (A,), (A,)

@@ -21,11 +21,11 @@ class NoisyTopKRouter(Router):
         super().__init__(d_model, n_experts, top_k, **options)
         self.noise_weight = nn.Parameter(torch.empty(n_experts, d_model))
 
-    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict) -> Routing:
+    def choose_experts(self, flat: Tensor, k: int, generator, shape: dict, **_) -> Routing:
         """As `Router.choose_experts`; generator drives the noise."""
         if not self.training:
             return super().choose_experts(flat, k, generator, shape)
-        clean = self.project(flat, self.weight)  # (N, E)
+        clean = self.logits(flat)  # (N, E)
         spread = F.softplus(self.project(flat, self.noise_weight))  # (N, E) standard deviation of the noise
         noisy = clean + spread * torch.randn(clean.shape, generator=generator, device=clean.device)  # (N, E)
         routing = route(noisy, k, **shape, **self.options)

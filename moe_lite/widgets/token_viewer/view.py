@@ -209,6 +209,10 @@ def without_experts(model: MoELanguageModel, muted: Sequence[int] = ()) -> MoELa
         raise ValueError(f"No expert can be muted here: the routers of a {type(model).__name__} model are not ours.")
     if not (muted or model.training or any(router.options.get("top_k_fn") for router in _routers(model))):
         return model
+    if muted and model.config.router not in ("top_k", "noisy_top_k", "normed"):
+        raise ValueError(
+            f"Muting is not possible with router={model.config.router!r}: it does not take the best scores."
+        )
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     twin = copy.deepcopy(model, shared).eval()
     for router in _routers(twin):
