@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(counting_table().text)
         return 0
     found = find()
+    transformers_logging().set_verbosity_error()  # some of its configurations are made only to see whether they fit
     rows = table(found)
     print(as_text(rows, found))
     print(summary(rows))
@@ -31,6 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(as_json(rows, found), encoding="utf-8")
     return 0
+
+
+def transformers_logging():
+    """Imported late: `find` says how to install transformers where it is missing."""
+    from transformers.utils import logging
+
+    return logging
 
 
 if __name__ == "__main__":

@@ -35,6 +35,13 @@ SETTINGS = {
     "balance gshard": {"balance": "gshard"},
     "balance by sequence": {"balance": "sequence"},
     "balance importance": {"balance": "importance", "z_coef": 0.01},
+    "bent logits, trained bias": {"logit_scale": 0.5, "logit_softcap": 2.0, "router_bias": True, "renorm_eps": 1e-6},
+    "hash": {"router": "hash", "score": "sqrtsoftplus"},
+    "sparse mixer": {"router": "sparse_mixer", "renorm": False, "jitter": 0.1},
+    "normed": {"router": "normed"},
+    "competing shared": {"router": "competing_shared", "n_shared_experts": 2, "score": "sigmoid"},
+    "mlp": {"router": "mlp", "renorm": False, "selection_bias": True},
+    "zero experts": {"n_zero_experts": 2, "renorm": False},
     "own choice": {"top_k_fn": routing.top_k_route},
     "own layer": {"layer_fn": moe.moe_layer},
 }

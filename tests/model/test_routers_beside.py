@@ -1,10 +1,13 @@
 """Routers of their own kind (moe_lite/model/routers): by hand, equal to transformers, and trained in a small model."""
 
+import json
 import types
 import warnings
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small import generator, randn, random_ids, small_config, small_corpora, small_model
 from torch import Tensor, nn
 from transformers.models.inkling import modeling_inkling as inkling
@@ -84,6 +87,23 @@ def test_model_survives_being_saved(kind, tmp_path):
     model, ids = small_model(seed=3, **KINDS[kind]).eval(), random_ids(2, 9)
     again = checkpoint.load(checkpoint.save(tmp_path / "m.safetensors", model))
     assert torch.equal(again(ids).logits, model(ids).logits)
+
+
+def test_model_saved_before_there_were_these_settings_loads_with_their_defaults(tmp_path):
+    model, new = (
+        small_model(score="sigmoid"),
+        {"logit_scale", "select_on", "router_bias", "n_zero_experts", "router_width"},
+    )
+    path = checkpoint.save(tmp_path / "m.safetensors", model)
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()[checkpoint.FORMAT])
+    assert new <= header["model"].keys()
+    header["model"] = {name: value for name, value in header["model"].items() if name not in new}
+    save_file(tensors, path, metadata={checkpoint.FORMAT: json.dumps(header)})
+    again = checkpoint.load(path)
+    assert again.config == model.config
+    assert torch.equal(again(random_ids(1, 5)).logits, model.eval()(random_ids(1, 5)).logits)
 
 
 @pytest.mark.parametrize("kind", KINDS)
