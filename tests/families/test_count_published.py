@@ -9,6 +9,7 @@ from small import small_config, small_model
 
 from moe_lite import families
 from moe_lite.families import counting
+from moe_lite.families.__main__ import main
 from moe_lite.families.published_models import layers_of
 from moe_lite.metrics import budget, count as count_config, count_parameters, flops_per_token
 
@@ -301,3 +302,11 @@ def test_layers_are_written_as_slices():
     assert layers_of("1::2", 5) == (1, 3)
     assert layers_of("!3::4", 6) == (0, 1, 2, 4, 5)
     assert families.published("DeepSeek-V3").dense_layers == (0, 1, 2)
+
+
+def test_command_prints_the_counts(capsys):
+    assert main(["counts"]) == 0
+    assert capsys.readouterr().out == families.counting_table().text + "\n"
+    with pytest.raises(SystemExit):
+        main(["counts", "--json", "x.json"])
+    assert "--json is for the routers' table" in capsys.readouterr().err
