@@ -26,7 +26,7 @@ MAY = {
     "course": ["look"],
     "plots": ["lab", "look"],
     "checks": ["model", "lessons", "course", "look"],
-    "widgets": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora"],
+    "widgets": ["model", "data", *AROUND, "families", "lessons", "lab", "course", "look", "plots", "corpora"],
     "grading": ["checks"],
     "doctor": ["model", "data", *AROUND, "lessons", "lab", "course", "look", "plots", "corpora", "checks", "widgets"],
 }
