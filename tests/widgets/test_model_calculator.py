@@ -304,7 +304,7 @@ WRONG = [
     ({"config": json.dumps({k: v for k, v in MIXTRAL.items() if k != "hidden_size"})}, "a mixtral has no hidden_size"),
     ({"config": json.dumps(MIXTRAL | {"num_local_experts": "8"})}, "num_local_experts is '8' in the config.json"),
     ({"config": json.dumps(MIXTRAL | {"num_experts_per_tok": 9})}, "top_k"),
-    ({"config": json.dumps(MIXTRAL | {"num_hidden_layers": 10**12})}, "num_hidden_layers is 1000000000000,"),
+    ({"config": json.dumps(MIXTRAL | {"num_hidden_layers": 20_000})}, "'num_hidden_layers' is 20,000, expected"),
     ({"config": json.dumps(MIXTRAL | {"hidden_size": 4096 * 10**400})}, "one of its sizes must be wrong"),
 ]  # fmt: skip
 
@@ -358,6 +358,10 @@ def test_a_pasted_config_is_counted_and_becomes_a_preset():
     twin = widget.static_html().replace(widget._css, "")
     assert "<b>&amp;" not in twin and "&lt;b&gt;&amp;" in twin
     ET.fromstring(widget.figure)
+    for name, kept in {"a\x01\ud800\u202eb": "ab", "\x00": "mixtral", "/": "mixtral"}.items():
+        widget.config = json.dumps(MIXTRAL | {"_name_or_path": name})
+        assert widget.error == {} and widget.preset == kept
+        ET.fromstring(widget.figure)
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------------
@@ -469,14 +473,17 @@ def test_twin_names_its_settings_and_can_be_read_without_pictures(name):
     assert widget.top_k == model.top_k or f"{name}, changed · " in widget.static_html()
 
 
-# every text of the figures, and the box that it takes
-LABELS = """() => [...document.querySelectorAll("svg text, :is(.over, .sums, .mem) span, .mem :is(b, .gb, .what)")]
-  .filter((node) => node.textContent.trim() && node.checkVisibility()).map((node) => {
+# every text of the figures and every bar, and the box that it takes
+LABELS = """() => {
+  const texts = [...document.querySelectorAll("svg text, :is(.over, .sums, .mem) span, .mem :is(b, .gb, .what)")];
+  const boxes = texts.filter((node) => node.textContent.trim() && node.checkVisibility()).map((node) => {
     const range = document.createRange();
     range.selectNodeContents(node);
-    const { left, right, top, bottom } = range.getBoundingClientRect();
-    return [node.textContent, left, right, top, bottom];
-  })"""
+    return [node.textContent, range.getBoundingClientRect()];
+  });
+  const bars = [...document.querySelectorAll(".bar-total")].map((node) => ["a bar", node.getBoundingClientRect()]);
+  return [...boxes, ...bars].map(([name, { left, right, top, bottom }]) => [name, left, right, top, bottom]);
+}"""
 
 
 @pytest.mark.browser

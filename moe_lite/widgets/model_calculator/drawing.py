@@ -27,7 +27,7 @@ HEAD, ROW, BAR, INSET, FOOT = 22, 30, 20, 4, 20  # px: of the bars
 LEFT = 9  # px that the mark of the chosen model takes
 COLUMNS = {"share": 50, "active": 58, "total": 62}  # px, from the right
 BREAK = 24  # px beyond the scale, for what is longer than it
-WIDE = 7.8  # px a character at most, bold, in the widest of the fonts that pages use
+WIDE = 8.6  # px a character at most, bold, in the widest of the fonts that pages use
 STRIP = 28  # px
 MOST_BOXES, LEAST_BOX, LEAST_CELL, AMOUNT = 16, 22, 4, 64  # experts one by one; px of a box, between lines, with amount
 

@@ -226,6 +226,7 @@ def pasted(text: str) -> PublishedModel:
     _few_layers(values)
     record = from_hf_config(values)
     name = str(record.name).rstrip("/").split("/")[-1]  # of a path or of owner/model
+    name = "".join(filter(str.isprintable, name))  # SVG cannot hold all characters
     return _own_name(replace(record, name=name or str(values["model_type"])))
 
 
@@ -235,4 +236,4 @@ def _few_layers(values: Mapping[str, object]) -> None:
         if isinstance(value, dict):
             _few_layers(value)
         elif name.endswith("layers") and isinstance(value, int) and value > MOST_LAYERS:
-            raise ValueError(f"{name} is {value}, expected at most {MOST_LAYERS:,}.")
+            raise ValueError(f"{name!r} is {value:,}, expected at most {MOST_LAYERS:,}.")
