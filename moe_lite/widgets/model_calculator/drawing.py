@@ -10,6 +10,7 @@ from moe_lite.look.words import percent
 from moe_lite.widgets.model_calculator.view import BITS, CARDS, CalculatorView, Held, Row
 from moe_lite.widgets.model_calculator.words import (
     CONVENTIONS,
+    NUMBERED,
     amounts,
     captions,
     cut,
@@ -29,7 +30,7 @@ COLUMNS = {"share": 50, "active": 58, "total": 62}  # px, from the right
 BREAK = 24  # px beyond the scale, for what is longer than it
 WIDE = 8.6  # px a character at most, bold, in the widest of the fonts that pages use
 STRIP = 28  # px
-MOST_BOXES, LEAST_BOX, LEAST_CELL, AMOUNT = 16, 22, 4, 64  # experts one by one; px of a box, between lines, with amount
+LEAST_BOX, LEAST_CELL, AMOUNT = 22, 4, 64  # px of an expert with its number, between lines, with its amount
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def strip(view: CalculatorView, width: int) -> str:
         at += wide
     box = (width - at) / max(1, view.model.n_experts)
     if view.sparse:
-        boxes = view.model.n_experts <= MOST_BOXES and box >= LEAST_BOX
+        boxes = view.model.n_experts <= NUMBERED and box >= LEAST_BOX
         out.append(_boxes(view, at, box) if boxes else _cells(view, at, box))
     label = "; ".join(filter(None, [*captions(view), *sums(view)]))
     return figure("".join(out), width, STRIP + 2, label, "strip")

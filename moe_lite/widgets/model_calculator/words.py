@@ -16,6 +16,7 @@ PUBLISHED_AS = {"all": "", "without_embedding": " without the input embedding", 
 BESIDE = {"": "", "vision": " with its vision part", "mtp": " with its layers for later tokens"}
 INT4 = 4  # the precision that the reading line speaks of
 MOST = 24  # characters of a name
+NUMBERED = 16  # experts that the strip shows one by one, at most
 UNITS = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"))
 GB_NOTE = (
     "Weights only. A percentage: they fit on one card, and fill this share of the memory that is left for them. A "
@@ -178,7 +179,9 @@ def _beside(view: CalculatorView) -> str:
 def _example(view: CalculatorView) -> str:
     if not view.sparse or view.works == view.model.n_experts:
         return ""
-    return "Which experts are filled is an example."
+    if view.model.n_experts <= NUMBERED:
+        return "Which experts are filled is an example."
+    return "The experts that work on a token are drawn side by side; in the model they lie anywhere."
 
 
 def cache(view: CalculatorView) -> str:
