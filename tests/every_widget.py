@@ -10,7 +10,7 @@ from moe_lite.checkpoint import pretrained
 TEXT = "The king said nothing.\ndef add(a, b):\n    return a + b\n17 + 25 = 42\n"
 
 
-def twelve() -> dict[str, widgets.kit.widget.MoEWidget]:
+def all_widgets() -> dict[str, widgets.kit.widget.MoEWidget]:
     """One of each, in the look that a lesson gives it."""
     model, dense = pretrained(8), pretrained(1)
     tokens = widgets.TokenViewer(model, TEXT, top_k=2)
@@ -25,6 +25,8 @@ def twelve() -> dict[str, widgets.kit.widget.MoEWidget]:
     gallery = widgets.FailureGallery()
     gallery.answer("A", "healthy")
     config = TrainConfig(steps=8, batch_size=2, length=8, warmup_steps=2, validate_every=4, validation_windows=1)
+    calculator = widgets.ModelCalculator()
+    calculator.n_experts, calculator.convention = 16, "body"
     trained = widgets.TrainingDashboard(
         lambda n, k: MoELanguageModel(replace(small_config(), n_experts=n, top_k=k)), small_corpora(), config,
         n_experts=5, choices=(5,),
@@ -33,5 +35,6 @@ def twelve() -> dict[str, widgets.kit.widget.MoEWidget]:
     made = [
         tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
         widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
+        calculator,
     ]  # fmt: skip
     return {widget.folder: widget for widget in made}

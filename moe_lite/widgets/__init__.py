@@ -8,6 +8,7 @@ from moe_lite.widgets.dispatch_view import DispatchView
 from moe_lite.widgets.expert_partition import ExpertPartition
 from moe_lite.widgets.failure_gallery import FailureGallery
 from moe_lite.widgets.generation_viewer import GenerationViewer
+from moe_lite.widgets.model_calculator import ModelCalculator
 from moe_lite.widgets.next_tokens import NextTokens
 from moe_lite.widgets.router_stepper import RouterStepper
 from moe_lite.widgets.token_viewer import TokenViewer
@@ -22,6 +23,7 @@ __all__ = [
     "ExpertPartition",
     "FailureGallery",
     "GenerationViewer",
+    "ModelCalculator",
     "NextTokens",
     "RouterStepper",
     "TokenViewer",

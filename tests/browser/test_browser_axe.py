@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import nbformat
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from every_widget import twelve
+from every_widget import all_widgets
 from lab import Driver
 from lesson_texts import ROOT, lesson_files
 from nbconvert import HTMLExporter
@@ -82,7 +82,7 @@ def told(found: list[dict]) -> str:
 @pytest.fixture(scope="module")
 def of_widgets(page: Page) -> list[dict]:
     """What is found on one page of all widgets, live and as twins."""
-    render_all(page, twelve())
+    render_all(page, all_widgets())
     found = []
     for theme, options in zip(THEMES, ({}, ONLY_COLOURS), strict=True):  # all else is the same in the dark
         page.emulate_media(color_scheme=theme)

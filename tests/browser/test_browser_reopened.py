@@ -18,8 +18,8 @@ TESTS = Path(__file__).parents[1]
 SETUP = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
-from every_widget import twelve
-made = twelve()
+from every_widget import all_widgets
+made = all_widgets()
 """
 LOST = "Error displaying widget"
 # of each widget: which of its figures can be seen, live ones and twins

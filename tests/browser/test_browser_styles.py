@@ -1,7 +1,7 @@
-"""All twelve widgets on one page, live and as static twins: each looks as it does alone."""
+"""All widgets on one page, live and as static twins: each looks as it does alone."""
 
 import pytest
-from every_widget import twelve
+from every_widget import all_widgets
 from widget_page import render_all
 
 from moe_lite import widgets
@@ -38,7 +38,7 @@ LEAK = ".mx.mx .tx .tk { background-color: var(--t) !important; } .mx.mx .keys {
 @pytest.fixture(scope="module")
 def page(browser):
     with browser.page_that(viewport={"width": 900, "height": 900}, reduced_motion="reduce") as page:
-        render_all(page, twelve())
+        render_all(page, all_widgets())
         yield page
 
 
