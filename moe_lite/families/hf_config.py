@@ -17,6 +17,7 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_expe
 TOP_K = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk", "moe_top_k", "moe_k")
 WIDTH, LAYERS, HEADS = ("hidden_size", "d_model"), ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")
 REQUIRED = object()
+MOST_LAYERS = 10_000  # above that a number is a slip; layers are listed one by one, and it would take all memory
 
 
 class Config:
@@ -360,13 +361,23 @@ def from_hf_config(config: str | PathLike | Mapping[str, object]) -> PublishedMo
     if kind not in READERS:
         hint = f"families.from_hf_config reads {', '.join(READERS)}"
         raise ValueError(unknown("reader for model_type", kind, READERS, hint))
+    _few_layers(values)
     fields = READERS[kind](Config(values, kind))
     if not fields.get("window"):
         fields |= {"window": 0, "window_layers": ()}
     try:
-        return PublishedModel(values.get("_name_or_path") or kind, source="config.json", **fields)
+        name = values.get("_name_or_path")
+        return PublishedModel(name if name and isinstance(name, str) else kind, source="config.json", **fields)
     except ValueError as error:
         raise ValueError(f"the config.json of a {kind} cannot be: {error}") from error
+
+
+def _few_layers(values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            _few_layers(value)
+        elif str(name).endswith("layers") and isinstance(value, int) and value > MOST_LAYERS:
+            raise ValueError(f"{name!r} is {value:,} in the config.json, expected at most {MOST_LAYERS:,}.")
 
 
 def _read(path: Path) -> dict:

@@ -105,6 +105,7 @@ def test_path_of_the_file_and_of_its_folder(tmp_path):
     for place in (file, tmp_path, str(tmp_path)):
         assert families.from_hf_config(place) == families.from_hf_config(MIXTRAL)
     assert families.from_hf_config(MIXTRAL | {"_name_or_path": "own/model"}).name == "own/model"
+    assert families.from_hf_config(MIXTRAL | {"_name_or_path": ["own"]}).name == "mixtral"
 
 
 @pytest.mark.parametrize(
@@ -225,3 +226,10 @@ def test_switch_with_more_sparse_layers_than_layers_has_none():
     found = families.from_hf_config(as_file(config))
     assert found.sparse_encoder_layers == ()
     assert families.count(found).parameters == class_parts(config)
+
+
+def test_far_too_many_layers_are_a_slip_and_take_no_memory():
+    with pytest.raises(
+        ValueError, match="'num_hidden_layers' is 1,000,000,000,000 in the config.json, expected at most"
+    ):
+        families.from_hf_config(MIXTRAL | {"num_hidden_layers": 10**12})
