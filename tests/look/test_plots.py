@@ -265,3 +265,5 @@ def test_a_shaded_table_is_darkest_at_the_largest_value():
         ("45", "1.00"), ("11", "0.25"), ("34", "0.75"),
     ]  # fmt: skip
     assert "<td>0.00</td>" in picture.html
+    counts = plots.table(torch.tensor([[8.0, 4.0]]), "counts", rows="a", columns="cd", shade=True)
+    assert re.findall(r"--s:(\d+)%", counts.html) == ["45", "22"], "by the largest, whatever it is"
