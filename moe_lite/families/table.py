@@ -151,7 +151,7 @@ FAMILIES = (
         ("olmoe", "OlmoeTopKRouter"),
     ),
     Family(
-        "phi_3_5_moe", "Phi-3.5-MoE (SparseMixer)", "2024-09",
+        "phimoe", "Phi-3.5-MoE (SparseMixer)", "2024-09",
         "Picking an expert has no gradient: draw it, and estimate what the other choice would have changed.",
         "arXiv 2409.12136",
         {"router": "sparse_mixer", "renorm": False, "jitter": 0.01},
@@ -159,7 +159,7 @@ FAMILIES = (
         "LayerNorm and biases in the other layers",
     ),
     Family(
-        "granite_moe", "Granite 3.0 MoE", "2024-10",
+        "granitemoe", "Granite 3.0 MoE", "2024-10",
         "Small experts for small machines: choose by the logits first, and score only the chosen ones.",
         LIBRARY,
         {"n_experts": 16, "top_k": 4, "d_expert": 32, "order": "topk_first"},
@@ -176,7 +176,7 @@ FAMILIES = (
     ),
     # ---- 2025 ----
     Family(
-        "minimax_text_01", "MiniMax-Text-01", "2025-01",
+        "minimax", "MiniMax-Text-01", "2025-01",
         "Texts of a million tokens: linear attention in most layers, and the plain rule in the sparse ones.",
         "arXiv 2501.08313",
         {"n_experts": 16},
@@ -184,7 +184,7 @@ FAMILIES = (
         "lightning attention",
     ),
     Family(
-        "llama_4", "Llama 4", "2025-04",
+        "llama4", "Llama 4", "2025-04",
         "One large expert and a shared one: the weight acts before the expert, not behind it.",
         "github.com/meta-llama/llama-models, models/llama4/moe.py",
         {
@@ -203,7 +203,7 @@ FAMILIES = (
         "a balancing loss over the global batch",
     ),
     Family(
-        "ernie_4_5", "ERNIE 4.5", "2025-06",
+        "ernie4_5_moe", "ERNIE 4.5", "2025-06",
         "Texts and pictures in one model: experts of their own for each, balanced by a bias beside a softmax.",
         LIBRARY,
         {"n_experts": 16, "top_k": 4, "selection_bias": True, "n_shared_experts": 1},
@@ -211,7 +211,7 @@ FAMILIES = (
         "experts by modality, a floor of 1e-12 for the sum, dense first layer",
     ),
     Family(
-        "hunyuan_a13b", "Hunyuan-A13B", "2025-06",
+        "hunyuan", "Hunyuan-A13B", "2025-06",
         "One shared expert helps, more do not: the plain rule and one shared expert.",
         "github.com/Tencent-Hunyuan/Hunyuan-A13B",
         {"n_experts": 16, "top_k": 4, "n_shared_experts": 1},
@@ -234,7 +234,7 @@ FAMILIES = (
         "latent attention, a dense first layer",
     ),
     Family(
-        "glm_4_5", "GLM-4.5", "2025-08",
+        "glm4_moe", "GLM-4.5", "2025-08",
         "Deeper and narrower: the rule of DeepSeek-V3 without groups, frozen at the end of training.",
         "arXiv 2508.06471",
         DEEPSEEK_V3,
@@ -277,6 +277,14 @@ FAMILIES = (
         ("minimax_m2", "MiniMaxM2TopKRouter"),
     ),
     Family(
+        "nemotron_h", "Nemotron-H", "",
+        "Experts are cheaper to hold and to reach where they work at a lower width than the model.",
+        LIBRARY,
+        DEEPSEEK_V3,
+        ("nemotron_h", "NemotronHTopkRouter"),
+        "experts with ReLU² and no gate, the lower width, state-space layers",
+    ),
+    Family(
         "lfm2_moe", "LFM2 MoE", "",
         "Sparse layers for small devices: the same rule, and a small number in the sum so that it cannot be zero.",
         LIBRARY,
@@ -312,7 +320,7 @@ FAMILIES = (
         "the table that is shipped with the model (here it is random), a clamp in the experts",
     ),
     Family(
-        "mistral_4", "Mistral 4", "",
+        "mistral4", "Mistral 4", "",
         "The layout of DeepSeek-V3 with the score of DeepSeek-V2: a softmax, and no bias.",
         LIBRARY,
         {"n_experts": 16, "top_k": 4, "n_shared_experts": 1},
@@ -328,7 +336,7 @@ FAMILIES = (
         "latent attention",
     ),
     Family(
-        "kolibri_1", "Kolibri 1", "",
+        "kolibri1", "Kolibri 1", "",
         "The bias is added to logits instead of scores, where the same step moves more.",
         LIBRARY,
         SIGMOID_BIAS | {"n_experts": 16, "top_k": 4, "n_shared_experts": 1, "select_on": "logit", "renorm": False},
@@ -366,7 +374,7 @@ FAMILIES = (
         "attention in both directions; routed_scale must be 1/top_k",
     ),
     Family(
-        "gemma_4", "Gemma 4", "",
+        "gemma4", "Gemma 4", "",
         "The length of a token should not say how sure the router is: it sees a direction.",
         LIBRARY,
         {"n_experts": 16, "top_k": 4, "router": "normed", "n_shared_experts": 1},

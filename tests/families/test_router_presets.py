@@ -130,8 +130,8 @@ def test_rule_of_deepseek_v3_in_words_and_symbols():
     [
         ("mixtral", "z = W x, s = softmax(z), T = top-2(s), g = s / Σ_T s"),
         ("gpt_oss", "z = W x + β, T = top-4(z), s = softmax(z) over T, g = s"),
-        ("llama_4", "z = W x, T = top-1(z), s = σ(z), g = s"),
-        ("kolibri_1", "z = W x, s = σ(z), T = top-4(z + b), g = s"),
+        ("llama4", "z = W x, T = top-1(z), s = σ(z), g = s"),
+        ("kolibri1", "z = W x, s = σ(z), T = top-4(z + b), g = s"),
         ("lfm2_moe", "z = W x, s = σ(z), T = top-4(s + b), g = s / (Σ_T s + 1e-06)"),
         ("laguna", "z = 2 · tanh((W x) / 2), s = σ(z), T = top-4(s + b), g = s / Σ_T s"),
         ("deepseek_v4_hash", "z = W x, s = √softplus(z), T = table[token], g = 1.5 · s / Σ_T s"),
