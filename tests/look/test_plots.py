@@ -4,10 +4,11 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+import tinycss2
 import torch
 from matplotlib.figure import Figure
 
-from moe_lite import ModelConfig, TrainConfig, plots
+from moe_lite import ModelConfig, TrainConfig, model_diagram, plots
 from moe_lite.lab.runs import Recording, Run
 from moe_lite.lab.timing import Timing
 from moe_lite.look.palette import HUES
@@ -257,6 +258,35 @@ def test_loads_share_one_scale_and_mark_who_is_dead():
     for wrong in (torch.ones(2, 2), torch.zeros(4)):
         with pytest.raises(ValueError, match=r"layer 1 has the shape .* expected a load \(E,\)"):
             plots.loads({"layer 1": wrong}, "load")
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        plots.table(torch.ones(1, 2), "table"),
+        plots.ranges(LEAST, MOST, "ranges", rows=SETTINGS, columns=["dead, %", "loss"]),
+        plots.loads({"layer 1": torch.tensor([1, 2])}, "loads"),
+        plots.strips({"one": torch.ones(2, 3)}, 10, "strips"),
+        model_diagram(3),
+    ],
+    ids=["table", "ranges", "loads", "strips", "diagram"],
+)
+def test_no_rule_of_a_figure_holds_outside_of_it(picture):
+    (sheet, *_) = re.findall(r"<style>(.*?)</style>", picture.html, re.DOTALL)
+    rules = tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True)
+    outside = [tinycss2.serialize(rule.prelude) for rule in rules if rule.type == "qualified-rule"]
+    outside += [
+        tinycss2.serialize(inner.prelude)
+        for rule in rules
+        if rule.type == "at-rule"
+        for inner in tinycss2.parse_rule_list(rule.content, skip_whitespace=True)
+    ]
+    assert len(outside) > 3 and [prelude for prelude in outside if not _of_figures(prelude)] == []
+
+
+def _of_figures(prelude: str) -> bool:
+    """Whether each of the selectors asks for `.mx`, the root of a figure."""
+    return all(re.search(r"\.mx\b", selector) for selector in prelude.split(","))
 
 
 def test_a_shaded_table_is_darkest_at_the_largest_value():
