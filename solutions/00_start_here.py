@@ -301,7 +301,7 @@ holds(
 #
 # This is the map of the course, with one square for each exercise. Your first one should be filled by now. You can run this cell in any lesson.
 
-# %% tags=["diagram"]
+# %%
 moe_lite.progress(today=0)
 
 # %% [markdown]

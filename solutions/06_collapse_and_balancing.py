@@ -9,11 +9,11 @@ from moe_lite import plots, sweeps
 
 recorded = sweeps.grid()  # a small model with 32 experts per layer, trained many times
 trainings = {"without a balancing loss": 0.0, "with one (coefficient 0.01)": 0.01}
-loads = {name: recorded.runs(coefficient, top_k=1)[0].load[:15, 1] for name, coefficient in trainings.items()}
-plots.strips(loads, 300, "the first 300 steps, one row per expert of layer 2: the stronger, the more tokens it gets")
+loads = {name: recorded.runs(coefficient, top_k=2)[1].load[:15, 1] for name, coefficient in trainings.items()}
+plots.strips(loads, 300, "two experts per token, the first 300 steps, one row per expert of layer 2")
 
 # %% [markdown]
-# Each row is one expert, from the first step to step 300; empty means hardly any tokens. The two trainings differ in one term of the loss. Lesson 05
+# Each row is one expert, from the first step to step 300: the stronger the ink, the more tokens it gets, and empty means hardly any. The two trainings differ in one term of the loss. Lesson 05
 # had that term, and every expert stayed at work. In this lesson you take it away and see what happens. This happens by accident, too: somebody who tried out a new training loop
 # [reported](https://github.com/pytorch/torchtitan/issues/1246) that after a while most tokens went to the same expert in each
 # layer. That loop had nothing yet that kept the experts balanced.

@@ -4,9 +4,9 @@
     python tools/build_notebooks.py --only 03      # one of them
     python tools/build_notebooks.py --check        # build, compare with the files that are there, write nothing
 
-Both notebooks of a lesson are run from top to bottom. The learner's must do so unsolved without an error; it keeps the
-pictures of cells tagged widget or figure and no other output. The solved one keeps all outputs; its checks must pass,
-and what its holds cells say must hold.
+Both notebooks of a lesson are run from top to bottom. The learner's must do so unsolved without an error; it keeps
+pictures of cells tagged opening, diagram, widget or figure (figures folded: they are answers), and no other output. The
+solved one keeps all outputs; its checks must pass, and what its holds cells say must hold.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from lesson_source import (
 from nbclient import NotebookClient
 
 from moe_lite.checks.holds import HoldsError
-from moe_lite.checks.lesson_cells import KEEP_PICTURES, keeps_pictures, pictures
+from moe_lite.checks.lesson_cells import KEEP_PICTURES, cover_figure, keeps_pictures, pictures
 from moe_lite.widgets.kit.widget import WIDGET_VIEW, without_mark
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,6 +88,8 @@ def kept(notebook: nbformat.NotebookNode, cells: list[Cell], which: str) -> nbfo
             raise cell.fail(f"the solution does not pass its check: {_text(made)}")
         if which == "unsolved" and made.cell_type == "code":
             made.outputs = pictures(made) if keeps_pictures(made) else []
+            if "figure" in cell.tags:
+                cover_figure(made)
             if not made.outputs:
                 made.execution_count = None  # nbval fails a cell that has one of the two without the other
     return notebook

@@ -58,6 +58,7 @@ NAMED_EXPERTS = re.compile(
 )
 ANSWERED = "<!-- answered -->"  # what follows is no answer and stays in sight
 COVER = "<summary><strong>Answer.</strong> Open it to compare with yours.</summary>"
+FIGURE_COVER = "<summary><strong>The figure.</strong> Run the cell to draw it, or open it here.</summary>"
 MARK = re.compile(r"# %%(?P<markdown> \[markdown\])?(?: tags=(?P<tags>\[.*\]))?\s*")
 REGION = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|DRAFT)\s*$")
 METADATA = {
@@ -264,6 +265,13 @@ def pictures(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 def keeps_pictures(cell: nbformat.NotebookNode) -> bool:
     """Whether the pictures of a cell stay in the learner's notebook."""
     return cell.cell_type == "code" and bool(KEEP_PICTURES & set(cell.metadata.get("tags", ())))
+
+
+def cover_figure(cell: nbformat.NotebookNode) -> None:
+    """Fold the pictures of a cell: it answers what the prose above it asks, and nothing has been run yet."""
+    for output in pictures(cell):
+        if "text/html" in output.data:
+            output.data["text/html"] = f"<details>{FIGURE_COVER}{output.data['text/html']}</details>"
 
 
 def _hints(match: re.Match) -> str:

@@ -1,6 +1,7 @@
 """The builder on a tiny lesson: what it runs, keeps, writes, compares and refuses (tools/build_notebooks.py)."""
 
 import json
+import re
 import shutil
 
 import build_notebooks
@@ -50,8 +51,8 @@ holds("a widget that says what it is", Widget()._repr_mimebundle_()["text/plain"
 holds("trained in full, nobody dies", torch.tensor(True))
 
 # %% tags=["figure"]
-from IPython.display import SVG
-SVG('<svg xmlns="http://www.w3.org/2000/svg"/>')
+from IPython.display import HTML
+HTML("<b>drawn</b>")
 
 # %%
 import os
@@ -100,7 +101,8 @@ def test_the_learners_notebook_keeps_pictures_and_nothing_else(built):
     found = cells(built, "notebooks")
     assert [len(cell.get("outputs", [])) for cell in found] == [0, 0, 0, 0, 0, 1, 1, 0]
     assert found[WIDGET].outputs[0].data == {"text/html": "<b>twin</b>", "text/plain": "twin"}
-    assert "image/svg+xml" in found[FIGURE].outputs[0].data
+    shown = found[FIGURE].outputs[0].data["text/html"]
+    assert re.fullmatch(r"<details><summary>.*</summary><b>drawn</b></details>", shown), "it answers a question: folded"
     counts = [cell.get("execution_count") for cell in found]
     assert counts[WIDGET] and counts[FIGURE], "nbval fails a cell that has outputs and no count"
     assert counts[:WIDGET] == [None] * 5 and counts[PLAIN] is None
@@ -119,6 +121,7 @@ def test_the_solved_notebook_keeps_every_output(built):
     assert found[CHECK].execution_count == 3
     counts = [cell.execution_count for cell in found if cell.cell_type == "code"]
     assert counts == [1, 2, 3, 4, 5, 6], "counted as if the holds cells were not there"
+    assert found[FIGURE].outputs[0].data["text/html"] == "<b>drawn</b>"
     assert found[WIDGET].outputs[1].execution_count == 4 and found[FIGURE].outputs[0].execution_count == 5
     assert [output.output_type for output in found[WIDGET].outputs] == ["stream", "execute_result"]
     assert found[WIDGET].outputs[0].text.splitlines()[1] == "0.1 expert_load: your function is used here."
