@@ -24,8 +24,8 @@ def figure(
 
 
 def readable(width: float, unit: str = "px") -> str:
-    """The CSS that lets a figure shrink to seven eighths of its width; below that its letters would be too small."""
-    return f"min-width:{width * 7 / 8:.0f}{unit}"
+    """The CSS that lets a figure shrink to three quarters of its width; below that its letters would be too small."""
+    return f"min-width:{width * 3 / 4:.0f}{unit}"
 
 
 # shows what `drawn_only` gives, inside `root`; what is too wide for the page can be moved sideways

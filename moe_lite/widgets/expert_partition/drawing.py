@@ -12,7 +12,7 @@ from moe_lite.widgets.expert_partition.view import CELLS, FEW_CELLS, Fit, View, 
 WIDEST, NARROWEST = 812, 460  # px
 LEFT, TOP, TALL, GAP, STRIP = 34, 24, 250, 22, 56  # px; of the curves and of the strip of gates under them
 LOW, HIGH = -1.6, 1.6  # of the vertical axis
-SIDE, SMALL, BETWEEN = 340, 84, 12  # px; of the plane, of an expert's small plane, between two of those
+SIDE, SMALL, BETWEEN = 336, 100, 12  # px; of the plane, of an expert's small plane (whole ones a cell), between two
 ABOVE = 38  # px, of the two lines above the plane
 SURE = 0.9  # a gate above it is drawn full
 
