@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import transformers
+from one_option import change_moves
 
 from moe_lite.families import __main__ as program, find, routers
 from moe_lite.families.compare import DIFFERENT, SAME
+from moe_lite.model.config import ModelConfig
 
 FILE = Path(__file__).resolve().parents[2] / "data/families/routers.json"
 TABLE = json.loads(FILE.read_text(encoding="utf-8"))
@@ -41,9 +43,19 @@ def test_row_is_what_a_fresh_run_gives(key, found):
     assert (fresh.setting, fresh.moved) == (kept.get("setting", {}), kept.get("moved", {})), AGAIN
     if fresh.reproduced:
         assert fresh.difference <= SAME and kept["difference"] <= SAME
+        assert fresh.control == kept["control"], AGAIN
         assert fresh.control_difference > DIFFERENT and kept["control_difference"] > DIFFERENT
     else:
         assert fresh.problem and kept["problem"]
+
+
+@pytest.mark.parametrize("key", [key for key, row in ROWS.items() if row["reproduced"]], ids="-".join)
+def test_control_of_a_row_changes_the_rule_that_the_row_prints(key):
+    setting = dict(ROWS[key].get("setting", {}))
+    if setting.get("routed_scale") == "1/k":
+        setting["routed_scale"] = 1 / 4
+    config = ModelConfig(n_experts=32, top_k=1 if setting.get("router") == "mlp" else 4, **setting)
+    assert change_moves(config, ROWS[key]["control"]) > DIFFERENT
 
 
 UNKNOWN = {("doge", "DogeCDMoE")}  # product keys: pairs of half keys, and the halves of other tokens
