@@ -52,7 +52,11 @@ class Description:
     def rows(self) -> dict[str, str]:
         """What is told, by its heading."""
         told = {"answers": self.family.problem, "rule": in_words(self.config), "in symbols": in_symbols(self.config)}
-        told |= {"around it": around(self.family, self.config), "as settings": as_settings(self.config)}
+        told |= {
+            "around it": around(self.family, self.config),
+            "to train": to_train(self.config),
+            "as settings": as_settings(self.config),
+        }
         told |= {"not built": self.family.not_built, "equal to": equal_to(self.family, self.config)}
         told |= {"source": self.family.source or f"{self.family.library[1]} in transformers"}
         return {heading: text for heading, text in told.items() if text}
@@ -101,6 +105,11 @@ def around(entry: Family, c: ModelConfig) -> str:
     return "; ".join(told)
 
 
+def to_train(c: ModelConfig) -> str:
+    """What TrainConfig must say where the bias alone balances; its default would leave the bias where it is."""
+    return "TrainConfig(bias_step=0.001), or nothing balances it" if c.selection_bias and not c.balance_coef else ""
+
+
 def as_settings(c: ModelConfig) -> str:
     """`score='sigmoid', top_k=4`: the fields that are not ModelConfig's default."""
     changed = [f"{f.name}={getattr(c, f.name)!r}" for f in fields(c) if getattr(c, f.name) != f.default]
@@ -110,10 +119,12 @@ def as_settings(c: ModelConfig) -> str:
 def equal_to(entry: Family, config: ModelConfig) -> str:
     """The class that computes the same, from the committed table, and what an option of `config` changes.
 
-    Empty where there is no class or no table.
+    It says so where there is no class; empty without the table.
     """
     path = data_dir() / "families" / "routers.json"
-    if entry.library is None or not path.is_file():
+    if entry.library is None:
+        return "not compared: no class in transformers"
+    if not path.is_file():
         return ""
     table = json.loads(path.read_text(encoding="utf-8"))
     for row in table["rows"]:

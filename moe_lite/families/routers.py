@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 
-from moe_lite.families.build import EXPERTS, OTHER_SIZES, TOP_K, WIDTHS, Built, CannotBuild, Probe, build
+from moe_lite.families.build import EXPERTS, N_TOKENS, OTHER_SIZES, TOP_K, WIDTHS, Built, CannotBuild, Probe, build
 from moe_lite.families.compare import DIFFERENT, SAME, changed, difference, settings
 from moe_lite.families.find import Found, find
 from moe_lite.families.rules import OVER_K, Rule, candidates, moves
@@ -20,6 +20,14 @@ LOW_MOVES = ("n_group", "topk_group", "topk_method", "routed_scaling_factor", "r
 SIZES = {
     "vocab_size", "d_model", "n_experts", "top_k", "n_heads", "n_kv_heads", "n_layers", "d_expert", "router_width",
 }  # fmt: skip
+
+
+LEGEND = (
+    f"differs: the largest difference of a weight of any expert, {N_TOKENS} random tokens in each of three tries with "
+    f"random weights; up to {SAME:.0e} the class is reproduced.",
+    "control: the option of the rule that is shown which, changed, differs least, and by how much; it must be above "
+    f"{DIFFERENT:.0e}.",
+)
 
 
 @dataclass(frozen=True)
@@ -129,16 +137,17 @@ def summary(rows: list[Row]) -> str:
 
 def as_text(rows: list[Row], found: Iterable[Found] = ()) -> str:
     """The table as text, and under it the classes that look like routers and were left out."""
-    lines = []
+    lines, found = [], list(found)
+    width = max(map(len, ["class", *(one.name for one in [*rows, *(f for f in found if f.reason)])])) + 2
     for r in rows:
         if r.reproduced:
             seen = f"{r.difference:7.0e}  {r.control} {r.control_difference:.2g}: {setting_in_words(r.setting)}"
         else:
             seen = f"      –  {r.problem}"
-        lines.append(f"{r.family:22}{r.name:35}{seen}")
-    left = [f"{one.family:22}{one.name:35}{one.reason}" for one in found if one.reason]
-    head = f"{'family':22}{'class':35}{'differs':7}  control, rule"
-    return "\n".join([head, *lines, *(["", "left out:", *left] if left else []), ""])
+        lines.append(f"{r.family:24}{r.name:{width}}{seen}")
+    left = [f"{one.family:24}{one.name:{width}}{one.reason}" for one in found if one.reason]
+    head = f"{'family':24}{'class':{width}}{'differs':7}  control, rule"
+    return "\n".join([head, *lines, "", *LEGEND, *(["", "left out:", *left] if left else []), ""])
 
 
 def as_json(rows: list[Row], found: Iterable[Found]) -> str:

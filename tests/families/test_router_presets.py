@@ -187,6 +187,13 @@ def test_option_that_a_description_names_changes_the_weights(name):
     assert change_moves(families.preset(name), option) > DIFFERENT
 
 
+def test_description_says_how_the_bias_is_trained_and_where_nothing_was_compared():
+    assert "to train    TrainConfig(bias_step=0.001)" in repr(families.describe("deepseek_v3"))
+    assert not {"to train"} & families.describe("mixtral").rows.keys()
+    assert families.describe("gshard").rows["equal to"] == "not compared: no class in transformers"
+    assert "not compared" not in repr(families.describe("mixtral"))
+
+
 def test_html_is_escaped():
     told = families.describe("mixtral")
     wild = type(told)(type(told.family)("x", "a <b> title", "", "a <script>", "s & t", {}), told.config)

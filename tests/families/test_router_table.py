@@ -235,11 +235,14 @@ def test_missing_library_is_named_with_the_command_that_installs_it(monkeypatch)
 
 
 def test_program_prints_the_table_and_writes_it(monkeypatch, tmp_path, capsys, found):
-    few = [found["mixtral", "MixtralTopKRouter"], found["d_fine", "DFineGate"]]
+    long = next(one for (_, name), one in found.items() if name == "SwitchTransformersForConditionalGeneration")
+    few = [found["mixtral", "MixtralTopKRouter"], found["d_fine", "DFineGate"], long]
     monkeypatch.setattr(program, "find", lambda: few)
     assert program.main(["--json", str(tmp_path / "new/table.json")]) == 0
     shown, written = capsys.readouterr().out, json.loads((tmp_path / "new/table.json").read_text(encoding="utf-8"))
     assert "softmax over all experts; the k best are chosen; weights divided by their sum" in shown
-    assert "left out:\nd_fine" in shown
+    assert "left out:\nd_fine" in shown and "SwitchTransformersForConditionalGeneration  a whole model" in shown
+    assert "differs: the largest difference of a weight of any expert, 64 random tokens" in shown
+    assert "control: the option of the rule that is shown" in shown
     assert "1 of 1 router classes in 1 families reproduced; largest difference 0e+00" in shown
     assert written["summary"] in shown and [row["family"] for row in written["rows"]] == ["mixtral"]
