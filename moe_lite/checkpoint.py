@@ -6,6 +6,7 @@ One file, written beside its name and then renamed: an interrupted save leaves t
 import json
 import os
 from dataclasses import asdict
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -138,6 +139,9 @@ def shipped_name(n_experts: int) -> str:
 
 
 def _shipped(n_experts: int) -> Path:
+    if not isinstance(n_experts, Integral):
+        came = f"{n_experts!r}, a {type(n_experts).__name__}"
+        raise ValueError(f"n_experts is {came}; expected a whole number, such as 8.")
     folder = data_dir() / "checkpoints"
     path = folder / shipped_name(n_experts)
     if not path.with_suffix(".safetensors").is_file():

@@ -12,6 +12,7 @@ import argparse
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -197,8 +198,19 @@ def train(
     *,
     device: str | torch.device = "cpu",
 ) -> Training:
-    """Train `model` in place, domains sampled in proportion to the square root of their size."""
-    return Training(model, corpora, config or TrainConfig(), device=device)
+    """Train `model` in place, domains sampled in proportion to the square root of their size.
+
+    Warns of a model whose selection bias is all that could balance it, and that `config` leaves where it is.
+    """
+    config = config or TrainConfig()
+    c = model.config
+    if c.selection_bias and not c.balance_coef and not config.bias_step and not c.is_dense:
+        warnings.warn(
+            "Nothing balances the experts: the model has selection_bias=True and balance_coef=0, and bias_step is 0, "
+            "so that its bias never moves. Train with TrainConfig(bias_step=0.001), or give the model a balance_coef.",
+            stacklevel=2,
+        )
+    return Training(model, corpora, config, device=device)
 
 
 def resume(

@@ -245,6 +245,13 @@ def test_number_without_a_shipped_model_is_refused_with_those_there_are(shipped)
             look(5)
 
 
+@pytest.mark.parametrize(("number", "kind"), [("4", "str"), (4.0, "float")])
+def test_number_of_another_kind_is_refused(shipped, number, kind):
+    for look in (pretrained, pretrained_record):
+        with pytest.raises(ValueError, match=rf"n_experts is {number!r}, a {kind}; expected a whole number"):
+            look(number)
+
+
 def test_dense_model_is_the_one_with_one_expert(tmp_path, monkeypatch):
     monkeypatch.setenv("MOE_LITE_DATA", str(tmp_path))
     save(tmp_path / "checkpoints" / "dense.safetensors", small_model(n_experts=1))

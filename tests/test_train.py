@@ -4,6 +4,7 @@ import json
 import math
 import threading
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,19 @@ def test_selection_bias_moves_by_the_rule_and_only_then():
         found = torch.stack([block.feed_forward.router.bias for block in run.model.blocks])
         torch.testing.assert_close(found, expected)
     assert found.abs().max() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "bias_step", "told"),
+    [({}, 0.0, 1), ({"balance_coef": 0.01}, 0.0, 0), ({}, 0.001, 0), ({"selection_bias": False}, 0.0, 0)],
+)
+def test_model_that_nothing_balances_is_told_once(changes, bias_step, told):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        run = start(replace(CONFIG, bias_step=bias_step), **({"selection_bias": True, "balance_coef": 0.0} | changes))
+        next(run), next(run)
+    assert [w.filename.endswith("test_train.py") for w in found] == [True] * told
+    assert all("Train with TrainConfig(bias_step=0.001)" in str(w.message) for w in found)
 
 
 def test_selection_bias_stands_still_after_the_step_that_was_asked_for():

@@ -4,7 +4,9 @@ families.names()                    # all rules
 families.preset("deepseek_v3")      # a small ModelConfig with its rule
 families.describe("deepseek_v3")    # the rule in words and in symbols, with its source
 families.published()                # real models, by name
-families.count("Mixtral-8x7B")      # parameters in total and active, FLOPs, bytes; also of a config.json
+families.count("Mixtral-8x7B")      # parameters in total and active, FLOPs, bytes; also of a ModelConfig
+
+families.count(families.from_hf_config("config.json"))  # of a file, its folder, or its fields as a dict
 
 `python -m moe_lite.families` compares every router of transformers with ours.
 """

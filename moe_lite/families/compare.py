@@ -1,12 +1,14 @@
-"""One of our rules beside a class of `transformers`: the largest difference of all weights of all tokens."""
+"""One of our rules beside a class of `transformers`, or beside itself with one option changed: the largest difference
+of all weights of all tokens."""
 
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
-from moe_lite.families.build import Built
+from moe_lite.families.build import N_TOKENS, Built
 from moe_lite.families.rules import Rule
 from moe_lite.model.config import CHOICES, ModelConfig
 from moe_lite.model.routing import Router, Routing
@@ -15,6 +17,7 @@ from moe_lite.model.transformer import build_router
 SAME, DIFFERENT = 1e-6, 1e-3  # up to here rounding; from here on another rule
 EDGE = 1e-5  # a token whose choice changes with its input by this share stands at a tie
 MOST_AT_EDGE = 0.1
+FEW = 0.05  # share of the tokens
 SCALES = {"input_scale", "expert_scale", "global_scale", "memory_scale"}  # learned; 1 leaves them out
 
 
@@ -48,8 +51,12 @@ def difference(rule: Rule, built: Built) -> float:
 
 def our_router(rule: Rule, built: Built) -> Router:
     """Our router with the class's tensors. RuntimeError where they do not fit."""
-    router = build_router(settings(rule, built), layer=1).eval()
-    router.load_state_dict(rule.tensors, strict=True)
+    return _router(settings(rule, built), rule.tensors)
+
+
+def _router(config: ModelConfig, tensors: dict[str, Tensor]) -> Router:
+    router = build_router(config, layer=1).eval()
+    router.load_state_dict(tensors, strict=True)
     return router
 
 
@@ -70,9 +77,42 @@ def _others(built: Built, routing: Routing, clear: Tensor) -> Iterator[float]:
             yield (ours - theirs)[clear].abs().max().item() if fits else float("inf")
 
 
-def changed(rule: Rule, built: Built) -> dict[str, Rule]:
-    """The rule with one option changed, by the option: what must not fit as well."""
-    fields = settings(rule, built)
+@torch.no_grad()
+def effects(config: ModelConfig) -> dict[str, float]:
+    """How far one changed option moves the weights of this model's router, by the option; those that do not left out.
+
+    Random tensors and N_TOKENS random tokens with logits around 1, the largest difference over all tokens and experts.
+    An option that acts only on few tokens is left out, too.
+    """
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        name: 0.5 * torch.randn(t.shape, generator=generator) if t.is_floating_point() else t
+        for name, t in build_router(config, layer=1).state_dict().items()
+    }
+    x = 2 * torch.randn(N_TOKENS, config.d_model, generator=generator) / config.d_model**0.5  # (N, D)
+    call: dict[str, object] = {}
+    if config.router == "hash":
+        call["token_ids"] = torch.randint(0, config.vocab_size, (1, N_TOKENS), generator=generator)
+    if config.router == "mlp":
+        call["before"] = SimpleNamespace(state=torch.randn(N_TOKENS, config.router_width, generator=generator))
+    rule = Rule(vars(config), tensors, call)
+    ours, moved = _router(config, tensors)(x, **call).combine, {}
+    for name, other in changed(rule, config).items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                theirs = _router(ModelConfig(**other.fields), other.tensors)(x, **other.call).combine
+        except (ValueError, RuntimeError):  # an option that this rule cannot have
+            continue
+        width = min(ours.shape[1], theirs.shape[1])  # a router that can skip has a column more
+        gaps = (ours[:, :width] - theirs[:, :width]).abs().amax(dim=1)  # (N,)
+        if (gaps > DIFFERENT).float().mean() > FEW:
+            moved[name] = gaps.max().item()
+    return moved
+
+
+def changed(rule: Rule, fields: ModelConfig) -> dict[str, Rule]:
+    """The rule, whose settings are `fields`, with one option changed, by the option: what must not fit as well."""
     other = {f"score: {value}": {"score": value} for value in CHOICES["score"] if value != fields.score}
     for name in ("order", "select_on", "group_score", "group_fill"):
         (value,) = set(CHOICES[name]) - {getattr(fields, name)}

@@ -1,9 +1,11 @@
 """How many parameters a model holds, how many of them work on a token, and what that costs. No model is built.
 
-`count` takes a published model, one read from a config.json, or a `ModelConfig` of ours.
+`count` takes a published model, by name or as a record, or a `ModelConfig` of ours; `from_hf_config` makes a record of
+a config.json.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from moe_lite.families import counting_text
@@ -142,6 +144,11 @@ def count(model: PublishedModel | ModelConfig | str, *, zero_chosen: int = 0) ->
     are zero experts (LongCat-Flash), which cost nothing. ValueError for what is not one of these or cannot be counted.
     """
     if isinstance(model, str):
+        if model not in published() and ("/" in model or model.endswith(".json") or Path(model).is_dir()):
+            raise ValueError(
+                f"count takes the name of a published model; {model!r} looks like a path. "
+                f"families.count(families.from_hf_config({model!r})) counts a config.json."
+            )
         model = published(model)
     elif isinstance(model, ModelConfig):
         found = count(of_config(model), zero_chosen=zero_chosen)

@@ -13,6 +13,12 @@ HEADING = (
 )  # fmt: skip
 
 
+LEGEND = (
+    "counts: what the published figure counts. no emb.: without the input embedding; body: without the head, too.",
+    "active: parameters that work on one token.",
+)
+
+
 @dataclass(frozen=True, repr=False)
 class CountingTable:
     """One row per published model, plain values that JSON can hold; printed, a table in billions of parameters."""
@@ -32,7 +38,7 @@ class CountingTable:
     def _shown(self):
         caption = "Published models, parameters in billions; off: the count above the figure, both counted alike"
         notes = [f"{row['name']}: {row['note']}" for row in self.rows if row["note"]]
-        return caption, HEADING, [_cells(row) for row in self.rows], notes
+        return caption, HEADING, [_cells(row) for row in self.rows], [*LEGEND, *notes]
 
 
 def counting_table() -> CountingTable:

@@ -32,10 +32,10 @@ class Config:
         found = {name: self.values[name] for name in names if self.values.get(name) is not None}
         if len(set(map(repr, found.values()))) > 1:
             said = ", ".join(f"{name}={value!r}" for name, value in found.items())
-            raise ValueError(f"config.json of a {self.kind} says {said}: the same thing twice, and not the same.")
+            raise ValueError(f"config.json of type {self.kind} says {said}: the same thing twice, and not the same.")
         if not found and default is REQUIRED:
             others = f" (nor {', '.join(names[1:])})" if names[1:] else ""
-            raise ValueError(f"config.json of a {self.kind} has no {names[0]}{others}, and the count needs it.")
+            raise ValueError(f"config.json of type {self.kind} has no {names[0]}{others}, and the count needs it.")
         return next(iter(found.values()), default)
 
     def size(self, names: str | tuple[str, ...], default: object = REQUIRED, *, least: int = 1) -> int:
@@ -64,7 +64,9 @@ class Config:
         """The field may be absent or `counted`; of other values it is not known what they hold."""
         value = self.find(name, counted)
         if value != counted:
-            raise ValueError(f"{name}={value!r} in the config.json of a {self.kind}: only {counted!r} can be counted.")
+            raise ValueError(
+                f"{name}={value!r} in the config.json of type {self.kind}: only {counted!r} can be counted."
+            )
 
     def part(self, name: str) -> "Config":
         value = self.find(name)
@@ -74,7 +76,7 @@ class Config:
 
     def refuse(self, names: str | tuple[str, ...], value: object, expected: str) -> None:
         name = names if isinstance(names, str) else next(n for n in names if self.values.get(n) is not None)
-        raise ValueError(f"{name} is {value!r} in the config.json of a {self.kind}, expected {expected}.")
+        raise ValueError(f"{name} is {value!r} in the config.json of type {self.kind}, expected {expected}.")
 
 
 # What several model types share
@@ -354,6 +356,11 @@ def from_hf_config(config: str | PathLike | Mapping[str, object]) -> PublishedMo
     """
     if not isinstance(config, str | PathLike | Mapping):
         raise ValueError(f"from_hf_config takes a config.json, its folder, or a dict; {type(config).__name__} came.")
+    if isinstance(config, str) and config.lstrip().startswith("{"):
+        raise ValueError(
+            "from_hf_config takes the path of a config.json, its folder, or a dict; the text of one came. Give it "
+            "json.loads(text)."
+        )
     values = config if isinstance(config, Mapping) else _read(Path(config))
     kind = values.get("model_type")
     if not isinstance(kind, str):
@@ -369,7 +376,7 @@ def from_hf_config(config: str | PathLike | Mapping[str, object]) -> PublishedMo
         name = values.get("_name_or_path")
         return PublishedModel(name if name and isinstance(name, str) else kind, source="config.json", **fields)
     except ValueError as error:
-        raise ValueError(f"the config.json of a {kind} cannot be: {error}") from error
+        raise ValueError(f"the config.json of type {kind} cannot be: {error}") from error
 
 
 def _few_layers(values: Mapping[str, object]) -> None:

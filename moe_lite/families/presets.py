@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from html import escape
 
 from moe_lite.data import data_dir
+from moe_lite.families.compare import effects
 from moe_lite.families.table import FAMILIES, Family
 from moe_lite.families.words import in_symbols, in_words
 from moe_lite.model.config import ModelConfig, from_dict
@@ -51,8 +52,12 @@ class Description:
     def rows(self) -> dict[str, str]:
         """What is told, by its heading."""
         told = {"answers": self.family.problem, "rule": in_words(self.config), "in symbols": in_symbols(self.config)}
-        told |= {"around it": around(self.family, self.config), "as settings": as_settings(self.config)}
-        told |= {"not built": self.family.not_built, "equal to": equal_to(self.family)}
+        told |= {
+            "around it": around(self.family, self.config),
+            "to train": to_train(self.config),
+            "as settings": as_settings(self.config),
+        }
+        told |= {"not built": self.family.not_built, "equal to": equal_to(self.family, self.config)}
         told |= {"source": self.family.source or f"{self.family.library[1]} in transformers"}
         return {heading: text for heading, text in told.items() if text}
 
@@ -100,22 +105,34 @@ def around(entry: Family, c: ModelConfig) -> str:
     return "; ".join(told)
 
 
+def to_train(c: ModelConfig) -> str:
+    """What TrainConfig must say where the bias alone balances; its default would leave the bias where it is."""
+    return "TrainConfig(bias_step=0.001), or nothing balances it" if c.selection_bias and not c.balance_coef else ""
+
+
 def as_settings(c: ModelConfig) -> str:
     """`score='sigmoid', top_k=4`: the fields that are not ModelConfig's default."""
     changed = [f"{f.name}={getattr(c, f.name)!r}" for f in fields(c) if getattr(c, f.name) != f.default]
     return ", ".join(changed) or "all defaults"
 
 
-def equal_to(entry: Family) -> str:
-    """The class that computes the same, from the committed table; empty where there is none."""
+def equal_to(entry: Family, config: ModelConfig) -> str:
+    """The class that computes the same, from the committed table, and what an option of `config` changes.
+
+    It says so where there is no class; empty without the table.
+    """
     path = data_dir() / "families" / "routers.json"
-    if entry.library is None or not path.is_file():
+    if entry.library is None:
+        return "not compared: no class in transformers"
+    if not path.is_file():
         return ""
     table = json.loads(path.read_text(encoding="utf-8"))
     for row in table["rows"]:
         if (row["family"], row["name"]) == entry.library and row["reproduced"]:
+            moved = effects(config)
+            nearest = min(moved, key=moved.get)
             return (
                 f"{row['name']} of transformers {table['transformers']}, with random weights: largest difference "
-                f"{row['difference']:.0e}; with one option changed ({row['control']}) {row['control_difference']:.2g}"
+                f"{row['difference']:.0e}; one option of the settings above changed ({nearest}): {moved[nearest]:.2g}"
             )
     return ""

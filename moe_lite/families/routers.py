@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 
-from moe_lite.families.build import EXPERTS, OTHER_SIZES, TOP_K, WIDTHS, Built, CannotBuild, Probe, build
-from moe_lite.families.compare import SAME, changed, difference, settings
+from moe_lite.families.build import EXPERTS, N_TOKENS, OTHER_SIZES, TOP_K, WIDTHS, Built, CannotBuild, Probe, build
+from moe_lite.families.compare import DIFFERENT, SAME, changed, difference, settings
 from moe_lite.families.find import Found, find
 from moe_lite.families.rules import OVER_K, Rule, candidates, moves
 from moe_lite.families.words import setting_in_words
@@ -22,6 +22,14 @@ SIZES = {
 }  # fmt: skip
 
 
+LEGEND = (
+    f"differs: the largest difference of a weight of any expert, {N_TOKENS} random tokens in each of three tries with "
+    f"random weights; up to {SAME:.0e} the class is reproduced.",
+    "control: the option of the rule that is shown which, changed, differs least, and by how much; it must be above "
+    f"{DIFFERENT:.0e}.",
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """What became of one class."""
@@ -34,7 +42,7 @@ class Row:
     own: tuple[str, ...] = ()  # settings of the class itself, tried at two values each
     untried: tuple[str, ...] = ()  # and those that it reads and that were left as they are
     difference: float | None = None  # the largest, over all probes
-    control: str = ""  # the changed option that comes nearest
+    control: str = ""  # the option of `setting` that, changed, comes nearest
     control_difference: float | None = None
     equal: tuple[str, ...] = ()  # changed options that give the same function
     problem: str = ""  # why it was not reproduced, and what was tried
@@ -74,19 +82,23 @@ def _matching(probes: tuple[Built, ...], fixed: dict[str, object], tried: list[f
 
 
 def _reproduced(found: Found, rules: list[Rule], probes: tuple[Built, ...]) -> Row:
-    pairs = list(zip(rules, probes, strict=True))
-    spoiled: dict[str, float] = {}
+    pairs, plain = list(zip(rules, probes, strict=True)), probes[0]
+    printed = _setting(rules[0], plain)
+    spoiled: dict[str, float] = {}  # over all probes
+    of_printed: dict[str, float] = {}  # over those of the setting that the row shows
     for rule, built in pairs:
-        for name, other in changed(rule, built).items():
+        for name, other in changed(rule, settings(rule, built)).items():
             gap = difference(other, built)
             if gap < float("inf"):
                 spoiled[name] = max(spoiled.get(name, 0.0), gap)
+                if _setting(rule, built) == printed:
+                    of_printed[name] = max(of_printed.get(name, 0.0), gap)
     equal = tuple(sorted(name for name, gap in spoiled.items() if gap <= SAME))
-    control = min(spoiled.keys() - equal, key=spoiled.get)
+    control = min((name for name, gap in of_printed.items() if gap > DIFFERENT), key=of_printed.get)
     return Row(
-        found.family, found.name, True, _setting(rules[0], probes[0]), _setting(rules[1], probes[1]),
-        *_own(probes[0]), max(difference(rule, built) for rule, built in pairs), control,
-        spoiled[control], equal,
+        found.family, found.name, True, printed, _setting(rules[1], probes[1]),
+        *_own(plain), max(difference(rule, built) for rule, built in pairs), control,
+        of_printed[control], equal,
     )  # fmt: skip
 
 
@@ -125,16 +137,17 @@ def summary(rows: list[Row]) -> str:
 
 def as_text(rows: list[Row], found: Iterable[Found] = ()) -> str:
     """The table as text, and under it the classes that look like routers and were left out."""
-    lines = []
+    lines, found = [], list(found)
+    width = max(map(len, ["class", *(one.name for one in [*rows, *(f for f in found if f.reason)])])) + 2
     for r in rows:
         if r.reproduced:
             seen = f"{r.difference:7.0e}  {r.control} {r.control_difference:.2g}: {setting_in_words(r.setting)}"
         else:
             seen = f"      –  {r.problem}"
-        lines.append(f"{r.family:22}{r.name:35}{seen}")
-    left = [f"{one.family:22}{one.name:35}{one.reason}" for one in found if one.reason]
-    head = f"{'family':22}{'class':35}{'differs':7}  control, rule"
-    return "\n".join([head, *lines, *(["", "left out:", *left] if left else []), ""])
+        lines.append(f"{r.family:24}{r.name:{width}}{seen}")
+    left = [f"{one.family:24}{one.name:{width}}{one.reason}" for one in found if one.reason]
+    head = f"{'family':24}{'class':{width}}{'differs':7}  control, rule"
+    return "\n".join([head, *lines, "", *LEGEND, *(["", "left out:", *left] if left else []), ""])
 
 
 def as_json(rows: list[Row], found: Iterable[Found]) -> str:

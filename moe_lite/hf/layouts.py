@@ -78,9 +78,11 @@ LAYOUTS = {
 def choose(model: MoELanguageModel, layout: str | None = None, *, training: bool = False) -> str:
     """The name of the layout that holds `model`, or `layout` if that does.
 
-    training: settings count that act in training only, such as jitter. Raises ValueError for a model that no layout
-    holds, with the reason for each, and for one that computes with functions of one's own.
+    training: settings count that act in training only, such as jitter. Raises TypeError for what is no model of ours,
+    and ValueError for a model that no layout holds, with the reason for each, and for one that computes with functions
+    of one's own.
     """
+    require_ours(model)
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}.")
     names = list(LAYOUTS) if layout is None else [layout]
@@ -91,6 +93,18 @@ def choose(model: MoELanguageModel, layout: str | None = None, *, training: bool
         raise ValueError("\n  ".join([head, *misfits.values()]))
     _refuse_own_functions(model, LAYOUTS[fitting[0]].title)
     return fitting[0]
+
+
+def require_ours(model: object) -> None:
+    """TypeError unless `model` is one of ours, compiled or not."""
+    if isinstance(getattr(model, "_orig_mod", model), MoELanguageModel):
+        return
+    hint = ""
+    if isinstance(model, ModelConfig):
+        hint = " MoELanguageModel(config) makes one."
+    elif hasattr(model, "save_pretrained"):
+        hint = " A model of transformers writes its own folder, model.save_pretrained(folder); hf.load reads it."
+    raise TypeError(f"{type(model).__name__} came, expected a MoELanguageModel.{hint}")
 
 
 def misfit(layout: Layout, config: ModelConfig, training: bool = False) -> str:

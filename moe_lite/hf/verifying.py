@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from moe_lite.checkpoint import CheckpointError
-from moe_lite.hf.layouts import tensors_by_name
+from moe_lite.hf.layouts import require_ours, tensors_by_name
 from moe_lite.model.transformer import MoELanguageModel
 
 TOLERANCE = 1e-5  # of the largest logit, and at least this
@@ -22,9 +22,14 @@ def verify(model: MoELanguageModel, folder: str | Path) -> float:
     """The largest difference between the logits of `model` and of what transformers reads in `folder`, in float32.
 
     Random tokens are read twice: as the model is, and with every expert working on every token, so that no expert is
-    left out. Raises CheckpointError if the two are not the same model: it names each tensor that differs and, where it
-    can, what was swapped; if no tensor does, a setting of config.json must.
+    left out. Raises FileNotFoundError for a folder without a config.json, and CheckpointError if the two are not the
+    same model: it names each tensor that differs and, where it can, what was swapped; if no tensor does, a setting of
+    config.json must.
     """
+    require_ours(model)
+    folder = Path(folder).expanduser()
+    if not (folder / "config.json").is_file():  # transformers would look for such a name on the network
+        raise FileNotFoundError(f"No config.json in {folder}; expected a folder that export or save_pretrained wrote.")
     with torch.random.fork_rng(devices=[]):
         ours = MoELanguageModel(model.config).eval()
     ours.load_state_dict(model.state_dict())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from moe_lite import data
 from moe_lite.model.routing import Routing
-from moe_lite.model.transformer import LMOutput, Sample, evaluating, sample_token
+from moe_lite.model.transformer import LMOutput, MoELanguageModel, Sample, evaluating, sample_token
 
 SOFTMAX, SIGMOID = (lambda logits: logits.softmax(dim=-1)), torch.sigmoid
 # class of a router -> how it makes scores of its logits. Only `Routing.scores` is computed, to be looked at.
@@ -29,16 +29,17 @@ def trace(model: nn.Module, ids: Tensor, token_mask: Tensor | None = None) -> li
 
     Experts and weights are those that the router returned; `Routing.layer` is the decoder layer's number, from 0, dense
     ones counted. token_mask (B, T) is False for padding on the right. Runs without gradient in evaluation mode, and
-    leaves the mode as it was. Raises ValueError for a model without routers that are known, with its modules' classes.
+    leaves the mode as it was. Raises TypeError for what is no model or no tensor, and ValueError for a model without
+    routers that are known, with its modules' classes, and for ids or a mask that cannot be.
     """
     return _run(model, ids, token_mask).routing
 
 
 def _run(model: nn.Module, ids: Tensor, token_mask: Tensor | None) -> LMOutput:
     found: list[Routing] = []
-    shape = tuple(ids.shape)
-    if len(shape) != 2:
-        raise ValueError(f"ids have shape {shape}, expected (B, T).")
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{type(model).__name__} came, expected a model of transformers.")
+    shape = _checked_shape(ids, token_mask)
     mask = None if token_mask is None else token_mask.bool()
     flat = None if mask is None else mask.flatten()  # (N,)
 
@@ -55,6 +56,21 @@ def _run(model: nn.Module, ids: Tensor, token_mask: Tensor | None) -> LMOutput:
         for handle in handles:
             handle.remove()
     return LMOutput(logits, routing=found)
+
+
+def _checked_shape(ids: Tensor, token_mask: Tensor | None) -> tuple[int, int]:
+    """(B, T). TypeError for what is no tensor; ValueError for ids that are none, and a mask of another shape."""
+    for name, value in (("ids", ids), ("token_mask", token_mask)):
+        if not isinstance(value, Tensor) and not (name == "token_mask" and value is None):
+            raise TypeError(f"{name}: {type(value).__name__} came, expected a tensor (B, T).")
+    shape = tuple(ids.shape)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"ids have shape {shape}, expected (B, T) with at least one token.")
+    if ids.dtype not in (torch.int64, torch.int32):
+        raise ValueError(f"ids are {ids.dtype}, expected token numbers, torch.int64.")
+    if token_mask is not None and tuple(token_mask.shape) != shape:
+        raise ValueError(f"token_mask has shape {tuple(token_mask.shape)}, expected that of ids, {shape}.")
+    return shape
 
 
 def routers_of(model: nn.Module) -> dict[str, nn.Module]:
@@ -125,6 +141,9 @@ class Viewable(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
+        if not hasattr(getattr(model, "config", None), "get_text_config"):
+            ours = " The viewers take a model of ours as it is." if isinstance(model, MoELanguageModel) else ""
+            raise TypeError(f"{type(model).__name__} came, Viewable expects a model of transformers.{ours}")
         config, n_known = model.config.get_text_config(), data.tokenizer().get_vocab_size()
         if config.vocab_size != n_known:
             raise ValueError(

@@ -108,6 +108,11 @@ def test_path_of_the_file_and_of_its_folder(tmp_path):
     assert families.from_hf_config(MIXTRAL | {"_name_or_path": ["own"]}).name == "mixtral"
 
 
+def test_text_of_a_file_is_told_from_its_path():
+    with pytest.raises(ValueError, match=r"the text of one came. Give it json.loads\(text\)"):
+        families.from_hf_config("\n" + json.dumps(MIXTRAL))
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -130,14 +135,17 @@ def test_file_that_is_no_config_is_refused(tmp_path, text, message):
         ({"model_type": "mixtrl"}, "no reader for model_type 'mixtrl'; near: mixtral.*from_hf_config reads llama, "),
         ({"model_type": ["mixtral"]}, r"config.json has model_type \['mixtral'\], expected the name"),
         ({"model_type": "deepseek_v4"}, "near: deepseek_v3, deepseek_v2"),
-        ({"hidden_size": None}, r"config.json of a mixtral has no hidden_size \(nor d_model\), and the count needs it"),
+        (
+            {"hidden_size": None},
+            r"config.json of type mixtral has no hidden_size \(nor d_model\), and the count needs it",
+        ),
         (
             {"num_local_experts": None},
             r"has no num_local_experts \(nor num_experts, n_routed_experts, moe_num_experts\)",
         ),
         (
             {"vocab_size": "50"},
-            "vocab_size is '50' in the config.json of a mixtral, expected a whole number of at least 1",
+            "vocab_size is '50' in the config.json of type mixtral, expected a whole number of at least 1",
         ),
         ({"num_local_experts": [5, 5]}, r"num_local_experts is \[5, 5\] .*expected a whole number"),
         ({"num_experts": 6}, "says num_local_experts=5, num_experts=6: the same thing twice, and not the same"),
@@ -146,7 +154,7 @@ def test_file_that_is_no_config_is_refused(tmp_path, text, message):
             {"num_attention_heads": 5},
             "num_attention_heads is 5 .*a divisor of the width 24, since there is no head_dim",
         ),
-        ({"num_experts_per_tok": 6}, "the config.json of a mixtral cannot be: .*top_k is 6, expected at most 5"),
+        ({"num_experts_per_tok": 6}, "the config.json of type mixtral cannot be: .*top_k is 6, expected at most 5"),
         ({"num_key_value_heads": 3}, "cannot be: .*n_kv_heads is 3, expected a divisor of n_heads=4"),
     ],
 )
@@ -158,10 +166,18 @@ def test_config_that_cannot_be_counted_is_refused(changes, message):
 @pytest.mark.parametrize(
     "kind, changes, message",
     [
-        ("deepseek_v3", {"moe_layer_freq": 2}, "moe_layer_freq=2 in the config.json of a deepseek_v3: only 1 can be"),
+        (
+            "deepseek_v3",
+            {"moe_layer_freq": 2},
+            "moe_layer_freq=2 in the config.json of type deepseek_v3: only 1 can be",
+        ),
         ("deepseek_v3", {"qk_head_dim": 99}, "qk_head_dim=99 .*: only 1. can be counted"),
         ("olmoe", {"head_dim": 99}, "head_dim=99 .*can be counted"),
-        ("dbrx", {"ffn_config": {"hidden_size": 99}}, "hidden_size=99 in the config.json of a dbrx, ffn_config: only"),
+        (
+            "dbrx",
+            {"ffn_config": {"hidden_size": 99}},
+            "hidden_size=99 in the config.json of type dbrx, ffn_config: only",
+        ),
         ("dbrx", {"attn_config": 3}, "attn_config is 3 .*expected a group of fields"),
         ("phimoe", {"num_experts_per_tok": 4}, "num_experts_per_tok=4 .*: only 2 can be counted"),
         ("jamba", {"mamba_inner_layernorms": False}, "mamba_inner_layernorms=False .*: only True can be counted"),

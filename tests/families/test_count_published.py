@@ -267,6 +267,12 @@ def test_unknown_model_lists_near_names():
         families.count("nothing like it")
 
 
+@pytest.mark.parametrize("path", ["config.json", "own/model", "own/config.json"])
+def test_path_is_sent_to_what_reads_it(path):
+    with pytest.raises(ValueError, match=rf"looks like a path\. families.count\(families.from_hf_config\('{path}'"):
+        families.count(path)
+
+
 def test_count_names_what_it_takes():
     with pytest.raises(ValueError, match="count takes a PublishedModel, its name or a ModelConfig; dict came.*from_hf"):
         families.count({"hidden_size": 8})
@@ -306,7 +312,9 @@ def test_layers_are_written_as_slices():
 
 def test_command_prints_the_counts(capsys):
     assert main(["counts"]) == 0
-    assert capsys.readouterr().out == families.counting_table().text + "\n"
+    shown = capsys.readouterr().out
+    assert shown == families.counting_table().text + "\n"
+    assert "no emb.: without the input embedding; body: without the head, too." in shown
     with pytest.raises(SystemExit):
         main(["counts", "--json", "x.json"])
     assert "--json is for the routers' table" in capsys.readouterr().err

@@ -1,15 +1,18 @@
 """Published routers by name: small models with their rule, and its description (moe_lite/families)."""
 
 import json
+import re
 import warnings
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
+from one_option import change_moves
 from small import random_ids
 
 from moe_lite import MoELanguageModel, families
+from moe_lite.families.compare import DIFFERENT
 from moe_lite.families.presets import equal_to, family
 from moe_lite.families.table import FAMILIES
 from moe_lite.families.words import in_symbols, in_words, setting_in_words
@@ -175,6 +178,22 @@ def test_description_as_text_and_as_a_table():
     assert "DeepseekV3TopkRouter of transformers 5." in text and "balanced by the bias, which a rule moves" in text
 
 
+@pytest.mark.parametrize("name", [entry.name for entry in FAMILIES if entry.library])
+def test_option_that_a_description_names_changes_the_weights(name):
+    """The control is one of the settings that are shown: `order`, say, does nothing where weights are renormalised."""
+    told = families.describe(name).rows["equal to"]
+    option, moved = re.search(r"one option of the settings above changed \((.*)\): ([\d.]+)$", told).groups()
+    assert float(moved) > DIFFERENT
+    assert change_moves(families.preset(name), option) > DIFFERENT
+
+
+def test_description_says_how_the_bias_is_trained_and_where_nothing_was_compared():
+    assert "to train    TrainConfig(bias_step=0.001)" in repr(families.describe("deepseek_v3"))
+    assert not {"to train"} & families.describe("mixtral").rows.keys()
+    assert families.describe("gshard").rows["equal to"] == "not compared: no class in transformers"
+    assert "not compared" not in repr(families.describe("mixtral"))
+
+
 def test_html_is_escaped():
     told = families.describe("mixtral")
     wild = type(told)(type(told.family)("x", "a <b> title", "", "a <script>", "s & t", {}), told.config)
@@ -189,4 +208,6 @@ def test_only_what_the_source_says_is_told_of_balancing():
 
 def test_without_the_recorded_table_a_description_goes_without(monkeypatch, tmp_path):
     monkeypatch.setenv("MOE_LITE_DATA", str(tmp_path))
-    assert equal_to(family("mixtral")) == "" and "source" in repr(families.describe("mixtral"))
+    assert equal_to(family("mixtral"), families.preset("mixtral")) == "" and "source" in repr(
+        families.describe("mixtral")
+    )

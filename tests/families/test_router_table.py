@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import transformers
+from one_option import change_moves
 
 from moe_lite.families import __main__ as program, find, routers
 from moe_lite.families.compare import DIFFERENT, SAME
+from moe_lite.model.config import ModelConfig
 
 FILE = Path(__file__).resolve().parents[2] / "data/families/routers.json"
 TABLE = json.loads(FILE.read_text(encoding="utf-8"))
@@ -41,9 +43,19 @@ def test_row_is_what_a_fresh_run_gives(key, found):
     assert (fresh.setting, fresh.moved) == (kept.get("setting", {}), kept.get("moved", {})), AGAIN
     if fresh.reproduced:
         assert fresh.difference <= SAME and kept["difference"] <= SAME
+        assert fresh.control == kept["control"], AGAIN
         assert fresh.control_difference > DIFFERENT and kept["control_difference"] > DIFFERENT
     else:
         assert fresh.problem and kept["problem"]
+
+
+@pytest.mark.parametrize("key", [key for key, row in ROWS.items() if row["reproduced"]], ids="-".join)
+def test_control_of_a_row_changes_the_rule_that_the_row_prints(key):
+    setting = dict(ROWS[key].get("setting", {}))
+    if setting.get("routed_scale") == "1/k":
+        setting["routed_scale"] = 1 / 4
+    config = ModelConfig(n_experts=32, top_k=1 if setting.get("router") == "mlp" else 4, **setting)
+    assert change_moves(config, ROWS[key]["control"]) > DIFFERENT
 
 
 UNKNOWN = {("doge", "DogeCDMoE")}  # product keys: pairs of half keys, and the halves of other tokens
@@ -223,11 +235,14 @@ def test_missing_library_is_named_with_the_command_that_installs_it(monkeypatch)
 
 
 def test_program_prints_the_table_and_writes_it(monkeypatch, tmp_path, capsys, found):
-    few = [found["mixtral", "MixtralTopKRouter"], found["d_fine", "DFineGate"]]
+    long = next(one for (_, name), one in found.items() if name == "SwitchTransformersForConditionalGeneration")
+    few = [found["mixtral", "MixtralTopKRouter"], found["d_fine", "DFineGate"], long]
     monkeypatch.setattr(program, "find", lambda: few)
     assert program.main(["--json", str(tmp_path / "new/table.json")]) == 0
     shown, written = capsys.readouterr().out, json.loads((tmp_path / "new/table.json").read_text(encoding="utf-8"))
     assert "softmax over all experts; the k best are chosen; weights divided by their sum" in shown
-    assert "left out:\nd_fine" in shown
+    assert "left out:\nd_fine" in shown and "SwitchTransformersForConditionalGeneration  a whole model" in shown
+    assert "differs: the largest difference of a weight of any expert, 64 random tokens" in shown
+    assert "control: the option of the rule that is shown" in shown
     assert "1 of 1 router classes in 1 families reproduced; largest difference 0e+00" in shown
     assert written["summary"] in shown and [row["family"] for row in written["rows"]] == ["mixtral"]

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from moe_lite import ModelConfig, MoELanguageModel, data
 from moe_lite.checkpoint import CheckpointError, pretrained, pretrained_record
-from moe_lite.hf import card, export, write
+from moe_lite.hf import card, export, twin, write
 from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.model.routing import top_k_route
 
@@ -163,6 +163,17 @@ def test_model_with_a_function_of_ones_own_is_refused(tmp_path, own):
     (name,) = own
     with pytest.raises(ValueError, match=f"^{name} .* made without {name}"):
         export(model_for("mixtral", **own), tmp_path / "model")
+
+
+def test_what_is_no_model_of_ours_is_refused(tmp_path):
+    model = model_for("mixtral")
+    with pytest.raises(
+        TypeError, match=r"MixtralForCausalLM came, expected a MoELanguageModel.*save_pretrained\(folder"
+    ):
+        export(twin(model), tmp_path / "model")
+    with pytest.raises(TypeError, match=r"ModelConfig came, expected a MoELanguageModel\. MoELanguageModel\(config\)"):
+        twin(model.config)
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_of_the_training_are_left_out_and_named(tmp_path):

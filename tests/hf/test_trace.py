@@ -175,6 +175,27 @@ def test_hooks_go_even_if_the_model_fails():
     assert hooks_of(model) == hooks
 
 
+@pytest.mark.parametrize(
+    ("ids", "mask", "error", "told"),
+    [
+        ("text", None, TypeError, r"ids: str came, expected a tensor \(B, T\)"),
+        (IDS, [1], TypeError, r"token_mask: list came, expected a tensor \(B, T\)"),
+        (IDS.float(), None, ValueError, "ids are torch.float32, expected token numbers, torch.int64"),
+        (IDS[:, :0], None, ValueError, r"ids have shape \(2, 0\), expected \(B, T\) with at least one token"),
+        (IDS[0], None, ValueError, r"ids have shape \(24,\), expected"),
+        (IDS, torch.ones(2, 23), ValueError, r"token_mask has shape \(2, 23\), expected that of ids, \(2, 24\)"),
+    ],
+)
+def test_ids_and_masks_that_cannot_be_are_refused(ids, mask, error, told):
+    with pytest.raises(error, match=told):
+        trace(made("Mixtral"), ids, mask)
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(TypeError, match="str came, expected a model of transformers"):
+        trace("mixtral", IDS)
+
+
 def test_model_without_a_router_is_refused_with_its_classes():
     told = "LlamaForCausalLM has no router that is known. Known are MixtralTopKRouter, .* LlamaAttention, .*LlamaMLP"
     with pytest.raises(ValueError, match=told):
@@ -266,6 +287,22 @@ def test_model_in_training_mode_is_shown_in_evaluation_mode():
     model = twin(model_with_opinions()).train()
     ours, theirs = TokenViewer(model_with_opinions(), SENTENCE), TokenViewer(Viewable(model).train(), SENTENCE)
     same_routing(ours.routing, theirs.routing)
+
+
+def test_model_of_transformers_is_to_be_wrapped_for_the_viewers():
+    model = twin(model_with_opinions())
+    for viewer in (TokenViewer, GenerationViewer):
+        with pytest.raises(TypeError, match=r"MixtralForCausalLM came.*Wrap it: moe_lite\.hf\.Viewable\(model\)"):
+            viewer(model, SENTENCE)
+        with pytest.raises(TypeError, match="str came, expected a MoELanguageModel.$"):
+            viewer("a model", SENTENCE)
+
+
+def test_model_of_ours_needs_no_wrapping():
+    with pytest.raises(TypeError, match="MoELanguageModel came, Viewable expects .* takes? a model of ours as it is"):
+        Viewable(model_with_opinions())
+    with pytest.raises(TypeError, match="str came, Viewable expects a model of transformers.$"):
+        Viewable("model")
 
 
 def test_model_of_another_vocabulary_is_refused():

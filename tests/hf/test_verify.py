@@ -169,11 +169,19 @@ def test_tensors_that_transformers_does_not_find_are_named(tmp_path):
 
 
 def test_folder_that_transformers_cannot_read(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match="transformers cannot read it: "):
         verify(model_for("mixtral"), tmp_path)
     folder = export(model_for("mixtral", d_expert=12), tmp_path / "model")
     with pytest.raises(CheckpointError, match=re.escape("gate_up_proj is (5, 24, 16), expected (5, 28, 16)")):
         verify(model_for("mixtral", d_expert=14), folder)
+
+
+@pytest.mark.parametrize("name", ["nope", "someone/nope"])
+def test_folder_without_a_config_is_refused_before_transformers_looks_for_it(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(verifying, "_read", lambda *_, **__: pytest.fail("asked transformers"))
+    with pytest.raises(FileNotFoundError, match=f"No config.json in .*{name}; expected a folder that export or"):
+        verify(model_for("mixtral"), tmp_path / name)
 
 
 # ---- in export -------------------------------------------------------------------------------------------------------

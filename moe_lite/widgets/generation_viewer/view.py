@@ -18,7 +18,13 @@ from moe_lite.model.routing import Routing
 from moe_lite.model.transformer import MoELanguageModel, Sample
 from moe_lite.widgets.kit.text import Face, faces_of
 from moe_lite.widgets.next_tokens import draw
-from moe_lite.widgets.token_viewer import MOST_EXPERTS, TokenRouting, assignment_table, without_experts
+from moe_lite.widgets.token_viewer import (
+    MOST_EXPERTS,
+    TokenRouting,
+    assignment_table,
+    require_viewable,
+    without_experts,
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,9 @@ def paced(steps: Iterator[Made], pause: float) -> Iterator[Made]:
 def check_models(model: MoELanguageModel, dense: MoELanguageModel | None) -> None:
     """Raise ValueError unless `model` routes among experts, and both read the course's tokens."""
     n_known = data.tokenizer().get_vocab_size()
+    for m in (model, dense):
+        if m is not None:
+            require_viewable(m)
     for name, m in (("model", model), ("dense", dense)):
         if m is not None and m.config.vocab_size != n_known:
             raise ValueError(

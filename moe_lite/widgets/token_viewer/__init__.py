@@ -1,7 +1,14 @@
 """The token viewer: which expert takes each token? Its tables and tokens serve whoever shows a text's experts."""
 
 from moe_lite.widgets.token_viewer.drawing import rail_html, token_html
-from moe_lite.widgets.token_viewer.view import MOST_EXPERTS, NONE, TokenRouting, assignment_table, without_experts
+from moe_lite.widgets.token_viewer.view import (
+    MOST_EXPERTS,
+    NONE,
+    TokenRouting,
+    assignment_table,
+    require_viewable,
+    without_experts,
+)
 from moe_lite.widgets.token_viewer.widget import TokenViewer
 from moe_lite.widgets.token_viewer.words import ORDINALS, hundredths, named_choice
 
@@ -15,6 +22,7 @@ __all__ = [
     "hundredths",
     "named_choice",
     "rail_html",
+    "require_viewable",
     "token_html",
     "without_experts",
 ]

@@ -18,8 +18,18 @@ MOST_EXPERTS = 255  # an expert is one byte, and 255 stands for none
 BEFORE, AFTER, BOTH = SHOWN = ("before", "after", "both")
 
 
+def require_viewable(model: object) -> None:
+    """TypeError for what is neither a model of ours nor a `hf.Viewable`."""
+    if not hasattr(getattr(model, "config", None), "n_experts"):
+        theirs = hasattr(model, "get_input_embeddings")  # a model of transformers
+        hint = " Wrap it: moe_lite.hf.Viewable(model)." if theirs else ""
+        raise TypeError(f"{type(model).__name__} came, expected a MoELanguageModel.{hint}")
+
+
 def checked_models(models: MoELanguageModel | Mapping[int, MoELanguageModel]) -> dict[int, MoELanguageModel]:
     """{n_experts: model}, fewest experts first. Raises ValueError for models that cannot share a viewer."""
+    for model in models.values() if isinstance(models, Mapping) else (models,):
+        require_viewable(model)
     if not isinstance(models, Mapping):
         models = {models.config.n_experts: models}
     for n_experts, model in models.items():
