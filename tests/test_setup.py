@@ -110,7 +110,7 @@ def test_set_up_passes_the_constraints_to_every_install(checkout):
 
 
 def test_tests_run_on_one_thread_with_the_small_budget(checkout):
-    assert pytest_line(checkout, "test").startswith("OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci ")
+    assert pytest_line(checkout, "test").startswith("PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci ")
 
 
 def pytest_line(checkout, target: str) -> str:
