@@ -88,8 +88,7 @@ def kept(notebook: nbformat.NotebookNode, cells: list[Cell], which: str) -> nbfo
             raise cell.fail(f"the solution does not pass its check: {_text(made)}")
         if which == "unsolved" and made.cell_type == "code":
             made.outputs = pictures(made) if keeps_pictures(made) else []
-            if "figure" in cell.tags:
-                cover_figure(made)
+            cover_figure(made)
             if not made.outputs:
                 made.execution_count = None  # nbval fails a cell that has one of the two without the other
     return notebook

@@ -268,8 +268,8 @@ def keeps_pictures(cell: nbformat.NotebookNode) -> bool:
 
 
 def cover_figure(cell: nbformat.NotebookNode) -> None:
-    """Fold the pictures of a cell: it answers what the prose above it asks, and nothing has been run yet."""
-    for output in pictures(cell):
+    """Fold the pictures of a cell tagged figure: they answer what the prose above asks, and nothing has run yet."""
+    for output in pictures(cell) if "figure" in cell.metadata.get("tags", ()) else ():
         if "text/html" in output.data:
             output.data["text/html"] = f"<details>{FIGURE_COVER}{output.data['text/html']}</details>"
 

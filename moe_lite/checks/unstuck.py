@@ -12,7 +12,15 @@ from typing import Any
 import nbformat
 
 from moe_lite.checks.engine.exercise import Exercise
-from moe_lite.checks.lesson_cells import LessonError, keeps_pictures, learner_notebook, pictures, read_cells, stubbed
+from moe_lite.checks.lesson_cells import (
+    LessonError,
+    cover_figure,
+    keeps_pictures,
+    learner_notebook,
+    pictures,
+    read_cells,
+    stubbed,
+)
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline, progress
 from moe_lite.look.terminal import printable
@@ -109,6 +117,7 @@ def fresh_notebook(lesson: outline.Lesson) -> nbformat.NotebookNode:
     for cell in filter(keeps_pictures, made.cells):
         if cell.id in drawn and drawn[cell.id].source == cell.source:
             cell.outputs = pictures(drawn[cell.id])
+            cover_figure(cell)
             cell.execution_count = drawn[cell.id].execution_count if cell.outputs else None
     return made
 

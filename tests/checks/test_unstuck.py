@@ -11,7 +11,7 @@ from lesson_texts import stub_cells
 
 import moe_lite
 from moe_lite.checks import unstuck
-from moe_lite.checks.lesson_cells import keeps_pictures, pictures
+from moe_lite.checks.lesson_cells import cover_figure, keeps_pictures, pictures
 from moe_lite.checks.registry import exercises
 from moe_lite.course import outline, progress
 
@@ -210,14 +210,17 @@ def test_pictures_stay_and_checks_have_no_output(folder):
     drawn = [cell for cell in solved.cells if keeps_pictures(cell) and fresh[cell.id].source == cell.source]
     assert drawn or all(cell.id not in fresh for cell in solved.cells if keeps_pictures(cell))
     for cell in drawn:
+        folded = "figure" in cell.metadata.tags
+        cover_figure(cell)
         assert fresh[cell.id].outputs == pictures(cell) != []
+        assert fresh[cell.id].outputs[0].data["text/html"].startswith("<details><summary>") == folded
         assert fresh[cell.id].execution_count == cell.execution_count
     others = [cell for id, cell in fresh.items() if id not in {cell.id for cell in drawn}]
     assert len(others) > 10 and not any(cell.outputs or cell.execution_count for cell in others)
 
 
 def test_a_picture_of_a_cell_that_has_changed_is_left_out(monkeypatch, tmp_path):
-    source = '# %% tags=["figure"]\nplot(1)\n\n# %% tags=["figure"]\nplot(2)\n'
+    source = '# %% tags=["diagram"]\nplot(1)\n\n# %% tags=["diagram"]\nplot(2)\n'
     (tmp_path / "solutions").mkdir()
     (tmp_path / "solutions" / "03_router.py").write_text(source)
     monkeypatch.setattr(outline, "ROOT", tmp_path)
