@@ -68,3 +68,24 @@ def small_corpora(length: int = 400) -> dict[str, Corpus]:
         domain: Corpus(domain, ids[: sizes[domain]], ids[-120:], train_bytes=sizes[domain], val_bytes=120)
         for domain, ids in texts.items()
     }
+
+
+# settings with which a small model holds other parameters, or more of them
+HOLDS_OTHERWISE = [
+    {},
+    {"n_experts": 1},
+    {"n_experts": 1, "n_shared_experts": 2},
+    {"n_shared_experts": 2, "top_k": 3},
+    {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True},
+    {"n_layers": 1, "vocab_size": 7},
+    {"router": "noisy_top_k"},
+    {"qk_norm": "head"},
+    {"qk_norm": "full", "n_kv_heads": 1},
+    {"router_bias": True},
+    {"router": "hash", "router_bias": True},
+    {"router": "sparse_mixer", "renorm": False, "jitter": 0.1},
+    {"router": "normed", "n_zero_experts": 3},
+    {"router": "competing_shared", "n_shared_experts": 2, "score": "sigmoid", "selection_bias": True},
+    {"router": "mlp", "router_width": 6, "renorm": False},
+    {"n_zero_experts": 2, "selection_bias": True},
+]

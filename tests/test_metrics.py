@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small import random_ids, small_config, small_model
+from small import HOLDS_OTHERWISE, random_ids, small_config, small_model
 
 from moe_lite import ModelConfig
 from moe_lite.metrics import (
@@ -100,27 +100,7 @@ def test_flops_by_formula_are_those_that_pytorch_counts(n_experts):
     assert counted_flops(lambda: model(ids)) == 24 * flops_per_token(model, 12)
 
 
-BUDGETS = [
-    {},
-    {"n_experts": 1},
-    {"n_experts": 1, "n_shared_experts": 2},
-    {"n_shared_experts": 2, "top_k": 3},
-    {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True},
-    {"n_layers": 1, "vocab_size": 7},
-    {"router": "noisy_top_k"},
-    {"qk_norm": "head"},
-    {"qk_norm": "full", "n_kv_heads": 1},
-    {"router_bias": True},
-    {"router": "hash", "router_bias": True},
-    {"router": "sparse_mixer", "renorm": False, "jitter": 0.1},
-    {"router": "normed", "n_zero_experts": 3},
-    {"router": "competing_shared", "n_shared_experts": 2, "score": "sigmoid", "selection_bias": True},
-    {"router": "mlp", "router_width": 6, "renorm": False},
-    {"n_zero_experts": 2, "selection_bias": True},
-]
-
-
-@pytest.mark.parametrize("changes", BUDGETS, ids=str)
+@pytest.mark.parametrize("changes", HOLDS_OTHERWISE, ids=str)
 @pytest.mark.parametrize("context", [1, 100])
 def test_budget_is_what_the_model_holds_and_costs(changes, context):
     model = small_model(**changes)

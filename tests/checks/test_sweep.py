@@ -193,6 +193,13 @@ SLIPS = {
 }  # fmt: skip
 
 
+def test_memory_that_is_misread_is_named_where_the_answer_is_one_of_a_few():
+    """It may be the answer of another trial by chance, and is none that was kept."""
+    exercise = exercises()["6.3"]
+    found = {grade(with_cases_kept("6.3"), reads_memory_row_by_row(exercise.reference)).mistake.title for _ in range(4)}
+    assert found == {sweep.KINDS[sweep.LAYOUT][0]}, sweep.seed()
+
+
 @pytest.mark.slow  # in sum
 @pytest.mark.parametrize("exercise", [pytest.param(e, id=f"{e.id}-{e.name}") for e in exercises().values()])
 def test_every_slip_at_an_edge_is_refused(exercise):

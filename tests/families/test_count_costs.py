@@ -13,6 +13,8 @@ from small import random_ids, small_config
 from moe_lite import families
 from moe_lite.metrics import counted_flops
 
+pytestmark = pytest.mark.slow  # in sum
+
 TOKENS, BATCH = 7, 2
 # What these classes need to run, beside what they need to be counted
 RUNS = {

@@ -8,6 +8,8 @@ from hf_settings import HF, RANDOM, R, as_file, hf_config, meta_model, parts_of
 from moe_lite import families
 from moe_lite.families.hf_config import READERS
 
+pytestmark = pytest.mark.slow  # in sum
+
 
 def class_parts(config) -> dict[str, int]:
     """The parts of the class, without what two classes hold beside their models: see test_count_published.py."""

@@ -18,6 +18,8 @@ from moe_lite.families.table import FAMILIES
 from moe_lite.families.words import in_symbols, in_words, setting_in_words
 from moe_lite.model.config import ModelConfig
 
+pytestmark = pytest.mark.slow  # in sum
+
 FILE = Path(__file__).resolve().parents[2] / "data/families/routers.json"
 ROWS = {(row["family"], row["name"]): row for row in json.loads(FILE.read_text(encoding="utf-8"))["rows"]}
 HISTORY = ["jacobs_1991", "shazeer_2017", "gshard", "switch", "hash_layers", "st_moe", "expert_choice"]

@@ -17,6 +17,8 @@ from moe_lite.hf import card, export, twin, write
 from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.model.routing import top_k_route
 
+pytestmark = pytest.mark.slow  # in sum
+
 # ---- what transformers reads -----------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,8 @@ from moe_lite import ModelConfig
 from moe_lite.checkpoint import CheckpointError, pretrained
 from moe_lite.hf import export, layouts, load, read
 
+pytestmark = pytest.mark.slow  # in sum
+
 IDS = random_ids(3, 30)
 
 

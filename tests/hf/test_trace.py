@@ -16,6 +16,8 @@ from moe_lite.hf.watch import ROUTERS, routers_of
 from moe_lite.model.routing import Routing, route
 from moe_lite.widgets import GenerationViewer, TokenViewer
 
+pytestmark = pytest.mark.slow  # in sum
+
 IDS = random_ids(2, 24)
 BIASED = [name for name in FAMILIES if FAMILIES[name][3]]
 made = lru_cache(family)  # tests read them

@@ -11,6 +11,8 @@ from small import random_ids
 from moe_lite.checkpoint import CheckpointError, pretrained
 from moe_lite.hf import export, layouts, verify, verifying, write
 
+pytestmark = pytest.mark.slow  # in sum
+
 SQUARE = {"d_expert": 16}  # as wide as the model: a transposed matrix of an expert fits, too
 EXPERTS = "model.layers.1.block_sparse_moe.experts."
 ATTENTION = "model.layers.2.self_attn."

@@ -230,10 +230,12 @@ def _each(change: Callable[[Tensor], Tensor], value):
 def told(attempt: Attempt, earlier: Iterable[Attempt] = ()) -> Note:
     """The kind of trial that went wrong, with what differs first, where no mistake with a name explains it.
 
-    An answer that was right for an `earlier` trial is a stale one, whatever the sizes are.
+    An answer that was right for an `earlier` trial is a stale one, whatever the sizes are. Not so where memory lies
+    differently: other values in one layout were tried before, and one of a few answers comes twice by chance.
     """
     nearly = all(name in attempt.got and close(attempt.got[name], right) for name, right in attempt.expected.items())
-    others = [one for one in earlier if one.args is not attempt.args and one.got.keys() == attempt.got.keys()]
+    known = () if attempt.trial.kind == LAYOUT else earlier
+    others = [one for one in known if one.args is not attempt.args and one.got.keys() == attempt.got.keys()]
     if not nearly and any(_same(one.got, attempt.got) for one in others):
         title, cause = KINDS[AGAIN]
         cause = "It is the answer to an earlier input. " + cause.removeprefix("The first call was right. ")
