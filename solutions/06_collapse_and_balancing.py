@@ -659,7 +659,7 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 # In the table under the strips, "over 1.25 × fair" is the share of the assignments that *would not fit*. These recordings dropped
 # nothing. At the losses, ± is half the range over the seeds.
 #
-# **Predict, then move the coefficient:** in both layers, from which one on does no expert die? From which one on are the strips even? And does
+# **Predict, then move the coefficient:** in both layers, from which one on is no expert dead at the end? From which one on are the strips even? And does
 # the validation loss fall with the coefficient, rise, or neither?
 
 # %% tags=["widget"]
@@ -1006,7 +1006,7 @@ claims(lesson=6)
 
 # %% [markdown]
 # **Answer.** Both are misleading. In 6.3 a few experts took *most*, not all: the four busiest of 32 got more than half. And with a
-# coefficient of 0.01 no expert died, but the busiest had four times the mean (6.4). The table decides that claim by another model, the
+# coefficient of 0.01 no expert is dead at the end, but the busiest had four times the mean (6.4). The table decides that claim by another model, the
 # shipped one with eight experts: there, too, the shares differ.
 # <!-- reasoned: 6.3 and 6.4 hold what this repeats -->
 #
