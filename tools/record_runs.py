@@ -1,6 +1,6 @@
 """Record trainings that are too long for a lesson: `make runs`.
 
-    python tools/record_runs.py                          # all of them: 20 runs, 1 to 2 hours on one core
+    python tools/record_runs.py                          # all of them: 50 runs, about 3 hours on one core
     python tools/record_runs.py --only moe-8-top2        # one model: three learning rates, then two more seeds
 
 Each model gets the same budget of tokens, the learning-rate schedule matched to it; of three learning rates on seed 0
@@ -23,6 +23,7 @@ import torch
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.data import DOMAINS, Corpus, load_corpora
 from moe_lite.evaluate import evaluate
+from moe_lite.families import preset
 from moe_lite.lab.runs import FORMAT, SUMMARY, VERSION, Recording, Run, folder, names, read, recording, summary
 from moe_lite.metrics import count_parameters, flops_per_token
 from moe_lite.model.config import dense_twin
@@ -37,12 +38,28 @@ MODELS = {
         "32 finer experts, top-7 and one shared",
         replace(SPARSE, n_experts=32, top_k=7, d_expert=SPARSE.d_expert // 4, n_shared_experts=1),
     ),
+    # published rules at the size of SPARSE: 128 hidden channels of experts per token, about 512 in a layer
+    "switch": ("Switch: 4 wide experts, top-1", preset("switch", n_experts=4, d_expert=128)),
+    "hash_layers": ("hash layers: 4 wide experts, by token id", preset("hash_layers", n_experts=4, d_expert=128)),
+    "dbrx": ("DBRX: 16 experts, top-4", preset("dbrx", d_expert=32)),
+    "olmoe": ("OLMoE: 16 experts, top-4, weights not renormalised", preset("olmoe")),
+    "llama4": ("Llama 4: 7 experts, top-1, and one shared", preset("llama4", n_experts=7)),
+    "deepseek_v3": (
+        "DeepSeek-V3: 32 finer experts in 4 groups, top-7 and one shared",
+        preset("deepseek_v3", n_experts=32, top_k=7, d_expert=16),
+    ),
 }
 BASELINE = "dense-equal-active"  # what the others are compared with
 TRAIN = TrainConfig(steps=1000, warmup_steps=50, validate_every=50, validation_windows=8)
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
+BIAS_STEP = 0.001  # where a bias balances
 SEEDS = (0, 1, 2)
 NOTE_EVERY = 10  # steps
+
+
+def settings(config: ModelConfig) -> TrainConfig:
+    """How this model is trained, seed and learning rate aside."""
+    return replace(TRAIN, bias_step=BIAS_STEP) if config.selection_bias else TRAIN
 
 
 def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig) -> None:
@@ -145,7 +162,7 @@ def main() -> None:
     if [*corpora] != [*DOMAINS]:
         sys.exit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
     for name in a.only:
-        record(name, corpora, TRAIN)
+        record(name, corpora, settings(MODELS[name][1]))
     summarise()
 
 

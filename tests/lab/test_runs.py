@@ -91,7 +91,7 @@ def test_summary_is_what_the_recordings_say():
     assert sorted(written) == runs.names()
     for name, (title, config) in record_runs.MODELS.items():
         found = runs.recording(name)
-        assert (found.title, found.model, found.train) == (title, config, record_runs.TRAIN)
+        assert (found.title, found.model, found.train) == (title, config, record_runs.settings(config))
         assert [one.seed for one in found.runs] == list(record_runs.SEEDS)
 
 
