@@ -41,7 +41,7 @@ MODELS = {
     # published rules at the size of SPARSE: 128 hidden channels of experts per token, about 512 in a layer
     "switch": ("Switch: 4 wide experts, top-1", preset("switch", n_experts=4, d_expert=128)),
     "hash_layers": ("hash layers: 4 wide experts, by token id", preset("hash_layers", n_experts=4, d_expert=128)),
-    "dbrx": ("DBRX: 16 experts, top-4", preset("dbrx", d_expert=32)),
+    "qwen3_moe": ("Qwen3: 16 experts, top-4", preset("qwen3_moe")),
     "olmoe": ("OLMoE: 16 experts, top-4, weights not renormalised", preset("olmoe")),
     "llama4": ("Llama 4: 7 experts, top-1, and one shared", preset("llama4", n_experts=7)),
     "deepseek_v3": (
