@@ -27,9 +27,11 @@ SPLIT, PLUS = 256, 572  # where the residual leaves the line, and where it is ad
 DENSE = ("embed", "attention", "feed-forward", "residual", "head")
 SPARSE = ("embed", "attention", "router", "experts", "combine", "residual", "head")
 DASHED = ' stroke-dasharray="3 3"'
+NOW = ("today", "small")  # states of today's parts
 KEY = {
     "built": "Solid: built in an earlier lesson.",
     "today": "Thick and blue: today.",
+    "small": "Dashed and blue: today, on toy data.",
     "to come": "Dashed: to come; until then the package's own stands in.",
 }
 LEFT_OUT = "Not drawn: the norms, and attention's own residual."
@@ -66,16 +68,18 @@ def model_diagram(today: int) -> Picture:
     words = _words(parts, states, here)
     alt = f"The model as one line: {_line(parts)}. {words}"
     svg = figure("".join(drawn), WIDTH, HEIGHT, alt, inline=True)
-    key = " ".join(KEY[state] for state in KEY if state in (states[part] for part in parts) or state == "today")
+    shown = {states[part] for part in parts} | ({"today"} if {"model", "block"} & {*here.today} else set())
+    key = " ".join(KEY[state] for state in KEY if state in shown)
     caption = f"<p>{escape(words)}</p><p>{key if today else KEY['to come']} {LEFT_OUT}</p>"
     return Picture(framed("model", _CSS, drawn_only(svg), caption), alt)
 
 
 def _state(part: str, here: outline.Lesson) -> str:
-    """ "today", "built" or "to come"."""
+    """ "today", "small" (today, but the model's own comes later), "built" or "to come"."""
+    own = outline.course().model[part]
     if part in here.today:
-        return "today"
-    return "built" if outline.course().model[part] < here.number else "to come"
+        return "small" if own > here.number else "today"
+    return "built" if own < here.number else "to come"
 
 
 def _words(parts: Iterable[str], states: dict[str, str], here: outline.Lesson) -> str:
@@ -87,9 +91,10 @@ def _words(parts: Iterable[str], states: dict[str, str], here: outline.Lesson) -
     if "block" in here.today:
         return "Today: the parts of the block, put together."
     named = {state: [part for part in parts if states[part] == state] for state in KEY}
-    later = sorted({n for part in named["today"] if (n := outline.course().model[part]) > here.number})
-    small = f", on small problems; the model's own come in {_lessons(later)}" if later else ""
-    said = [f"Today: {listed(named['today'])}{small}."]
+    said = [f"Today: {listed(named['today'])}."] if named["today"] else []
+    if named["small"]:
+        later = sorted({outline.course().model[part] for part in named["small"]})
+        said.append(f"Today, on toy data: {listed(named['small'])}. The model gets its own in {_lessons(later)}.")
     if named["built"] and here.number < outline.course().model["block"]:
         said.append(f"Built so far: {listed(named['built'])}.")
     if named["to come"]:
@@ -112,7 +117,8 @@ def _line(parts: tuple[str, ...]) -> str:
 
 def _look(state: str, kind: str = "part") -> str:
     """Class and stroke of a shape in a state."""
-    return f'class="{kind}{" today" if state == "today" else ""}"{DASHED if state == "to come" else ""}'
+    dashed = DASHED if state in ("to come", "small") else ""
+    return f'class="{kind}{" today" if state in NOW else ""}"{dashed}'
 
 
 def _text(x: float, y: float, text: str, kind: str = "") -> str:
@@ -121,7 +127,7 @@ def _text(x: float, y: float, text: str, kind: str = "") -> str:
 
 def _number(part: str, state: str, here: outline.Lesson, x: float, y: float, before: str = "", kind: str = "") -> str:
     """The lesson below a part: the one that builds it, or today's."""
-    if state == "today":
+    if state in NOW:
         return _text(x, y, f"{before}today · {here.label}", f"now {kind}")
     return _text(x, y, f"{before}{outline.course().model[part]:02d}", f"d {kind}")
 
@@ -182,12 +188,12 @@ def _experts(state: str, here: outline.Lesson) -> str:
         drawn.append(f'<path class="{way}" d="M{left} {Y}C{middle:g} {Y} {middle:g} {y:g} {x} {y:g}"/>')
         middle = (x + width + right) / 2
         drawn.append(f'<path class="{way}" d="M{x + width} {y:g}C{middle:g} {y:g} {middle:g} {Y} {right} {Y}"/>')
-        look = _look("built" if state == "today" else state, "lit" if lit else "part")
+        look = _look("built" if state in NOW else state, "lit" if lit else "part")
         drawn.append(f'<rect x="{x}" y="{y - 6.5:g}" width="{width}" height="13" rx="2" {look}/>')
         drawn.append(_text(x + width / 2, y + 4, str(expert), "n on" if lit else "n") + "</g>")
-    if state == "today":
+    if state in NOW:
         drawn.append(
             f'<rect x="{x - 5}" y="{Y - 4 * STEP - 4}" width="{width + 10}" height="{8 * STEP + 8}" rx="4" '
-            'class="around today"/>'
+            f"{_look(state, 'around')}/>"
         )
     return "".join(drawn) + _number("experts", state, here, x + width / 2, Y + 4 * STEP + 17, "experts · ")

@@ -49,9 +49,12 @@ def test_lesson_03_has_built_todays_and_coming_parts():
 
 def test_lesson_02_says_that_its_parts_are_small_ones():
     assert model_diagram(2).alt.endswith(
-        "Today: router, experts and combine, on small problems; the model's own come in lessons 03 and 04. "
+        "Today, on toy data: router, experts and combine. The model gets its own in lessons 03 and 04. "
         "Built so far: embed, attention, residual and head."
     )
+    assert "Dashed and blue: today, on toy data." in model_diagram(2).html
+    dashed = [e for e in svg(2).iter("rect") if "today" in e.get("class", "") and e.get("stroke-dasharray")]
+    assert len(dashed) == 3  # router, combine, and the frame around the experts
 
 
 def test_lesson_00_shows_the_whole_model_with_nothing_built():

@@ -1,0 +1,105 @@
+"""Families beside each other: what parts two of them, what each of them answered, and which classes share a rule."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from html import escape
+from textwrap import fill
+
+from moe_lite.data import data_dir
+from moe_lite.families.presets import family, names, preset
+from moe_lite.families.words import in_symbols, setting_in_words
+
+SIZES = {"n_experts", "top_k", "d_expert", "n_shared_experts", "n_zero_experts"}
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """A table of words: as text, and as HTML in Jupyter."""
+
+    caption: str
+    heading: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __repr__(self) -> str:
+        first, *others = self.heading
+        lines = [self.caption]
+        for title, *cells in self.rows:
+            told = [f"  {name}: {cell}" for name, cell in zip(others, cells, strict=True) if cell]
+            lines.append(f"{title} {first}" if title.isdigit() else title)
+            lines += [fill(line, 110, subsequent_indent="    ") for line in told]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        style = "text-align:left;vertical-align:top;white-space:normal;background:none"
+        heads = "".join(f'<th scope="col" style="{style}">{escape(text)}</th>' for text in self.heading)
+        body = ""
+        for first, *others in self.rows:
+            cells = "".join(f'<td style="{style}">{escape(text)}</td>' for text in others)
+            head = f'<th scope="row" style="{style};font-weight:600">{escape(first)}</th>'
+            body += f'<tr style="background:none">{head}{cells}</tr>'
+        caption = f'<caption style="caption-side:top;text-align:left;font-weight:600">{escape(self.caption)}</caption>'
+        return f'<table style="max-width:860px">{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def difference(a: str, b: str) -> dict[str, tuple[object, object]]:
+    """The settings in which the rules of two families differ, sizes left out: {field: (of a, of b)}.
+
+    Empty where both have one rule. ValueError for an unknown name.
+    """
+    ours, theirs = preset(a), preset(b)
+    of_rule = [f.name for f in fields(ours) if f.name not in SIZES]
+    pairs = {name: (getattr(ours, name), getattr(theirs, name)) for name in of_rule}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def timeline(*chosen: str) -> WordTable:
+    """When each family came, what it answered, and its rule in symbols; of all families where none is named.
+
+    z are logits, s scores, T the chosen experts, g weights, b a bias that only chooses, β a trained one.
+    """
+    rows = []
+    for name in chosen or names():
+        entry = family(name)
+        rows.append((name, entry.when, entry.problem, in_symbols(preset(name), "K")))
+    caption = "families of routers: what each answered, and its rule"
+    return WordTable(caption, ("family", "when", "what it answers", "in symbols"), rows)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which classes of one version of transformers compute the same rule, as compared with random weights."""
+
+    version: str  # of transformers
+    of_class: dict[str, str]  # the rule in words by the name of the class
+    not_reproduced: tuple[str, ...]  # names of classes
+
+    @cached_property
+    def shared_by(self) -> dict[str, list[str]]:
+        """The classes of each rule, the most common rule first."""
+        found: dict[str, list[str]] = {}
+        for name, rule in self.of_class.items():
+            found.setdefault(rule, []).append(name)
+        return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
+
+    def most_common(self, n: int | None = None) -> WordTable:
+        """The n rules that most classes share, with all their names; all rules if None."""
+        rows = [(str(len(group)), rule, ", ".join(group)) for rule, group in [*self.shared_by.items()][:n]]
+        shown = "all rules" if len(rows) == len(self.shared_by) else f"the {len(rows)} most common rules"
+        caption = f"{shown} of {len(self.of_class)} router classes in transformers {self.version}"
+        return WordTable(caption, ("classes", "rule", "names"), rows)
+
+    def __repr__(self) -> str:
+        return repr(self.most_common())
+
+    def _repr_html_(self) -> str:
+        return self.most_common()._repr_html_()
+
+
+def rules() -> Rules:
+    """The committed table of `python -m moe_lite.families`, grouped by rule. FileNotFoundError without that table."""
+    kept = json.loads((data_dir() / "families" / "routers.json").read_text(encoding="utf-8"))
+    done = {row["name"]: setting_in_words(row.get("setting", {})) for row in kept["rows"] if row["reproduced"]}
+    left = tuple(row["name"] for row in kept["rows"] if not row["reproduced"])
+    return Rules(kept["transformers"], done, left)
