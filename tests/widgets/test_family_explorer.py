@@ -49,21 +49,25 @@ def value(cell: ET.Element) -> str:
     return next(text.text for text in cell.findall(f"{SVG}text") if text.get("class").startswith("val"))
 
 
+@pytest.fixture(scope="module")
+def rows():
+    """The logits of the usual sentence."""
+    return FamilyExplorer().rows
+
+
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", offered())
 @pytest.mark.parametrize("k", [1, 4, 8])
-def test_experts_and_weights_are_those_of_route(name, k):
-    shown = FamilyExplorer(left=name, top_k=k, bias=0.7)
-    config = shown.now.left.rule.config
-    assert (config.n_experts, config.top_k, shown.error) == (16, k, {})
-    for token in range(len(shown.rows.logits)):
-        shown.token = token
-        z, bias = shown.rows.logits[token], 0.7 * example_bias(16)
+def test_experts_and_weights_are_those_of_route(name, k, rows):
+    rule, bias = Rule.of(name, 16, k), 0.7 * example_bias(16)
+    config = rule.config
+    assert (config.n_experts, config.top_k) == (16, k)
+    for z in rows.logits:
+        band = view.band_of(rule, z, k, bias)
         z = z + bias if config.router_bias else z
         routing = route(z[None], k, bias=bias if config.selection_bias else None, **config.routing_options())
-        band = shown.now.left
         assert band.chosen == tuple(sorted(routing.expert_ids.tolist()))
         torch.testing.assert_close(torch.tensor(band.weights), routing.combine[0])
         if config.order == "score_first":
@@ -72,12 +76,11 @@ def test_experts_and_weights_are_those_of_route(name, k):
 
 @pytest.mark.parametrize("name", offered())
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
-def test_what_is_drawn_as_compared_explains_the_choice(name, strength):
+def test_what_is_drawn_as_compared_explains_the_choice(name, strength, rows):
     """The k best of the compared values that are open are the experts that `route` takes."""
-    rows = FamilyExplorer().rows.logits
     for k in (1, 3, 8):
         rule = Rule.of(name, 16, k)
-        for z in rows:
+        for z in rows.logits:
             band = view.band_of(rule, z, k, strength * example_bias(16))
             closed = 0.0 if rule.config.group_fill == "zero" else float("-inf")
             counted = [v if band.is_open(e) else closed for e, v in enumerate(band.compared)]
@@ -147,7 +150,8 @@ def test_bias_alone():
 def test_score_alone():
     """The same bias moves softmax scores, which are small, more than sigmoid ones."""
     logits = torch.linspace(2, -1, 16)
-    reading = said(logits, "trinity", "ernie4_5_moe", k=2, strength=0.3)
+    reading = said(logits, "trinity", "ernie4_5_moe", strength=0.3)
+    assert "Trinity also takes 3, ERNIE 4.5 takes 6 instead." in reading
     assert reading.endswith("With sigmoid scores, ERNIE 4.5 would take the same experts as Trinity.")
 
 
@@ -160,9 +164,9 @@ def test_two_that_count_only_together():
     )
 
 
-def test_one_of_two_is_enough():
-    """Laguna's tanh brings large logits together, and then a bias decides; either without would not."""
-    reading = said(FamilyExplorer().rows.logits[5], "jacobs_1991", "muse_spark", k=1, strength=0.3)
+def test_one_of_two_is_enough(rows):
+    """Scaled down, logits are near each other, and then a small bias decides."""
+    reading = said(rows.logits[5], "jacobs_1991", "muse_spark", k=1, strength=0.3)
     assert reading == (
         "For x Jacobs 1991 takes expert 10 and Muse Spark takes 6. Without its bias, or without scaling its logits, "
         "Muse Spark would take the same experts as Jacobs 1991: one of these changes is enough."
@@ -184,7 +188,10 @@ def test_same_experts_with_other_weights():
 
 
 def test_same_rule_and_same_family():
-    assert said(SPREAD, "mixtral", "dbrx") == "For x both take experts 0, 4, 8 and 12, with the same weights."
+    assert (
+        said(SPREAD, "mixtral", "dbrx")
+        == "For x both Mixtral and DBRX take experts 0, 4, 8 and 12, with the same weights."
+    )
     alone = said(SPREAD, "mixtral", "mixtral")
     assert alone == "For x Mixtral takes experts 0, 4, 8 and 12. Choose another family beside it."
 
@@ -327,12 +334,11 @@ def test_rules_are_those_of_the_families_at_these_sizes_with_recorded_losses():
     assert rows["loss"] == told and told in shown.static_html()
 
 
-@pytest.mark.parametrize("name", offered())
-def test_a_family_has_a_loss_if_it_was_recorded(name):
-    rows = dict(FamilyExplorer(right=name).parts["rules"][1][2])
-    recording = view.RECORDED.get(name, name)
-    there = recording in runs.names() and len(runs.recording(recording).losses) > 1
-    assert ("loss" in rows) == there
+def test_a_family_has_a_loss_if_it_was_recorded():
+    for name in offered():
+        recording = view.RECORDED.get(name, name)
+        there = recording in runs.names() and len(runs.recording(recording).losses) > 1
+        assert (view.recorded_loss(name) is not None) == there
 
 
 def test_one_seed_has_no_interval_and_is_not_told(monkeypatch, tmp_path):
@@ -401,7 +407,7 @@ def test_controls_are_sent_and_what_comes_back_is_drawn(browser):
             for name, new in values.items():
                 assert page.evaluate(saved)[name] == new
                 setattr(shown, name, new)
-            shown.answered += 1
+            shown.asked += 1
             send(page, shown)
 
         before = page.locator("svg.families").inner_html()

@@ -38,7 +38,8 @@ def reading_parts(now: Comparison) -> Parts:
     if now.left.rule == now.right.rule:
         return [*parts, f"{left} takes ", *experts_named(now.left.chosen), ". Choose another family beside it."]
     if now.same_experts:
-        return [*parts, "both take ", *experts_named(now.both), *_weights(now, left, right), *_place(now, left, right)]
+        who = f"both {left} and {right} take " if now.same_weights else "both take "
+        return [*parts, who, *experts_named(now.both), *_weights(now, left, right), *_place(now, left, right)]
     if now.both:
         parts += ["both take ", *experts_named(now.both), f"; {left} also takes ", *_numbers(now.left_only)]
         parts += [f", {right} takes ", *_numbers(now.right_only), " instead. "]
