@@ -35,6 +35,6 @@ def all_widgets() -> dict[str, widgets.kit.widget.MoEWidget]:
     made = [
         tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
         widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
-        calculator,
+        calculator, widgets.FamilyExplorer(),
     ]  # fmt: skip
     return {widget.folder: widget for widget in made}

@@ -7,6 +7,7 @@ from moe_lite.widgets.capacity_view import CapacityView
 from moe_lite.widgets.dispatch_view import DispatchView
 from moe_lite.widgets.expert_partition import ExpertPartition
 from moe_lite.widgets.failure_gallery import FailureGallery
+from moe_lite.widgets.family_explorer import FamilyExplorer
 from moe_lite.widgets.generation_viewer import GenerationViewer
 from moe_lite.widgets.model_calculator import ModelCalculator
 from moe_lite.widgets.next_tokens import NextTokens
@@ -22,6 +23,7 @@ __all__ = [
     "DispatchView",
     "ExpertPartition",
     "FailureGallery",
+    "FamilyExplorer",
     "GenerationViewer",
     "ModelCalculator",
     "NextTokens",

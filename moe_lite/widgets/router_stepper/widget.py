@@ -12,9 +12,10 @@ from moe_lite.look.words import number
 from moe_lite.model.routing import TopK, top_k_route
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.widgets.kit.parts import plain, rich
+from moe_lite.widgets.kit.token_rows import given_rows, model_rows
 from moe_lite.widgets.kit.widget import MoEWidget, badge_html, name_of, script, style
 from moe_lite.widgets.router_stepper.drawing import FOOT, ROW, TOP, WIDEST, StepperDrawing, columns_for
-from moe_lite.widgets.router_stepper.view import RULES, Step, given_rows, model_rows, step_view
+from moe_lite.widgets.router_stepper.view import RULES, Step, step_view
 from moe_lite.widgets.router_stepper.words import EMPTY, notes, ordinal, reading_parts, setting_text
 
 SENTENCE = "Are we all met? def area(r): return"
