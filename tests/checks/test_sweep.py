@@ -4,6 +4,7 @@ Each slip is made on purpose, by spoiling the right answer where the slip would:
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -47,6 +48,8 @@ def spoiled(answer):
         return (spoiled(answer[0]), *answer[1:])
     if isinstance(answer, bool):
         return not answer
+    if isinstance(answer, ModelConfig):
+        return replace(answer, routed_scale=1.25 * answer.routed_scale)
     if isinstance(answer, Tensor) and answer.dtype == torch.bool:
         return ~answer
     if isinstance(answer, Tensor):
@@ -177,7 +180,7 @@ def any_exercise(exercise: Exercise) -> bool:
 
 SLIPS = {
     "two sizes equal": (at_equal_sizes, lambda e: e.id not in ("6.1",)),
-    "a size of 1": (where(lambda args: 1 in sizes(args)), lambda e: e.id != "6.1"),
+    "a size of 1": (where(lambda args: 1 in sizes(args)), lambda e: e.id not in ("6.1", "9.4")),
     "over a thousand": (where(lambda args: max(sizes(args)) > 1024), lambda e: e.drawn.long),
     "over 255": (where(lambda args: most(args) in range(256, 1000)), lambda e: e.drawn.wide),
     "exact zeros": (

@@ -3,11 +3,12 @@
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field, fields
 
 from torch import Tensor
 
 from moe_lite.checks.engine.exercise import Exercise, Note
+from moe_lite.model.config import ModelConfig
 
 IMPORTS = {"F": "import torch.nn.functional as F", "torch": "import torch", "nn": "from torch import nn",
            "math": "import math", "np": "import numpy as np", "Tensor": "from torch import Tensor"}  # fmt: skip
@@ -137,6 +138,17 @@ def _no_such_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
     )
 
 
+def _unknown_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    near = difflib.get_close_matches(match[1], [f.name for f in fields(ModelConfig)], n=1, cutoff=0.5)
+    guess = f"Did you mean `{near[0]}`?" if near else "`ModelConfig?` in a cell of its own lists its settings."
+    return Note("No such setting", f"`ModelConfig` has no setting `{match[1]}`. {guess}")
+
+
+def _float_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    sentence = f"`{match[1]}` is {match[2]}, and a config wants a whole number there: `//` stays whole, `/` does not."
+    return Note("A float, where a whole number is asked", sentence)
+
+
 def _dtypes_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
     return Note("Two types do not fit", f"Both sides need one dtype. {_cast_hint(line.text)}")
 
@@ -211,12 +223,20 @@ CAUSES = [
     (ValueError, r"zip\(\) argument", _said(
         "Lists of different length", "`zip(…, strict=True)` wants lists of one length. Is there an entry for every "
         "expert, also for those without tokens?")),
+    (ValueError, r"expected sequence of length (\d+) at dim", _said(
+        "Rows of different length", "`torch.tensor` needs lists of one length, and here one row has more entries than "
+        "another. Has every token as many?")),
     (RuntimeError, r"split_sizes to sum exactly", _said(
         "The slices do not add up", "The sizes that `split` is given have to sum to the number of rows.")),
     (ValueError, r"too many values to unpack|not enough values to unpack", _said(
         "Unpacking does not fit", "The names on the left are not as many as the results on the right.")),
     (TypeError, r"only integer tensors of a single element|cannot be interpreted as an integer", _said(
         "A number is expected, not a tensor", "An index or a size is a plain int here: `int(x)` or `x.tolist()`.")),
+    (FrozenInstanceError, r"", _said(
+        "A config cannot be changed", "It is frozen, so that nobody changes it behind another's back. "
+        "`replace(config, top_k=4)` makes a new one with another value, and leaves the old one as it is.")),
+    (TypeError, r"ModelConfig\.__init__\(\) got an unexpected keyword argument '(\w+)'", _unknown_setting),
+    (ValueError, r"ModelConfig: (\w+) is (-?\d+\.\d+), expected a whole number", _float_setting),
     (AttributeError, r"'ModelConfig' object has no attribute '(\w+)'", _no_such_setting),
     (AttributeError, r"has no attribute", _said(
         "No such method", "Is the name spelled right, and is the object on its left what you think it is?")),

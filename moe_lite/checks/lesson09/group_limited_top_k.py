@@ -1,0 +1,396 @@
+"""Exercise 9.3, group_limited_top_k: the k best experts of the best groups (DeepSeek-V3)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.compare import listed
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.inputs import F32, F64
+from moe_lite.checks.engine.mistakes import once_per_trial, sign, wrong
+from moe_lite.checks.engine.say import said
+from moe_lite.checks.lesson03.choice import ids_wrong, wrong_choices
+from moe_lite.checks.lesson03.top_k_route import best
+
+CLOSED = float("-inf")
+NEARLY = ", values near 0.3 that differ in the seventh decimal"
+
+
+def reference(values: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """values (N, E) -> expert_ids (N, k) int64 (DeepSeek-V3, arXiv 2412.19437, section 2.1.2)."""
+    return best(open_values(values, n_groups, topk_groups), k)[1]
+
+
+def open_values(values: Tensor, n_groups: int, topk_groups: int) -> Tensor:
+    """(N, E): the values, −inf in closed groups."""
+    return limited(values, worths(values, n_groups), topk_groups)
+
+
+def worths(values: Tensor, n_groups: int) -> Tensor:
+    """(N, G): the sum of the two largest values of each group."""
+    return largest(in_groups(values, n_groups), 2)
+
+
+def largest(grouped: Tensor, how_many: int) -> Tensor:
+    return grouped.sort(dim=-1, descending=True).values[..., :how_many].sum(dim=-1)  # (N, G)
+
+
+def in_groups(values: Tensor, n_groups: int) -> Tensor:
+    return values.unflatten(1, (n_groups, -1))  # (N, G, E/G)
+
+
+def limited(values: Tensor, worth: Tensor, topk_groups: int, fill: float = CLOSED) -> Tensor:
+    """values (N, E), with `fill` in all but the best groups by worth (N, G)."""
+    return filled(values, opened(worth, topk_groups), fill)
+
+
+def opened(worth: Tensor, topk_groups: int) -> Tensor:
+    """(N, G) bool: the best groups; among equals the lower number."""
+    return torch.zeros_like(worth, dtype=torch.bool).scatter(1, best(worth, topk_groups)[1], True)
+
+
+def filled(values: Tensor, is_open: Tensor, fill: float = CLOSED) -> Tensor:
+    """values (N, E), with `fill` in the groups that are not open (N, G)."""
+    width = values.shape[1] // is_open.shape[1]
+    return values.masked_fill(~is_open.repeat_interleave(width, dim=1), fill)
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def cases() -> tuple[Case, ...]:
+    # N, groups, experts per group, open groups, k
+    plain = (random(1, 9, 4, 5, 2, 3), random(2, 7, 5, 3, 3, 6), random(3, 10, 4, 6, 3, 5))
+    negative = tuple(random(seed, 8, 4, 4, 2, 5, shift=shift) for seed, shift in ((4, -0.5), (5, -5.0)))
+    ends = (
+        random(6, 6, 5, 3, 1, 2), random(7, 6, 3, 4, 3, 5), random(8, 6, 4, 3, 2, 6), random(9, 6, 5, 4, 2, 1),
+        random(10, 6, 1, 7, 1, 3), random(11, 7, 6, 2, 3, 4),
+    )  # fmt: skip
+    ties = (tied(12, 5, 4, 2, 4), tied(13, 6, 12, 3, 9), tied_groups(), tied(14, 24, 3, 5, 7))
+    first, _ = inputs.usual((plain[0], random(2, 7, 5, 3, 3, 6, dtype=F32), plain[2]), plain)
+    return (
+        *first,
+        Case("the best experts of the best groups", plain, ("expert_ids",)),
+        Case("values below 0", negative, ("expert_ids",)),
+        Case("one open group, all open, as many experts as are open", ends, ("expert_ids",)),
+        Case("ties among groups and among experts", ties, ("expert_ids",)),
+        Case("nearly equal values", (random(15, 8, 4, 5, 2, 4, scale=1e-6, shift=0.3),), ("expert_ids",)),
+    )
+
+
+def random(
+    seed: int, n_tokens: int, n_groups: int, width: int, topk_groups: int, k: int, scale: float = 1.0,
+    shift: float = 0.0, dtype: torch.dtype = F64,
+) -> Trial:  # fmt: skip
+    """No two values of a token and no two of its groups are nearly equal."""
+    g = inputs.generator(seed)
+    values = torch.stack([row(g, n_groups, width) for _ in range(n_tokens)]) * scale + shift
+    note = inputs.note(seed, dtype) + (NEARLY if scale < 1e-3 else "")
+    return Trial((values.round(decimals=12).to(dtype), k, n_groups, topk_groups), note)
+
+
+def row(g: torch.Generator, n_groups: int, width: int) -> Tensor:
+    while True:
+        drawn = torch.randn(n_groups * width, dtype=F64, generator=g).round(decimals=4)  # (E,)
+        gaps = [t.sort(dim=-1).values.diff() for t in (drawn, worths(drawn[None], n_groups)[0])]
+        if all(not gap.numel() or gap.min() > inputs.LEAST_GAP for gap in gaps):
+            return drawn
+
+
+def tied(seed: int, n_groups: int, width: int, topk_groups: int, k: int) -> Trial:
+    """Few different values, so that groups and experts are equal everywhere; their sums are exact."""
+    drawn = torch.randint(0, 4, (6, n_groups * width), generator=inputs.generator(seed))
+    levels = torch.tensor([-0.5, -0.25, 0.25, 0.75], dtype=F64)
+    return Trial((levels[drawn], k, n_groups, topk_groups), inputs.note(seed, F64) + ", equal values")
+
+
+def tied_groups() -> Trial:
+    """The groups are worth the same, and no two experts are equal."""
+    values = torch.tensor([[1.0, 0.5, -1.0, 1.25, 0.25, -2.0, 0.75, 0.875, 0.0],
+                           [-2.0, -0.5, -1.0, -1.25, -0.25, -3.0, -0.75, -0.875, -4.0]], dtype=F64)  # fmt: skip
+    return Trial((values, 3, 3, 1), "groups of equal worth")
+
+
+def drawn(seed: int, N: int, G: int, H: int, T: int, k: int) -> tuple:
+    """G groups of 2·H experts, of which T are open."""
+    return torch.randn(N, G * 2 * H, dtype=F64, generator=inputs.generator(seed)), k, G, T
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    values, k, n_groups, topk_groups = drawn(seed, 9, 5, 3, 2, 7)
+    rest = (k, n_groups, topk_groups)
+    return (
+        Trial((values * 1e12 - 1e13, *rest), "values below minus a trillion"),
+        Trial((values * 1e-12 - 1e-11, *rest), "values just below 0"),
+        Trial((torch.zeros_like(values), *rest), "all values 0"),
+        Trial((torch.full_like(values, -3.5), *rest), "all values −3.5"),
+        Trial((torch.cat([values[:, :15], torch.zeros(9, 15, dtype=F64)], dim=1), *rest), "zeros among the values"),
+        Trial((values, topk_groups * 6, n_groups, topk_groups), "as many experts as are open"),
+        Trial((values, n_groups * 6, n_groups, n_groups), "all experts of all groups"),
+        Trial(drawn(seed + 1, 30, 5, 3, 2, 7), "N = E = 30"),
+    )
+
+
+DRAWN = Drawn(
+    drawn, {"N": 9, "G": 5, "H": 3, "T": 4, "k": 2}, at_most=(("T", "G"), ("k", "T")), wide="H", extremes=extremes
+)  # fmt: skip
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+
+Rule = Callable[[Tensor, int, int, int], Tensor]  # values (N, E), k, n_groups, topk_groups
+
+
+def by_worth(worth: Callable[[Tensor, int, int], Tensor]) -> Rule:
+    """Groups are worth something else: `worth` of the values in groups (N, G, E/G), k and topk_groups."""
+    return lambda v, k, groups, n_open: best(limited(v, worth(in_groups(v, groups), k, n_open), n_open), k)[1]
+
+
+def of_the_batch(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    return best(limited(v, worths(v, n_groups).sum(dim=0, keepdim=True).expand(len(v), -1), topk_groups), k)[1]
+
+
+def interleaved(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """Expert e in group e % G."""
+    order = torch.arange(v.shape[1]).view(-1, n_groups).T.flatten()  # (E,) the experts, group by group
+    back = order.argsort()
+    return best(open_values(v[:, order], n_groups, topk_groups)[:, back], k)[1]
+
+
+def size_for_number(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """Groups of n_groups experts, not n_groups groups."""
+    n_now = v.shape[1] // n_groups
+    return best(open_values(v, n_now, min(topk_groups, n_now)), k)[1]
+
+
+def filtered_late(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """The k best of all, those of closed groups moved to the end."""
+    ids = best(v, k)[1]  # (N, k)
+    is_closed = open_values(v, n_groups, topk_groups).gather(1, ids).isinf()  # (N, k)
+    return ids.gather(1, is_closed.to(torch.uint8).argsort(dim=1, stable=True))
+
+
+def shared_out(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """Each open group gives as many experts as the others."""
+    grouped = in_groups(v, n_groups)
+    rank = grouped.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1).flatten(1)  # (N, E) in its group
+    each = -(-k // topk_groups)
+    return best(open_values(v, n_groups, topk_groups).masked_fill(rank >= each, CLOSED), k)[1]
+
+
+def second_largest(grouped: Tensor, k: int, topk_groups: int) -> Tensor:
+    return largest(grouped, 2) - largest(grouped, 1)  # (N, G)
+
+
+def closed_to_0(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    return best(limited(v, worths(v, n_groups), topk_groups, 0.0), k)[1]
+
+
+def ties_open_all(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    worth = worths(v, n_groups)
+    last_in = worth.sort(dim=1, descending=True).values[:, topk_groups - 1 : topk_groups]  # (N, 1)
+    return best(filled(v, worth >= last_in), k)[1]
+
+
+def higher_group_first(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    is_open = opened(worths(v, n_groups).flip(1), topk_groups).flip(1)  # (N, G)
+    return best(filled(v, is_open), k)[1]
+
+
+def group_by_group(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """The right experts, those of the best group first."""
+    ids = reference(v, k, n_groups, topk_groups)
+    width, order = v.shape[1] // n_groups, best(worths(v, n_groups), n_groups)[1].argsort(dim=1)  # (N, G) place
+    return ids.gather(1, order.gather(1, ids // width).argsort(dim=1, stable=True))
+
+
+def smallest_of_the_open(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    values = open_values(v, n_groups, topk_groups)
+    return best(-values.masked_fill(values.isinf(), float("inf")), k)[1]
+
+
+def smallest_of_all(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """The closed ones among them."""
+    return best(-open_values(v, n_groups, topk_groups), k)[1]
+
+
+def group_of(a: Attempt, expert: int) -> int:
+    return expert // (a.args[0].shape[1] // a.args[2])
+
+
+facts = once_per_trial(lambda a: (worths(a.args[0], a.args[2]), opened(worths(a.args[0], a.args[2]), a.args[3])))
+
+
+def place_of(a: Attempt) -> tuple[int, int]:
+    """The first token and place that differ; one that takes an expert of a closed group comes before the others."""
+    got, wrong_ones = a.got["expert_ids"], a.got["expert_ids"] != a.expected["expert_ids"]
+    known = (got >= 0) & (got < a.args[0].shape[1])
+    width = a.args[0].shape[1] // a.args[2]
+    shut = known & ~facts(a)[1].gather(1, torch.where(known, got, 0).long() // width)
+    return tuple((wrong_ones & shut if bool((wrong_ones & shut).any()) else wrong_ones).nonzero()[0].tolist())
+
+
+def what(a: Attempt) -> str:
+    """The first choice that is wrong, and why: "Token 2 gets expert 5, whose group 1 is closed"."""
+    token, place = place_of(a)
+    mine, right = (ids["expert_ids"][token, place].item() for ids in (a.got, a.expected))
+    if mine not in range(a.args[0].shape[1]):
+        return f"Token {token} gets expert {mine}, and the experts are 0 to {a.args[0].shape[1] - 1}."
+    worth, is_open = (table[token] for table in facts(a))
+    group = group_of(a, int(mine))
+    which = listed(is_open.nonzero()[:, 0].tolist(), most=6)
+    opens = f"groups {which} are open" if a.args[3] > 1 else f"group {which} is open"
+    why = f"Its groups are worth {listed(worth.tolist(), most=6)}, so {opens}."
+    if not is_open[group]:
+        return f"Token {token} gets expert {mine}, whose group {group} is closed. {why}"
+    return f"Choice {place} of token {token} is expert {mine} of group {group}, expected expert {right}. {why}"
+
+
+def chooses(title: str, rule: Rule, say: str) -> Mistake:
+    return wrong(title, rule, lambda a: f"{what(a)} {said(say, a)}")
+
+
+def places(a: Attempt) -> bool:
+    """Ids that only count 0, 1, …, k−1 in every row."""
+    got = a.got["expert_ids"]
+    return ids_wrong(a) and bool((got == torch.arange(got.shape[1])).all())
+
+
+def not_shut_out(a: Attempt) -> bool:
+    """Some rows begin with right choices, and closed experts in the order of their numbers fill the rest."""
+    if not ids_wrong(a) or a.got["expert_ids"].is_floating_point():
+        return False
+    got, right = a.got["expert_ids"].long(), a.expected["expert_ids"]
+    values = open_values(a.args[0], *a.args[2:])
+    if not ((got >= 0) & (got < values.shape[1])).all():
+        return False
+    for mine, wanted, row in zip(got.tolist(), right.tolist(), values, strict=True):
+        n_right = next((i for i, pair in enumerate(zip(mine, wanted, strict=True)) if pair[0] != pair[1]), len(mine))
+        shut = row.isinf().nonzero()[:, 0].tolist()
+        if mine[n_right:] != shut[: len(mine) - n_right]:
+            return False
+    return True
+
+
+def only_group_ties(a: Attempt) -> bool:
+    """Every row that is wrong has two groups of one worth, of which only one is open."""
+    if not ids_wrong(a):
+        return False
+    worth, n_open = facts(a)[0].sort(dim=1, descending=True).values, a.args[3]
+    if n_open == worth.shape[1]:
+        return False
+    rows = (a.got["expert_ids"] != a.expected["expert_ids"]).any(dim=1)
+    return bool((worth[rows, n_open - 1] == worth[rows, n_open]).all())
+
+
+def outside(a: Attempt) -> bool:
+    got = a.got["expert_ids"]
+    return ids_wrong(a) and bool(((got < 0) | (got >= a.args[0].shape[1])).any())
+
+
+def values_for_ids(a: Attempt) -> bool:
+    got = a.got["expert_ids"]
+    return got.is_floating_point() and got.shape == a.expected["expert_ids"].shape and bool((got != got.round()).any())
+
+
+def all_columns(a: Attempt) -> bool:
+    return a.got["expert_ids"].shape == a.args[0].shape != a.expected["expert_ids"].shape
+
+
+GROUP_TIES = "Equal groups in the wrong order"
+EQUAL_GROUPS = (
+    "Two groups are worth the same, and you opened the one with the higher number. Among equals, the lower number "
+    "comes first. `topk` and a plain sort promise nothing about equals; a stable sort does."
+)
+
+MISTAKES = (
+    sign("All E columns come back", all_columns, "`expert_ids` is {expert_ids.shape}: sorted, but not cut. Only the "
+         "first k = {k} columns are wanted."),
+    sign("Values, not experts", values_for_ids, "`expert_ids` holds the numbers {expert_ids[0].listed}: these are "
+         "values. Return the numbers of the experts, the indices that sorting gives beside them."),
+    wrong("Groups, not experts", lambda v, k, groups, n_open: best(worths(v, groups), n_open)[1], "`expert_ids` is "
+          "{expert_ids.shape} and holds {expert_ids[0]} for token 0: these are its open groups. They are a step on the "
+          "way to the k = {k} best experts in them."),
+    wrong("The numbers count within a group", lambda v, k, groups, n_open: reference(v, k, groups, n_open) %
+          (v.shape[1] // groups), "Token 0 lists {expert_ids[0]}, expected {right.expert_ids[0]}. Your numbers begin "
+          "again at 0 in each group; expert numbers run from 0 to E − 1 over all groups."),
+    sign("No expert has this number", outside, "`expert_ids` holds numbers from {expert_ids.min} to {expert_ids.max}, "
+         "and the experts are 0 to E − 1. The open groups always hold k experts, so no place stays empty."),
+    chooses("The groups are ignored", lambda v, k, groups, n_open: best(v, k)[1], "You took the {k} largest of all "
+            "values. Only experts of the {topk_groups} best groups may be chosen."),
+    chooses("A group is worth its best expert", by_worth(lambda grouped, k, n_open: grouped.amax(dim=-1)), "You took "
+            "the largest value of each group for its worth, as DeepSeek-V2 does. Here the two largest are summed."),
+    chooses("A group is worth all its experts", by_worth(lambda grouped, k, n_open: grouped.sum(dim=-1)), "You took "
+            "the sum or the mean of all values of a group for its worth. Only its two largest count."),
+    chooses("More than two count", by_worth(lambda grouped, k, n_open: largest(grouped, k)), "You took the sum of the "
+            "k = {k} largest values of a group for its worth. It is the sum of the two largest, whatever k is."),
+    chooses("As many count as groups are open", by_worth(lambda grouped, k, n_open: largest(grouped, n_open)), "You "
+            "took the sum of the {topk_groups} largest values of a group for its worth. It is the sum of the two "
+            "largest, whatever `topk_groups` is."),
+    chooses("The first two, not the two largest", by_worth(lambda grouped, k, n_open: grouped[..., :2].sum(dim=-1)),
+            "You took the first two values of each group for its worth. Sort them within the group first."),
+    chooses("A group is worth its second best", by_worth(second_largest), "You took the second largest "
+            "value of each group for its worth. It is the sum of the two largest."),
+    chooses("The worst groups are open", by_worth(lambda grouped, k, n_open: -largest(grouped, 2)), "You opened the "
+            "groups that are worth least. Sort them descending."),
+    chooses("Only the best group is open", lambda v, k, groups, n_open: best(open_values(v, groups, 1), k)[1], "You "
+            "opened the best group alone. There are topk_groups = {topk_groups} open groups."),
+    chooses("One group too few is open", lambda v, k, groups, n_open: best(open_values(v, groups, max(n_open - 1, 1)),
+            k)[1], "You opened one group less than topk_groups = {topk_groups}."),
+    chooses("One group too many is open", lambda v, k, groups, n_open: best(open_values(v, groups, min(n_open + 1,
+            groups)), k)[1], "You opened one group more than topk_groups = {topk_groups}."),
+    chooses("The best groups of the whole batch", of_the_batch, "You opened the same groups for all tokens, those that "
+            "are worth most in sum. Each token opens its own groups."),
+    chooses("The groups are interleaved", interleaved, "You put expert e into group e % {n_groups}. The first E / "
+            "{n_groups} experts are group 0, the next are group 1: `unflatten(1, (n_groups, -1))` cuts them so."),
+    chooses("`n_groups` is taken for the size of a group", size_for_number, "You cut the experts into groups of "
+            "{n_groups}. There are n_groups = {n_groups} groups."),
+    chooses("Closed experts become 0", closed_to_0,
+            "You set the values of closed groups to 0, and 0 is larger than the open values below 0. Set them to −inf: "
+            "nothing is smaller. (A published model was shipped with this mistake.)"),
+    chooses("The best of all first, the groups afterwards", filtered_late, "You took the {k} best of all experts and "
+            "then looked at the groups. Then too few are left: close the groups first, and choose among the rest."),
+    chooses("Each open group gives as many", shared_out, "You took equally many experts from each open group. The {k} "
+            "largest values count, from whichever open group they come."),
+    chooses("Equal groups are all open", ties_open_all, "You opened every group that is worth as much as the last of "
+            "the best. Exactly {topk_groups} are open, and among equals the lower number comes first."),
+    chooses(GROUP_TIES, higher_group_first, EQUAL_GROUPS),
+    sign(GROUP_TIES, only_group_ties, lambda a: f"{what(a)} {EQUAL_GROUPS}"),
+    *(chooses("The smallest are kept", rule, "You took the smallest values. Sort them descending.")
+      for rule in (smallest_of_the_open, smallest_of_all)),
+    chooses("Listed group by group", group_by_group, "The experts of a token are right, but those of its best group "
+            "come first. Best first means by value, whatever the group."),
+    sign("Nearly equal scores are taken for equal", lambda a: NEARLY in a.trial.note and ids_wrong(a), "The values of "
+         "this input differ in the seventh decimal only. Choice {expert_ids.at[1]} of token {expert_ids.at[0]} is "
+         "expert {expert_ids.wrong.beside}. Compare the values as they are: nothing rounded, as `.float()` rounds "
+         "float64, and nothing added to settle ties."),
+    sign("Places, not experts", places, "`expert_ids` counts 0, 1, 2, … for every token: places in a sorted row. The "
+         "numbers of the experts are the indices that sorting gives."),
+    *wrong_choices(lambda a: open_values(a.args[0], *a.args[2:]), {
+        "The order is worst first": "Right experts, but token 0 lists {expert_ids[0]}, its best expert last. Best "
+            "first: sort descending.",
+        "The order is by expert number": "Right experts, but token 0 lists {expert_ids[0]}. Best first means by value: "
+            "{right.expert_ids[0]}.",
+        "Every token gets the same experts": "All tokens list {expert_ids[0]}, whatever their values. Each token "
+            "chooses its own.",
+    }),
+    sign("Closed experts are not shut out", not_shut_out, lambda a: f"{what(a)} Closed experts come in before open "
+         "ones with smaller values: a large negative number is not small enough for all inputs. −inf is."),
+)  # fmt: skip
+
+GROUP_LIMITED_TOP_K = Exercise(
+    id="9.3", name="group_limited_top_k", parameters=("values", "k", "n_groups", "topk_groups"), sizes="NEkGT",
+    outputs=(Output("expert_ids", "N, k", expert_values=True),), reference=reference, cases=cases, mistakes=MISTAKES,
+    drawn=DRAWN,
+    hints=(
+        "Give the experts a second dimension: (N, G, E/G). Then there are two choices, one after the other: groups, "
+        "and experts among what is left. What value must an expert of a closed group have, so that it is never chosen?",
+        "Sort within each group and sum the first two columns: (N, G). A stable descending sort of these sums gives "
+        "the open groups; `scatter` makes a mask (N, G) of them. `masked_fill` with −inf, flatten to (N, E), and "
+        "choose as in 3.2.",
+    ),
+    minutes=12, lines="about 7 lines",
+    done="That is DeepSeek-V3's choice: experts of few groups, so that a token travels to few machines.",
+)  # fmt: skip
