@@ -662,7 +662,7 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 # **Predict, then move the coefficient:** in both layers, from which one on is no expert dead at the end? From which one on are the strips even? And does
 # the validation loss fall with the coefficient, rise, or neither?
 
-# %% tags=["widget"]
+# %% tags=["widget", "figure"]
 print("coefficients recorded:", *recorded.coefficients)
 lab = BalanceLab()
 views = {
