@@ -66,7 +66,10 @@ rules.most_common(4)
 my_guess.beside(different_rules=len(rules.shared_by), classes_with_the_rule_of_mixtral=len(same_as_mixtral))
 
 # %% tags=["holds"]
-holds("75 classes, 27 rules, 20 of Mixtral", (len(rules.of_class), len(rules.shared_by), len(same_as_mixtral)) == (75, 27, 20))
+holds(
+    "75 classes, 27 rules, 20 of Mixtral",
+    (len(rules.of_class), len(rules.shared_by), len(same_as_mixtral)) == (75, 27, 20),
+)
 _three = sum(len(_group) for _group in [*rules.shared_by.values()][:3])
 holds("three rules cover more than half of the classes", _three > 75 / 2)
 _numbers = {_rule.partition("; weights times")[0] for _rule in rules.shared_by}
@@ -286,7 +289,10 @@ plots.table(table, "devices per token, by layer", rows=[f"layer {i}" for i in (1
 my_guess.beside(devices_without_a_limit=table[:, 0].mean(), percent_with_other_experts=table[:, 2].mean())
 
 # %% tags=["holds"]
-holds("2.8 to 3.0 devices without a limit, about 2 with it", 2.75 < table[:, 0].min() and table[:, 0].max() < 3.05 and (table[:, 1] - 2).abs().max() < 0.01)
+holds(
+    "2.8 to 3.0 devices without a limit, about 2 with it",
+    2.75 < table[:, 0].min() and table[:, 0].max() < 3.05 and (table[:, 1] - 2).abs().max() < 0.01,
+)
 holds("between 70 and 85 % of the tokens", 70 <= table[:, 2].min() and table[:, 2].max() < 85)
 _random = 4 * (1 - math.comb(12, 4) / math.comb(16, 4))
 holds("four experts drawn at random: 2.91 devices", round(_random, 2) == 2.91)
@@ -406,16 +412,19 @@ explorer.suggest(
     }
 )
 
+
 # %% tags=["holds"]
-def _read(left, right, bias=0.3):
+def _read(_left, _right, _bias=0.3):
     with torch.random.fork_rng():
-        _shown = FamilyExplorer(left=left, right=right)
-        _shown.bias = bias
-    return _shown.reading
+        return FamilyExplorer(left=_left, right=_right, bias=_bias).reading
 
 
-holds("(1) the same experts, 1 against 0.42", "sum to 1.00 in Mixtral and to 0.42 in OLMoE" in _read("mixtral", "olmoe"))
-holds("(2) the trained bias", "Without its trained bias, gpt-oss would give them the same" in _read("mixtral", "gpt_oss"))
+holds(
+    "(1) the same experts, 1 against 0.42", "sum to 1.00 in Mixtral and to 0.42 in OLMoE" in _read("mixtral", "olmoe")
+)
+holds(
+    "(2) the trained bias", "Without its trained bias, gpt-oss would give them the same" in _read("mixtral", "gpt_oss")
+)
 holds("(2) without it nothing", "with the same weights" in _read("mixtral", "gpt_oss", 0.0))
 holds("(3) 12 goes, 15 comes, by the bias", "also takes 12, Kimi K2 takes 15" in _read("mixtral", "kimi_k2"))
 holds("(3) bias 0: the same experts, sum 2.83", "to 2.83 in Kimi K2" in _read("mixtral", "kimi_k2", 0.0))
@@ -446,7 +455,10 @@ plots.table(torch.tensor([on_input, weights]), "length of the answer, relative t
 
 # %% tags=["holds"]
 holds("less than a quarter, 0.23", round(on_input[1], 2) == 0.23)
-holds("near the square for small weights", all(abs(_got - _g**2) < 0.05 for _got, _g in zip(on_input[:2], weights, strict=False)))
+holds(
+    "near the square for small weights",
+    all(abs(_got - _g**2) < 0.05 for _got, _g in zip(on_input[:2], weights, strict=False)),
+)
 
 # %% [markdown]
 # **Answer.** Shorter: less than a quarter of the full answer, 0.23. SwiGLU multiplies two numbers that both come from the input, its
@@ -507,12 +519,12 @@ families.describe("openai_privacy_filter")
 # <!-- reasoned: tests/hf/test_bias_blind_loss.py runs both classes -->
 #
 # Here is how such a state comes about. Lesson 07's rule moves the bias against the load. With one sign wrong, it moves *with* the
-# load: full experts become fuller. The next cell runs the broken rule for 200 batches on the logits of the shipped model with 8
-# experts, and keeps three readings: how many experts still get tokens, what the loss reads if it chooses again without the
-# bias (as those classes do), and what it reads if it counts the choice that was really made. Here 1 means perfect balance.
+# load: full experts become fuller. The next cell runs both for 200 batches on the logits of the shipped model with 8 experts. It
+# keeps the loads and three readings: how many experts still get tokens, what the loss reads if it chooses again without the bias
+# (as those classes do), and what it reads if it counts the choice that was really made. Here 1 means perfect balance.
 #
-# **Predict:** after 200 batches, how many of the eight experts still get tokens? What does the loss read that chooses again? And
-# the one that counts the real choice: does *it* give the alarm?
+# **Predict:** with the wrong sign, how many of the eight experts still get tokens after 200 batches? What does the loss read that
+# chooses again? And the one that counts the real choice: does *it* give the alarm?
 
 # %% tags=["guess"]
 my_guess = guess("9.6", experts_at_work=None, loss_that_chooses_again=None, loss_of_the_real_choice=None)
@@ -520,26 +532,48 @@ my_guess = guess("9.6", experts_at_work=None, loss_that_chooses_again=None, loss
 # %% tags=["broken"]
 with torch.no_grad():
     z = checkpoint.pretrained(8)(ids).routing[3].logits  # (N, 8) of the last layer
-scores, bias, log = z.sigmoid(), torch.zeros(8), {}
+scores = z.sigmoid()  # (N, 8)
 shares = scores / scores.sum(dim=1, keepdim=True)  # (N, 8), rows sum to 1
-for batch in range(201):
-    real = routing.route(z, 2, score="sigmoid", bias=bias)
-    again = routing.route(z, 2)  # a softmax and a choice of its own
-    losses = [balance.load_balancing_loss(again.scores, again.expert_ids),
-              balance.load_balancing_loss(shares, real.expert_ids)]  # fmt: skip
-    log[batch] = torch.tensor([(real.load > 0).sum(), *losses])
-    bias = bias + 0.01 * (real.load - real.load.float().mean()).sign()  # the sign is wrong
+
+
+def moved_by(step):
+    """200 batches of lesson 07's rule: loads (201, 8) and readings (201, 3)."""
+    bias, loads, readings = torch.zeros(8), [], []
+    for _ in range(201):
+        real = routing.route(z, 2, score="sigmoid", bias=bias)
+        again = routing.route(z, 2)  # a softmax and a choice of its own
+        loss_again = balance.load_balancing_loss(again.scores, again.expert_ids)
+        loss_real = balance.load_balancing_loss(shares, real.expert_ids)
+        loads.append(real.load)
+        readings.append(torch.stack([(real.load > 0).sum(), loss_again, loss_real]))
+        bias = bias + step * (real.load.float().mean() - real.load).sign()
+    return torch.stack(loads), torch.stack(readings)
+
+
+(right_loads, _), (wrong_loads, readings) = moved_by(0.01), moved_by(-0.01)
+
+# %% tags=["figure"]
+loads = {"the right sign": right_loads[::4], "the wrong sign": wrong_loads[::4]}
+plots.strips(loads, 200, "load of each expert, the darker the more", unit="batches")
+
+# %%
 shown = [0, 20, 50, 100, 200]
 columns = ["experts at work", "loss, chooses again", "loss, counts the real choice"]
-table = torch.stack([log[batch] for batch in shown])  # (5, 3)
-plots.table(table, "a bias that is moved the wrong way", rows=[f"batch {batch}" for batch in shown], columns=columns)
+table = readings[shown]  # (5, 3)
+plots.table(table, "with the wrong sign", rows=[f"batch {batch}" for batch in shown], columns=columns)
 
 # %% tags=["guess"]
-my_guess.beside(experts_at_work=table[-1, 0], loss_that_chooses_again=table[-1, 1], loss_of_the_real_choice=table[-1, 2])
+my_guess.beside(
+    experts_at_work=table[-1, 0], loss_that_chooses_again=table[-1, 1], loss_of_the_real_choice=table[-1, 2]
+)
 
 # %% tags=["holds"]
-holds("two of eight experts, each with every token", table[-1, 0] == 2 and real.load.max() == len(z) == real.load.sum() / 2)
-holds("the loss that chooses again never moves: 1.12", (table[:, 1] == table[0, 1]).all() and round(table[0, 1].item(), 2) == 1.12)
+holds("two of eight experts, each with every token", table[-1, 0] == 2 and wrong_loads[-1].max() == len(z))
+holds("the right sign evens the loads out", right_loads[-1].max() < 1.2 * right_loads[-1].float().mean())
+holds(
+    "the loss that chooses again never moves: 1.12",
+    (table[:, 1] == table[0, 1]).all() and round(table[0, 1].item(), 2) == 1.12,
+)
 holds("the other one rises from 1.07 to 1.22", [round(_v, 2) for _v in table[[0, -1], 2].tolist()] == [1.07, 1.22])
 _alone = routing.route(torch.zeros(100, 8) + torch.tensor([60.0] * 2 + [0.0] * 6), 2)
 holds("with a softmax collapse reads 4", abs(balance.load_balancing_loss(_alone.scores, _alone.expert_ids) - 4) < 1e-5)
@@ -682,10 +716,10 @@ holds("one, three and four true with conditions, two misleading", [_row.verdict 
 # `families.preset(name)` makes it trainable.
 
 # %% tags=["diagram"]
-rules
+rules.most_common().folded()
 
 # %% tags=["diagram"]
-families.timeline()
+families.timeline().folded()
 
 # %% [markdown]
 # ## Now you know

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from html import escape
 from textwrap import fill
@@ -11,6 +11,8 @@ from moe_lite.data import data_dir
 from moe_lite.families.presets import family, names, preset
 from moe_lite.families.words import in_symbols, setting_in_words
 
+SHORT = 22  # letters: up to here a cell stays on one line
+_CELL = "text-align:left;vertical-align:top;background:none"
 SIZES = {"n_experts", "top_k", "d_expert", "n_shared_experts", "n_zero_experts"}
 
 
@@ -21,6 +23,11 @@ class WordTable:
     caption: str
     heading: Sequence[str]
     rows: Sequence[Sequence[str]]
+    fold: bool = False  # whether the page shows the caption alone until it is opened
+
+    def folded(self) -> "WordTable":
+        """The same table, to be opened by its caption."""
+        return replace(self, fold=True)
 
     def __repr__(self) -> str:
         first, *others = self.heading
@@ -32,15 +39,25 @@ class WordTable:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        style = "text-align:left;vertical-align:top;white-space:normal;background:none"
-        heads = "".join(f'<th scope="col" style="{style}">{escape(text)}</th>' for text in self.heading)
+        heads = "".join(f'<th scope="col" style="{_CELL}">{escape(text)}</th>' for text in self.heading)
+        looks = [f"{_CELL};white-space:nowrap" if max(map(len, column)) <= SHORT else _CELL for column in self._columns]
         body = ""
-        for first, *others in self.rows:
-            cells = "".join(f'<td style="{style}">{escape(text)}</td>' for text in others)
-            head = f'<th scope="row" style="{style};font-weight:600">{escape(first)}</th>'
-            body += f'<tr style="background:none">{head}{cells}</tr>'
+        for row in self.rows:
+            first, *others = (f'style="{look}">{escape(text)}' for look, text in zip(looks, row, strict=True))
+            cells = "".join(f"<td {cell}</td>" for cell in others)
+            body += f'<tr style="background:none"><th scope="row" {first}</th>{cells}</tr>'
         caption = f'<caption style="caption-side:top;text-align:left;font-weight:600">{escape(self.caption)}</caption>'
-        return f'<table style="max-width:860px">{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        inner = f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
+        if self.fold:
+            return (
+                f'<details><summary style="font-weight:600;cursor:pointer">{escape(self.caption)}</summary>'
+                f'<table style="max-width:860px">{inner}</table></details>'
+            )
+        return f'<table style="max-width:860px">{caption}{inner}</table>'
+
+    @property
+    def _columns(self) -> list[tuple[str, ...]]:
+        return [*zip(*self.rows, strict=True)] if self.rows else [()] * len(self.heading)
 
 
 def difference(a: str, b: str) -> dict[str, tuple[object, object]]:
