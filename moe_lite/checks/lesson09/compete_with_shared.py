@@ -295,7 +295,7 @@ MISTAKES = (
     weighs("One sum for all tokens", of_scores(lambda s, t, b: divided(s, t, s.sum() + t.sum())), "All your weights "
            "together sum to 1; those of each token should. Give the sum a dimension, and keep it."),
     weighs("Softmax, not sigmoid", of_logits(lambda z, t: apart(torch.cat([z, t], dim=1).softmax(dim=1), t)), "Yours "
-           "are a softmax over the logits of the chosen and the shared. Score each by a sigmoid, and divide by the sum."),
+           "are a softmax over the logits of the chosen and the shared. Score each by a sigmoid; divide by the sum."),
     wrong("Softmax, not sigmoid", softmax_of_all, lambda a: f"{first(a)} Your scores are a softmax over all E + S "
           "logits. A sigmoid scores each expert by itself."),
     weighs("Softmax over the scores", of_scores(lambda s, t, b: apart(torch.cat([s, t], dim=1).softmax(dim=1), t)),

@@ -113,9 +113,10 @@ def tied_groups() -> Trial:
     return Trial((values, 3, 3, 1), "groups of equal worth")
 
 
-def drawn(seed: int, N: int, G: int, H: int, T: int, k: int) -> tuple:
-    """G groups of 2·H experts, of which T are open."""
-    return torch.randn(N, G * 2 * H, dtype=F64, generator=inputs.generator(seed)), k, G, T
+def drawn(seed: int, N: int, n_groups: int, half_a_group: int, topk_groups: int, k: int) -> tuple:
+    """A group has an even number of experts, so at least two."""
+    values = torch.randn(N, n_groups * 2 * half_a_group, dtype=F64, generator=inputs.generator(seed))
+    return values, k, n_groups, topk_groups
 
 
 def extremes(seed: int) -> tuple[Trial, ...]:
@@ -134,7 +135,8 @@ def extremes(seed: int) -> tuple[Trial, ...]:
 
 
 DRAWN = Drawn(
-    drawn, {"N": 9, "G": 5, "H": 3, "T": 4, "k": 2}, at_most=(("T", "G"), ("k", "T")), wide="H", extremes=extremes
+    drawn, {"N": 9, "n_groups": 5, "half_a_group": 3, "topk_groups": 4, "k": 2},
+    at_most=(("k", "topk_groups"), ("topk_groups", "n_groups")), wide="half_a_group", extremes=extremes,
 )  # fmt: skip
 
 
