@@ -215,7 +215,7 @@ holds("nearly all for token 1, 0.998", round((x @ w_gate).sigmoid()[1].item(), 3
 # **Given** `x` (N, D), the tokens; `routed` (N, D), the sum of what each token's chosen experts answered, already weighted; `shared`
 # (N, D), what the shared expert answered; and `w_gate` (D,). **Return** `y` (N, D): the routed answers plus the shared one times a
 # gate. The gate is one number per token, the sigmoid of the dot product of the token and `w_gate`. Inputs stay unchanged; the gradient
-# must reach all four.
+# must reach all four, and stays finite for large `x`.
 # **Allowed:** `sigmoid`, products, sums.
 #
 # <!-- hints 9.2 -->

@@ -17,7 +17,7 @@ from moe_lite.course import progress
 def run_check(exercise: Exercise, fn: Any) -> CheckResult:
     """Grade `fn`, keep the result for the learner, and return it; where checks raise, raise it if it is no pass.
 
-    What passes goes into the learner's program, `my_moe.py`; the card says so.
+    What passes goes into the learner's program, `my_moe.py`, where it can stand there; the card says so.
 
     Raises CheckFailed with MOE_LITE_CHECKS=raise in the environment, as under pytest.
     """
@@ -26,7 +26,7 @@ def run_check(exercise: Exercise, fn: Any) -> CheckResult:
         passed = result.status == "pass"
         source = kept_source(fn, exercise.name) if passed else None
         progress.record(exercise.id, exercise.name, passed=passed, source=source)
-        if passed:
+        if passed and exercise.in_program:
             result = result.with_program(*add(exercise.id, exercise.name, source))
     if os.environ.get("MOE_LITE_CHECKS") == "raise" and result.status != "pass":
         raise CheckFailed(result) from None

@@ -23,6 +23,7 @@ from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Exercise, Mistake
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.mine import USUAL
 from moe_lite.checks.registry import exercises, exercises_in
+from moe_lite.course import outline
 from moe_lite.model.config import ModelConfig
 
 
@@ -55,7 +56,7 @@ def test_the_registry_has_the_exercises_of_each_lesson_in_order_and_numbered_wit
     for id, exercise in exercises().items():
         assert exercise.id == id and exercise in exercises_in(f"moe_lite.checks.lesson{exercise.lesson:02}")
         numbers.setdefault(exercise.lesson, []).append(int(id.split(".")[1]))
-    assert list(numbers) == list(range(len(numbers)))
+    assert list(numbers) == [lesson.number for lesson in outline.course().lessons if lesson.written]
     for lesson, found in numbers.items():
         assert found == list(range(1, len(found) + 1)), f"lesson {lesson}"
 

@@ -171,9 +171,9 @@ def test_a_solved_course_is_a_program_of_the_learners_functions(corpus_folder, s
     assert "Yours, 18 of the model's 18 exercises: 5.2 expert_width" in shown and "The package's" not in shown
     assert "Yours as well, not part of this model: 2.1 soft_gate" in shown and "Left out" not in shown
     text = program_text()
-    for entry in solutions.values():
+    for id, entry in solutions.items():
         body = entry["source"].partition("def ")[2].strip()
-        assert f": mine\ndef {body}" in text
+        assert (f": mine\ndef {body}" in text) == exercises()[id].in_program
     out = run(keep.path(), "--steps", "5")
     assert out.count("equal to 1e-4") == 2 and "NOT" not in out
 

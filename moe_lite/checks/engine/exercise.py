@@ -235,6 +235,7 @@ class Exercise:
     draws: Draws | None = None
     watch: Watch | None = None
     drawn: Drawn | None = None
+    in_program: bool = True  # False: it makes settings of the package, which `my_moe.py` does without
     left_to_you: tuple[str, ...] = ()  # torch functions that would do the exercise; their use is told on passing
 
     @property

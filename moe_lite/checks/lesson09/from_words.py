@@ -296,6 +296,7 @@ FROM_WORDS = Exercise(
         "last one multiplies, so what must it be to divide by K?",
     ),
     minutes=8, lines="about 3 lines",
+    in_program=False,
     done="You have set up the router of OpenAI's privacy filter: transformers calls the class "
     "OpenAIPrivacyFilterTopKRouter. It is gpt-oss's rule, with each weight divided by K.",
     picture=("weights by expert (N, E)", picture),

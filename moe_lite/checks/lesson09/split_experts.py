@@ -266,6 +266,7 @@ SPLIT_EXPERTS = Exercise(
         "name. `//` keeps the width a whole number.",
     ),
     minutes=8, lines="about 5 lines",
+    in_program=False,
     done="The same size, the same work, finer experts. 16 experts with 2 per token, m = 4 and s = 1 are what "
     "DeepSeekMoE's paper compares: 63 routed experts, 7 of them chosen, and 1 shared.",
     picture=("n_experts, top_k, d_expert, n_shared_experts", picture),

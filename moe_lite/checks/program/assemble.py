@@ -1,7 +1,7 @@
 """The template with the learner's functions put in.
 
 A slot is an exercise's function under a comment that says whose it is. Exercises without a slot are not part of this
-model; what passed of them stands in a section of its own.
+model; what passed of them stands in a section of its own, but for those that make settings of the package.
 """
 
 import ast
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from moe_lite.checks.mine import NO_SOURCE, USUAL, missing_names, only_in_notebook
 from moe_lite.checks.program.trial import trial
+from moe_lite.checks.registry import exercises
 
 TEMPLATE = Path(__file__).with_name("template.py")
 SLOT = re.compile(
@@ -67,6 +68,7 @@ def assemble(entries: dict[str, dict], data: str) -> Program:
     A function that needs moe_lite or its notebook is left out, and so is one that stops in the program or computes
     other numbers there; the comment above its slot says so.
     """
+    entries = {id: entry for id, entry in entries.items() if id not in _made_of_settings()}
     passed = {id: entry for id, entry in entries.items() if entry["status"] == "pass"}
     refused = {id: reason for id, entry in passed.items() if (reason := refusal(entry["name"], entry.get("source")))}
     own = {id: entry for id, entry in passed.items() if id not in refused}
@@ -81,6 +83,10 @@ def assemble(entries: dict[str, dict], data: str) -> Program:
         refused |= {id: f"beside your other functions {reason}" for id in own}
         text = _text({}, entries, refused, data)
     return Program(text, _parts(entries, refused))
+
+
+def _made_of_settings() -> set[str]:
+    return {id for id, exercise in exercises().items() if not exercise.in_program}
 
 
 def refusal(name: str, source: str | None) -> str:
