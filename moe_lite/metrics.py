@@ -132,8 +132,10 @@ def budget(config: ModelConfig, context: int) -> Budget:
         held, worked = {"feed-forward": expert}, {"feed-forward": 2 * expert}
     else:
         router, vectors_of_routers = _routers(c)
-        held = {"router": router + vectors_of_routers, "experts": (c.n_experts + c.n_shared_experts) * expert}
-        worked = {"router": 2 * router, "experts": 2 * (c.top_k + c.n_shared_experts) * expert}
+        gates = layers * c.d_model * c.shared_gate
+        experts, active = ((n + c.n_shared_experts) * expert + gates for n in (c.n_experts, c.top_k))
+        held = {"router": router + vectors_of_routers, "experts": experts}
+        worked = {"router": 2 * router, "experts": 2 * active}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
     flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}
     return Budget(parameters, flops)

@@ -76,6 +76,7 @@ HOLDS_OTHERWISE = [
     {"n_experts": 1},
     {"n_experts": 1, "n_shared_experts": 2},
     {"n_shared_experts": 2, "top_k": 3},
+    {"n_shared_experts": 2, "shared_gate": True},
     {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True},
     {"n_layers": 1, "vocab_size": 7},
     {"router": "noisy_top_k"},

@@ -92,10 +92,12 @@ def test_dense_twin_spends_the_same_flops_but_for_the_router():
     assert flops_per_token(sparse, 10) - flops_per_token(dense, 10) == 2 * count_parameters(sparse).router
 
 
-@pytest.mark.parametrize("n_experts", [1, 4])
-def test_flops_by_formula_are_those_that_pytorch_counts(n_experts):
+@pytest.mark.parametrize(
+    "changes", [{"n_experts": 1}, {"n_experts": 4}, {"n_shared_experts": 2, "shared_gate": True}], ids=str
+)
+def test_flops_by_formula_are_those_that_pytorch_counts(changes):
     """The formula counts the router's product too, and attention with the whole context for every token."""
-    model = small_model(n_experts=n_experts).eval()
+    model = small_model(**changes).eval()
     ids = random_ids(2, 12)
     assert counted_flops(lambda: model(ids)) == 24 * flops_per_token(model, 12)
 
@@ -118,7 +120,8 @@ def test_budget_is_what_the_model_holds_and_costs(changes, context):
         assert list(parts.flops) == ["embedding", "attention", "feed-forward", "norms", "head"]
     else:
         assert parts.parameters["router"] == count.router
-        shared = model.config.n_layers * model.config.n_shared_experts * EXPERT
+        networks = [block.feed_forward.shared for block in model.blocks if model.config.n_shared_experts]
+        shared = sum(p.numel() for network in networks for p in network.parameters())
         assert parts.parameters["experts"] == count.experts + shared
 
 
@@ -141,7 +144,9 @@ def test_budget_needs_no_model():
     assert budget(mixtral, 1).total_flops == twin.total_flops + router
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_shared_experts": 2}, {"n_experts": 1, "top_k": 1}, {"top_k": 5}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"n_shared_experts": 2, "shared_gate": True}, {"n_experts": 1, "top_k": 1}, {"top_k": 5}]
+)
 def test_counts_from_the_config_are_those_of_the_model(changes):
     model = small_model(**changes)
     found = count_parameters(model)

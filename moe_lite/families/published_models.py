@@ -214,6 +214,7 @@ def of_config(config: ModelConfig) -> PublishedModel:
         mixture = {
             "sparse_layers": tuple(range(config.n_layers)), "n_experts": config.n_experts, "top_k": config.top_k,
             "d_expert": config.d_expert, "d_shared": config.n_shared_experts * config.d_expert,
+            "shared_gate": config.shared_gate,
             "router_weights": one[0], "router_vectors": one[1], "zero_experts": config.n_zero_experts,
         }  # fmt: skip
     norms = "" if config.qk_norm == "none" else config.qk_norm

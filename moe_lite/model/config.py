@@ -45,6 +45,7 @@ class ModelConfig:
     top_k: int = 2  # not used by a dense model
     d_expert: int = 64
     n_shared_experts: int = 0  # run for every token, beside the chosen ones
+    shared_gate: bool = False  # their answer times sigmoid(w · x), one number per token (Qwen2-MoE)
     n_zero_experts: int = 0  # can be chosen like the others and return the token as it is (LongCat-Flash)
     implementation: str = "sorted"
     # router
@@ -91,7 +92,7 @@ class ModelConfig:
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
         for name, known in CHOICES.items():
             require(self, name, known.__contains__, f"one of {known}")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead"):
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate"):
             require(self, name, lambda v: isinstance(v, bool), "True or False")
         for name in ("jitter", "renorm_eps", "balance_coef", "z_coef"):
             require(self, name, is_not_negative, "a number of at least 0")
@@ -149,7 +150,8 @@ class ModelConfig:
 def dense_twin(config: ModelConfig) -> ModelConfig:
     """The dense model that spends as many FLOPs in its feed-forward as `config` activates (router aside)."""
     active = config.top_k + config.n_shared_experts
-    return replace(config, n_experts=1, top_k=1, n_shared_experts=0, d_expert=active * config.d_expert)
+    sizes = {"n_experts": 1, "top_k": 1, "n_shared_experts": 0, "d_expert": active * config.d_expert}
+    return replace(config, **sizes, shared_gate=False)
 
 
 def conflicts(c) -> Iterator[str]:
@@ -163,6 +165,11 @@ def conflicts(c) -> Iterator[str]:
         yield f"priority={c.priority!r} says who finds room at a full expert; with capacity_factor=None none is full."
     if c.group_score != "top2sum" and c.n_groups == 1:
         yield f"group_score={c.group_score!r} says what a group of experts is worth; with n_groups=1 there is only one."
+    if c.shared_gate and (not c.n_shared_experts or c.router == "competing_shared"):
+        yield (
+            "shared_gate=True weighs the answer of the shared experts: it needs n_shared_experts of at least 1, and a "
+            "router that does not weigh them itself (router='competing_shared' does)."
+        )
     if c.balance == "importance_and_load" and c.router != "noisy_top_k":
         yield "balance='importance_and_load' needs the noise of router='noisy_top_k': the load is smooth through it."
     yield from _without_effect(c)

@@ -31,15 +31,18 @@ def swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
 class SwiGLU(nn.Module):
     """One feed-forward network: the dense model's, or a shared expert. (..., D) -> (..., D)."""
 
-    def __init__(self, d_model: int, d_ff: int):
+    def __init__(self, d_model: int, d_ff: int, gated: bool = False):
+        """gated: the answer is multiplied with sigmoid(gate · x), one number per token (the shared expert of Qwen2)."""
         super().__init__()
         self.gate_up = nn.Parameter(torch.empty(2 * d_ff, d_model))
         self.down = nn.Parameter(torch.empty(d_model, d_ff))
+        self.gate = nn.Parameter(torch.empty(1, d_model)) if gated else None
 
     def forward(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
         """weights (N, S): the network is S experts side by side, each as wide; the weight of each for each token."""
         if weights is None:
-            return swiglu(x, self.gate_up, self.down)
+            y = swiglu(x, self.gate_up, self.down)  # (..., D)
+            return y if self.gate is None else torch.sigmoid(F.linear(x, self.gate)) * y
         gate, up = F.linear(x, self.gate_up).chunk(2, dim=-1)  # (N, S·F), (N, S·F)
         h = (F.silu(gate) * up).unflatten(-1, (weights.shape[1], -1))  # (N, S, F)
         return F.linear((h * weights.unsqueeze(-1).to(h.dtype)).flatten(1), self.down)  # (N, D)

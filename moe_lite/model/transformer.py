@@ -117,7 +117,8 @@ def build_moe_layer(
         raise ValueError("layer_fn knows nothing of the weights that router='competing_shared' gives shared experts.")
     router = build_router(config, layer, top_k_fn)
     experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn)
-    shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
+    width = config.n_shared_experts * config.d_expert
+    shared = SwiGLU(config.d_model, width, config.shared_gate) if width else None
     return MoELayer(
         router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on,
         layer_fn=moe_layer if layer_fn is None else layer_fn,

@@ -39,7 +39,7 @@ MODEL_ERRORS = [
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
         (name, value, "True or False")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead")
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate")
         for value in (1, "no", None)
     ],
     *[
@@ -130,6 +130,11 @@ EXPERT_CHOICE = {"router": "expert_choice", "renorm": False, "allow_lookahead": 
         ({"renorm_eps": 1e-6, "renorm": False}, "renorm_eps=1e-06 goes into the sum that renorm divides by"),
         (EXPERT_CHOICE | {"logit_scale": 0.5}, "scores the logits as they are"),
         (EXPERT_CHOICE | {"logit_softcap": 2.0}, "scores the logits as they are"),
+        ({"shared_gate": True}, "shared_gate=True weighs the answer of the shared experts: it needs n_shared_experts"),
+        (
+            {"router": "competing_shared", "score": "sigmoid", "n_shared_experts": 1, "shared_gate": True},
+            "shared_gate=True weighs .* a router that does not weigh them itself",
+        ),
     ],
 )
 def test_setting_without_effect_is_refused(settings, message):
@@ -151,6 +156,8 @@ def test_dense_twin_is_as_wide_as_what_one_token_activates():
     twin = dense_twin(ModelConfig(n_experts=8, top_k=2, n_shared_experts=1, d_expert=64))
     assert twin.is_dense and twin.d_expert == (2 + 1) * 64 and twin.n_shared_experts == 0
     assert twin.d_model == ModelConfig().d_model
+    gated = ModelConfig(n_experts=8, top_k=2, n_shared_experts=1, d_expert=64, shared_gate=True)
+    assert dense_twin(gated) == twin
 
 
 @pytest.mark.parametrize("config", [ModelConfig(n_experts=4, capacity_factor=1.25), TrainConfig(steps=7)])

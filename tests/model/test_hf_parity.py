@@ -131,6 +131,7 @@ def test_every_setting_is_free_or_refused():
         "group_score",
         "select_on",
         "group_fill",
+        "shared_gate",
     }
     refused = {"score", "renorm", "routed_scale", "n_groups", "selection_bias", "gate_on", "n_shared_experts"}
     refused |= {"capacity_factor", "jitter", "renorm_eps", "logit_scale", "logit_softcap", "router_bias"}
