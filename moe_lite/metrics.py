@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from moe_lite.model.config import ModelConfig
-from moe_lite.model.experts import SwiGLU
 from moe_lite.model.transformer import MoELanguageModel
 
 DEAD_BELOW = 0.01  # of the mean load
@@ -77,7 +76,7 @@ class ParameterCount:
 def count_parameters(model: MoELanguageModel) -> ParameterCount:
     """Counted from the modules themselves."""
     total = _numel(model)
-    layers = [block.feed_forward for block in model.blocks if not isinstance(block.feed_forward, SwiGLU)]
+    layers = model.moe_layers
     experts = sum(_numel(layer.experts) for layer in layers)
     router = sum(_numel(layer.router) for layer in layers)
     idle = experts * (model.config.n_experts - model.config.top_k) // model.config.n_experts if layers else 0
@@ -102,7 +101,8 @@ class Budget:
     """Parameters, and forward FLOPs for one token, by part of the model, in the order in which a token meets them.
 
     Parts: embedding, attention, feed-forward, norms, head; a sparse model has router and experts (the shared ones
-    among them) in place of feed-forward, and its FLOPs count the experts that work on the token.
+    among them) in place of feed-forward, or behind it where its first layers are dense, and its FLOPs count the experts
+    that work on the token.
     """
 
     parameters: dict[str, int]
@@ -127,15 +127,17 @@ def budget(config: ModelConfig, context: int) -> Budget:
     vocabulary, vectors = c.vocab_size * c.d_model, (2 * layers + 1) * c.d_model + layers * normed
     attention = 2 * layers * c.d_model * (c.n_heads + c.n_kv_heads) * c.d_head  # query and out; key and value
     look_back = 2 * layers * c.n_heads * c.d_head * context  # multiply-adds of the scores, and as many of the mix
-    expert = 3 * layers * c.d_model * c.d_expert  # gate, up and down, one expert in each layer
-    if c.is_dense:
-        held, worked = {"feed-forward": expert}, {"feed-forward": 2 * expert}
-    else:
+    held, worked = {}, {}
+    if widths := [width for layer in range(layers) if (width := c.dense_width(layer))]:
+        dense = 3 * c.d_model * sum(widths)  # gate, up and down
+        held, worked = {"feed-forward": dense}, {"feed-forward": 2 * dense}
+    if not c.is_dense:
         router, vectors_of_routers = _routers(c)
-        gates = layers * c.d_model * c.shared_gate
+        expert = 3 * c.n_sparse_layers * c.d_model * c.d_expert  # one expert in each sparse layer
+        gates = c.n_sparse_layers * c.d_model * c.shared_gate
         experts, active = ((n + c.n_shared_experts) * expert + gates for n in (c.n_experts, c.top_k))
-        held = {"router": router + vectors_of_routers, "experts": experts}
-        worked = {"router": 2 * router, "experts": 2 * active}
+        held |= {"router": router + vectors_of_routers, "experts": experts}
+        worked |= {"router": 2 * router, "experts": 2 * active}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
     flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}
     return Budget(parameters, flops)
@@ -155,14 +157,14 @@ def _routers(c: ModelConfig) -> tuple[int, int]:
         matrix += c.d_model * width + 2 * width**2  # to the state, and two layers on it
         vector += 4 * width  # norm and three biases
     memory = (c.n_layers - 1) * width if c.router == "mlp" else 0
-    return c.n_layers * matrix, c.n_layers * vector + memory
+    return c.n_sparse_layers * matrix, c.n_sparse_layers * vector + memory
 
 
 def count(config: ModelConfig, context: int) -> tuple[int, int, int]:
     """Total and active parameters, and forward FLOPs for one token, from the config alone."""
     found, idle = budget(config, context), 0
     if not config.is_dense:
-        idle = config.n_layers * (config.n_experts - config.top_k) * 3 * config.d_model * config.d_expert
+        idle = config.n_sparse_layers * (config.n_experts - config.top_k) * 3 * config.d_model * config.d_expert
     return found.total_parameters, found.total_parameters - idle, found.total_flops
 
 

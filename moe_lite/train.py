@@ -86,7 +86,7 @@ class StepLog:
     cross_entropy: float
     balance_loss: float
     z_loss: float
-    load: Tensor  # (L, E) int64, assignments before dropping; (0, 0) for a dense model
+    load: Tensor  # (L, E) int64, assignments before dropping, of L sparse layers; (0, 0) for a dense model
     dropped: Tensor  # (L,) int64, assignments dropped
     validation: dict[str, float] | None  # cross-entropy by domain, where it was measured
 

@@ -79,6 +79,8 @@ HOLDS_OTHERWISE = [
     {"n_shared_experts": 2, "shared_gate": True},
     {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True},
     {"n_layers": 1, "vocab_size": 7},
+    {"n_dense_layers": 1, "n_shared_experts": 1},
+    {"n_dense_layers": 2, "d_dense": 21, "router_bias": True},
     {"router": "noisy_top_k"},
     {"qk_norm": "head"},
     {"qk_norm": "full", "n_kv_heads": 1},

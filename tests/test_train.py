@@ -142,6 +142,14 @@ def test_selection_bias_moves_by_the_rule_and_only_then():
     assert found.abs().max() > 0.02
 
 
+def test_selection_bias_of_a_layer_behind_dense_ones_moves_by_its_own_load():
+    run = start(replace(CONFIG, bias_step=0.01), **RICH, n_dense_layers=1)
+    log = next(run)
+    assert log.load.shape == (2, 5) and log.dropped.shape == (2,)
+    found = torch.stack([layer.router.bias for layer in run.model.moe_layers])
+    torch.testing.assert_close(found, 0.01 * (36 * 2 / 5 - log.load).sign())
+
+
 @pytest.mark.parametrize(
     ("changes", "bias_step", "told"),
     [({}, 0.0, 1), ({"balance_coef": 0.01}, 0.0, 0), ({}, 0.001, 0), ({"selection_bias": False}, 0.0, 0)],

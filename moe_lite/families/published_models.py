@@ -200,19 +200,22 @@ def unknown(what: str, name: object, known: Iterable[str], hint: str) -> str:
 def of_config(config: ModelConfig) -> PublishedModel:
     """A model of ours as the same record. What its routers hold is taken from `metrics.budget`.
 
-    ValueError if they differ from layer to layer, which a record cannot say.
+    ValueError if they differ from layer to layer, or dense layers in width, which a record cannot say.
     """
     sizes = {name: getattr(config, name) for name in ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads")}
     if config.is_dense:
         mixture = {"d_dense": config.d_expert}
+        if len({config.dense_width(layer) for layer in range(config.n_layers)}) > 1:
+            raise ValueError("the dense layers of this model differ in width; see metrics.budget.")
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what there is to warn of was said where `config` was made
-            one = _router(replace(config, n_layers=1))
-        if _router(config) != (config.n_layers * one[0], config.n_layers * one[1]):
+            one = _router(replace(config, n_layers=1, n_dense_layers=0, d_dense=None))
+        if _router(config) != (config.n_sparse_layers * one[0], config.n_sparse_layers * one[1]):
             raise ValueError(f"router={config.router!r} holds more in one layer than in another; see metrics.budget.")
         mixture = {
-            "sparse_layers": tuple(range(config.n_layers)), "n_experts": config.n_experts, "top_k": config.top_k,
+            "sparse_layers": tuple(range(config.n_dense_layers, config.n_layers)),
+            "d_dense": config.dense_width(0) or 0, "n_experts": config.n_experts, "top_k": config.top_k,
             "d_expert": config.d_expert, "d_shared": config.n_shared_experts * config.d_expert,
             "shared_gate": config.shared_gate,
             "router_weights": one[0], "router_vectors": one[1], "zero_experts": config.n_zero_experts,

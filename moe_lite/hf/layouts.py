@@ -132,7 +132,7 @@ def sums_to_one(config: ModelConfig) -> bool:
 def _refuse_own_functions(model: MoELanguageModel, title: str) -> None:
     if model.config.is_dense:
         return
-    layers = [block.feed_forward for block in model.blocks]
+    layers = model.moe_layers
     used = {
         "top_k_fn": any(layer.router.options.get("top_k_fn") for layer in layers),
         "dispatch_fn": any(layer.experts.dispatch_fn for layer in layers),

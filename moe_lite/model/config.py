@@ -46,6 +46,8 @@ class ModelConfig:
     d_expert: int = 64
     n_shared_experts: int = 0  # run for every token, beside the chosen ones
     shared_gate: bool = False  # their answer times sigmoid(w · x), one number per token (Qwen2-MoE)
+    n_dense_layers: int = 0  # so many first layers have no experts (DeepSeek-V3: 3 of 61)
+    d_dense: int | None = None  # width of those; None: what a token activates in a sparse layer
     n_zero_experts: int = 0  # can be chosen like the others and return the token as it is (LongCat-Flash)
     implementation: str = "sorted"
     # router
@@ -85,8 +87,12 @@ class ModelConfig:
             require(self, name, is_positive_int, "a whole number of at least 1")
         for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width"):
             require(self, name, is_positive_int, "a whole number of at least 1")
-        for name in ("n_shared_experts", "n_zero_experts"):
+        for name in ("n_shared_experts", "n_zero_experts", "n_dense_layers"):
             require(self, name, is_whole, "a whole number of at least 0")
+        require(self, "n_dense_layers", lambda n: n < self.n_layers, f"fewer than n_layers={self.n_layers}")
+        width = "None (what a token activates in a sparse layer) or a whole number of at least 1"
+        require(self, "d_dense", lambda d: d is None or is_positive_int(d), width)
+        require(self, "d_dense", lambda d: d is None or self.n_dense_layers, "None, because n_dense_layers is 0")
         require(self, "n_heads", lambda n: self.d_model % n == 0, f"a divisor of d_model={self.d_model}")
         require(self, "n_kv_heads", lambda n: self.n_heads % n == 0, f"a divisor of n_heads={self.n_heads}")
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
@@ -137,6 +143,17 @@ class ModelConfig:
     def is_dense(self) -> bool:
         return self.n_experts == 1
 
+    def dense_width(self, layer: int) -> int | None:
+        """How wide the one feed-forward network of this layer is, counted from 0; None where the layer is sparse."""
+        if layer >= self.n_dense_layers:
+            return self.d_expert if self.is_dense else None
+        active = 1 if self.is_dense else self.top_k + self.n_shared_experts
+        return self.d_dense or active * self.d_expert
+
+    @property
+    def n_sparse_layers(self) -> int:
+        return 0 if self.is_dense else self.n_layers - self.n_dense_layers
+
     @property
     def n_choices(self) -> int:
         """What a token chooses among: the experts, and those that compute nothing."""
@@ -151,7 +168,8 @@ def dense_twin(config: ModelConfig) -> ModelConfig:
     """The dense model that spends as many FLOPs in its feed-forward as `config` activates (router aside)."""
     active = config.top_k + config.n_shared_experts
     sizes = {"n_experts": 1, "top_k": 1, "n_shared_experts": 0, "d_expert": active * config.d_expert}
-    return replace(config, **sizes, shared_gate=False)
+    same = {} if config.d_dense else {"n_dense_layers": 0}  # layers that are dense already, and as wide as the others
+    return replace(config, **sizes, **same, shared_gate=False)
 
 
 def conflicts(c) -> Iterator[str]:
@@ -222,6 +240,8 @@ def _own_kind(c) -> Iterator[str]:
             "router='competing_shared' divides by the sum over chosen and shared experts, each scored alone: it needs "
             "n_shared_experts of at least 1, renorm=True and a score other than 'softmax'."
         )
+    if c.router == "mlp" and c.n_dense_layers:
+        yield "router='mlp' reads the state of the layer before, which a dense layer does not have: n_dense_layers=0."
     if c.router == "mlp" and c.capacity_factor is not None:
         yield "router='mlp' lets tokens skip, so capacity_factor must be None: skipping needs no room."
 

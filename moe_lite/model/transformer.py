@@ -81,8 +81,8 @@ class Block(nn.Module):
         self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
         self.attention = Attention(config, layer)
         self.feed_forward_norm = RMSNorm(config.d_model, config.norm_eps)
-        if config.is_dense:
-            self.feed_forward = SwiGLU(config.d_model, config.d_expert)
+        if width := config.dense_width(layer):
+            self.feed_forward = SwiGLU(config.d_model, width)
         else:
             self.feed_forward = build_moe_layer(config, layer, **own_parts)
 
@@ -158,6 +158,12 @@ class MoELanguageModel(nn.Module):
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.register_buffer("turns", self._turns(), persistent=False)  # (2, context_length, S)
         self._initialise(torch.Generator().manual_seed(seed))
+
+    @property
+    def moe_layers(self) -> list[MoELayer]:
+        """The sparse layers, first to last; a dense model has none."""
+        layers = [block.feed_forward for block in self.blocks]
+        return [layer for layer in layers if not isinstance(layer, SwiGLU)]
 
     def _turns(self) -> Tensor:
         return turns(self.config.context_length, self.config.d_head, self.config.rope_theta)

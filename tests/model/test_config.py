@@ -14,6 +14,7 @@ COUNT = "a whole number of at least 1"
 COUNT_OR_NONE = "a whole number of at least 0"
 POSITIVE = "a number above 0"
 NOT_NEGATIVE = "a number of at least 0"
+D_DENSE = "None (what a token activates in a sparse layer) or a whole number of at least 1"
 CAPACITY = "None (drop nothing) or a number above 0"
 NAN, INF = float("nan"), float("inf")
 
@@ -21,7 +22,14 @@ MODEL_ERRORS = [
     *[("vocab_size", value, COUNT) for value in (0, -1, 1.5, "64", None, True)],
     *[(name, 0, COUNT) for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts")],
     *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width")],
-    *[(n, value, COUNT_OR_NONE) for n in ("n_shared_experts", "n_zero_experts") for value in (-1, 0.5, True)],
+    *[
+        (n, value, COUNT_OR_NONE)
+        for n in ("n_shared_experts", "n_zero_experts", "n_dense_layers")
+        for value in (-1, 0.5, True)
+    ],
+    ("n_dense_layers", 4, "fewer than n_layers=4"),
+    *[("d_dense", value, D_DENSE) for value in (0, 1.5, "wide")],
+    ("d_dense", 64, "None, because n_dense_layers is 0"),
     ("n_heads", 3, "a divisor of d_model=128"),
     ("n_kv_heads", 3, "a divisor of n_heads=4"),
     ("d_model", 4, "even per head (rotary positions pair them)"),
@@ -130,6 +138,7 @@ EXPERT_CHOICE = {"router": "expert_choice", "renorm": False, "allow_lookahead": 
         ({"renorm_eps": 1e-6, "renorm": False}, "renorm_eps=1e-06 goes into the sum that renorm divides by"),
         (EXPERT_CHOICE | {"logit_scale": 0.5}, "scores the logits as they are"),
         (EXPERT_CHOICE | {"logit_softcap": 2.0}, "scores the logits as they are"),
+        ({"router": "mlp", "renorm": False, "n_dense_layers": 1}, "reads the state of the layer before"),
         ({"shared_gate": True}, "shared_gate=True weighs the answer of the shared experts: it needs n_shared_experts"),
         (
             {"router": "competing_shared", "score": "sigmoid", "n_shared_experts": 1, "shared_gate": True},
@@ -158,6 +167,9 @@ def test_dense_twin_is_as_wide_as_what_one_token_activates():
     assert twin.d_model == ModelConfig().d_model
     gated = ModelConfig(n_experts=8, top_k=2, n_shared_experts=1, d_expert=64, shared_gate=True)
     assert dense_twin(gated) == twin
+    assert dense_twin(ModelConfig(top_k=2, n_shared_experts=1, d_expert=64, n_dense_layers=1)) == twin
+    other = dense_twin(ModelConfig(top_k=2, d_expert=64, n_dense_layers=1, d_dense=100))
+    assert [other.dense_width(layer) for layer in range(4)] == [100, 128, 128, 128] and other.n_sparse_layers == 0
 
 
 @pytest.mark.parametrize("config", [ModelConfig(n_experts=4, capacity_factor=1.25), TrainConfig(steps=7)])
