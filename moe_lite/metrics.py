@@ -86,11 +86,12 @@ def count_parameters(model: MoELanguageModel) -> ParameterCount:
 def flops_per_token(model: MoELanguageModel, context: int) -> int:
     """Multiply-adds of the forward pass for one token, times two, with `context` tokens to attend to.
 
-    Matrix products only: 2 for each active weight of a matrix (the input embedding is a lookup), and attention's
-    scores and mix.
+    Matrix products only: 2 for each active weight of a matrix (the input embedding is a lookup, biases are added), and
+    attention's scores and mix.
     """
     config = model.config
     vectors = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() == 1)  # norms
+    vectors += config.n_sparse_layers * config.top_k * _bias(config)
     weights = count_parameters(model).active - _numel(model.embed) - vectors
     attention = 2 * config.n_layers * config.n_heads * config.d_head * context
     return 2 * (weights + attention)
@@ -129,18 +130,28 @@ def budget(config: ModelConfig, context: int) -> Budget:
     look_back = 2 * layers * c.n_heads * c.d_head * context  # multiply-adds of the scores, and as many of the mix
     held, worked = {}, {}
     if widths := [width for layer in range(layers) if (width := c.dense_width(layer))]:
-        dense = 3 * c.d_model * sum(widths)  # gate, up and down
+        dense = _network(c, sum(widths))
         held, worked = {"feed-forward": dense}, {"feed-forward": 2 * dense}
     if not c.is_dense:
         router, vectors_of_routers = _routers(c)
-        expert = 3 * c.n_sparse_layers * c.d_model * c.d_expert  # one expert in each sparse layer
-        gates = c.n_sparse_layers * c.d_model * c.shared_gate
+        expert = c.n_sparse_layers * _network(c, c.d_expert)  # one expert in each sparse layer
+        gates, biases = c.n_sparse_layers * c.d_model * c.shared_gate, c.n_sparse_layers * c.n_experts * _bias(c)
         experts, active = ((n + c.n_shared_experts) * expert + gates for n in (c.n_experts, c.top_k))
-        held |= {"router": router + vectors_of_routers, "experts": experts}
+        held |= {"router": router + vectors_of_routers, "experts": experts + biases}
         worked |= {"router": 2 * router, "experts": 2 * active}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
     flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}
     return Budget(parameters, flops)
+
+
+def _network(c: ModelConfig, width: int) -> int:
+    """Parameters in the matrices of a feed-forward network: gate, up and down, or without a gate up and down."""
+    return (2 if c.expert == "relu2" else 3) * c.d_model * width
+
+
+def _bias(c: ModelConfig) -> int:
+    """Parameters in the biases of one expert."""
+    return c.expert_bias * ((1 if c.expert == "relu2" else 2) * c.d_expert + c.d_model)
 
 
 def _routers(c: ModelConfig) -> tuple[int, int]:
@@ -164,7 +175,8 @@ def count(config: ModelConfig, context: int) -> tuple[int, int, int]:
     """Total and active parameters, and forward FLOPs for one token, from the config alone."""
     found, idle = budget(config, context), 0
     if not config.is_dense:
-        idle = config.n_sparse_layers * (config.n_experts - config.top_k) * 3 * config.d_model * config.d_expert
+        expert = _network(config, config.d_expert) + _bias(config)
+        idle = config.n_sparse_layers * (config.n_experts - config.top_k) * expert
     return found.total_parameters, found.total_parameters - idle, found.total_flops
 
 

@@ -95,6 +95,7 @@ def test_dense_twin_spends_the_same_flops_but_for_the_router():
 @pytest.mark.parametrize(
     "changes",
     [{"n_experts": 1}, {"n_experts": 4}, {"n_shared_experts": 2, "shared_gate": True}]
+    + [{"expert": "quick_geglu", "expert_clamp": 7.0, "expert_bias": True}, {"expert": "relu2", "n_shared_experts": 1}]
     + [
         {"n_dense_layers": 1},
         {"n_dense_layers": 2, "d_dense": 21},
@@ -163,9 +164,7 @@ def test_budget_needs_no_model():
     assert budget(mixtral, 1).total_flops == twin.total_flops + router
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"n_shared_experts": 2, "shared_gate": True}, {"n_experts": 1, "top_k": 1}, {"top_k": 5}]
-)
+@pytest.mark.parametrize("changes", HOLDS_OTHERWISE + [{"top_k": 5}], ids=str)
 def test_counts_from_the_config_are_those_of_the_model(changes):
     model = small_model(**changes)
     found = count_parameters(model)

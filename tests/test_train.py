@@ -122,6 +122,13 @@ def test_optimizer_uses_the_learning_rate_and_spares_vectors_from_decay():
     assert len(matrices["params"]) + len(vectors["params"]) == len(list(run.model.parameters()))
 
 
+def test_biases_of_experts_do_not_decay():
+    run = start(expert="quick_geglu", expert_bias=True)
+    decays = {id(p): group["weight_decay"] > 0 for group in run.optimizer.param_groups for p in group["params"]}
+    experts = run.model.blocks[0].feed_forward.experts
+    assert not decays[id(experts.gate_up_bias)] and not decays[id(experts.down_bias)] and decays[id(experts.down)]
+
+
 def test_gradients_are_clipped_to_the_norm():
     run = start(replace(CONFIG, clip_norm=1e-3))
     next(run)

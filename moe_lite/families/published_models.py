@@ -218,10 +218,13 @@ def of_config(config: ModelConfig) -> PublishedModel:
             "d_dense": config.dense_width(0) or 0, "n_experts": config.n_experts, "top_k": config.top_k,
             "d_expert": config.d_expert, "d_shared": config.n_shared_experts * config.d_expert,
             "shared_gate": config.shared_gate,
+            "expert_bias": config.expert_bias,
             "router_weights": one[0], "router_vectors": one[1], "zero_experts": config.n_zero_experts,
         }  # fmt: skip
     norms = "" if config.qk_norm == "none" else config.qk_norm
-    return PublishedModel("ModelConfig", **sizes, d_head=config.d_head, qk_norm=norms, **mixture)
+    return PublishedModel(
+        "ModelConfig", **sizes, d_head=config.d_head, qk_norm=norms, gated=config.expert != "relu2", **mixture
+    )
 
 
 def _router(config: ModelConfig) -> tuple[int, int]:

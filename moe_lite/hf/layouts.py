@@ -24,7 +24,16 @@ FREE = {
 }  # fmt: skip
 # Of the others, those without effect outside training; and those without effect in a dense model.
 IN_TRAINING = {"jitter", "capacity_factor", "priority"}
-OF_EXPERTS = {"router", "n_shared_experts", "shared_gate", "selection_bias", "gate_on", "allow_lookahead", *IN_TRAINING}
+OF_EXPERTS = {
+    "router",
+    "n_shared_experts",
+    "shared_gate",
+    "expert_bias",
+    "selection_bias",
+    "gate_on",
+    "allow_lookahead",
+    *IN_TRAINING,
+}
 SIZES = {
     "vocab_size": "vocab_size", "n_layers": "num_hidden_layers", "d_model": "hidden_size",
     "n_heads": "num_attention_heads", "n_kv_heads": "num_key_value_heads", "context_length": "max_position_embeddings",

@@ -9,6 +9,7 @@ ORDERS = ("score_first", "topk_first")
 SELECT_ON = ("score", "logit")
 GROUP_SCORES = ("max", "top2sum")
 GROUP_FILLS = ("-inf", "zero")
+EXPERTS = ("swiglu", "quick_geglu", "relu2")
 GATES = ("output", "input")
 QK_NORMS = ("none", "head", "full")
 IMPLEMENTATIONS = ("sorted", "loop")
@@ -18,7 +19,7 @@ PRIORITIES = ("position", "score", "first_choice")
 CHOICES = {
     "score": SCORES, "order": ORDERS, "select_on": SELECT_ON, "group_score": GROUP_SCORES, "group_fill": GROUP_FILLS,
     "gate_on": GATES, "implementation": IMPLEMENTATIONS, "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES,
-    "qk_norm": QK_NORMS,
+    "qk_norm": QK_NORMS, "expert": EXPERTS,
 }  # fmt: skip
 
 
@@ -44,6 +45,9 @@ class ModelConfig:
     n_experts: int = 8
     top_k: int = 2  # not used by a dense model
     d_expert: int = 64
+    expert: str = "swiglu"  # and every other feed-forward network; gpt-oss: "quick_geglu", Nemotron-H: "relu2", no gate
+    expert_clamp: float | None = None  # its gate stays below, its up within ± this (gpt-oss: 7, DeepSeek-V4: 10)
+    expert_bias: bool = False  # in both products of the experts that are chosen (gpt-oss)
     n_shared_experts: int = 0  # run for every token, beside the chosen ones
     shared_gate: bool = False  # their answer times sigmoid(w · x), one number per token (Qwen2-MoE)
     n_dense_layers: int = 0  # so many first layers have no experts (DeepSeek-V3: 3 of 61)
@@ -98,12 +102,16 @@ class ModelConfig:
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
         for name, known in CHOICES.items():
             require(self, name, known.__contains__, f"one of {known}")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate"):
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate", "expert_bias"):
             require(self, name, lambda v: isinstance(v, bool), "True or False")
         for name in ("jitter", "renorm_eps", "balance_coef", "z_coef"):
             require(self, name, is_not_negative, "a number of at least 0")
         for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std"):
             require(self, name, is_positive, "a number above 0")
+        clamp = "None (nothing is clamped) or a number above 0"
+        require(self, "expert_clamp", lambda c: c is None or is_positive(c), clamp)
+        no_gate = "None, because expert='relu2' has no gate"
+        require(self, "expert_clamp", lambda c: c is None or self.expert != "relu2", no_gate)
         softcap = "None (logits as they are) or a number above 0"
         require(self, "logit_softcap", lambda c: c is None or is_positive(c), softcap)
         require(

@@ -29,6 +29,8 @@ MODEL_ERRORS = [
     ],
     ("n_dense_layers", 4, "fewer than n_layers=4"),
     *[("d_dense", value, D_DENSE) for value in (0, 1.5, "wide")],
+    ("expert", "relu", "one of ('swiglu', 'quick_geglu', 'relu2')"),
+    *[("expert_clamp", value, "None (nothing is clamped) or a number above 0") for value in (0, -1, NAN, "7", True)],
     ("d_dense", 64, "None, because n_dense_layers is 0"),
     ("n_heads", 3, "a divisor of d_model=128"),
     ("n_kv_heads", 3, "a divisor of n_heads=4"),
@@ -47,7 +49,7 @@ MODEL_ERRORS = [
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
         (name, value, "True or False")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate")
+        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate", "expert_bias")
         for value in (1, "no", None)
     ],
     *[
@@ -118,6 +120,12 @@ def test_settings_of_the_router_are_options_of_route_with_the_same_names_and_def
         "token_mask",
     }  # not settings: they come with a call
     assert set(parameters) == {"logits", "k"} | set(options) | of_a_call
+
+
+def test_an_expert_without_a_gate_has_nothing_to_clamp():
+    ModelConfig(expert="quick_geglu", expert_clamp=7.0)
+    with pytest.raises(ValueError, match="expert_clamp is 7.0, expected None, because expert='relu2' has no gate"):
+        ModelConfig(expert="relu2", expert_clamp=7.0)
 
 
 def test_the_value_of_a_group_needs_groups():

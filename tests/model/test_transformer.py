@@ -18,6 +18,8 @@ KINDS = {
     "shared": {"n_shared_experts": 1, "renorm": False},
     "gated input": {"score": "sigmoid", "order": "topk_first", "top_k": 1, "gate_on": "input", "renorm": False},
     "dense first": {"n_dense_layers": 1, "n_shared_experts": 1, "shared_gate": True},
+    "clamped": {"expert": "quick_geglu", "expert_clamp": 0.1, "expert_bias": True},
+    "relu2": {"expert": "relu2", "n_shared_experts": 1, "n_dense_layers": 1},
     "biased groups": {"n_experts": 6, "score": "sigmoid", "selection_bias": True, "n_groups": 3, "topk_groups": 2},
 }
 
@@ -54,6 +56,12 @@ def test_weights_come_from_the_seed_alone():
         assert "norm" in name or not torch.equal(tensor, c.state_dict()[name])
 
 
+def test_biases_of_experts_start_at_zero():
+    experts = small_model(expert="quick_geglu", expert_bias=True).blocks[1].feed_forward.experts
+    assert experts.gate_up_bias.shape == (5, 24) and experts.down_bias.shape == (5, 16)
+    assert not experts.gate_up_bias.any() and not experts.down_bias.any() and experts.gate_up.std() > 0.1
+
+
 def test_what_writes_to_the_residual_stream_starts_smaller():
     state = MoELanguageModel(ModelConfig(n_layers=2, init_std=0.02)).state_dict()
     reads, writes = ("attention.query.weight", "experts.gate_up"), ("attention.out.weight", "experts.down")
@@ -71,7 +79,7 @@ def test_output_has_a_routing_for_each_sparse_layer(kind):
     model, ids = small_model(**KINDS[kind]), random_ids(2, 7)
     output = model(ids)
     assert output.logits.shape == (2, 7, 61) and output.loss is None and output.cross_entropy is None
-    sparse = {"dense": [], "dense first": [1, 2]}.get(kind, [0, 1, 2])
+    sparse = {"dense": [], "dense first": [1, 2], "relu2": [1, 2]}.get(kind, [0, 1, 2])
     assert [routing.layer for routing in output.routing] == sparse
     for routing in output.routing:
         assert routing.batch_shape == (2, 7) and routing.n_tokens == 14
@@ -284,6 +292,9 @@ def test_dispatch_is_refused_where_there_is_nothing_to_dispatch():
     [
         ({"capacity_factor": 1.25}, r"nothing of capacity_factor=1.25; expected None"),
         ({"gate_on": "input"}, r"nothing of gate_on='input'; expected 'output'"),
+        ({"expert": "relu2"}, r"nothing of expert='relu2'; expected 'swiglu'"),
+        ({"expert_clamp": 7.0}, r"nothing of expert_clamp=7.0; expected None"),
+        ({"expert_bias": True}, r"nothing of expert_bias=True; expected False"),
         ({"router": "expert_choice", "allow_lookahead": True, "renorm": False}, "needs K experts for every token"),
     ],
 )
