@@ -24,6 +24,7 @@ class Family:
 LIBRARY = ""  # no paper that we can name: the source is the class
 SIGMOID_BIAS = {"score": "sigmoid", "selection_bias": True, "balance_coef": 0.0}
 DEEPSEEK_V3 = SIGMOID_BIAS | {"n_experts": 16, "top_k": 4, "n_shared_experts": 1, "routed_scale": 2.5}
+GPT_OSS_EXPERTS = {"expert": "quick_geglu", "expert_clamp": 7.0, "expert_bias": True}
 
 FAMILIES = (
     # ---- before language models had sparse layers, and the first that did ----
@@ -98,8 +99,11 @@ FAMILIES = (
         "deepseek_moe", "DeepSeekMoE 16B", "2024-01",
         "Few large experts each know a bit of everything: more and smaller ones, and shared ones for what all need.",
         "arXiv 2401.06066",
-        {"n_experts": 16, "top_k": 4, "d_expert": 32, "n_shared_experts": 2, "renorm": False, "balance_coef": 0.001},
-        not_built="a dense first layer, balance between devices",
+        {
+            "n_experts": 16, "top_k": 4, "d_expert": 32, "n_shared_experts": 2, "renorm": False, "balance_coef": 0.001,
+            "n_dense_layers": 1,
+        },
+        not_built="balance between devices",
     ),
     Family(
         "grok_1", "Grok-1", "2024-03",
@@ -128,9 +132,10 @@ FAMILIES = (
         "qwen2_moe", "Qwen1.5-MoE", "2024-03",
         "A trained dense model is cut into experts instead of training experts from nothing.",
         "qwenlm.github.io/blog/qwen-moe",
-        {"n_experts": 16, "top_k": 4, "d_expert": 32, "renorm": False, "n_shared_experts": 4},
+        {
+            "n_experts": 16, "top_k": 4, "d_expert": 32, "renorm": False, "n_shared_experts": 4, "shared_gate": True,
+        },
         ("qwen2_moe", "Qwen2MoeTopKRouter"),
-        "the shared expert's gate, a sigmoid of the token",
     ),
     Family(
         "deepseek_v2", "DeepSeek-V2", "2024-05",
@@ -138,10 +143,10 @@ FAMILIES = (
         "arXiv 2405.04434",
         {
             "n_experts": 16, "top_k": 4, "n_shared_experts": 2, "renorm": False, "routed_scale": 16.0, "n_groups": 4,
-            "topk_groups": 2, "group_score": "max", "balance": "sequence", "balance_coef": 0.003,
+            "topk_groups": 2, "group_score": "max", "balance": "sequence", "balance_coef": 0.003, "n_dense_layers": 1,
         },
         ("deepseek_v2", "DeepseekV2TopkRouter"),
-        "latent attention, a dense first layer, balance between devices",
+        "latent attention, balance between devices",
     ),
     Family(
         "olmoe", "OLMoE", "2024-09",
@@ -170,9 +175,9 @@ FAMILIES = (
         "deepseek_v3", "DeepSeek-V3 and R1", "2024-12",
         "A balancing loss disturbs what the model learns: a bias that only chooses balances without a gradient.",
         "arXiv 2412.19437",
-        DEEPSEEK_V3 | {"n_groups": 4, "topk_groups": 2},
+        DEEPSEEK_V3 | {"n_groups": 4, "topk_groups": 2, "n_dense_layers": 1},
         ("deepseek_v3", "DeepseekV3TopkRouter"),
-        "latent attention, three dense first layers, prediction of more than one token",
+        "latent attention, prediction of more than one token; three dense layers of 61 are one of four here",
     ),
     # ---- 2025 ----
     Family(
@@ -206,9 +211,9 @@ FAMILIES = (
         "ernie4_5_moe", "ERNIE 4.5", "2025-06",
         "Texts and pictures in one model: experts of their own for each, balanced by a bias beside a softmax.",
         LIBRARY,
-        {"n_experts": 16, "top_k": 4, "selection_bias": True, "n_shared_experts": 1},
+        {"n_experts": 16, "top_k": 4, "selection_bias": True, "n_shared_experts": 1, "n_dense_layers": 1},
         ("ernie4_5_moe", "Ernie4_5_MoeTopKRouter"),
-        "experts by modality, a floor of 1e-12 for the sum, dense first layer",
+        "experts by modality, a floor of 1e-12 for the sum",
     ),
     Family(
         "hunyuan", "Hunyuan-A13B", "2025-06",
@@ -229,25 +234,25 @@ FAMILIES = (
         "kimi_k2", "Kimi K2", "2025-07",
         "The rule of DeepSeek-V3 with more experts, and no groups to hold them back.",
         "github.com/MoonshotAI/Kimi-K2",
-        DEEPSEEK_V3 | {"routed_scale": 2.827},
+        DEEPSEEK_V3 | {"routed_scale": 2.827, "n_dense_layers": 1},
         ("deepseek_v3", "DeepseekV3TopkRouter"),
-        "latent attention, a dense first layer",
+        "latent attention",
     ),
     Family(
         "glm4_moe", "GLM-4.5", "2025-08",
         "Deeper and narrower: the rule of DeepSeek-V3 without groups, frozen at the end of training.",
         "arXiv 2508.06471",
-        DEEPSEEK_V3,
+        DEEPSEEK_V3 | {"n_dense_layers": 1},
         ("glm4_moe", "Glm4MoeTopkRouter"),
-        "dense first layers, prediction of more than one token",
+        "prediction of more than one token",
     ),
     Family(
         "gpt_oss", "gpt-oss", "2025-08",
         "A model for one GPU: few experts per token, and a router whose bias is trained like any weight.",
         "arXiv 2508.10925",
-        {"n_experts": 16, "top_k": 4, "order": "topk_first", "router_bias": True},
+        {"n_experts": 16, "top_k": 4, "order": "topk_first", "router_bias": True} | GPT_OSS_EXPERTS,
         ("gpt_oss", "GptOssTopKRouter"),
-        "experts with biases and a clamped SwiGLU, attention sinks",
+        "attention sinks",
     ),
     Family(
         "longcat_flash", "LongCat-Flash", "2025-09",
@@ -265,9 +270,9 @@ FAMILIES = (
         "qwen3_next", "Qwen3-Next", "2025-09",
         "Very sparse: 10 of 512 experts, so that width costs almost nothing.",
         LIBRARY,
-        {"n_experts": 32, "top_k": 2, "d_expert": 32, "n_shared_experts": 1},
+        {"n_experts": 32, "top_k": 2, "d_expert": 32, "n_shared_experts": 1, "shared_gate": True},
         ("qwen3_next", "Qwen3NextTopKRouter"),
-        "the shared expert's gate, linear attention in most layers",
+        "linear attention in most layers",
     ),
     Family(
         "minimax_m2", "MiniMax-M2", "",
@@ -280,9 +285,9 @@ FAMILIES = (
         "nemotron_h", "Nemotron-H", "",
         "Experts are cheaper to hold and to reach where they work at a lower width than the model.",
         LIBRARY,
-        DEEPSEEK_V3,
+        DEEPSEEK_V3 | {"expert": "relu2"},
         ("nemotron_h", "NemotronHTopkRouter"),
-        "experts with ReLU² and no gate, the lower width, state-space layers",
+        "the lower width, state-space layers",
     ),
     Family(
         "lfm2_moe", "LFM2 MoE", "",
@@ -304,9 +309,9 @@ FAMILIES = (
         "deepseek_v4", "DeepSeek-V4", "",
         "A sigmoid is flat for large logits: the square root of softplus goes on growing.",
         LIBRARY,
-        DEEPSEEK_V3 | {"score": "sqrtsoftplus", "routed_scale": 1.5},
+        DEEPSEEK_V3 | {"score": "sqrtsoftplus", "routed_scale": 1.5, "expert_clamp": 10.0},
         ("deepseek_v4", "DeepseekV4TopKRouter"),
-        "its first layers, which look experts up (deepseek_v4_hash), a clamp in the experts",
+        "its first layers, which look experts up (deepseek_v4_hash)",
     ),
     Family(
         "deepseek_v4_hash", "DeepSeek-V4, first layers", "",
@@ -314,10 +319,10 @@ FAMILIES = (
         LIBRARY,
         {
             "n_experts": 16, "top_k": 4, "n_shared_experts": 1, "router": "hash", "score": "sqrtsoftplus",
-            "routed_scale": 1.5, "balance_coef": 0.0,
+            "routed_scale": 1.5, "balance_coef": 0.0, "expert_clamp": 10.0,
         },
         ("deepseek_v4", "DeepseekV4HashRouter"),
-        "the table that is shipped with the model (here it is random), a clamp in the experts",
+        "the table that is shipped with the model (here it is random)",
     ),
     Family(
         "mistral4", "Mistral 4", "",
@@ -369,7 +374,8 @@ FAMILIES = (
         "openai_privacy_filter", "OpenAI privacy filter", "",
         "A small sparse model that finds personal data; its weights sum to 1/K.",
         LIBRARY,
-        {"n_experts": 16, "top_k": 4, "order": "topk_first", "router_bias": True, "routed_scale": 0.25},
+        {"n_experts": 16, "top_k": 4, "order": "topk_first", "router_bias": True, "routed_scale": 0.25}
+        | GPT_OSS_EXPERTS,
         ("openai_privacy_filter", "OpenAIPrivacyFilterTopKRouter"),
         "attention in both directions; routed_scale must be 1/top_k",
     ),
