@@ -377,7 +377,7 @@ FAMILIES = (
         {"n_experts": 16, "top_k": 4, "order": "topk_first", "router_bias": True, "routed_scale": 0.25}
         | GPT_OSS_EXPERTS,
         ("openai_privacy_filter", "OpenAIPrivacyFilterTopKRouter"),
-        "attention in both directions; routed_scale must be 1/top_k",
+        "attention in both directions, the factor top_k on the layer's answer, which takes routed_scale=1/top_k back",
     ),
     Family(
         "gemma4", "Gemma 4", "",

@@ -25,6 +25,7 @@ SIZES = {
 }  # fmt: skip
 SAME, OTHER = 1e-5, 1e-3
 WITHOUT_BIAS = {"selection_bias": False}
+UNGROUPED = {"n_groups": 1, "topk_groups": 1, "group_fill": "-inf"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ BLOCKS = {
         "use_expert_bias": True, "norm_topk_prob": True, "routed_scaling_factor": 1.0}),
     "trinity": Block("AfmoeSparseMoeBlock", (WITHOUT_BIAS, "shared.down"), module="afmoe", settings={
         "route_norm": True, "route_scale": 1.0, "score_func": "sigmoid", "n_group": 1, "topk_group": 1}),
-    "axk2": Block("AXK2MoE", (WITHOUT_BIAS, {"group_fill": "-inf"}, "shared.down"), settings=V3),
+    "axk2": Block("AXK2MoE", (WITHOUT_BIAS, UNGROUPED, "shared.down"), settings=V3),
     "kolibri1": Block("Kolibri1SparseMoeBlock", ({"select_on": "score"}, "shared.down"), settings={
         "norm_topk_prob": False, "routed_scaling_factor": 1.0}),
     "laguna": Block("LagunaSparseMoeBlock", ({"logit_softcap": None}, WITHOUT_BIAS), settings={
@@ -144,8 +145,9 @@ def theirs(name: str) -> tuple[nn.Module, ModelConfig]:
         for seed, (key, tensor) in enumerate(tensors):
             if tensor.is_floating_point():
                 tensor.copy_(0.5 * randn(*tensor.shape, seed=30 + seed))
-                if key.endswith(("correction_bias", "expert_bias")):  # low, so that biased scores can be negative
-                    tensor.mul_(0.6).sub_(0.8)
+                if key.endswith(("correction_bias", "expert_bias")):
+                    # low, so that biased scores can be negative; in axk2 the zeros of closed groups would then tie
+                    tensor.mul_(0.6).sub_(0.0 if name == "axk2" else 0.8)
             else:  # a table of experts: all different in a row
                 rows = [randn(E, seed=row).argsort()[: tensor.shape[1]] for row in range(len(tensor))]
                 tensor.copy_(torch.stack(rows))
