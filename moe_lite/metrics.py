@@ -79,7 +79,7 @@ def count_parameters(model: MoELanguageModel) -> ParameterCount:
     layers = model.moe_layers
     experts = sum(_numel(layer.experts) for layer in layers)
     router = sum(_numel(layer.router) for layer in layers)
-    idle = experts * (model.config.n_experts - model.config.top_k) // model.config.n_experts if layers else 0
+    idle = len(layers) * (model.config.n_experts - model.config.top_k) * _expert(model.config)
     return ParameterCount(total=total, active=total - idle, experts=experts, router=router)
 
 
@@ -134,24 +134,33 @@ def budget(config: ModelConfig, context: int) -> Budget:
         held, worked = {"feed-forward": dense}, {"feed-forward": 2 * dense}
     if not c.is_dense:
         router, vectors_of_routers = _routers(c)
-        expert = c.n_sparse_layers * _network(c, c.d_expert)  # one expert in each sparse layer
-        gates, biases = c.n_sparse_layers * c.d_model * c.shared_gate, c.n_sparse_layers * c.n_experts * _bias(c)
-        experts, active = ((n + c.n_shared_experts) * expert + gates for n in (c.n_experts, c.top_k))
-        held |= {"router": router + vectors_of_routers, "experts": experts + biases}
+        shared = c.n_shared_experts * _network(c, c.d_expert) + c.d_model * c.shared_gate
+        beside = shared + 2 * c.d_model * (c.d_latent or 0)  # the matrices to and from the experts' width
+        experts = c.n_sparse_layers * (beside + c.n_experts * _expert(c))
+        active = c.n_sparse_layers * (beside + c.top_k * (_expert(c) - _bias(c)))
+        held |= {"router": router + vectors_of_routers, "experts": experts}
         worked |= {"router": 2 * router, "experts": 2 * active}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
     flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}
     return Budget(parameters, flops)
 
 
-def _network(c: ModelConfig, width: int) -> int:
-    """Parameters in the matrices of a feed-forward network: gate, up and down, or without a gate up and down."""
-    return (2 if c.expert == "relu2" else 3) * c.d_model * width
+def _network(c: ModelConfig, width: int, d: int | None = None) -> int:
+    """Parameters in the matrices of a feed-forward network: gate, up and down, or without a gate up and down.
+
+    d: the width of what it reads and writes, the model's unless said otherwise.
+    """
+    return (2 if c.expert == "relu2" else 3) * (d or c.d_model) * width
+
+
+def _expert(c: ModelConfig) -> int:
+    """Parameters of one expert that is chosen."""
+    return _network(c, c.d_expert, c.d_latent) + _bias(c)
 
 
 def _bias(c: ModelConfig) -> int:
-    """Parameters in the biases of one expert."""
-    return c.expert_bias * ((1 if c.expert == "relu2" else 2) * c.d_expert + c.d_model)
+    """Those of them that are in biases."""
+    return c.expert_bias * ((1 if c.expert == "relu2" else 2) * c.d_expert + (c.d_latent or c.d_model))
 
 
 def _routers(c: ModelConfig) -> tuple[int, int]:
@@ -175,8 +184,7 @@ def count(config: ModelConfig, context: int) -> tuple[int, int, int]:
     """Total and active parameters, and forward FLOPs for one token, from the config alone."""
     found, idle = budget(config, context), 0
     if not config.is_dense:
-        expert = _network(config, config.d_expert) + _bias(config)
-        idle = config.n_sparse_layers * (config.n_experts - config.top_k) * expert
+        idle = config.n_sparse_layers * (config.n_experts - config.top_k) * _expert(config)
     return found.total_parameters, found.total_parameters - idle, found.total_flops
 
 

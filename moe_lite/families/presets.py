@@ -89,6 +89,7 @@ def around(entry: Family, c: ModelConfig) -> str:
     told = []
     if c.n_shared_experts:
         gate = ", weighed by a sigmoid of the token" if c.shared_gate else ""
+        gate += ", averaged with the others" if c.shared_average else ""
         told.append(f"{c.n_shared_experts} shared expert{'s' if c.n_shared_experts > 1 else ''} for every token{gate}")
     if c.n_dense_layers:
         told.append(f"no experts in the first {c.n_dense_layers} of {c.n_layers} layers")
@@ -114,6 +115,8 @@ def form_of_experts(c: ModelConfig) -> list[str]:
     forms = {"quick_geglu": "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u",
              "relu2": "experts have no gate and square a ReLU"}  # fmt: skip
     told = [forms[c.expert]] if c.expert in forms else []
+    if c.d_latent:
+        told.append(f"experts work at a width of {c.d_latent} in place of {c.d_model}")
     if c.expert_clamp is not None:
         told.append(f"gates above {c.expert_clamp:g} and ups beyond ±{c.expert_clamp:g} are cut")
     return told + ["trained biases in the experts"] * c.expert_bias

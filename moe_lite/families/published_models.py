@@ -88,6 +88,7 @@ class PublishedModel:
     top_k: int = 0
     d_expert: int = 0
     expert_bias: bool = False
+    d_latent: int = 0  # experts read and write at this width, between two matrices; 0: at d_model
     zero_experts: int = 0  # experts without parameters that a token may choose: they return it unchanged
     d_shared: int = 0  # width of all shared experts together
     shared_gate: bool = False  # one number for each token
@@ -218,6 +219,7 @@ def of_config(config: ModelConfig) -> PublishedModel:
             "d_dense": config.dense_width(0) or 0, "n_experts": config.n_experts, "top_k": config.top_k,
             "d_expert": config.d_expert, "d_shared": config.n_shared_experts * config.d_expert,
             "shared_gate": config.shared_gate,
+            "d_latent": config.d_latent or 0,
             "expert_bias": config.expert_bias,
             "router_weights": one[0], "router_vectors": one[1], "zero_experts": config.n_zero_experts,
         }  # fmt: skip

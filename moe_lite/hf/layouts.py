@@ -28,6 +28,8 @@ OF_EXPERTS = {
     "router",
     "n_shared_experts",
     "shared_gate",
+    "shared_average",
+    "d_latent",
     "expert_bias",
     "selection_bias",
     "gate_on",

@@ -48,8 +48,10 @@ class ModelConfig:
     expert: str = "swiglu"  # and every other feed-forward network; gpt-oss: "quick_geglu", Nemotron-H: "relu2", no gate
     expert_clamp: float | None = None  # its gate stays below, its up within ± this (gpt-oss: 7, DeepSeek-V4: 10)
     expert_bias: bool = False  # in both products of the experts that are chosen (gpt-oss)
+    d_latent: int | None = None  # width at which they work, between two matrices (Nemotron-H); None: d_model
     n_shared_experts: int = 0  # run for every token, beside the chosen ones
     shared_gate: bool = False  # their answer times sigmoid(w · x), one number per token (Qwen2-MoE)
+    shared_average: bool = False  # their answer and the others' are averaged instead of added (Cohere2-MoE)
     n_dense_layers: int = 0  # so many first layers have no experts (DeepSeek-V3: 3 of 61)
     d_dense: int | None = None  # width of those; None: what a token activates in a sparse layer
     n_zero_experts: int = 0  # can be chosen like the others and return the token as it is (LongCat-Flash)
@@ -102,12 +104,22 @@ class ModelConfig:
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
         for name, known in CHOICES.items():
             require(self, name, known.__contains__, f"one of {known}")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate", "expert_bias"):
+        for name in (
+            "renorm",
+            "selection_bias",
+            "router_bias",
+            "allow_lookahead",
+            "shared_gate",
+            "expert_bias",
+            "shared_average",
+        ):
             require(self, name, lambda v: isinstance(v, bool), "True or False")
         for name in ("jitter", "renorm_eps", "balance_coef", "z_coef"):
             require(self, name, is_not_negative, "a number of at least 0")
         for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std"):
             require(self, name, is_positive, "a number above 0")
+        latent = "None (as wide as the model) or a whole number of at least 1"
+        require(self, "d_latent", lambda d: d is None or is_positive_int(d), latent)
         clamp = "None (nothing is clamped) or a number above 0"
         require(self, "expert_clamp", lambda c: c is None or is_positive(c), clamp)
         no_gate = "None, because expert='relu2' has no gate"
@@ -174,10 +186,12 @@ class ModelConfig:
 
 def dense_twin(config: ModelConfig) -> ModelConfig:
     """The dense model that spends as many FLOPs in its feed-forward as `config` activates (router aside)."""
+    if config.d_latent:
+        raise ValueError(f"d_latent is {config.d_latent}: no width of a dense network costs what these experts do.")
     active = config.top_k + config.n_shared_experts
     sizes = {"n_experts": 1, "top_k": 1, "n_shared_experts": 0, "d_expert": active * config.d_expert}
     same = {} if config.d_dense else {"n_dense_layers": 0}  # layers that are dense already, and as wide as the others
-    return replace(config, **sizes, **same, shared_gate=False)
+    return replace(config, **sizes, **same, shared_gate=False, shared_average=False)
 
 
 def conflicts(c) -> Iterator[str]:
@@ -196,6 +210,8 @@ def conflicts(c) -> Iterator[str]:
             "shared_gate=True weighs the answer of the shared experts: it needs n_shared_experts of at least 1, and a "
             "router that does not weigh them itself (router='competing_shared' does)."
         )
+    if c.shared_average and not c.n_shared_experts:
+        yield "shared_average=True averages with the answer of shared experts: it needs n_shared_experts of at least 1."
     if c.balance == "importance_and_load" and c.router != "noisy_top_k":
         yield "balance='importance_and_load' needs the noise of router='noisy_top_k': the load is smooth through it."
     yield from _without_effect(c)
@@ -260,6 +276,8 @@ def _zero_experts(c) -> Iterator[str]:
             f"n_zero_experts={c.n_zero_experts} needs a router that takes the best of all: 'top_k', 'noisy_top_k' or "
             "'normed', with n_groups=1 and capacity_factor=None."
         )
+    if c.d_latent:
+        yield f"d_latent={c.d_latent}: what n_zero_experts return would not be the token, but what is left of it."
 
 
 def _noisy(c) -> Iterator[str]:

@@ -91,9 +91,12 @@ class Experts(nn.Module):
 
     def __init__(
         self, n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted",
-        dispatch_fn: Dispatch | None = None, form: Form = PLAIN, bias: bool = False,
+        dispatch_fn: Dispatch | None = None, form: Form = PLAIN, bias: bool = False, d_latent: int | None = None,
     ):  # fmt: skip
-        """dispatch_fn (x, weights, expert_ids, gate_up, down) -> y computes in place of `implementation`."""
+        """dispatch_fn (x, weights, expert_ids, gate_up, down) -> y computes in place of `implementation`.
+
+        d_latent: the experts work at this width in place of D, between two matrices that all tokens pass.
+        """
         super().__init__()
         if implementation not in IMPLEMENTATIONS:
             raise ValueError(f"implementation is {implementation!r}, expected one of {IMPLEMENTATIONS}.")
@@ -103,11 +106,13 @@ class Experts(nn.Module):
                 "gate_up, down); pass the function itself, not what it returns."
             )
         self.implementation, self.dispatch_fn, self.form = implementation, dispatch_fn, form
-        rows = form.rows(d_expert)
-        self.gate_up = nn.Parameter(torch.empty(n_experts, rows, d_model))
-        self.down = nn.Parameter(torch.empty(n_experts, d_model, d_expert))
+        rows, width = form.rows(d_expert), d_latent or d_model
+        self.gate_up = nn.Parameter(torch.empty(n_experts, rows, width))
+        self.down = nn.Parameter(torch.empty(n_experts, width, d_expert))
         self.gate_up_bias = nn.Parameter(torch.zeros(n_experts, rows)) if bias else None
-        self.down_bias = nn.Parameter(torch.zeros(n_experts, d_model)) if bias else None
+        self.down_bias = nn.Parameter(torch.zeros(n_experts, width)) if bias else None
+        self.narrow = nn.Parameter(torch.empty(d_latent, d_model)) if d_latent else None
+        self.widen = nn.Parameter(torch.empty(d_model, d_latent)) if d_latent else None
 
     def forward(self, x: Tensor, routing: Routing, *, gate_on: str = "output") -> Tensor:
         """x (N, D) -> (N, D): for each token the weighted sum over its kept experts, 0 where it has none.
@@ -116,6 +121,12 @@ class Experts(nn.Module):
         """
         if gate_on not in GATES:
             raise ValueError(f"gate_on is {gate_on!r}, expected one of {GATES}.")
+        if self.narrow is None:
+            return self._answer(x, routing, gate_on)
+        return F.linear(self._answer(F.linear(x, self.narrow), routing, gate_on), self.widen)  # (N, D)
+
+    def _answer(self, x: Tensor, routing: Routing, gate_on: str) -> Tensor:
+        """`forward` at the width of the experts."""
         if self.dispatch_fn is not None:
             return self._by_function(x, routing, gate_on)
         compute, zero = self._loop if self.implementation == "loop" else self._sorted, None

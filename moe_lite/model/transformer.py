@@ -6,6 +6,7 @@ A Llama-style decoder (RMSNorm, rotary positions, grouped-query attention, SwiGL
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import RLock
 from weakref import WeakKeyDictionary
 
@@ -116,16 +117,20 @@ def build_moe_layer(
             raise ValueError("dispatch_fn knows no experts that compute nothing (n_zero_experts, router='mlp').")
     if layer_fn is not None and config.router == "competing_shared":
         raise ValueError("layer_fn knows nothing of the weights that router='competing_shared' gives shared experts.")
+    if layer_fn is not None and config.shared_average:
+        raise ValueError("layer_fn adds the shared experts' answer or not as it likes; expected shared_average=False.")
     router = build_router(config, layer, top_k_fn)
+    usual = partial(moe_layer, average=True) if config.shared_average else moe_layer
     form = Form(config.expert, config.expert_clamp)
     experts = Experts(
-        config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn, form, config.expert_bias
-    )
+        config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn, form, config.expert_bias,
+        config.d_latent,
+    )  # fmt: skip
     width = config.n_shared_experts * config.d_expert
     shared = SwiGLU(config.d_model, width, config.shared_gate, form) if width else None
     return MoELayer(
         router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on,
-        layer_fn=moe_layer if layer_fn is None else layer_fn,
+        layer_fn=usual if layer_fn is None else layer_fn,
     )  # fmt: skip
 
 

@@ -82,7 +82,11 @@ BLOCKS = {
     "qwen3_next": Block("Qwen3NextSparseMoeBlock", ({"shared_gate": False}, "shared.gate", {"renorm": False}),
                         settings={"norm_topk_prob": True}),
     "minimax_m2": Block("MiniMaxM2SparseMoeBlock", (WITHOUT_BIAS, {"score": "softmax"})),
-    "nemotron_h": Block("NemotronHMoE", (WITHOUT_BIAS, "shared.down", {"routed_scale": 1.0}), settings=NO_GROUPS),
+    "nemotron_h": Block(
+        "NemotronHMoE", (WITHOUT_BIAS, "shared.down", "experts.narrow", {"routed_scale": 1.0}),
+        settings=NO_GROUPS | {"moe_latent_size": 8}, ours={"d_latent": 8},
+    ),
+    "cohere2_moe": Block("Cohere2MoeSparseMoeBlock", ({"shared_average": False}, {"score": "sigmoid"}, "shared.down")),
     "deepseek_v4": Block("DeepseekV4SparseMoeBlock", ({"expert_clamp": None}, WITHOUT_BIAS, {"score": "sigmoid"}),
                          settings={"mlp_layer_types": ["moe"], "swiglu_limit": 1.0}, ours={"expert_clamp": 1.0}),
     "deepseek_v4_hash": Block("DeepseekV4SparseMoeBlock", ({"expert_clamp": None}, {"score": "sigmoid"}),
@@ -110,6 +114,7 @@ NAMES = {
     **{place + "e_score_correction_bias": "router.bias" for place in ("", "gate.", "gate.moe_statics.", "router.")},
     "expert_bias": "router.bias",
     "shared_expert_gate.weight": "shared.gate", "experts.up_proj": "experts.gate_up",
+    "fc1_latent_proj.weight": "experts.narrow", "fc2_latent_proj.weight": "experts.widen",
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ MODEL_ERRORS = [
     *[("d_dense", value, D_DENSE) for value in (0, 1.5, "wide")],
     ("expert", "relu", "one of ('swiglu', 'quick_geglu', 'relu2')"),
     *[("expert_clamp", value, "None (nothing is clamped) or a number above 0") for value in (0, -1, NAN, "7", True)],
+    *[("d_latent", value, "None (as wide as the model) or a whole number of at least 1") for value in (0, 1.5, "64")],
     ("d_dense", 64, "None, because n_dense_layers is 0"),
     ("n_heads", 3, "a divisor of d_model=128"),
     ("n_kv_heads", 3, "a divisor of n_heads=4"),
@@ -49,7 +50,15 @@ MODEL_ERRORS = [
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
         (name, value, "True or False")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead", "shared_gate", "expert_bias")
+        for name in (
+            "renorm",
+            "selection_bias",
+            "router_bias",
+            "allow_lookahead",
+            "shared_gate",
+            "expert_bias",
+            "shared_average",
+        )
         for value in (1, "no", None)
     ],
     *[
@@ -147,6 +156,8 @@ EXPERT_CHOICE = {"router": "expert_choice", "renorm": False, "allow_lookahead": 
         (EXPERT_CHOICE | {"logit_scale": 0.5}, "scores the logits as they are"),
         (EXPERT_CHOICE | {"logit_softcap": 2.0}, "scores the logits as they are"),
         ({"router": "mlp", "renorm": False, "n_dense_layers": 1}, "reads the state of the layer before"),
+        ({"shared_average": True}, "shared_average=True averages with the answer of shared experts: it needs n_shared"),
+        ({"d_latent": 8, "n_zero_experts": 1}, "d_latent=8: what n_zero_experts return would not be the token"),
         ({"shared_gate": True}, "shared_gate=True weighs the answer of the shared experts: it needs n_shared_experts"),
         (
             {"router": "competing_shared", "score": "sigmoid", "n_shared_experts": 1, "shared_gate": True},
@@ -183,6 +194,11 @@ def test_dense_twin_is_as_wide_as_what_one_token_activates():
 @pytest.mark.parametrize("config", [ModelConfig(n_experts=4, capacity_factor=1.25), TrainConfig(steps=7)])
 def test_config_survives_the_way_through_a_dict(config):
     assert from_dict(type(config), asdict(config)) == config
+
+
+def test_experts_at_a_lower_width_have_no_dense_twin():
+    with pytest.raises(ValueError, match="d_latent is 8: no width of a dense network costs what these experts do"):
+        dense_twin(ModelConfig(d_latent=8))
 
 
 def test_unknown_field_is_named():

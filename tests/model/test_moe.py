@@ -42,6 +42,23 @@ def test_gate_of_the_shared_experts_weighs_their_answer_with_one_number_per_toke
     assert layer.shared.gate.grad.abs().max() > 1e-3
 
 
+def test_average_is_half_of_what_is_added():
+    layer, added = (small_layer(n_shared_experts=1, shared_average=average) for average in (True, False))
+    torch.testing.assert_close(layer(X)[0], added(X)[0] / 2)
+    with pytest.raises(ValueError, match="layer_fn adds .* expected shared_average=False"):
+        build_moe_layer(small_config(n_shared_experts=1, shared_average=True), layer_fn=moe_layer)
+
+
+def test_experts_at_a_lower_width_stand_between_two_matrices():
+    layer = small_layer(d_latent=7)
+    assert layer.experts.gate_up.shape == (5, 24, 7) and layer.experts.down.shape == (5, 7, 12)
+    routing, flat = layer.router(X), X.view(24, 16)  # the router reads the whole token
+    low = flat @ layer.experts.narrow.T  # (N, 7)
+    each = torch.stack([swiglu(low, layer.experts.gate_up[e], layer.experts.down[e]) for e in range(5)], dim=1)
+    expected = (routing.combine.unsqueeze(-1) * each).sum(dim=1) @ layer.experts.widen.T  # (N, D)
+    torch.testing.assert_close(layer(X)[0].view(24, 16), expected)
+
+
 def test_learners_own_parts_can_take_the_places():
     class EveryTokenToOne(torch.nn.Module):
         def forward(self, x, **options):

@@ -19,7 +19,7 @@ KINDS = {
     "gated input": {"score": "sigmoid", "order": "topk_first", "top_k": 1, "gate_on": "input", "renorm": False},
     "dense first": {"n_dense_layers": 1, "n_shared_experts": 1, "shared_gate": True},
     "clamped": {"expert": "quick_geglu", "expert_clamp": 0.1, "expert_bias": True},
-    "relu2": {"expert": "relu2", "n_shared_experts": 1, "n_dense_layers": 1},
+    "relu2": {"expert": "relu2", "n_shared_experts": 1, "n_dense_layers": 1, "d_latent": 8, "shared_average": True},
     "biased groups": {"n_experts": 6, "score": "sigmoid", "selection_bias": True, "n_groups": 3, "topk_groups": 2},
 }
 
