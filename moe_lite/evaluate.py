@@ -16,7 +16,7 @@ class Evaluation:
     """Cross-entropy in nats per token by domain, and the load over all of the validation tokens."""
 
     loss: dict[str, float]
-    load: Tensor  # (L, E) int64
+    load: Tensor  # (L, E) int64, of the sparse layers
     load_by_domain: dict[str, Tensor]  # (L, E) int64 each
 
     @property
@@ -82,17 +82,18 @@ def report(model: MoELanguageModel, measured: Evaluation) -> str:
     if not model.config.is_dense:
         lines += ["", f"share of assignments by expert, % (fair: {100 / model.config.n_choices:.1f})"]
         dead = dead_experts(measured.load).tolist()
-        for layer, load in enumerate(measured.load):
+        for i, load in enumerate(measured.load):
             shares = " ".join(f"{100 * share:5.1f}" for share in (load / load.sum()).tolist())
-            lines.append(f"  layer {layer + 1}  {shares}   CV {load_cv(load).item():.2f}, dead {dead[layer]}")
+            layer = model.config.n_dense_layers + i + 1
+            lines.append(f"  layer {layer}  {shares}   CV {load_cv(load).item():.2f}, dead {dead[i]}")
     return "\n".join(lines)
 
 
 def no_load(model: MoELanguageModel) -> Tensor:
-    shape = (0, 0) if model.config.is_dense else (model.config.n_layers, model.config.n_choices)
+    shape = (0, 0) if model.config.is_dense else (model.config.n_sparse_layers, model.config.n_choices)
     return torch.zeros(shape, dtype=torch.int64)
 
 
 def load_table(output: LMOutput, model: MoELanguageModel) -> Tensor:
-    """(L, E) int64: assignments to each expert in this pass; (0, 0) for a dense model."""
+    """(L, E) int64: assignments to each expert of each sparse layer in this pass; (0, 0) for a dense model."""
     return torch.stack([routing.load.cpu() for routing in output.routing]) if output.routing else no_load(model)

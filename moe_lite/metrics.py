@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from moe_lite.model.config import ModelConfig
-from moe_lite.model.experts import SwiGLU
 from moe_lite.model.transformer import MoELanguageModel
 
 DEAD_BELOW = 0.01  # of the mean load
@@ -77,21 +76,22 @@ class ParameterCount:
 def count_parameters(model: MoELanguageModel) -> ParameterCount:
     """Counted from the modules themselves."""
     total = _numel(model)
-    layers = [block.feed_forward for block in model.blocks if not isinstance(block.feed_forward, SwiGLU)]
+    layers = model.moe_layers
     experts = sum(_numel(layer.experts) for layer in layers)
     router = sum(_numel(layer.router) for layer in layers)
-    idle = experts * (model.config.n_experts - model.config.top_k) // model.config.n_experts if layers else 0
+    idle = len(layers) * (model.config.n_experts - model.config.top_k) * _expert(model.config)
     return ParameterCount(total=total, active=total - idle, experts=experts, router=router)
 
 
 def flops_per_token(model: MoELanguageModel, context: int) -> int:
     """Multiply-adds of the forward pass for one token, times two, with `context` tokens to attend to.
 
-    Matrix products only: 2 for each active weight of a matrix (the input embedding is a lookup), and attention's
-    scores and mix.
+    Matrix products only: 2 for each active weight of a matrix (the input embedding is a lookup, biases are added), and
+    attention's scores and mix.
     """
     config = model.config
     vectors = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() == 1)  # norms
+    vectors += config.n_sparse_layers * config.top_k * _bias(config)
     weights = count_parameters(model).active - _numel(model.embed) - vectors
     attention = 2 * config.n_layers * config.n_heads * config.d_head * context
     return 2 * (weights + attention)
@@ -102,7 +102,8 @@ class Budget:
     """Parameters, and forward FLOPs for one token, by part of the model, in the order in which a token meets them.
 
     Parts: embedding, attention, feed-forward, norms, head; a sparse model has router and experts (the shared ones
-    among them) in place of feed-forward, and its FLOPs count the experts that work on the token.
+    among them) in place of feed-forward, or behind it where its first layers are dense, and its FLOPs count the experts
+    that work on the token.
     """
 
     parameters: dict[str, int]
@@ -127,16 +128,39 @@ def budget(config: ModelConfig, context: int) -> Budget:
     vocabulary, vectors = c.vocab_size * c.d_model, (2 * layers + 1) * c.d_model + layers * normed
     attention = 2 * layers * c.d_model * (c.n_heads + c.n_kv_heads) * c.d_head  # query and out; key and value
     look_back = 2 * layers * c.n_heads * c.d_head * context  # multiply-adds of the scores, and as many of the mix
-    expert = 3 * layers * c.d_model * c.d_expert  # gate, up and down, one expert in each layer
-    if c.is_dense:
-        held, worked = {"feed-forward": expert}, {"feed-forward": 2 * expert}
-    else:
+    held, worked = {}, {}
+    if widths := [width for layer in range(layers) if (width := c.dense_width(layer))]:
+        dense = _network(c, sum(widths))
+        held, worked = {"feed-forward": dense}, {"feed-forward": 2 * dense}
+    if not c.is_dense:
         router, vectors_of_routers = _routers(c)
-        held = {"router": router + vectors_of_routers, "experts": (c.n_experts + c.n_shared_experts) * expert}
-        worked = {"router": 2 * router, "experts": 2 * (c.top_k + c.n_shared_experts) * expert}
+        shared = c.n_shared_experts * _network(c, c.d_expert) + c.d_model * c.shared_gate
+        beside = shared + 2 * c.d_model * (c.d_latent or 0)  # the matrices to and from the experts' width
+        experts = c.n_sparse_layers * (beside + c.n_experts * _expert(c))
+        active = c.n_sparse_layers * (beside + c.top_k * (_expert(c) - _bias(c)))
+        held |= {"router": router + vectors_of_routers, "experts": experts}
+        worked |= {"router": 2 * router, "experts": 2 * active}
     parameters = {"embedding": vocabulary, "attention": attention, **held, "norms": vectors, "head": vocabulary}
     flops = {"embedding": 0, "attention": 2 * (attention + look_back), **worked, "norms": 0, "head": 2 * vocabulary}
     return Budget(parameters, flops)
+
+
+def _network(c: ModelConfig, width: int, d: int | None = None) -> int:
+    """Parameters in the matrices of a feed-forward network: gate, up and down, or without a gate up and down.
+
+    d: the width of what it reads and writes, the model's unless said otherwise.
+    """
+    return (2 if c.expert == "relu2" else 3) * (d or c.d_model) * width
+
+
+def _expert(c: ModelConfig) -> int:
+    """Parameters of one expert that is chosen."""
+    return _network(c, c.d_expert, c.d_latent) + _bias(c)
+
+
+def _bias(c: ModelConfig) -> int:
+    """Those of them that are in biases."""
+    return c.expert_bias * ((1 if c.expert == "relu2" else 2) * c.d_expert + (c.d_latent or c.d_model))
 
 
 def _routers(c: ModelConfig) -> tuple[int, int]:
@@ -153,14 +177,14 @@ def _routers(c: ModelConfig) -> tuple[int, int]:
         matrix += c.d_model * width + 2 * width**2  # to the state, and two layers on it
         vector += 4 * width  # norm and three biases
     memory = (c.n_layers - 1) * width if c.router == "mlp" else 0
-    return c.n_layers * matrix, c.n_layers * vector + memory
+    return c.n_sparse_layers * matrix, c.n_sparse_layers * vector + memory
 
 
 def count(config: ModelConfig, context: int) -> tuple[int, int, int]:
     """Total and active parameters, and forward FLOPs for one token, from the config alone."""
     found, idle = budget(config, context), 0
     if not config.is_dense:
-        idle = config.n_layers * (config.n_experts - config.top_k) * 3 * config.d_model * config.d_expert
+        idle = config.n_sparse_layers * (config.n_experts - config.top_k) * _expert(config)
     return found.total_parameters, found.total_parameters - idle, found.total_flops
 
 

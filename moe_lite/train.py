@@ -86,7 +86,7 @@ class StepLog:
     cross_entropy: float
     balance_loss: float
     z_loss: float
-    load: Tensor  # (L, E) int64, assignments before dropping; (0, 0) for a dense model
+    load: Tensor  # (L, E) int64, assignments before dropping, of L sparse layers; (0, 0) for a dense model
     dropped: Tensor  # (L,) int64, assignments dropped
     validation: dict[str, float] | None  # cross-entropy by domain, where it was measured
 
@@ -108,8 +108,9 @@ class Training:
         self.step, self.seconds = 0, 0.0
         self.generator = torch.Generator().manual_seed(config.seed)  # batches
         self.noise = torch.Generator(self.device).manual_seed(config.seed + 1)  # router jitter
-        matrices = [p for p in model.parameters() if p.dim() > 1]
-        vectors = [p for p in model.parameters() if p.dim() <= 1]
+        stands = {name: p.dim() > 1 and not name.endswith("_bias") for name, p in model.named_parameters()}
+        matrices = [p for name, p in model.named_parameters() if stands[name]]
+        vectors = [p for name, p in model.named_parameters() if not stands[name]]  # experts' biases are stacked
         groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
 

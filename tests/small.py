@@ -50,9 +50,9 @@ def model_with_opinions(n_experts: int = 8, top_k_fn=None, **changes) -> MoELang
 
 
 def small_experts(
-    n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted", seed: int = 0
+    n_experts: int, d_model: int, d_expert: int, implementation: str = "sorted", seed: int = 0, **form
 ) -> Experts:
-    experts = Experts(n_experts, d_model, d_expert, implementation).double()
+    experts = Experts(n_experts, d_model, d_expert, implementation, **form).double()
     with torch.no_grad():
         for parameter in experts.parameters():
             parameter.copy_(randn(*parameter.shape, seed=seed, dtype=torch.float64))
@@ -76,8 +76,16 @@ HOLDS_OTHERWISE = [
     {"n_experts": 1},
     {"n_experts": 1, "n_shared_experts": 2},
     {"n_shared_experts": 2, "top_k": 3},
+    {"n_shared_experts": 2, "shared_gate": True},
     {"n_kv_heads": 4, "score": "sigmoid", "selection_bias": True},
     {"n_layers": 1, "vocab_size": 7},
+    {"expert": "quick_geglu", "expert_clamp": 7.0, "expert_bias": True, "router_bias": True},
+    {"expert": "relu2", "n_shared_experts": 1, "n_dense_layers": 1},
+    {"expert": "relu2", "n_experts": 1},
+    {"d_latent": 7, "expert": "relu2", "expert_bias": True, "n_shared_experts": 1, "shared_average": True},
+    {"expert": "relu2", "expert_bias": True},
+    {"n_dense_layers": 1, "n_shared_experts": 1},
+    {"n_dense_layers": 2, "d_dense": 21, "router_bias": True},
     {"router": "noisy_top_k"},
     {"qk_norm": "head"},
     {"qk_norm": "full", "n_kv_heads": 1},

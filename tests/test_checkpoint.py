@@ -39,7 +39,10 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"n_experts": 1}, {"n_shared_experts": 1}, {"selection_bias": True, "score": "sigmoid"}]
+    "changes",
+    [{}, {"n_experts": 1}, {"n_shared_experts": 1}, {"selection_bias": True, "score": "sigmoid"}]
+    + [{"n_dense_layers": 1, "d_dense": 21}, {"n_shared_experts": 1, "shared_gate": True}]
+    + [{"expert": "quick_geglu", "expert_clamp": 7.0, "expert_bias": True}, {"expert": "relu2"}],
 )
 def test_loaded_model_gives_the_same_numbers(tmp_path, changes):
     model, ids = small_model(seed=5, **changes), random_ids(2, 9)

@@ -70,6 +70,14 @@ def test_dense_model_has_losses_and_no_loads():
     assert "share of assignments" not in text and f"{measured.loss['up']:6.3f}" in text
 
 
+def test_layers_without_experts_have_no_load_and_keep_their_number():
+    model = small_model(n_dense_layers=1)
+    measured = evaluate(model, small_corpora(), length=10)
+    assert measured.load.shape == (2, 5)
+    lines = [line for line in report(model, measured).splitlines() if line.startswith("  layer")]
+    assert [line.split()[1] for line in lines] == ["2", "3"]
+
+
 def test_report_names_domains_shares_and_dead_experts():
     model = small_model()
     with torch.no_grad():

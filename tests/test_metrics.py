@@ -92,10 +92,21 @@ def test_dense_twin_spends_the_same_flops_but_for_the_router():
     assert flops_per_token(sparse, 10) - flops_per_token(dense, 10) == 2 * count_parameters(sparse).router
 
 
-@pytest.mark.parametrize("n_experts", [1, 4])
-def test_flops_by_formula_are_those_that_pytorch_counts(n_experts):
+@pytest.mark.parametrize(
+    "changes",
+    [{"n_experts": 1}, {"n_experts": 4}, {"n_shared_experts": 2, "shared_gate": True}]
+    + [{"expert": "quick_geglu", "expert_clamp": 7.0, "expert_bias": True}, {"expert": "relu2", "n_shared_experts": 1}]
+    + [{"d_latent": 7}]
+    + [
+        {"n_dense_layers": 1},
+        {"n_dense_layers": 2, "d_dense": 21},
+        {"n_experts": 1, "n_dense_layers": 1, "d_dense": 9},
+    ],
+    ids=str,
+)
+def test_flops_by_formula_are_those_that_pytorch_counts(changes):
     """The formula counts the router's product too, and attention with the whole context for every token."""
-    model = small_model(n_experts=n_experts).eval()
+    model = small_model(**changes).eval()
     ids = random_ids(2, 12)
     assert counted_flops(lambda: model(ids)) == 24 * flops_per_token(model, 12)
 
@@ -118,8 +129,21 @@ def test_budget_is_what_the_model_holds_and_costs(changes, context):
         assert list(parts.flops) == ["embedding", "attention", "feed-forward", "norms", "head"]
     else:
         assert parts.parameters["router"] == count.router
-        shared = model.config.n_layers * model.config.n_shared_experts * EXPERT
-        assert parts.parameters["experts"] == count.experts + shared
+        beside = sum(p.numel() for name, p in model.named_parameters() if ".shared." in name)
+        assert parts.parameters["experts"] == count.experts + beside
+        dense = [p for name, p in model.named_parameters() if name.split(".")[3:] in (["gate_up"], ["down"])]
+        assert parts.parameters.get("feed-forward", 0) == sum(p.numel() for p in dense)
+
+
+def test_dense_first_layers_by_hand():
+    # the first of three layers is as wide as what a token activates, 2 experts of 5; the others have all five
+    model = small_model(n_dense_layers=1)
+    found = count_parameters(model)
+    assert (found.experts, found.router) == (2 * 5 * EXPERT, 2 * 5 * 16)
+    assert found.active == 3 * (ATTENTION + 2 * EXPERT) + NORMS + 2 * VOCABULARY + 2 * 5 * 16
+    parts = budget(model.config, 1)
+    assert list(parts.flops) == ["embedding", "attention", "feed-forward", "router", "experts", "norms", "head"]
+    assert (parts.parameters["feed-forward"], parts.flops["experts"]) == (2 * EXPERT, 2 * 2 * 2 * EXPERT)
 
 
 def test_budget_by_hand():
@@ -141,7 +165,7 @@ def test_budget_needs_no_model():
     assert budget(mixtral, 1).total_flops == twin.total_flops + router
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_shared_experts": 2}, {"n_experts": 1, "top_k": 1}, {"top_k": 5}])
+@pytest.mark.parametrize("changes", HOLDS_OTHERWISE + [{"top_k": 5}], ids=str)
 def test_counts_from_the_config_are_those_of_the_model(changes):
     model = small_model(**changes)
     found = count_parameters(model)

@@ -122,6 +122,13 @@ def test_optimizer_uses_the_learning_rate_and_spares_vectors_from_decay():
     assert len(matrices["params"]) + len(vectors["params"]) == len(list(run.model.parameters()))
 
 
+def test_biases_of_experts_do_not_decay():
+    run = start(expert="quick_geglu", expert_bias=True)
+    decays = {id(p): group["weight_decay"] > 0 for group in run.optimizer.param_groups for p in group["params"]}
+    experts = run.model.blocks[0].feed_forward.experts
+    assert not decays[id(experts.gate_up_bias)] and not decays[id(experts.down_bias)] and decays[id(experts.down)]
+
+
 def test_gradients_are_clipped_to_the_norm():
     run = start(replace(CONFIG, clip_norm=1e-3))
     next(run)
@@ -140,6 +147,14 @@ def test_selection_bias_moves_by_the_rule_and_only_then():
         found = torch.stack([block.feed_forward.router.bias for block in run.model.blocks])
         torch.testing.assert_close(found, expected)
     assert found.abs().max() > 0.02
+
+
+def test_selection_bias_of_a_layer_behind_dense_ones_moves_by_its_own_load():
+    run = start(replace(CONFIG, bias_step=0.01), **RICH, n_dense_layers=1)
+    log = next(run)
+    assert log.load.shape == (2, 5) and log.dropped.shape == (2,)
+    found = torch.stack([layer.router.bias for layer in run.model.moe_layers])
+    torch.testing.assert_close(found, 0.01 * (36 * 2 / 5 - log.load).sign())
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ MODELS = {
     "llama4": ("Llama 4: 7 experts, top-1, and one shared", preset("llama4", n_experts=7)),
     "deepseek_v3": (
         "DeepSeek-V3: 32 finer experts in 4 groups, top-7 and one shared",
-        preset("deepseek_v3", n_experts=32, top_k=7, d_expert=16),
+        preset("deepseek_v3", n_experts=32, top_k=7, d_expert=16, n_dense_layers=0),
     ),
 }
 BASELINE = "dense-equal-active"  # what the others are compared with

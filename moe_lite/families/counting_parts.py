@@ -93,10 +93,10 @@ def mamba(m: PublishedModel) -> Size:
     return Size(matrices, decay_and_skip + step_bias + biases + norms)
 
 
-def network(m: PublishedModel, width: int, bias: bool) -> Size:
-    """One feed-forward network."""
-    inward = 2 if m.gated else 1
-    return Size((inward + 1) * m.d_model * width, (inward * width + m.d_model) * bias)
+def network(m: PublishedModel, width: int, bias: bool, d: int = 0) -> Size:
+    """One feed-forward network. d: the width that it reads and writes, if it is not the model's."""
+    inward, d = 2 if m.gated else 1, d or m.d_model
+    return Size((inward + 1) * d * width, (inward * width + d) * bias)
 
 
 def router(m: PublishedModel) -> Size:
@@ -122,7 +122,8 @@ def layer(m: PublishedModel, kind: Kind, n_experts: int) -> dict[str, Size]:
         "norms": norm(m) * (m.norms_per_layer + crossing),
     }
     if kind.sparse:
-        parts |= {"router": router(m), "experts": network(m, m.d_expert, m.expert_bias) * n_experts}
+        experts = network(m, m.d_expert, m.expert_bias, m.d_latent) * n_experts + Size(2 * m.d_model * m.d_latent)
+        parts |= {"router": router(m), "experts": experts}
         parts |= {"shared": shared(m), "dense": network(m, m.d_dense, m.dense_bias) * m.dense_beside}
     else:
         parts |= {"dense": network(m, m.d_dense, m.dense_bias)}

@@ -88,7 +88,12 @@ def around(entry: Family, c: ModelConfig) -> str:
     """What the layer has beside the choice, and how it is balanced where the family's source says so."""
     told = []
     if c.n_shared_experts:
-        told.append(f"{c.n_shared_experts} shared expert{'s' if c.n_shared_experts > 1 else ''} for every token")
+        gate = ", weighed by a sigmoid of the token" if c.shared_gate else ""
+        gate += ", averaged with the others" if c.shared_average else ""
+        told.append(f"{c.n_shared_experts} shared expert{'s' if c.n_shared_experts > 1 else ''} for every token{gate}")
+    if c.n_dense_layers:
+        told.append(f"no experts in the first {c.n_dense_layers} of {c.n_layers} layers")
+    told += form_of_experts(c)
     if c.gate_on == "input":
         told.append("weights multiply the expert's input")
     if c.capacity_factor is not None:
@@ -103,6 +108,18 @@ def around(entry: Family, c: ModelConfig) -> str:
     if c.z_coef and "z_coef" in entry.settings:
         told.append(f"z-loss times {c.z_coef:g}")
     return "; ".join(told)
+
+
+def form_of_experts(c: ModelConfig) -> list[str]:
+    """What an expert computes, where it is not SwiGLU."""
+    forms = {"quick_geglu": "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u",
+             "relu2": "experts have no gate and square a ReLU"}  # fmt: skip
+    told = [forms[c.expert]] if c.expert in forms else []
+    if c.d_latent:
+        told.append(f"experts work at a width of {c.d_latent} in place of {c.d_model}")
+    if c.expert_clamp is not None:
+        told.append(f"gates above {c.expert_clamp:g} and ups beyond ±{c.expert_clamp:g} are cut")
+    return told + ["trained biases in the experts"] * c.expert_bias
 
 
 def to_train(c: ModelConfig) -> str:

@@ -88,6 +88,7 @@ class PublishedModel:
     top_k: int = 0
     d_expert: int = 0
     expert_bias: bool = False
+    d_latent: int = 0  # experts read and write at this width, between two matrices; 0: at d_model
     zero_experts: int = 0  # experts without parameters that a token may choose: they return it unchanged
     d_shared: int = 0  # width of all shared experts together
     shared_gate: bool = False  # one number for each token
@@ -200,24 +201,32 @@ def unknown(what: str, name: object, known: Iterable[str], hint: str) -> str:
 def of_config(config: ModelConfig) -> PublishedModel:
     """A model of ours as the same record. What its routers hold is taken from `metrics.budget`.
 
-    ValueError if they differ from layer to layer, which a record cannot say.
+    ValueError if they differ from layer to layer, or dense layers in width, which a record cannot say.
     """
     sizes = {name: getattr(config, name) for name in ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads")}
     if config.is_dense:
         mixture = {"d_dense": config.d_expert}
+        if len({config.dense_width(layer) for layer in range(config.n_layers)}) > 1:
+            raise ValueError("the dense layers of this model differ in width; see metrics.budget.")
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what there is to warn of was said where `config` was made
-            one = _router(replace(config, n_layers=1))
-        if _router(config) != (config.n_layers * one[0], config.n_layers * one[1]):
+            one = _router(replace(config, n_layers=1, n_dense_layers=0, d_dense=None))
+        if _router(config) != (config.n_sparse_layers * one[0], config.n_sparse_layers * one[1]):
             raise ValueError(f"router={config.router!r} holds more in one layer than in another; see metrics.budget.")
         mixture = {
-            "sparse_layers": tuple(range(config.n_layers)), "n_experts": config.n_experts, "top_k": config.top_k,
+            "sparse_layers": tuple(range(config.n_dense_layers, config.n_layers)),
+            "d_dense": config.dense_width(0) or 0, "n_experts": config.n_experts, "top_k": config.top_k,
             "d_expert": config.d_expert, "d_shared": config.n_shared_experts * config.d_expert,
+            "shared_gate": config.shared_gate,
+            "d_latent": config.d_latent or 0,
+            "expert_bias": config.expert_bias,
             "router_weights": one[0], "router_vectors": one[1], "zero_experts": config.n_zero_experts,
         }  # fmt: skip
     norms = "" if config.qk_norm == "none" else config.qk_norm
-    return PublishedModel("ModelConfig", **sizes, d_head=config.d_head, qk_norm=norms, **mixture)
+    return PublishedModel(
+        "ModelConfig", **sizes, d_head=config.d_head, qk_norm=norms, gated=config.expert != "relu2", **mixture
+    )
 
 
 def _router(config: ModelConfig) -> tuple[int, int]:

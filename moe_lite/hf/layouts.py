@@ -24,7 +24,18 @@ FREE = {
 }  # fmt: skip
 # Of the others, those without effect outside training; and those without effect in a dense model.
 IN_TRAINING = {"jitter", "capacity_factor", "priority"}
-OF_EXPERTS = {"router", "n_shared_experts", "selection_bias", "gate_on", "allow_lookahead", *IN_TRAINING}
+OF_EXPERTS = {
+    "router",
+    "n_shared_experts",
+    "shared_gate",
+    "shared_average",
+    "d_latent",
+    "expert_bias",
+    "selection_bias",
+    "gate_on",
+    "allow_lookahead",
+    *IN_TRAINING,
+}
 SIZES = {
     "vocab_size": "vocab_size", "n_layers": "num_hidden_layers", "d_model": "hidden_size",
     "n_heads": "num_attention_heads", "n_kv_heads": "num_key_value_heads", "context_length": "max_position_embeddings",
@@ -132,7 +143,7 @@ def sums_to_one(config: ModelConfig) -> bool:
 def _refuse_own_functions(model: MoELanguageModel, title: str) -> None:
     if model.config.is_dense:
         return
-    layers = [block.feed_forward for block in model.blocks]
+    layers = model.moe_layers
     used = {
         "top_k_fn": any(layer.router.options.get("top_k_fn") for layer in layers),
         "dispatch_fn": any(layer.experts.dispatch_fn for layer in layers),

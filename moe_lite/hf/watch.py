@@ -131,6 +131,10 @@ class Sizes:
     context_length: int
     is_dense: bool = False
 
+    @property
+    def n_sparse_layers(self) -> int:
+        return self.n_layers
+
 
 class Viewable(nn.Module):
     """A model of `transformers` that `TokenViewer` and `GenerationViewer` can show, by way of `trace`.

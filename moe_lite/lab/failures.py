@@ -119,7 +119,7 @@ def put_in(kind: type[Router]) -> Callable[[MoELanguageModel], None]:
 def _layers(model: MoELanguageModel) -> list:
     if model.config.is_dense:
         raise ValueError("A dense model has no router in which anything could go wrong.")
-    return [block.feed_forward for block in model.blocks]
+    return model.moe_layers
 
 
 # ---- the list --------------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ class Recorder:
 
     def run(self, source: str = "live") -> LabRun:
         """What has been recorded so far, in whole bins."""
-        shape, measured = (self.model.config.n_layers, self.model.config.n_choices), self._measured
+        shape, measured = (self.model.config.n_sparse_layers, self.model.config.n_choices), self._measured
         bins = [*self._bins]  # a training in another thread may add one meanwhile
         return LabRun(
             name=name_of(self.settings),

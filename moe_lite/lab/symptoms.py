@@ -100,7 +100,7 @@ def beside_the_plain_router(model: MoELanguageModel) -> Iterator[list[tuple[Rout
     def look(router: Router, arguments: tuple[Tensor], routing: Routing) -> None:
         pairs.append((routing, Router.forward(router, arguments[0])))
 
-    hooks = [block.feed_forward.router.register_forward_hook(look) for block in model.blocks]
+    hooks = [layer.router.register_forward_hook(look) for layer in model.moe_layers]
     try:
         yield pairs
     finally:

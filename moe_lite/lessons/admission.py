@@ -68,7 +68,7 @@ def limited(model: MoELanguageModel, factor: float | None) -> Iterator[MoELangua
 
     Training mode, because only there a layer drops what does not fit. Afterwards the model is as it was.
     """
-    layers, was_training = [block.feed_forward for block in model.blocks], model.training
+    layers, was_training = model.moe_layers, model.training
     before = [layer.capacity for layer in layers]
     try:
         for layer in layers:
@@ -96,8 +96,8 @@ class OwnBias:
 
 def steer(model: MoELanguageModel, rule: BiasRule, step: float) -> None:
     """From now on every layer of the model chooses with `rule`, each with a bias of its own that begins at 0."""
-    for block in model.blocks:
-        block.feed_forward.router.options["top_k_fn"] = OwnBias(rule, model.config.n_experts, step)
+    for layer in model.moe_layers:
+        layer.router.options["top_k_fn"] = OwnBias(rule, model.config.n_experts, step)
 
 
 def as_routing(weights: Tensor, expert_ids: Tensor, n_experts: int) -> tuple[Routing, Tensor]:

@@ -42,6 +42,10 @@ def with_feed_forward(model: MoELanguageModel, function: FeedForward) -> MoELang
 
     function: like `swiglu`, from x (N, D) and three matrices to (N, D).
     """
+    if model.config.expert != "swiglu":
+        raise ValueError(
+            f"expert is {model.config.expert!r}; a function of three matrices takes the place of 'swiglu'."
+        )
     copy = deepcopy(_dense(model))
     for block in copy.blocks:
         block.feed_forward = _Computing(function, block.feed_forward)

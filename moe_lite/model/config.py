@@ -9,6 +9,7 @@ ORDERS = ("score_first", "topk_first")
 SELECT_ON = ("score", "logit")
 GROUP_SCORES = ("max", "top2sum")
 GROUP_FILLS = ("-inf", "zero")
+EXPERTS = ("swiglu", "quick_geglu", "relu2")
 GATES = ("output", "input")
 QK_NORMS = ("none", "head", "full")
 IMPLEMENTATIONS = ("sorted", "loop")
@@ -18,7 +19,7 @@ PRIORITIES = ("position", "score", "first_choice")
 CHOICES = {
     "score": SCORES, "order": ORDERS, "select_on": SELECT_ON, "group_score": GROUP_SCORES, "group_fill": GROUP_FILLS,
     "gate_on": GATES, "implementation": IMPLEMENTATIONS, "router": ROUTERS, "balance": BALANCES, "priority": PRIORITIES,
-    "qk_norm": QK_NORMS,
+    "qk_norm": QK_NORMS, "expert": EXPERTS,
 }  # fmt: skip
 
 
@@ -44,7 +45,15 @@ class ModelConfig:
     n_experts: int = 8
     top_k: int = 2  # not used by a dense model
     d_expert: int = 64
+    expert: str = "swiglu"  # and every other feed-forward network; gpt-oss: "quick_geglu", Nemotron-H: "relu2", no gate
+    expert_clamp: float | None = None  # its gate stays below, its up within ± this (gpt-oss: 7, DeepSeek-V4: 10)
+    expert_bias: bool = False  # in both products of the experts that are chosen (gpt-oss)
+    d_latent: int | None = None  # width at which they work, between two matrices (Nemotron-H); None: d_model
     n_shared_experts: int = 0  # run for every token, beside the chosen ones
+    shared_gate: bool = False  # their answer times sigmoid(w · x), one number per token (Qwen2-MoE)
+    shared_average: bool = False  # their answer and the others' are averaged instead of added (Cohere2-MoE)
+    n_dense_layers: int = 0  # so many first layers have no experts (DeepSeek-V3: 3 of 61)
+    d_dense: int | None = None  # width of those; None: what a token activates in a sparse layer
     n_zero_experts: int = 0  # can be chosen like the others and return the token as it is (LongCat-Flash)
     implementation: str = "sorted"
     # router
@@ -84,19 +93,37 @@ class ModelConfig:
             require(self, name, is_positive_int, "a whole number of at least 1")
         for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width"):
             require(self, name, is_positive_int, "a whole number of at least 1")
-        for name in ("n_shared_experts", "n_zero_experts"):
+        for name in ("n_shared_experts", "n_zero_experts", "n_dense_layers"):
             require(self, name, is_whole, "a whole number of at least 0")
+        require(self, "n_dense_layers", lambda n: n < self.n_layers, f"fewer than n_layers={self.n_layers}")
+        width = "None (what a token activates in a sparse layer) or a whole number of at least 1"
+        require(self, "d_dense", lambda d: d is None or is_positive_int(d), width)
+        require(self, "d_dense", lambda d: d is None or self.n_dense_layers, "None, because n_dense_layers is 0")
         require(self, "n_heads", lambda n: self.d_model % n == 0, f"a divisor of d_model={self.d_model}")
         require(self, "n_kv_heads", lambda n: self.n_heads % n == 0, f"a divisor of n_heads={self.n_heads}")
         require(self, "d_model", lambda d: d // self.n_heads % 2 == 0, "even per head (rotary positions pair them)")
         for name, known in CHOICES.items():
             require(self, name, known.__contains__, f"one of {known}")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead"):
+        for name in (
+            "renorm",
+            "selection_bias",
+            "router_bias",
+            "allow_lookahead",
+            "shared_gate",
+            "expert_bias",
+            "shared_average",
+        ):
             require(self, name, lambda v: isinstance(v, bool), "True or False")
         for name in ("jitter", "renorm_eps", "balance_coef", "z_coef"):
             require(self, name, is_not_negative, "a number of at least 0")
         for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std"):
             require(self, name, is_positive, "a number above 0")
+        latent = "None (as wide as the model) or a whole number of at least 1"
+        require(self, "d_latent", lambda d: d is None or is_positive_int(d), latent)
+        clamp = "None (nothing is clamped) or a number above 0"
+        require(self, "expert_clamp", lambda c: c is None or is_positive(c), clamp)
+        no_gate = "None, because expert='relu2' has no gate"
+        require(self, "expert_clamp", lambda c: c is None or self.expert != "relu2", no_gate)
         softcap = "None (logits as they are) or a number above 0"
         require(self, "logit_softcap", lambda c: c is None or is_positive(c), softcap)
         require(
@@ -136,6 +163,17 @@ class ModelConfig:
     def is_dense(self) -> bool:
         return self.n_experts == 1
 
+    def dense_width(self, layer: int) -> int | None:
+        """How wide the one feed-forward network of this layer is, counted from 0; None where the layer is sparse."""
+        if layer >= self.n_dense_layers:
+            return self.d_expert if self.is_dense else None
+        active = 1 if self.is_dense else self.top_k + self.n_shared_experts
+        return self.d_dense or active * self.d_expert
+
+    @property
+    def n_sparse_layers(self) -> int:
+        return 0 if self.is_dense else self.n_layers - self.n_dense_layers
+
     @property
     def n_choices(self) -> int:
         """What a token chooses among: the experts, and those that compute nothing."""
@@ -148,8 +186,12 @@ class ModelConfig:
 
 def dense_twin(config: ModelConfig) -> ModelConfig:
     """The dense model that spends as many FLOPs in its feed-forward as `config` activates (router aside)."""
+    if config.d_latent:
+        raise ValueError(f"d_latent is {config.d_latent}: no width of a dense network costs what these experts do.")
     active = config.top_k + config.n_shared_experts
-    return replace(config, n_experts=1, top_k=1, n_shared_experts=0, d_expert=active * config.d_expert)
+    sizes = {"n_experts": 1, "top_k": 1, "n_shared_experts": 0, "d_expert": active * config.d_expert}
+    same = {} if config.d_dense else {"n_dense_layers": 0}  # layers that are dense already, and as wide as the others
+    return replace(config, **sizes, **same, shared_gate=False, shared_average=False)
 
 
 def conflicts(c) -> Iterator[str]:
@@ -163,6 +205,13 @@ def conflicts(c) -> Iterator[str]:
         yield f"priority={c.priority!r} says who finds room at a full expert; with capacity_factor=None none is full."
     if c.group_score != "top2sum" and c.n_groups == 1:
         yield f"group_score={c.group_score!r} says what a group of experts is worth; with n_groups=1 there is only one."
+    if c.shared_gate and (not c.n_shared_experts or c.router == "competing_shared"):
+        yield (
+            "shared_gate=True weighs the answer of the shared experts: it needs n_shared_experts of at least 1, and a "
+            "router that does not weigh them itself (router='competing_shared' does)."
+        )
+    if c.shared_average and not c.n_shared_experts:
+        yield "shared_average=True averages with the answer of shared experts: it needs n_shared_experts of at least 1."
     if c.balance == "importance_and_load" and c.router != "noisy_top_k":
         yield "balance='importance_and_load' needs the noise of router='noisy_top_k': the load is smooth through it."
     yield from _without_effect(c)
@@ -215,6 +264,8 @@ def _own_kind(c) -> Iterator[str]:
             "router='competing_shared' divides by the sum over chosen and shared experts, each scored alone: it needs "
             "n_shared_experts of at least 1, renorm=True and a score other than 'softmax'."
         )
+    if c.router == "mlp" and c.n_dense_layers:
+        yield "router='mlp' reads the state of the layer before, which a dense layer does not have: n_dense_layers=0."
     if c.router == "mlp" and c.capacity_factor is not None:
         yield "router='mlp' lets tokens skip, so capacity_factor must be None: skipping needs no room."
 
@@ -225,6 +276,8 @@ def _zero_experts(c) -> Iterator[str]:
             f"n_zero_experts={c.n_zero_experts} needs a router that takes the best of all: 'top_k', 'noisy_top_k' or "
             "'normed', with n_groups=1 and capacity_factor=None."
         )
+    if c.d_latent:
+        yield f"d_latent={c.d_latent}: what n_zero_experts return would not be the token, but what is left of it."
 
 
 def _noisy(c) -> Iterator[str]:

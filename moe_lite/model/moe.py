@@ -14,14 +14,17 @@ LayerFn = Callable[[Tensor, Callable, Callable, Callable | None], tuple[Tensor, 
 
 def moe_layer(
     x: Tensor, router: Callable[[Tensor], Routing], experts: Callable[[Tensor, Routing], Tensor],
-    shared: Callable[[Tensor], Tensor] | None,
+    shared: Callable[[Tensor], Tensor] | None, average: bool = False,
 ) -> tuple[Tensor, Routing]:  # fmt: skip
-    """Route, compute, add the shared expert, restore the shape. x (B, T, D) -> y (B, T, D) and its Routing."""
+    """Route, compute, add the shared expert, restore the shape. x (B, T, D) -> y (B, T, D) and its Routing.
+
+    average: half of what is added (Cohere2-MoE)."""
     routing = router(x)  # which experts, with what weights
     flat = x.flatten(0, -2)  # (N, D)
     y = experts(flat, routing)  # (N, D) each expert on its own tokens, weighted and summed
     if shared is not None:  # it sees every token
         y = y + (shared(flat) if routing.shared_weights is None else shared(flat, routing.shared_weights))
+        y = y / 2 if average else y
     return y.view(x.shape), routing
 
 

@@ -6,6 +6,7 @@ A Llama-style decoder (RMSNorm, rotary positions, grouped-query attention, SwiGL
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import RLock
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from moe_lite.model.attention import Attention, KVCache, RMSNorm, turns
 from moe_lite.model.balance import BALANCE_LOSSES, BalanceLoss, z_loss
 from moe_lite.model.config import ModelConfig
-from moe_lite.model.experts import Dispatch, Experts, SwiGLU
+from moe_lite.model.experts import Dispatch, Experts, Form, SwiGLU
 from moe_lite.model.inputs import IGNORED, check_ids, check_padding, check_targets
 from moe_lite.model.moe import LayerFn, MoELayer, moe_layer
 from moe_lite.model.routers import ROUTERS
@@ -81,8 +82,8 @@ class Block(nn.Module):
         self.attention_norm = RMSNorm(config.d_model, config.norm_eps)
         self.attention = Attention(config, layer)
         self.feed_forward_norm = RMSNorm(config.d_model, config.norm_eps)
-        if config.is_dense:
-            self.feed_forward = SwiGLU(config.d_model, config.d_expert)
+        if width := config.dense_width(layer):
+            self.feed_forward = SwiGLU(config.d_model, width, form=Form(config.expert, config.expert_clamp))
         else:
             self.feed_forward = build_moe_layer(config, layer, **own_parts)
 
@@ -106,7 +107,8 @@ def build_moe_layer(
     if top_k_fn is not None and (config.selection_bias or config.n_groups > 1):
         raise ValueError("top_k_fn replaces the whole choice, so selection_bias and n_groups would have no effect.")
     if dispatch_fn is not None:
-        for name, usual in (("capacity_factor", None), ("gate_on", "output")):
+        usual_values = {"capacity_factor": None, "gate_on": "output", "expert": "swiglu"}
+        for name, usual in (usual_values | {"expert_clamp": None, "expert_bias": False}).items():
             if getattr(config, name) != usual:
                 raise ValueError(f"dispatch_fn knows nothing of {name}={getattr(config, name)!r}; expected {usual!r}.")
         if config.router == "expert_choice":
@@ -115,12 +117,20 @@ def build_moe_layer(
             raise ValueError("dispatch_fn knows no experts that compute nothing (n_zero_experts, router='mlp').")
     if layer_fn is not None and config.router == "competing_shared":
         raise ValueError("layer_fn knows nothing of the weights that router='competing_shared' gives shared experts.")
+    if layer_fn is not None and config.shared_average:
+        raise ValueError("layer_fn adds the shared experts' answer or not as it likes; expected shared_average=False.")
     router = build_router(config, layer, top_k_fn)
-    experts = Experts(config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn)
-    shared = SwiGLU(config.d_model, config.n_shared_experts * config.d_expert) if config.n_shared_experts else None
+    usual = partial(moe_layer, average=True) if config.shared_average else moe_layer
+    form = Form(config.expert, config.expert_clamp)
+    experts = Experts(
+        config.n_experts, config.d_model, config.d_expert, config.implementation, dispatch_fn, form, config.expert_bias,
+        config.d_latent,
+    )  # fmt: skip
+    width = config.n_shared_experts * config.d_expert
+    shared = SwiGLU(config.d_model, width, config.shared_gate, form) if width else None
     return MoELayer(
         router, experts, shared, capacity=config.capacity_factor, priority=config.priority, gate_on=config.gate_on,
-        layer_fn=moe_layer if layer_fn is None else layer_fn,
+        layer_fn=usual if layer_fn is None else layer_fn,
     )  # fmt: skip
 
 
@@ -158,6 +168,12 @@ class MoELanguageModel(nn.Module):
         self.register_buffer("turns", self._turns(), persistent=False)  # (2, context_length, S)
         self._initialise(torch.Generator().manual_seed(seed))
 
+    @property
+    def moe_layers(self) -> list[MoELayer]:
+        """The sparse layers, first to last; a dense model has none."""
+        layers = [block.feed_forward for block in self.blocks]
+        return [layer for layer in layers if not isinstance(layer, SwiGLU)]
+
     def _turns(self) -> Tensor:
         return turns(self.config.context_length, self.config.d_head, self.config.rope_theta)
 
@@ -171,9 +187,9 @@ class MoELanguageModel(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, generator: torch.Generator) -> None:
-        """Normal(0, init_std); what writes to the residual stream is smaller by sqrt(2L), as in GPT-2."""
+        """Normal(0, init_std), biases 0; what writes to the residual stream is smaller by sqrt(2L), as in GPT-2."""
         for name, parameter in self.named_parameters():
-            if parameter.dim() > 1:
+            if parameter.dim() > 1 and not name.endswith("_bias"):
                 writes = name.endswith(("attention.out.weight", "down"))
                 std = self.config.init_std / ((2 * self.config.n_layers) ** 0.5 if writes else 1)
                 parameter.normal_(0, std, generator=generator)

@@ -189,6 +189,28 @@ def test_option_that_a_description_names_changes_the_weights(name):
     assert change_moves(families.preset(name), option) > DIFFERENT
 
 
+def test_description_tells_the_rest_of_the_layer():
+    told = {
+        name: families.describe(name).rows["around it"] for name in ("gpt_oss", "qwen2_moe", "nemotron_h", "glm4_moe")
+    }
+    assert told["gpt_oss"] == (
+        "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u; gates above 7 and ups beyond ±7 are cut; trained "
+        "biases in the experts"
+    )
+    assert "4 shared experts for every token, weighed by a sigmoid of the token" in told["qwen2_moe"]
+    assert "experts have no gate and square a ReLU" in told["nemotron_h"]
+    assert "no experts in the first 1 of 4 layers" in told["glm4_moe"]
+
+
+def test_recorded_trainings_are_of_the_presets_as_they_were():
+    """Their files name every setting: a new one must have the value with which they were trained."""
+    plain = {"n_dense_layers": 0, "expert": "swiglu", "expert_clamp": None, "expert_bias": False, "shared_gate": False}
+    for name in ("switch", "hash_layers", "qwen3_moe", "olmoe", "llama4"):
+        config = families.preset(name)
+        assert {field: getattr(config, field) for field in plain} == plain
+    assert families.preset("deepseek_v3", n_dense_layers=0).n_sparse_layers == 4
+
+
 def test_description_says_how_the_bias_is_trained_and_where_nothing_was_compared():
     assert "to train    TrainConfig(bias_step=0.001)" in repr(families.describe("deepseek_v3"))
     assert not {"to train"} & families.describe("mixtral").rows.keys()

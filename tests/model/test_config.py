@@ -14,6 +14,7 @@ COUNT = "a whole number of at least 1"
 COUNT_OR_NONE = "a whole number of at least 0"
 POSITIVE = "a number above 0"
 NOT_NEGATIVE = "a number of at least 0"
+D_DENSE = "None (what a token activates in a sparse layer) or a whole number of at least 1"
 CAPACITY = "None (drop nothing) or a number above 0"
 NAN, INF = float("nan"), float("inf")
 
@@ -21,7 +22,17 @@ MODEL_ERRORS = [
     *[("vocab_size", value, COUNT) for value in (0, -1, 1.5, "64", None, True)],
     *[(name, 0, COUNT) for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts")],
     *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width")],
-    *[(n, value, COUNT_OR_NONE) for n in ("n_shared_experts", "n_zero_experts") for value in (-1, 0.5, True)],
+    *[
+        (n, value, COUNT_OR_NONE)
+        for n in ("n_shared_experts", "n_zero_experts", "n_dense_layers")
+        for value in (-1, 0.5, True)
+    ],
+    ("n_dense_layers", 4, "fewer than n_layers=4"),
+    *[("d_dense", value, D_DENSE) for value in (0, 1.5, "wide")],
+    ("expert", "relu", "one of ('swiglu', 'quick_geglu', 'relu2')"),
+    *[("expert_clamp", value, "None (nothing is clamped) or a number above 0") for value in (0, -1, NAN, "7", True)],
+    *[("d_latent", value, "None (as wide as the model) or a whole number of at least 1") for value in (0, 1.5, "64")],
+    ("d_dense", 64, "None, because n_dense_layers is 0"),
     ("n_heads", 3, "a divisor of d_model=128"),
     ("n_kv_heads", 3, "a divisor of n_heads=4"),
     ("d_model", 4, "even per head (rotary positions pair them)"),
@@ -39,7 +50,15 @@ MODEL_ERRORS = [
     ("priority", "random", "one of ('position', 'score', 'first_choice')"),
     *[
         (name, value, "True or False")
-        for name in ("renorm", "selection_bias", "router_bias", "allow_lookahead")
+        for name in (
+            "renorm",
+            "selection_bias",
+            "router_bias",
+            "allow_lookahead",
+            "shared_gate",
+            "expert_bias",
+            "shared_average",
+        )
         for value in (1, "no", None)
     ],
     *[
@@ -112,6 +131,12 @@ def test_settings_of_the_router_are_options_of_route_with_the_same_names_and_def
     assert set(parameters) == {"logits", "k"} | set(options) | of_a_call
 
 
+def test_an_expert_without_a_gate_has_nothing_to_clamp():
+    ModelConfig(expert="quick_geglu", expert_clamp=7.0)
+    with pytest.raises(ValueError, match="expert_clamp is 7.0, expected None, because expert='relu2' has no gate"):
+        ModelConfig(expert="relu2", expert_clamp=7.0)
+
+
 def test_the_value_of_a_group_needs_groups():
     config = ModelConfig(n_groups=4, topk_groups=2, group_score="max")
     assert config.routing_options()["group_score"] == "max"
@@ -130,6 +155,14 @@ EXPERT_CHOICE = {"router": "expert_choice", "renorm": False, "allow_lookahead": 
         ({"renorm_eps": 1e-6, "renorm": False}, "renorm_eps=1e-06 goes into the sum that renorm divides by"),
         (EXPERT_CHOICE | {"logit_scale": 0.5}, "scores the logits as they are"),
         (EXPERT_CHOICE | {"logit_softcap": 2.0}, "scores the logits as they are"),
+        ({"router": "mlp", "renorm": False, "n_dense_layers": 1}, "reads the state of the layer before"),
+        ({"shared_average": True}, "shared_average=True averages with the answer of shared experts: it needs n_shared"),
+        ({"d_latent": 8, "n_zero_experts": 1}, "d_latent=8: what n_zero_experts return would not be the token"),
+        ({"shared_gate": True}, "shared_gate=True weighs the answer of the shared experts: it needs n_shared_experts"),
+        (
+            {"router": "competing_shared", "score": "sigmoid", "n_shared_experts": 1, "shared_gate": True},
+            "shared_gate=True weighs .* a router that does not weigh them itself",
+        ),
     ],
 )
 def test_setting_without_effect_is_refused(settings, message):
@@ -151,11 +184,21 @@ def test_dense_twin_is_as_wide_as_what_one_token_activates():
     twin = dense_twin(ModelConfig(n_experts=8, top_k=2, n_shared_experts=1, d_expert=64))
     assert twin.is_dense and twin.d_expert == (2 + 1) * 64 and twin.n_shared_experts == 0
     assert twin.d_model == ModelConfig().d_model
+    gated = ModelConfig(n_experts=8, top_k=2, n_shared_experts=1, d_expert=64, shared_gate=True)
+    assert dense_twin(gated) == twin
+    assert dense_twin(ModelConfig(top_k=2, n_shared_experts=1, d_expert=64, n_dense_layers=1)) == twin
+    other = dense_twin(ModelConfig(top_k=2, d_expert=64, n_dense_layers=1, d_dense=100))
+    assert [other.dense_width(layer) for layer in range(4)] == [100, 128, 128, 128] and other.n_sparse_layers == 0
 
 
 @pytest.mark.parametrize("config", [ModelConfig(n_experts=4, capacity_factor=1.25), TrainConfig(steps=7)])
 def test_config_survives_the_way_through_a_dict(config):
     assert from_dict(type(config), asdict(config)) == config
+
+
+def test_experts_at_a_lower_width_have_no_dense_twin():
+    with pytest.raises(ValueError, match="d_latent is 8: no width of a dense network costs what these experts do"):
+        dense_twin(ModelConfig(d_latent=8))
 
 
 def test_unknown_field_is_named():

@@ -9,7 +9,7 @@ from small import randn, small_experts
 from torch import Tensor
 
 from moe_lite.model.balance import drop_over_capacity
-from moe_lite.model.experts import Experts, SwiGLU, swiglu
+from moe_lite.model.experts import PLAIN, Experts, Form, SwiGLU, swiglu
 from moe_lite.model.routing import Routing, route
 
 D, FF = 6, 7
@@ -33,7 +33,30 @@ def test_dense_network_is_the_same_function():
     torch.testing.assert_close(network(x), swiglu(x.view(6, D), network.gate_up, network.down).view(2, 3, D))
 
 
+def test_forms_by_hand():
+    # gate (2, −1, 9), up (3, 0.5, −9)
+    h = torch.tensor([2.0, -1.0, 9.0, 3.0, 0.5, -9.0])
+    silu = [2 * 0.880797, -1 * 0.268941, 9 * 0.999877]  # g · σ(g)
+    expected = torch.tensor([silu[0] * 3, silu[1] * 0.5, silu[2] * -9])
+    torch.testing.assert_close(Form()(h), expected, atol=1e-4, rtol=0)
+    # a clamp of 1.5 makes the gates (1.5, −1, 1.5) and the ups (1.5, 0.5, −1.5); 1.5 · σ(1.5) = 1.5 · 0.817574
+    expected = torch.tensor([1.226362 * 1.5, silu[1] * 0.5, 1.226362 * -1.5])
+    torch.testing.assert_close(Form(clamp=1.5)(h), expected, atol=1e-4, rtol=0)
+    # σ(1.702 · 1.5) = σ(2.553) = 0.927780, σ(−1.702) = 0.154193; ups + 1 are (2.5, 1.5, −0.5)
+    expected = torch.tensor([1.5 * 0.927780 * 2.5, -0.154193 * 1.5, 1.5 * 0.927780 * -0.5])
+    torch.testing.assert_close(Form("quick_geglu", 1.5)(h), expected, atol=1e-4, rtol=0)
+    assert Form("relu2")(h).tolist() == [4, 0, 81, 9, 0.25, 0]
+    assert [Form(kind).rows(5) for kind in ("swiglu", "quick_geglu", "relu2")] == [10, 10, 5]
+
+
 # ---- one truth for both ways -----------------------------------------------------------------------------------------
+
+
+def one(experts: Experts, e: int, x: Tensor) -> Tensor:
+    if experts.form == PLAIN and experts.down_bias is None:
+        return swiglu(x, experts.gate_up[e], experts.down[e])
+    bias = (0, 0) if experts.down_bias is None else (experts.gate_up_bias[e], experts.down_bias[e])
+    return experts.form(x @ experts.gate_up[e].T + bias[0]) @ experts.down[e].T + bias[1]
 
 
 def dense(experts: Experts, x: Tensor, routing: Routing, gate_on: str) -> Tensor:
@@ -41,10 +64,7 @@ def dense(experts: Experts, x: Tensor, routing: Routing, gate_on: str) -> Tensor
     y = torch.zeros_like(x)
     for e in range(routing.n_experts):
         weight = routing.combine[:, e, None]
-        if gate_on == "input":
-            y = y + swiglu(x * weight, experts.gate_up[e], experts.down[e])
-        else:
-            y = y + swiglu(x, experts.gate_up[e], experts.down[e]) * weight
+        y = y + (one(experts, e, x * weight) * (weight != 0) if gate_on == "input" else one(experts, e, x) * weight)
     return y
 
 
@@ -54,7 +74,7 @@ def gradients(compute, experts: Experts, x: Tensor, logits: Tensor, make_routing
     experts.zero_grad()
     y = x + compute(experts, x, make_routing(logits), gate_on)  # the residual: a graph even where all is dropped
     (y * randn(*y.shape, seed=9, dtype=torch.float64)).sum().backward()
-    leaves = [x, logits, experts.gate_up, experts.down]
+    leaves = [x, logits, *experts.parameters()]
     return [y.detach()] + [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
 
 
@@ -100,6 +120,49 @@ def test_sorted_equals_loop_equals_dense_in_value_and_gradient(n_experts, k, n_t
         torch.testing.assert_close(found, reference, atol=1e-10, rtol=1e-10)
     if dropped == "none":
         assert all(tensor.abs().max() > 1e-3 for tensor in reference[:1] + reference[3:])
+
+
+FORMS = [
+    (Form("quick_geglu", 0.4), True),
+    (Form("quick_geglu"), False),
+    (Form(clamp=0.4), False),
+    (PLAIN, True),
+    (Form("relu2"), False),
+    (Form("relu2"), True),
+]
+
+
+@pytest.mark.parametrize("gate_on", ["output", "input"])
+@pytest.mark.parametrize("dropped", DROPPED)
+@pytest.mark.parametrize(("form", "bias"), FORMS, ids=str)
+@pytest.mark.parametrize(("n_experts", "k", "n_tokens"), [(1, 1, 1), (5, 2, 33), (16, 2, 3)])
+def test_other_forms_are_the_same_both_ways(form, bias, n_experts, k, n_tokens, dropped, gate_on):
+    x = randn(n_tokens, D, seed=1, dtype=torch.float64)
+    logits = randn(n_tokens, n_experts, seed=2, dtype=torch.float64)
+
+    def make_routing(logits: Tensor) -> Routing:
+        return DROPPED[dropped](route(logits, k, renorm=False))
+
+    fast, loop = (small_experts(n_experts, D, FF, name, form=form, bias=bias) for name in ("sorted", "loop"))
+    reference = gradients(dense, loop, x, logits, make_routing, gate_on)
+    for experts in (loop, fast):
+        found = gradients(forward, experts, x, logits, make_routing, gate_on)
+        torch.testing.assert_close(found, reference, atol=1e-10, rtol=1e-10)
+    if dropped == "none":
+        assert all(tensor.abs().max() > 1e-3 for tensor in reference[:1] + reference[3:])
+
+
+@pytest.mark.parametrize(("form", "bias"), FORMS, ids=str)
+def test_other_forms_under_autocast_and_for_one_token(form, bias):
+    fast, loop = (small_experts(5, D, FF, name, form=form, bias=bias).float() for name in ("sorted", "loop"))
+    routing = route(randn(1, 5, seed=1), 2)
+    with torch.no_grad():
+        exact = loop(randn(1, D), routing)
+        torch.testing.assert_close(fast(randn(1, D), routing), exact)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            low = fast(randn(1, D), routing)
+    assert low.dtype == torch.bfloat16
+    torch.testing.assert_close(low.float(), exact, atol=0.1, rtol=0.02)
 
 
 @pytest.mark.parametrize("implementation", ["sorted", "loop"])

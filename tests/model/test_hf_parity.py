@@ -107,6 +107,11 @@ def test_router_logits_and_auxiliary_losses_agree_layer_by_layer_with_padding():
     + [{"gate_on": "input"}, {"n_shared_experts": 1}, {"capacity_factor": 1.0}, {"jitter": 0.1}]
     + [
         {"n_zero_experts": 1},
+        {"n_dense_layers": 1},
+        {"expert": "relu2"},
+        {"expert_clamp": 7.0},
+        {"expert_bias": True},
+        {"d_latent": 8},
         {"renorm_eps": 1e-6},
         {"logit_scale": 0.5},
         {"logit_softcap": 2.0},
@@ -131,10 +136,14 @@ def test_every_setting_is_free_or_refused():
         "group_score",
         "select_on",
         "group_fill",
+        "shared_gate",
+        "shared_average",
+        "d_dense",
     }
     refused = {"score", "renorm", "routed_scale", "n_groups", "selection_bias", "gate_on", "n_shared_experts"}
     refused |= {"capacity_factor", "jitter", "renorm_eps", "logit_scale", "logit_softcap", "router_bias"}
-    refused |= {"n_zero_experts"}  # each of these is tried above
+    refused |= {"n_zero_experts", "n_dense_layers", "expert", "expert_clamp", "expert_bias", "d_latent"}
+    # each of these is tried above
     refused |= {"qk_norm"}  # where the other settings are not those of the layout with such norms: tests/hf
     assert {f.name for f in fields(ModelConfig)} == FREE | refused | go_with_another
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from small import generator, randn, random_ids, small_config, small_model
 
-from moe_lite.model.experts import SwiGLU
+from moe_lite.model.experts import SwiGLU, swiglu
 from moe_lite.model.moe import MoELayer, moe_layer
 from moe_lite.model.routing import Router, route
 from moe_lite.model.transformer import build_moe_layer
@@ -28,6 +28,35 @@ def test_layer_is_its_parts_in_order():
     torch.testing.assert_close(y, (layer.experts(flat, layer.router(X)) + layer.shared(flat)).view(3, 8, 16))
     assert (routing.layer, routing.batch_shape, routing.n_tokens) == (2, (3, 8), 24)
     assert isinstance(layer.shared, SwiGLU) and layer.shared.down.shape == (16, 2 * 12)
+
+
+def test_gate_of_the_shared_experts_weighs_their_answer_with_one_number_per_token():
+    layer = small_layer(n_shared_experts=2, shared_gate=True)
+    flat = X.view(24, 16)
+    plain = swiglu(flat, layer.shared.gate_up, layer.shared.down)  # (N, D)
+    weight = 1 / (1 + torch.exp(-flat @ layer.shared.gate[0]))  # (N,)
+    routed = layer.experts(flat, layer.router(X))
+    torch.testing.assert_close(layer(X)[0].view(24, 16), routed + weight[:, None] * plain)
+    assert weight.min() < 0.4 and weight.max() > 0.6
+    layer(X)[0].square().sum().backward()
+    assert layer.shared.gate.grad.abs().max() > 1e-3
+
+
+def test_average_is_half_of_what_is_added():
+    layer, added = (small_layer(n_shared_experts=1, shared_average=average) for average in (True, False))
+    torch.testing.assert_close(layer(X)[0], added(X)[0] / 2)
+    with pytest.raises(ValueError, match="layer_fn adds .* expected shared_average=False"):
+        build_moe_layer(small_config(n_shared_experts=1, shared_average=True), layer_fn=moe_layer)
+
+
+def test_experts_at_a_lower_width_stand_between_two_matrices():
+    layer = small_layer(d_latent=7)
+    assert layer.experts.gate_up.shape == (5, 24, 7) and layer.experts.down.shape == (5, 7, 12)
+    routing, flat = layer.router(X), X.view(24, 16)  # the router reads the whole token
+    low = flat @ layer.experts.narrow.T  # (N, 7)
+    each = torch.stack([swiglu(low, layer.experts.gate_up[e], layer.experts.down[e]) for e in range(5)], dim=1)
+    expected = (routing.combine.unsqueeze(-1) * each).sum(dim=1) @ layer.experts.widen.T  # (N, D)
+    torch.testing.assert_close(layer(X)[0].view(24, 16), expected)
 
 
 def test_learners_own_parts_can_take_the_places():

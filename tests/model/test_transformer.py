@@ -8,6 +8,8 @@ from moe_lite import ModelConfig, MoELanguageModel
 from moe_lite.lessons.dispatch import sparse_forward
 from moe_lite.model.attention import KVCache, RMSNorm, rotate, turns
 from moe_lite.model.balance import load_balancing_loss, router_z_loss, update_selection_bias_
+from moe_lite.model.experts import SwiGLU
+from moe_lite.model.moe import MoELayer
 from moe_lite.model.routing import top_k_route
 
 KINDS = {
@@ -15,6 +17,9 @@ KINDS = {
     "dense": {"n_experts": 1},
     "shared": {"n_shared_experts": 1, "renorm": False},
     "gated input": {"score": "sigmoid", "order": "topk_first", "top_k": 1, "gate_on": "input", "renorm": False},
+    "dense first": {"n_dense_layers": 1, "n_shared_experts": 1, "shared_gate": True},
+    "clamped": {"expert": "quick_geglu", "expert_clamp": 0.1, "expert_bias": True},
+    "relu2": {"expert": "relu2", "n_shared_experts": 1, "n_dense_layers": 1, "d_latent": 8, "shared_average": True},
     "biased groups": {"n_experts": 6, "score": "sigmoid", "selection_bias": True, "n_groups": 3, "topk_groups": 2},
 }
 
@@ -51,6 +56,12 @@ def test_weights_come_from_the_seed_alone():
         assert "norm" in name or not torch.equal(tensor, c.state_dict()[name])
 
 
+def test_biases_of_experts_start_at_zero():
+    experts = small_model(expert="quick_geglu", expert_bias=True).blocks[1].feed_forward.experts
+    assert experts.gate_up_bias.shape == (5, 24) and experts.down_bias.shape == (5, 16)
+    assert not experts.gate_up_bias.any() and not experts.down_bias.any() and experts.gate_up.std() > 0.1
+
+
 def test_what_writes_to_the_residual_stream_starts_smaller():
     state = MoELanguageModel(ModelConfig(n_layers=2, init_std=0.02)).state_dict()
     reads, writes = ("attention.query.weight", "experts.gate_up"), ("attention.out.weight", "experts.down")
@@ -68,10 +79,23 @@ def test_output_has_a_routing_for_each_sparse_layer(kind):
     model, ids = small_model(**KINDS[kind]), random_ids(2, 7)
     output = model(ids)
     assert output.logits.shape == (2, 7, 61) and output.loss is None and output.cross_entropy is None
-    assert [routing.layer for routing in output.routing] == ([] if kind == "dense" else [0, 1, 2])
+    sparse = {"dense": [], "dense first": [1, 2], "relu2": [1, 2]}.get(kind, [0, 1, 2])
+    assert [routing.layer for routing in output.routing] == sparse
     for routing in output.routing:
         assert routing.batch_shape == (2, 7) and routing.n_tokens == 14
         assert int(routing.load.sum()) == 14 * model.config.top_k
+
+
+def test_dense_first_layers_are_dense_networks_and_the_others_know_their_number():
+    model, ids = small_model(n_dense_layers=2, d_dense=21, n_shared_experts=1), random_ids(2, 9)
+    assert [type(block.feed_forward) for block in model.blocks] == [SwiGLU, SwiGLU, MoELayer]
+    assert [block.feed_forward.down.shape for block in model.blocks[:2]] == [(16, 21)] * 2
+    assert model.moe_layers == [model.blocks[2].feed_forward] and model.config.n_sparse_layers == 1
+    (routing,) = model(ids).routing
+    assert routing.layer == 2
+    usual = small_model(n_dense_layers=1, n_shared_experts=1)  # as wide as 2 experts and the shared one, 12 each
+    assert usual.blocks[0].feed_forward.down.shape == (16, 36)
+    assert [routing.layer for routing in usual(ids).routing] == [1, 2]
 
 
 def test_loss_is_the_sum_of_its_terms():
@@ -268,6 +292,9 @@ def test_dispatch_is_refused_where_there_is_nothing_to_dispatch():
     [
         ({"capacity_factor": 1.25}, r"nothing of capacity_factor=1.25; expected None"),
         ({"gate_on": "input"}, r"nothing of gate_on='input'; expected 'output'"),
+        ({"expert": "relu2"}, r"nothing of expert='relu2'; expected 'swiglu'"),
+        ({"expert_clamp": 7.0}, r"nothing of expert_clamp=7.0; expected None"),
+        ({"expert_bias": True}, r"nothing of expert_bias=True; expected False"),
         ({"router": "expert_choice", "allow_lookahead": True, "renorm": False}, "needs K experts for every token"),
     ],
 )

@@ -76,7 +76,7 @@ class CapacityView(MoEWidget):
                 raise ValueError("The model is dense: it has no experts that could be full. Pass a sparse one.")
             tokens = token_text((("", text),))
             self.total, self.ids, self.faces = len(tokens.ids), tokens.ids[:MOST_TOKENS], tokens.faces[:MOST_TOKENS]
-            n_layers, n_experts = self.model.config.n_layers, self.model.config.n_experts
+            n_layers, n_experts = self.model.config.n_sparse_layers, self.model.config.n_experts
             top_k = self.model.config.top_k if top_k is None else top_k
         else:
             self.total = self.routing.n_tokens

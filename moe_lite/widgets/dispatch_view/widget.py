@@ -104,7 +104,7 @@ class DispatchView(MoEWidget):
         elif not isinstance(models, Mapping):
             models = {models.config.n_experts: models}
         for n, model in models.items():
-            n_layers = 0 if model.config.is_dense else model.config.n_layers
+            n_layers = model.config.n_sparse_layers
             if n != model.config.n_experts or not 1 <= self.layer <= n_layers:
                 raise ValueError(
                     f"models[{n}] has {model.config.n_experts} experts and {n_layers} sparse layers; expected {n} "

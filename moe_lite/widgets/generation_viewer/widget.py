@@ -152,7 +152,7 @@ class GenerationViewer(BackgroundWidget):
     def _correct(self) -> str:
         """Bring layer, choice and temperature into range; a sentence that says what was changed, or ""."""
         notes, config = [], self.model.config
-        limits = {"layer": (1, config.n_layers), "temperature": (0.0, HOTTEST)}
+        limits = {"layer": (1, config.n_sparse_layers), "temperature": (0.0, HOTTEST)}
         for name, (low, high) in limits.items():
             wanted = getattr(self, name)
             setattr(self, name, min(max(low, wanted), high))

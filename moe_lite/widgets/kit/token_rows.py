@@ -66,7 +66,7 @@ def model_rows(model: MoELanguageModel, sentence: str, layer: int) -> TokenRows:
     Raises ValueError for a layer that the model does not have, and for a dense model.
     """
     config = model.config
-    n_layers = 0 if config.is_dense else config.n_layers
+    n_layers = config.n_sparse_layers
     if not 1 <= layer <= n_layers:
         raise ValueError(f"layer is {layer}; this model has {n_layers} sparse layers, counted from 1.")
     origin = f"{config.n_experts}-expert model, layer {layer}"

@@ -37,7 +37,7 @@ def checked_models(models: MoELanguageModel | Mapping[int, MoELanguageModel]) ->
             raise ValueError(f"models[{n_experts}] has {model.config.n_experts} experts; the key is the expert count.")
         if not 2 <= n_experts <= MOST_EXPERTS:
             raise ValueError(f"A model with {n_experts} experts: the viewer needs 2 to {MOST_EXPERTS} and a router.")
-    layers = {model.config.n_layers for model in models.values()}
+    layers = {model.config.n_sparse_layers for model in models.values()}
     if len(layers) != 1:
         raise ValueError(f"models have {sorted(layers)} layers; expected at least one model, all with equally many.")
     return dict(sorted(models.items()))

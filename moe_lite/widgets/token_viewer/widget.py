@@ -189,7 +189,7 @@ class TokenViewer(MoEWidget):
         return " ".join(notes)
 
     def _correct_view(self) -> None:
-        n_layers = self.models[self.n_experts].config.n_layers
+        n_layers = self.models[self.n_experts].config.n_sparse_layers
         nearest = min(max(1, self.layer), n_layers)
         if nearest != self.layer:
             what = f"This model has no layer {self.layer}."
