@@ -10,6 +10,7 @@ from widget_page import script_page, send
 
 from moe_lite import families
 from moe_lite.lab import runs
+from moe_lite.look.words import number
 from moe_lite.model.routing import route
 from moe_lite.widgets import FamilyExplorer
 from moe_lite.widgets.family_explorer import view
@@ -95,7 +96,8 @@ def test_the_figure_shows_these_numbers():
         assert tuple(rows["weights"]) == tuple(rows["washes"]) == band.chosen
         for e, cell in rows["weights"].items():
             assert value(cell) == f"{band.weights[e]:.2f}"
-        assert [value(cell) for cell in rows["choice"].values()] == [f"{v:.2f}" for v in band.compared]
+        shown_values = [value(cell) for cell in rows["choice"].values()]
+        assert shown_values == [number(v, 3 if key == "first" else 2) for v in band.compared]
         shut = {e for e, cell in rows["choice"].items() if "shut" in cell.get("class").split()}
         assert shut == {e for e in range(16) if not band.is_open(e)}
         assert f"sum {band.total:.2f}" in shown.figure
@@ -104,6 +106,18 @@ def test_the_figure_shows_these_numbers():
     for g, worth in enumerate(right.worth):
         assert worth == pytest.approx(sum(sorted(right.compared[4 * g : 4 * g + 4])[-2:]))
         assert f"{'open' if g in right.open_groups else 'closed'} · {worth:.2f}" in shown.figure
+
+
+def test_values_that_decide_print_differently():
+    """The last that passed and the first that did not, where three decimals can tell them apart."""
+    shown = FamilyExplorer()
+    cells, now = pictured(shown)["first"]["choice"], shown.now.left
+    assert (value(cells[12]), value(cells[1])) == (number(now.threshold, 3), number(now.best_out, 3)) != ("", "")
+    assert number(now.threshold) == number(now.best_out) and value(cells[12]) != value(cells[1])
+    groups = FamilyExplorer(left="deepseek_v2", token=11, bias=0.0)
+    band, worth = groups.now.left, [number(v, 3) for v in groups.now.left.worth]
+    assert all(f"· {text}<" in groups.figure for text in worth)
+    assert min(worth[g] for g in band.open_groups) > max(worth[g] for g in range(4) if g not in band.open_groups)
 
 
 def test_the_row_between_says_who_takes_each_expert():

@@ -66,9 +66,9 @@ class FamilyDrawing:
         """The middle of a column."""
         return LEFT + (expert + 0.5) * self.column
 
-    def fitted(self, value: float) -> str:
-        """A value with as many of two decimals as its column has room for; "" if there is none at all."""
-        texts = [number(value, digits) for digits in (2, 1, 0)]
+    def fitted(self, value: float, most: int = 2) -> str:
+        """A value with as many of `most` decimals as its column has room for; "" if there is none at all."""
+        texts = [number(value, digits) for digits in range(most, -1, -1)]
         return next((text for text in texts if self.long(text) <= self.column), "")
 
     @property
@@ -100,7 +100,7 @@ class FamilyDrawing:
             z_drawn = min(max(z, low), high)
             end = HEAD + LOGITS * (high - z_drawn) / (high - low)
             cells += self._column(
-                e, self._bar("z", e, min(zero, end), abs(end - zero)) + self._value(e, HEAD + LOGITS + 13, z, "val")
+                e, self._bar("z", e, min(zero, end), abs(end - zero)) + self._value(e, HEAD + LOGITS + 13, z)
             )
         axis = self._axis(zero)
         return f'<g class="logits">{self._named(HEAD + 18, "logit", "for both")}{axis}{cells}</g>'
@@ -190,8 +190,8 @@ class FamilyDrawing:
             parts += self._bias(e, y(plain), y(value), added=value > plain)
         parts += f'<path class="end" d="M{self._bar_left(e)} {y(value):.1f}h{self.bar:.1f}"/>'
         closed = not band.is_open(e)
-        parts += self._value(e, top + CHOICE + 13, value, "val")
-        text = self.fitted(value)
+        text = self.fitted(value, apart(band.threshold, band.best_out))
+        parts += self._text(e, top + CHOICE + 13, text)
         if closed and text:
             half = self.long(text) / 2
             at = top + CHOICE + 9
@@ -216,11 +216,13 @@ class FamilyDrawing:
         if not band.worth:
             return ""
         size, out = self.now.n_experts // len(band.worth), []
+        lowest = min(band.worth[g] for g in band.open_groups)
+        digits = apart(lowest, max((v for g, v in enumerate(band.worth) if g not in band.open_groups), default=None))
         for g, worth in enumerate(band.worth):
             left, right = LEFT + g * size * self.column, LEFT + (g + 1) * size * self.column
             open_ = g in band.open_groups
             line = f'<path class="edge" d="M{left + 3:.1f} {top - 3:g}v-3H{right - 3:.1f}v3"/>'
-            text = f"{'open' if open_ else 'closed'} · {number(worth)}"
+            text = f"{'open' if open_ else 'closed'} · {number(worth, digits)}"
             said = f'<text class="worth mid" x="{(left + right) / 2:.1f}" y="{top - 9:g}">{text}</text>'
             if g:
                 said += f'<path class="border" d="M{left:.1f} {top - BRACKET + 2:g}V{top + CHOICE + VALUES:g}"/>'
@@ -233,7 +235,7 @@ class FamilyDrawing:
         for e in band.chosen:
             tall = WEIGHT * band.weights[e] / most if most > 0 else 0.0
             bar = self._bar("w", e, top + WEIGHT - tall, tall)
-            cells += self._column(e, bar + self._value(e, top + WEIGHT + 13, band.weights[e], "val"), on=True)
+            cells += self._column(e, bar + self._value(e, top + WEIGHT + 13, band.weights[e]), on=True)
         where = " on input" if band.rule.config.gate_on == "input" else ""
         names = self._named(top + 16, f"weight{where}", "")
         names += f'<text class="sum" x="0" y="{top + WEIGHT + 13:g}">sum {number(band.total)}</text>'
@@ -260,9 +262,11 @@ class FamilyDrawing:
         box = f'x="{self._bar_left(e)}" y="{y:.1f}" width="{self.bar:.1f}" height="{max(tall, 1):.1f}"'
         return f'<rect class="{name} beam" {box}/>'
 
-    def _value(self, e: int, y: float, value: float, look: str) -> str:
-        text = self.fitted(value)
-        return f'<text class="{look} mid" x="{self.x(e):.1f}" y="{y:g}">{text}</text>' if text else ""
+    def _value(self, e: int, y: float, value: float) -> str:
+        return self._text(e, y, self.fitted(value))
+
+    def _text(self, e: int, y: float, text: str) -> str:
+        return f'<text class="val mid" x="{self.x(e):.1f}" y="{y:g}">{text}</text>' if text else ""
 
     def _axis(self, y: float) -> str:
         return f'<path class="axis ax" d="M{LEFT} {y:.1f}H{self.width}"/>'
@@ -271,6 +275,11 @@ class FamilyDrawing:
     def _named(y: float, name: str, more: str) -> str:
         second = f'<text class="more d" x="0" y="{y + 15:g}">{more}</text>' if more else ""
         return f'<text class="name" x="0" y="{y:g}">{name}</text>{second}'
+
+
+def apart(passed: float, out: float | None) -> int:
+    """2 decimals, or 3 where the last that passed and the first that did not would print the same."""
+    return 3 if out is not None and passed != out and number(passed) == number(out) else 2
 
 
 # ---- for pages without SVG, and under the figure ---------------------------------------------------------------------

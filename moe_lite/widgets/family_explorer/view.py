@@ -125,6 +125,12 @@ class Band:
         """The smallest of the compared values that passed."""
         return min(self.compared[e] for e in self.chosen)
 
+    @property
+    def best_out(self) -> float | None:
+        """The largest of the compared values that could have passed and did not; None if all did."""
+        out = [v for e, v in enumerate(self.compared) if e not in self.chosen and self.is_open(e)]
+        return max(out, default=None)
+
 
 def band_of(rule: Rule, logits: Tensor, k: int, bias: Tensor) -> Band:
     """logits (E,), bias (E,): example numbers -> what the rule makes of them. Choice and weights are `route`'s."""
