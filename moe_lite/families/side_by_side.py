@@ -8,12 +8,14 @@ from html import escape
 from textwrap import fill
 
 from moe_lite.data import data_dir
-from moe_lite.families.presets import family, names, preset
+from moe_lite.families.presets import around, family, names, preset
 from moe_lite.families.words import in_symbols, setting_in_words
 
 SHORT = 22  # letters: up to here a cell stays on one line
 _CELL = "text-align:left;vertical-align:top;background:none"
-SIZES = {"n_experts", "top_k", "d_expert", "n_shared_experts", "n_zero_experts"}
+SIZES = {
+    "n_experts", "top_k", "d_expert", "n_shared_experts", "n_zero_experts", "n_dense_layers", "d_dense", "d_latent"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,19 @@ def difference(a: str, b: str) -> dict[str, tuple[object, object]]:
 
 
 def timeline(*chosen: str) -> WordTable:
-    """When each family came, what it answered, and its rule in symbols; of all families where none is named.
+    """When each family came, what it answered, its rule in symbols, and what its layer has beside; of all families
+    where none is named.
 
-    z are logits, s scores, T the chosen experts, g weights, b a bias that only chooses, β a trained one.
+    z are logits, s scores, T the chosen experts, g weights, b a bias that only chooses, β a trained one. Numbers are
+    those of the small presets; a family without a date has none that its source states.
     """
     rows = []
     for name in chosen or names():
-        entry = family(name)
-        rows.append((name, entry.when, entry.problem, in_symbols(preset(name), "K")))
-    caption = "families of routers: what each answered, and its rule"
-    return WordTable(caption, ("family", "when", "what it answers", "in symbols"), rows)
+        entry, config = family(name), preset(name)
+        k = "E" if config.top_k == config.n_experts else "K"
+        rows.append((name, entry.when or "–", entry.problem, in_symbols(config, k), around(entry, config)))
+    caption = f"{len(rows)} families of routers: what each answered, and its rule"
+    return WordTable(caption, ("family", "when", "what it answers", "in symbols", "beside it"), rows)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Rules:
 
     version: str  # of transformers
     of_class: dict[str, str]  # the rule in words by the name of the class
+    own_router: tuple[str, ...]  # classes whose rule no setting of `route` is, so that a router of its own has it
     not_reproduced: tuple[str, ...]  # names of classes
 
     @cached_property
@@ -101,11 +107,12 @@ class Rules:
         return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
 
     def most_common(self, n: int | None = None) -> WordTable:
-        """The n rules that most classes share, with all their names; all rules if None."""
-        rows = [(str(len(group)), rule, ", ".join(group)) for rule, group in [*self.shared_by.items()][:n]]
-        shown = "all rules" if len(rows) == len(self.shared_by) else f"the {len(rows)} most common rules"
+        """The n rules that most classes share, with one of the classes each; all rules, with all of them, if None."""
+        groups = [*self.shared_by.items()][:n]
+        rows = [(str(len(group)), rule, group[0] if n else ", ".join(group)) for rule, group in groups]
+        shown = f"the {n} most common rules" if n else "all rules"
         caption = f"{shown} of {len(self.of_class)} router classes in transformers {self.version}"
-        return WordTable(caption, ("classes", "rule", "names"), rows)
+        return WordTable(caption, ("classes", "rule", "one of them" if n else "names"), rows)
 
     def __repr__(self) -> str:
         return repr(self.most_common())
@@ -119,4 +126,5 @@ def rules() -> Rules:
     kept = json.loads((data_dir() / "families" / "routers.json").read_text(encoding="utf-8"))
     done = {row["name"]: setting_in_words(row.get("setting", {})) for row in kept["rows"] if row["reproduced"]}
     left = tuple(row["name"] for row in kept["rows"] if not row["reproduced"])
-    return Rules(kept["transformers"], done, left)
+    own = tuple(row["name"] for row in kept["rows"] if "router" in row.get("setting", {}))
+    return Rules(kept["transformers"], done, own, left)

@@ -30,6 +30,9 @@ def test_timeline_has_a_row_per_family_in_the_order_asked_for():
     assert table.rows[1][1] == "2021-01" and table.rows[1][3] == "z = W x, s = softmax(z), T = top-K(s), g = s"
     assert [row[0] for row in families.timeline().rows] == families.names()
     assert "<td" in table._repr_html_() and "top-K(s)" in repr(table)
+    assert "<details><summary" in table.folded()._repr_html_() and repr(table.folded()) == repr(table)
+    assert "top-E(s)" in repr(families.timeline("jacobs_1991"))  # all of them
+    assert families.timeline("llama4").rows[0][4].startswith("1 shared expert for every token; weights multiply")
 
 
 def test_rules_group_the_classes_of_the_committed_table():
@@ -42,5 +45,7 @@ def test_rules_group_the_classes_of_the_committed_table():
     plain = {row["name"] for row in rows if row["reproduced"] and "setting" not in row}
     assert {*found.shared_by[found.of_class["MixtralTopKRouter"]]} == plain
     assert len(found.most_common(3).rows) == 3 and "3 most common rules" in found.most_common(3).caption
+    assert found.most_common(1).rows[0][2] in plain and "," not in found.most_common(1).rows[0][2]
     assert len(found.most_common().rows) == len(counts) and "all rules" in found.most_common().caption
+    assert "PhimoeTopKRouter" in found.own_router and not plain & {*found.own_router}
     assert found.version in repr(found) and "<table" in found._repr_html_()
