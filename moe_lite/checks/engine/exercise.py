@@ -235,6 +235,7 @@ class Exercise:
     draws: Draws | None = None
     watch: Watch | None = None
     drawn: Drawn | None = None
+    causes: tuple[tuple, ...] = ()  # of errors in its answers, looked up before `causes.CAUSES`
     left_to_you: tuple[str, ...] = ()  # torch functions that would do the exercise; their use is told on passing
 
     @property
