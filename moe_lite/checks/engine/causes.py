@@ -152,14 +152,14 @@ def _float_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
 def _refused_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
     name, value, wanted = match.groups()
     more = " More experts are chosen than there are." if name == "top_k" and wanted.startswith("at most") else ""
-    if "//" in line.text and value in ("0", "0.0"):
+    if value == "0" and re.search(r"\b1 *//", line.function):
         more = " `//` drops what is behind the point; `/` keeps it."
     return Note("A value that a config refuses", f"`{name}` is {value}, and a config wants {wanted} there.{more}")
 
 
 def _contradiction(match: re.Match, line: Line, exercise: Exercise) -> Note:
     sentence = match[1][0].upper() + match[1][1:]
-    return Note("Settings that contradict each other", f"`ModelConfig` refuses what cannot be meant. {sentence}")
+    return Note("Settings that contradict each other", f"`ModelConfig` refuses these settings together. {sentence}")
 
 
 def _dtypes_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:

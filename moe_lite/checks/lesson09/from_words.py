@@ -323,14 +323,14 @@ MISTAKES = (
 # ---- what ModelConfig refuses ----------------------------------------------------------------------------------------
 
 
-def bias_of_the_wrong_kind(match: re.Match, line: Line, exercise: Exercise) -> Note | None:
-    """None where the groups are what does not go with the order."""
+def bias_of_the_wrong_kind(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    """Unless the groups are what does not go with the order."""
     if "selection_bias" not in line.function:
-        return None
+        return not_in_the_description(match, line, exercise)
     return Note(
         "The bias is of the wrong kind",
         "`selection_bias` only chooses: it is added to scores, and `order='topk_first'` chooses before there are any. "
-        "The bias of the description is trained and part of the logits, so it chooses and weighs: `router_bias`.",
+        "The bias of the description is trained and part of the logits, so it chooses and weighs: it is `router_bias`.",
     )
 
 
@@ -345,11 +345,11 @@ def swapped_numbers(match: re.Match, line: Line, exercise: Exercise) -> Note:
 def not_in_the_description(match: re.Match, line: Line, exercise: Exercise) -> Note:
     sentence = match[1][0].upper() + match[1][1:]
     sentence += " Which sentence of the description asks for this setting?"
-    return Note("Settings that contradict each other", f"`ModelConfig` refuses what cannot be meant. {sentence}")
+    return Note("Settings that contradict each other", f"`ModelConfig` refuses these settings together. {sentence}")
 
 
 CAUSES = (
-    (ValueError, r"ModelConfig: order='topk_first' chooses among logits", bias_of_the_wrong_kind),
+    (ValueError, r"ModelConfig: (order='topk_first' chooses among logits.+)$", bias_of_the_wrong_kind),
     (ValueError, r"ModelConfig: top_k is (\d+), expected at most n_experts=(\d+)\.", swapped_numbers),
     (ValueError, r"ModelConfig: (?!\w+ is .*, expected )(.+)$", not_in_the_description),
 )

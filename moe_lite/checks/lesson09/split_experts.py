@@ -254,7 +254,7 @@ MISTAKES = (
     cut("Cut once too often", lambda E, K, F, m, s: ((m + 1) * E - s, (m + 1) * K - s, max(1, F // (m + 1)), s), "You "
         "cut each expert into {m} + 1 parts. `parts` is the number of parts, not of cuts: {m}, each {right_f} wide."),
     sign("Nothing is cut where nothing is shared", uncut_without_shared, lambda a: filled("With s = 0 your config "
-         "still has {E} experts of width {F}. Each becomes {m} parts here, too; only none of them is shared.", a)),
+         "still has {E} experts of width {F}. Each becomes {m} parts here, too, and none of them is shared.", a)),
     *(cut("The shared experts count as whole ones", lambda E, K, F, m, s, off=off: (m * E - (m if off else 1) * s,
       max(1, m * K - (m if off else 1) * s), F // m, m * s), "Your layer has {S} shared experts. {s} *parts* are "
           "shared, each {right_f} wide: they are counted after the cut.") for off in (0, 1)),
