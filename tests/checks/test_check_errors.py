@@ -190,5 +190,6 @@ def test_a_line_that_makes_a_config_is_shown_itself():
     (answer,) = [answer for answer in answers("9.4") if answer.name == "whole_division"]
     failure = answer.graded().failure
     (line,) = [text for _, text, failing in failure.lines if failing]
-    assert "return ModelConfig(" in line and "`routed_scale` is 0" in failure.note.sentence and "`//`" in failure.note.sentence
+    assert "return ModelConfig(" in line
+    assert "`routed_scale` is 0" in failure.note.sentence and "`//`" in failure.note.sentence
     assert "<string>" not in failure.traceback and failure.traceback.count("your code") == 1
