@@ -183,3 +183,13 @@ def test_gradients_that_the_notebook_switched_off_are_no_fault_of_the_answer(wit
     with without():
         assert grade(exercises()[id], answer.function()).status == "pass"
         assert not torch.is_grad_enabled()
+
+
+def test_a_line_that_makes_a_config_is_shown_itself():
+    """And not the code of the dataclass, which lies in no file."""
+    (answer,) = [answer for answer in answers("9.4") if answer.name == "whole_division"]
+    failure = answer.graded().failure
+    (line,) = [text for _, text, failing in failure.lines if failing]
+    assert "return ModelConfig(" in line
+    assert "`routed_scale` is 0" in failure.note.sentence and "`//`" in failure.note.sentence
+    assert "<string>" not in failure.traceback and failure.traceback.count("your code") == 1

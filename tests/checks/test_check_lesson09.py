@@ -5,6 +5,7 @@ import torch
 from transformers import OpenAIPrivacyFilterConfig
 from transformers.models.openai_privacy_filter.modeling_openai_privacy_filter import OpenAIPrivacyFilterTopKRouter
 
+from moe_lite.checks.engine import sweep
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.lesson09.compete_with_shared import reference as compete
 from moe_lite.checks.lesson09.from_words import (
@@ -32,6 +33,14 @@ def test_cut_experts_hold_and_use_as_much_as_before():
         assert (new.n_experts + new.n_shared_experts) * new.d_expert == config.n_experts * config.d_expert
         assert (new.top_k + new.n_shared_experts) * new.d_expert == config.top_k * config.d_expert
         assert new.d_expert * parts == config.d_expert and new.n_shared_experts == shared
+
+
+def test_no_more_groups_are_open_than_there_are_and_they_hold_enough_experts():
+    swept = [case.trials[0] for case in sweep.cases(exercises()["9.3"])]
+    for trial in trials("9.3") + swept:
+        values, k, n_groups, topk_groups = trial.args
+        assert 1 <= topk_groups <= n_groups and values.shape[1] % n_groups == 0, trial.note
+        assert values.shape[1] // n_groups >= 2 and 1 <= k <= topk_groups * values.shape[1] // n_groups, trial.note
 
 
 def test_the_packages_groups_pass():
@@ -86,7 +95,8 @@ def test_any_config_is_told_apart_without_an_error():
     for config in (*map(preset, names()), *KINDS):
         if config.n_experts < 10**9:
             found = shares(config)
-            assert found.dim() == 3 or found.shape == (N_TOKENS, config.n_experts) and found.isfinite().all()
+            table = found[:N_TOKENS]  # beside one more row, where other settings have changed
+            assert found.dim() == 3 or table.shape == (N_TOKENS, config.n_experts) and table.isfinite().all()
         result = grade(exercises()["9.4"], lambda n_experts, top_k, config=config: config)
         assert result.status == "not yet" and result.mistake.title and result.mistake.sentence
 

@@ -7,6 +7,7 @@ out mistakes made by their rules and odd answers.
 import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ each_exercise = pytest.mark.parametrize("exercise", [params_of(e, e.name, e) for
 
 
 def compiled(text: str, name: str):
-    namespace = USUAL | {"ml": moe_lite, "ModelConfig": ModelConfig}
+    namespace = USUAL | {"ml": moe_lite, "ModelConfig": ModelConfig, "replace": replace}
     exec(compile(text, name, "exec"), namespace)
     return namespace[name]
 

@@ -38,7 +38,7 @@ class Line:
 
 def likely_cause(exercise: Exercise, error: BaseException, message: str, line: Line) -> Note | None:
     """A title and a sentence for the first pattern that fits the error and the learner's line, or None."""
-    for kinds, pattern, note in CAUSES:
+    for kinds, pattern, note in (*exercise.causes, *CAUSES):
         match = re.search(pattern, message, flags=re.DOTALL)
         if match and isinstance(error, kinds):
             return note(match, line, exercise)
@@ -149,6 +149,19 @@ def _float_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
     return Note("A float, where a whole number is asked", sentence)
 
 
+def _refused_setting(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    name, value, wanted = match.groups()
+    more = " More experts are chosen than there are." if name == "top_k" and wanted.startswith("at most") else ""
+    if value == "0" and re.search(r"\b1 *//", line.function):
+        more = " `//` drops what is behind the point; `/` keeps it."
+    return Note("A value that a config refuses", f"`{name}` is {value}, and a config wants {wanted} there.{more}")
+
+
+def _contradiction(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    sentence = match[1][0].upper() + match[1][1:]
+    return Note("Settings that contradict each other", f"`ModelConfig` refuses these settings together. {sentence}")
+
+
 def _dtypes_differ(match: re.Match, line: Line, exercise: Exercise) -> Note:
     return Note("Two types do not fit", f"Both sides need one dtype. {_cast_hint(line.text)}")
 
@@ -237,6 +250,8 @@ CAUSES = [
         "`replace(config, top_k=4)` makes a new one with another value, and leaves the old one as it is.")),
     (TypeError, r"ModelConfig\.__init__\(\) got an unexpected keyword argument '(\w+)'", _unknown_setting),
     (ValueError, r"ModelConfig: (\w+) is (-?\d+\.\d+), expected a whole number", _float_setting),
+    (ValueError, r"ModelConfig: (\w+) is (.+), expected (.+)\.$", _refused_setting),
+    (ValueError, r"ModelConfig: (.+)$", _contradiction),
     (AttributeError, r"'ModelConfig' object has no attribute '(\w+)'", _no_such_setting),
     (AttributeError, r"has no attribute", _said(
         "No such method", "Is the name spelled right, and is the object on its left what you think it is?")),

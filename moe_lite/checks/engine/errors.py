@@ -79,11 +79,12 @@ def _timed_out(ended: Ended, trial: Trial) -> Failure:
 
 
 def _is_learners(filename: str, fn: Any) -> bool:
-    """The file of the function, or any other that is neither ours nor a library's."""
+    """The file of the function, or any other that is neither ours nor a library's; "<string>" is a dataclass's own."""
     own_code = getattr(fn, "__code__", None)
     if own_code is not None and filename == own_code.co_filename:
         return True
-    library = any(filename.startswith(prefix) for prefix in {sys.prefix, sys.base_prefix, PACKAGE, "<frozen"})
+    libraries = {sys.prefix, sys.base_prefix, PACKAGE, "<frozen", "<string>"}
+    library = any(filename.startswith(prefix) for prefix in libraries)
     return not library and "site-packages" not in filename
 
 
@@ -99,7 +100,8 @@ def _lines_around(frame: FrameType, failing: int) -> tuple[tuple[tuple[int, str,
 
 def _short_traceback(frames: traceback.StackSummary, fn: Any, kind: str, message: str) -> str:
     """Python's traceback without the check's own frames and without anybody's folders."""
-    kept = [frame for frame in frames if not frame.filename.startswith(CHECKS)]
+    made = [frame for frame in frames if frame.filename != "<string>" or _is_learners(frame.filename, fn)]
+    kept = [frame for frame in made if not frame.filename.startswith(CHECKS)]
     texts = []
     for frame in kept:
         name = "your code" if _is_learners(frame.filename, fn) else _library_name(frame.filename)

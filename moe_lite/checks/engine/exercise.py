@@ -236,6 +236,7 @@ class Exercise:
     watch: Watch | None = None
     drawn: Drawn | None = None
     in_program: bool = True  # False: it makes settings of the package, which `my_moe.py` does without
+    causes: tuple[tuple, ...] = ()  # of errors in its answers, looked up before `causes.CAUSES`
     left_to_you: tuple[str, ...] = ()  # torch functions that would do the exercise; their use is told on passing
 
     @property

@@ -1,5 +1,7 @@
 """Mistakes that any exercise can show, and the words for what no named mistake explains."""
 
+from itertools import permutations
+
 import torch
 from torch import Tensor
 
@@ -68,16 +70,19 @@ def _dtype_fits(output: Output, got: Tensor, expected: Tensor) -> bool:
 
 
 def swapped(exercise: Exercise, attempt: Attempt) -> Note | None:
-    """Two results, each right, in each other's place."""
-    if len(exercise.outputs) != 2 or len(attempt.got) != 2:
+    """Two or three results, each right, in another order."""
+    names = [output.name for output in exercise.outputs]
+    if len(names) not in (2, 3) or len(attempt.got) != len(names) or attempt.all_right:
         return None
-    first, second = (o.name for o in exercise.outputs)
-    if attempt.all_right or not attempt.equals(attempt.expected[second], attempt.expected[first]):
-        return None
-    return Note(
-        f"`{first}` and `{second}` have changed places",
-        f"Both are right, in the wrong order: `{first}` is returned first, then `{second}`.",
-    )
+    for order in permutations(names):
+        moved = [name for name, other in zip(names, order, strict=True) if name != other]
+        if moved and attempt.equals(*(attempt.expected[name] for name in order)):
+            title = (
+                f"`{moved[0]}` and `{moved[1]}` have changed places" if len(moved) == 2 else "Results in another order"
+            )
+            every, wanted = ("Both", "All three")[len(names) - 2], ", then ".join(f"`{name}`" for name in names[1:])
+            return Note(title, f"{every} are right, in the wrong order: `{names[0]}` is returned first, then {wanted}.")
+    return None
 
 
 def input_changed(exercise: Exercise, attempt: Attempt) -> Note | None:

@@ -11,10 +11,12 @@ from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.engine.say import Sentence, said
 
 
-def wrong_choices(values: Callable[[Attempt], Tensor], say: dict[str, Sentence]) -> tuple[Mistake, ...]:
+def wrong_choices(
+    values: Callable[[Attempt], Tensor], say: dict[str, Sentence], noun: str = "score"
+) -> tuple[Mistake, ...]:
     """Mistakes by their titles, with the exercise's own sentences; a choice made twice and ties also without one.
 
-    values: the table (N, E) that the choice is made from.
+    values: the table (N, E) that the choice is made from; noun: what one of them is called.
     """
 
     def smallest(attempt: Attempt) -> bool:
@@ -32,10 +34,10 @@ def wrong_choices(values: Callable[[Attempt], Tensor], say: dict[str, Sentence])
     twice = "A token has the same expert in two places. Each of its k experts is another one."
     told = {"An expert is chosen twice": twice} | say
     return (
-        sign("Ties are broken the wrong way", lambda a: only_ties_differ(a, values(a)), tie_sentence,
-             show="expert_ids"),
-        sign("Nearly equal scores are taken for equal", lambda a: only_close_ones_differ(a, values(a)),
-             lambda a: close_sentence(a, values(a)), show="expert_ids"),
+        sign("Ties are broken the wrong way", lambda a: only_ties_differ(a, values(a)),
+             lambda a: tie_sentence(a, noun), show="expert_ids"),
+        sign(f"Nearly equal {noun}s are taken for equal", lambda a: only_close_ones_differ(a, values(a)),
+             lambda a: close_sentence(a, values(a), noun), show="expert_ids"),
         *(sign(title, shows[title], sentence) for title, sentence in told.items()),
     )  # fmt: skip
 
@@ -170,26 +172,26 @@ def only_close_ones_differ(attempt: Attempt, values: Tensor) -> bool:
     return bool(distinct) and bool((values.gather(1, got) - values.gather(1, expected)).abs().max() < 1e-5)
 
 
-def close_sentence(attempt: Attempt, values: Tensor) -> str:
-    """Names the first place where the smaller of two nearly equal scores stands."""
+def close_sentence(attempt: Attempt, values: Tensor, noun: str = "score") -> str:
+    """Names the first place where the smaller of two nearly equal values stands."""
     got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
     token, place = (got != expected).nonzero()[0].tolist()
     right, mine = int(expected[token, place]), int(got[token, place])
     gap = float(values[token, right] - values[token, mine])
     return (
-        f"For token {token} you put expert {mine} before expert {right}, whose score is larger by {gap:.0e}. Compare "
-        "the scores as they are: nothing added to settle ties, and nothing rounded, as `.float()` rounds float64. A "
+        f"For token {token} you put expert {mine} before expert {right}, whose {noun} is larger by {gap:.0e}. Compare "
+        f"the {noun}s as they are: nothing added to settle ties, and nothing rounded, as `.float()` rounds float64. A "
         "stable sort settles ties by itself."
     )
 
 
-def tie_sentence(attempt: Attempt) -> str:
+def tie_sentence(attempt: Attempt, noun: str = "score") -> str:
     """Names the first place where the wrong one of two equals stands."""
     got, expected = attempt.got["expert_ids"], attempt.expected["expert_ids"]
     token, place = (got != expected).nonzero()[0].tolist()
     right, mine = int(expected[token, place]), int(got[token, place])
     return (
-        f"Right except among equal scores: experts {right} and {mine} have the same score for token {token}, and you "
+        f"Right except among equal {noun}s: experts {right} and {mine} have the same {noun} for token {token}, and you "
         f"put {mine} first. The lower number comes first. `topk` and a plain sort promise nothing about equals; a "
         "stable sort does."
     )

@@ -163,6 +163,13 @@ def over_all(z: Tensor, shared: Tensor, bias: Tensor, k: int) -> Answer:
     return scores.gather(1, expert_ids) / total, expert_ids, shared_scores / total
 
 
+def best_scores(z: Tensor, shared: Tensor, bias: Tensor, k: int) -> Answer:
+    """The right experts, weighed by the k largest scores."""
+    kept, shared_scores = best(z.sigmoid(), k)[0], shared.sigmoid()
+    total = both(kept, shared_scores)
+    return kept / total, best(z.sigmoid() + bias, k)[1], shared_scores / total
+
+
 def by_weight(z: Tensor, shared: Tensor, bias: Tensor, k: int) -> Answer:
     """The right experts, ordered by their weight instead of by score + bias."""
     weights, expert_ids, shared_weights = reference(z, shared, bias, k)
@@ -270,6 +277,10 @@ MISTAKES = (
            "The scores of the shared experts belong to the sum."),
     weighs(ALONE, of_scores(lambda s, t, b: (s / row_sum(s), t)), "The chosen weights sum to 1 alone, and the shared "
            "weights are their plain scores. Both are divided by the sum over both."),
+    weighs(ALONE, of_scores(lambda s, t, b: (s / row_sum(s), t / both(s, t))), "The shared weights are right, and the "
+           "chosen weights sum to 1 alone. Divide them by the same sum, which is over both."),
+    weighs("The weights belong to other experts", best_scores, "Right experts, but their weights are made of the k = "
+           "{k} largest scores, which are those of other experts: `gather` the scores of the chosen."),
     weighs("The chosen experts are left out of the sum", of_scores(lambda s, t, b: divided(s, t, row_sum(t))), "You "
            "divide by the sum of the shared scores. The scores of the chosen experts belong to the sum."),
     weighs("The shared experts are not divided", of_scores(lambda s, t, b: (s / both(s, t), t)), "The chosen weights "

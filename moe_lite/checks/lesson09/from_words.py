@@ -1,16 +1,18 @@
 """Exercise 9.4, from_words: a router's settings, from its description."""
 
 import math
+import re
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.causes import Line
 from moe_lite.checks.engine.compare import close, first_difference, listed, number
-from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
 from moe_lite.checks.engine.mistakes import sign
 from moe_lite.model.config import ROUTERS, ModelConfig
 from moe_lite.model.transformer import build_router
@@ -27,12 +29,15 @@ def reference(n_experts: int, top_k: int) -> ModelConfig:
 
 D_MODEL, N_TOKENS, MOST_EXPERTS = 16, 7, 2000
 DENSE, OTHER_ROUTER, ZERO_EXPERTS, JITTER, TOO_MANY = range(5)  # why no weights are compared
+OF_THE_RULE = {"n_experts", "top_k", "router", "selection_bias", "router_bias"} | ModelConfig().routing_options().keys()
+OTHERS = sorted((f for f in fields(ModelConfig) if f.name not in OF_THE_RULE), key=lambda f: f.name != "gate_on")
 
 
 def shares(config: ModelConfig) -> Tensor:
     """What fixed tokens give each expert by a config's router, (N, E); or (1, 1, 2): why that is not compared, and a
     number that says more.
 
+    One more row, where settings beside the router's have changed: which is the first (`OTHERS`), and how many.
     All routers have the same random parameters, whatever else they have. The width of the tokens is always the same.
     """
     if (reason := not_compared(config)) is not None:
@@ -45,7 +50,13 @@ def shares(config: ModelConfig) -> Tensor:
         for name, part in parts.items():
             if part is not None:
                 part.copy_(random(name, *part.shape))
-        return router(random("tokens", N_TOKENS, D_MODEL)).combine
+        combine = router(random("tokens", N_TOKENS, D_MODEL)).combine  # (N, E)
+    changed = [i for i, f in enumerate(OTHERS) if getattr(config, f.name) != f.default]
+    if not changed:
+        return combine
+    told = torch.zeros(1, config.n_experts)
+    told[0, :2] = torch.tensor([changed[0], len(changed)])
+    return torch.cat([combine, told])
 
 
 def not_compared(config: ModelConfig) -> list[float] | None:
@@ -107,7 +118,12 @@ DRAWN = Drawn(drawn, {}, long="", wide="", extremes=extremes)
 def weights(attempt: Attempt) -> Tensor | None:
     """What tokens give the experts (N, E), where it could be compared."""
     got = attempt.got.get("config")
-    return got if got is not None and got.dim() == 2 else None
+    return got[:N_TOKENS] if got is not None and got.dim() == 2 else None
+
+
+def as_described(attempt: Attempt) -> bool:
+    got = weights(attempt)
+    return got is not None and close(got, attempt.expected["config"])
 
 
 def rule(title: str, config: Callable[[int, int], ModelConfig], say: str) -> Mistake:
@@ -119,7 +135,10 @@ def rule(title: str, config: Callable[[int, int], ModelConfig], say: str) -> Mis
             made[a.args] = shares(config(*a.args))
         return weights(a) is not None and close(weights(a), made[a.args])
 
-    return sign(title, fits, lambda a: f"{where(a)}. {said(say, a)}", fits=fits)
+    def shows(a: Attempt) -> bool:
+        return fits(a) and not as_described(a)
+
+    return sign(title, shows, lambda a: f"{where(a)}. {said(say, a)}", fits=fits)
 
 
 def said(sentence: str, a: Attempt) -> str:
@@ -167,7 +186,7 @@ def number_of_experts(a: Attempt) -> bool:
 
 
 def same_form(a: Attempt) -> bool:
-    return weights(a) is not None and weights(a).shape == a.expected["config"].shape
+    return weights(a) is not None and weights(a).shape == a.expected["config"].shape and not as_described(a)
 
 
 def per_token(a: Attempt) -> int:
@@ -207,6 +226,22 @@ def scale_sentence(a: Attempt) -> str:
         f"With {a.trial.note}, the right experts get weights in the right proportion, but they sum to "
         f"{row_sums(a)} per token: a scale of {number(scale, 3)}. The description divides by K = {a.args[1]}, "
         f"so the scale is {number(1 / a.args[1], 3)}. Does it follow from `top_k`?"
+    )
+
+
+def others_changed(a: Attempt) -> bool:
+    return as_described(a) and len(a.got["config"]) > N_TOKENS
+
+
+def others_sentence(a: Attempt) -> str:
+    first, how_many = map(int, a.got["config"][N_TOKENS, :2])
+    name, more = OTHERS[first].name, how_many - 1
+    if name == "gate_on":
+        return "`gate_on` is not its default: where the weights act is a part of the rule."
+    beside = f", and {more} more {'is' if more == 1 else 'are'} not" if more else ""
+    return (
+        f"The router does what the description says, but `{name}` is not at its default{beside}. The description is "
+        "about the router alone: leave everything else as it is."
     )
 
 
@@ -268,6 +303,12 @@ MISTAKES = (
     rule("The logits are divided, not the weights", model(order="topk_first", router_bias=True, logit_scale=inverse),
          "`logit_scale` divides the logits before the softmax, and your weights sum to {rows} per token. The "
          "description divides the weights: `routed_scale`."),
+    rule("Divided by K + 1", model(order="topk_first", router_bias=True, renorm_eps=float), "Your weights sum to "
+         "{rows} per token: `renorm_eps` is added to their sum, which is 1 after this softmax, and renormalising "
+         "divides by 1 + {K}. The description divides by K = {K}; `routed_scale` multiplies."),
+    rule("Divided by K twice", model(order="topk_first", router_bias=True, renorm_eps=lambda top_k: top_k - 1.0,
+         routed_scale=inverse), "Your weights sum to {rows} per token: `renorm_eps` has divided them by K = {K}, and "
+         "`routed_scale` does so once more."),
     rule("Divided by the number of experts", lambda E, K: ModelConfig(n_experts=E, top_k=K, router_bias=True,
          routed_scale=1 / E), "Your weights sum to {rows} per token, which is 1 / {E}. The description divides by K = "
          "{K}, the number of experts that are kept."),
@@ -275,12 +316,48 @@ MISTAKES = (
     sign("The router is another one", same_form,
          lambda a: f"{where(a)}. The description has four parts: a bias in the logits, the choice, the softmax, the "
          "division. Which setting stands for each?"),
+    sign("Another setting has changed", others_changed, others_sentence),
 )  # fmt: skip
+
+
+# ---- what ModelConfig refuses ----------------------------------------------------------------------------------------
+
+
+def bias_of_the_wrong_kind(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    """Unless the groups are what does not go with the order."""
+    if "selection_bias" not in line.function:
+        return not_in_the_description(match, line, exercise)
+    return Note(
+        "The bias is of the wrong kind",
+        "`selection_bias` only chooses: it is added to scores, and `order='topk_first'` chooses before there are any. "
+        "The bias of the description is trained and part of the logits, so it chooses and weighs: it is `router_bias`.",
+    )
+
+
+def swapped_numbers(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    sentence = (
+        f"Your config chooses `top_k` = {match[1]} of `n_experts` = {match[2]} experts, more than there are. The "
+        "function is given `n_experts` first, then `top_k`: have they changed places?"
+    )
+    return Note("More experts chosen than there are", sentence)
+
+
+def not_in_the_description(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    sentence = match[1][0].upper() + match[1][1:]
+    sentence += " Which sentence of the description asks for this setting?"
+    return Note("Settings that contradict each other", f"`ModelConfig` refuses these settings together. {sentence}")
+
+
+CAUSES = (
+    (ValueError, r"ModelConfig: (order='topk_first' chooses among logits.+)$", bias_of_the_wrong_kind),
+    (ValueError, r"ModelConfig: top_k is (\d+), expected at most n_experts=(\d+)\.", swapped_numbers),
+    (ValueError, r"ModelConfig: (?!\w+ is .*, expected )(.+)$", not_in_the_description),
+)
 
 
 def picture(attempt: Attempt, outputs: dict[str, Tensor]) -> Tensor | None:
     """(N, E), where there is one."""
-    return outputs["config"] if outputs["config"].dim() == 2 else None
+    return outputs["config"][:N_TOKENS] if outputs["config"].dim() == 2 else None
 
 
 FROM_WORDS = Exercise(
@@ -299,5 +376,5 @@ FROM_WORDS = Exercise(
     in_program=False,
     done="You have set up the router of OpenAI's privacy filter: transformers calls the class "
     "OpenAIPrivacyFilterTopKRouter. It is gpt-oss's rule, with each weight divided by K.",
-    picture=("weights by expert (N, E)", picture),
+    picture=("weights by expert (N, E)", picture), causes=CAUSES,
 )  # fmt: skip

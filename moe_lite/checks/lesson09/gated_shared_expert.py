@@ -150,6 +150,8 @@ MISTAKES = (
             "alone. The routed answers are added to it."),
     wrong_y("The shared answer is missing", lambda x, r, s, w: r, "Your `y` is `routed`. The gated shared answer is "
             "added to it."),
+    wrong_y("The token in place of the shared answer", lambda x, r, s, w: r + gate(x, w) * x, "You multiply `x` by the "
+            "gate. The gate is made of `x`; what it multiplies is `shared`."),
     wrong_y("The token itself is added", lambda x, r, s, w: x + reference(x, r, s, w), "`x` is in the sum as well. The "
             "block around the layer adds it; here it would count twice."),
     wrong_y("A mean instead of a sum", lambda x, r, s, w: reference(x, r, s, w) / 2, "You divide the sum of both "

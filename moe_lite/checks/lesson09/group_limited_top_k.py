@@ -74,6 +74,7 @@ def cases() -> tuple[Case, ...]:
         *first,
         Case("the best experts of the best groups", plain, ("expert_ids",)),
         Case("values below 0", negative, ("expert_ids",)),
+        Case("values far below 0, float32", (far_below(), one_far_below()), ("expert_ids",)),
         Case("one open group, all open, as many experts as are open", ends, ("expert_ids",)),
         Case("ties among groups and among experts", ties, ("expert_ids",)),
         Case("nearly equal values", (random(15, 8, 4, 5, 2, 4, scale=1e-6, shift=0.3),), ("expert_ids",)),
@@ -97,6 +98,18 @@ def row(g: torch.Generator, n_groups: int, width: int) -> Tensor:
         gaps = [t.sort(dim=-1).values.diff() for t in (drawn, worths(drawn[None], n_groups)[0])]
         if all(not gap.numel() or gap.min() > inputs.LEAST_GAP for gap in gaps):
             return drawn
+
+
+def far_below() -> Trial:
+    """As many experts as are open, all near −1e37; a sum of two of them still fits into float32."""
+    g = inputs.generator(16)
+    values = torch.stack([row(g, 5, 4) for _ in range(6)]) * 1e36 - 1e37
+    return Trial((values.to(F32), 8, 5, 2), "values near −1e37, float32")
+
+
+def one_far_below() -> Trial:
+    """The smallest value of all is open, and in float32 it is its own neighbour: −9e8 − 1 is −9e8."""
+    return Trial((torch.tensor([[-9e8, -8e8, -1e8, -9e8]]), 2, 2, 1), "values near −9e8, float32")
 
 
 def tied(seed: int, n_groups: int, width: int, topk_groups: int, k: int) -> Trial:
@@ -180,6 +193,31 @@ def shared_out(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
     rank = grouped.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1).flatten(1)  # (N, E) in its group
     each = -(-k // topk_groups)
     return best(open_values(v, n_groups, topk_groups).masked_fill(rank >= each, CLOSED), k)[1]
+
+
+def shared_out_in_turn(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """Each open group gives as many experts as the others, those of the best group first."""
+    ids = best_groups_first(v, n_groups, topk_groups)
+    inner = v.gather(1, ids).unflatten(1, (topk_groups, -1)).argsort(dim=-1, descending=True, stable=True)
+    each = min(-(-k // topk_groups), inner.shape[-1])
+    return ids.unflatten(1, (topk_groups, -1)).gather(-1, inner)[..., :each].flatten(1)[:, :k]
+
+
+def best_groups_first(v: Tensor, n_groups: int, topk_groups: int) -> Tensor:
+    """(N, experts that are open): their numbers, group by group."""
+    width = v.shape[1] // n_groups
+    groups = best(worths(v, n_groups), topk_groups)[1]
+    return (groups[:, :, None] * width + torch.arange(width)).flatten(1)
+
+
+def among_the_open_by_worth(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """Places in the row of open experts, the best group first."""
+    return best(v.gather(1, best_groups_first(v, n_groups, topk_groups)), k)[1]
+
+
+def among_the_open(v: Tensor, k: int, n_groups: int, topk_groups: int) -> Tensor:
+    """Places in the row of open experts, by number."""
+    return best(v.gather(1, best_groups_first(v, n_groups, topk_groups).sort(dim=1).values), k)[1]
 
 
 def second_largest(grouped: Tensor, k: int, topk_groups: int) -> Tensor:
@@ -276,15 +314,72 @@ def not_shut_out(a: Attempt) -> bool:
     return True
 
 
+def ties_alone(a: Attempt) -> Tensor | None:
+    """(N,) bool: rows with equal experts in the wrong order; None if a row is wrong otherwise than by ties.
+
+    A row goes by ties where some choice of the groups that are worth as much as the last open one gives its values.
+    """
+    got, values = a.got["expert_ids"], a.args[0]
+    known = not got.is_floating_point() and bool(((got >= 0) & (got < values.shape[1])).all())
+    if not ids_wrong(a) or not known or bool((got.sort(dim=1).values.diff(dim=1) == 0).any()):
+        return None
+    misordered = torch.zeros(len(got), dtype=torch.bool)
+    for token in (got != a.expected["expert_ids"]).any(dim=1).nonzero()[:, 0].tolist():
+        in_order = by_ties(a, token)
+        if in_order is None:
+            return None
+        misordered[token] = not in_order
+    return misordered
+
+
+def by_ties(a: Attempt, token: int) -> bool | None:
+    """Whether a token's experts are in the right order for the groups that they are of; None if these cannot be open,
+    or not only equal values have changed places."""
+    ids, row, worth = a.got["expert_ids"][token].long(), a.args[0][token], facts(a)[0][token]
+    width, n_open = len(row) // len(worth), a.args[3]
+    last = worth.sort(descending=True).values[n_open - 1]
+    used = torch.zeros_like(worth, dtype=torch.bool).index_fill(0, ids // width, True)
+    surely, perhaps = worth > last, worth == last
+    unseen = n_open - int((surely | used).sum())  # open groups of which nothing was taken
+    most = in_groups(row[None], len(worth))[0].amax(dim=1)  # (G,)
+    if bool((used & ~surely & ~perhaps).any()) or unseen < 0:
+        return None
+    if int((perhaps & ~used & (most <= row[ids].min())).sum()) < unseen:
+        return None
+    right = best(filled(row[None], (surely | used)[None]), len(ids))[1][0]
+    return torch.equal(ids, right) if torch.equal(row[ids], row[right]) else None
+
+
+def takes_closed(a: Attempt) -> bool:
+    """Some row holds an expert of a closed group."""
+    got = a.got["expert_ids"].long()
+    if not ids_wrong(a) or not bool(((got >= 0) & (got < a.args[0].shape[1])).all()):
+        return False
+    return not bool(facts(a)[1].gather(1, got // (a.args[0].shape[1] // a.args[2])).all())
+
+
 def only_group_ties(a: Attempt) -> bool:
-    """Every row that is wrong has two groups of one worth, of which only one is open."""
-    if not ids_wrong(a):
-        return False
-    worth, n_open = facts(a)[0].sort(dim=1, descending=True).values, a.args[3]
-    if n_open == worth.shape[1]:
-        return False
-    rows = (a.got["expert_ids"] != a.expected["expert_ids"]).any(dim=1)
-    return bool((worth[rows, n_open - 1] == worth[rows, n_open]).all())
+    """An expert of a closed group was taken, and all that is wrong is which one of two equal groups is open."""
+    misordered = ties_alone(a)
+    return misordered is not None and not bool(misordered.any()) and takes_closed(a)
+
+
+def any_ties(a: Attempt) -> bool:
+    return ties_alone(a) is not None
+
+
+def both_ties_sentence(a: Attempt) -> str:
+    """What this trial shows of either."""
+    misordered = ties_alone(a)
+    told = what(a)
+    if bool(misordered.any()) and takes_closed(a):
+        token = int(misordered.nonzero()[0, 0])
+        ids = a.got["expert_ids"][token].tolist()
+        told += f" And token {token} lists {ids}, where experts of equal value stand in the wrong order."
+    return told + (
+        " You choose twice, groups and experts, and both times the lower number comes first among equals. `topk` and a "
+        "plain sort promise nothing about equals; a stable sort does."
+    )
 
 
 def outside(a: Attempt) -> bool:
@@ -294,14 +389,21 @@ def outside(a: Attempt) -> bool:
 
 def values_for_ids(a: Attempt) -> bool:
     got = a.got["expert_ids"]
-    return got.is_floating_point() and got.shape == a.expected["expert_ids"].shape and bool((got != got.round()).any())
+    if not got.is_floating_point() or got.shape != a.expected["expert_ids"].shape:
+        return False
+    return bool((got != got.round()).any()) or bool((got[:, :, None] == a.args[0][:, None]).any(dim=-1).all())
 
 
 def all_columns(a: Attempt) -> bool:
     return a.got["expert_ids"].shape == a.args[0].shape != a.expected["expert_ids"].shape
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 GROUP_TIES = "Equal groups in the wrong order"
+BOTH_TIES = "Equal groups and equal experts in the wrong order"
 EQUAL_GROUPS = (
     "Two groups are worth the same, and you opened the one with the higher number. Among equals, the lower number "
     "comes first. `topk` and a plain sort promise nothing about equals; a stable sort does."
@@ -318,6 +420,9 @@ MISTAKES = (
     wrong("The numbers count within a group", lambda v, k, groups, n_open: reference(v, k, groups, n_open) %
           (v.shape[1] // groups), "Token 0 lists {expert_ids[0]}, expected {right.expert_ids[0]}. Your numbers begin "
           "again at 0 in each group; expert numbers run from 0 to E − 1 over all groups."),
+    *(wrong("The numbers count among the open experts", rule, "Token 0 lists {expert_ids[0]}, expected "
+            "{right.expert_ids[0]}. Your numbers are places in the row of open experts. Expert numbers run from 0 to E "
+            "− 1, closed ones included.") for rule in (among_the_open, among_the_open_by_worth)),
     sign("No expert has this number", outside, "`expert_ids` holds numbers from {expert_ids.min} to {expert_ids.max}, "
          "and the experts are 0 to E − 1. The open groups always hold k experts, so no place stays empty."),
     chooses("The groups are ignored", lambda v, k, groups, n_open: best(v, k)[1], "You took the {k} largest of all "
@@ -351,11 +456,12 @@ MISTAKES = (
             "{n_groups}. There are n_groups = {n_groups} groups."),
     chooses("Closed experts become 0", closed_to_0,
             "You set the values of closed groups to 0, and 0 is larger than the open values below 0. Set them to −inf: "
-            "nothing is smaller. (A published model was shipped with this mistake.)"),
+            "nothing is smaller. (Several engines shipped this mistake.)"),
     chooses("The best of all first, the groups afterwards", filtered_late, "You took the {k} best of all experts and "
             "then looked at the groups. Then too few are left: close the groups first, and choose among the rest."),
-    chooses("Each open group gives as many", shared_out, "You took equally many experts from each open group. The {k} "
-            "largest values count, from whichever open group they come."),
+    *(chooses("Each open group gives as many", rule, "You took equally many experts from each open group. The {k} "
+              "largest values count, from whichever open group they come.")
+      for rule in (shared_out, shared_out_in_turn)),
     chooses("Equal groups are all open", ties_open_all, "You opened every group that is worth as much as the last of "
             "the best. Exactly {topk_groups} are open, and among equals the lower number comes first."),
     chooses(GROUP_TIES, higher_group_first, EQUAL_GROUPS),
@@ -364,7 +470,10 @@ MISTAKES = (
       for rule in (smallest_of_the_open, smallest_of_all)),
     chooses("Listed group by group", group_by_group, "The experts of a token are right, but those of its best group "
             "come first. Best first means by value, whatever the group."),
-    sign("Nearly equal scores are taken for equal", lambda a: NEARLY in a.trial.note and ids_wrong(a), "The values of "
+    *(chooses("Nearly equal values are taken for equal", lambda v, *rest, dtype=dtype: reference(v.to(dtype), *rest),
+              f"You choose by the values as {dtype_name(dtype)} has them. Compare them as they come, nothing rounded.")
+      for dtype in (F32, torch.bfloat16, torch.float16)),
+    sign("Nearly equal values are taken for equal", lambda a: NEARLY in a.trial.note and ids_wrong(a), "The values of "
          "this input differ in the seventh decimal only. Choice {expert_ids.at[1]} of token {expert_ids.at[0]} is "
          "expert {expert_ids.wrong.beside}. Compare the values as they are: nothing rounded, as `.float()` rounds "
          "float64, and nothing added to settle ties."),
@@ -377,9 +486,13 @@ MISTAKES = (
             "{right.expert_ids[0]}.",
         "Every token gets the same experts": "All tokens list {expert_ids[0]}, whatever their values. Each token "
             "chooses its own.",
-    }),
+    }, noun="value"),
+    sign(BOTH_TIES, any_ties, both_ties_sentence),
     sign("Closed experts are not shut out", not_shut_out, lambda a: f"{what(a)} Closed experts come in before open "
-         "ones with smaller values: a large negative number is not small enough for all inputs. −inf is."),
+         "ones. No large negative number is small enough for all inputs, and in float32 −9e8 − 1 is −9e8 again. −inf "
+         "is below them all."),
+    sign("Experts of closed groups are chosen", lambda a: not a.trial.kind and takes_closed(a), lambda a: f"{what(a)} "
+         "A group is worth the sum of its two largest values, and it opens or closes as a whole.", all_or_none=True),
 )  # fmt: skip
 
 GROUP_LIMITED_TOP_K = Exercise(

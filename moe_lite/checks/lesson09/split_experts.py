@@ -130,16 +130,16 @@ DRAWN = Drawn(drawn, {}, long="", wide="", extremes=extremes)
 
 Rule = Callable[[int, int, int, int, int], tuple[int, int, int, int]]  # of E, K, F, m, s: the four sizes
 USED = (
-    "A token used {K} · {F} = {used_before:,} of expert width before, and {k} routed and {S} shared experts of width "
+    "A token used {K} · {F} = {used_before:,} of expert width before, and {k} routed and {S} shared {experts} of width "
     "{f} use {used:,}. "
 )
 HELD = (
-    "The layer held {E} · {F} = {held_before:,} of expert width before, and {n} routed and {S} shared experts of width "
-    "{f} hold {held:,}. "
+    "The layer held {E} · {F} = {held_before:,} of expert width before, and {n} routed and {S} shared {experts} of "
+    "width {f} hold {held:,}. "
 )
 
 
-def cut(title: str, rule: Rule, say: str) -> Mistake:
+def cut(title: str, rule: Rule, say: str, more: Callable[[Attempt], str] = lambda a: "") -> Mistake:
     """The four sizes as `rule` gives them, whatever the other settings are."""
 
     def fits(a: Attempt) -> bool:
@@ -148,7 +148,7 @@ def cut(title: str, rule: Rule, say: str) -> Mistake:
     def shows(a: Attempt) -> bool:
         return fits(a) and four(a.got["new_config"]) != four(a.expected["new_config"])
 
-    return sign(title, shows, lambda a: filled(say, a), fits=fits)
+    return sign(title, shows, lambda a: f"{filled(say, a)} {more(a)}".rstrip(), fits=fits)
 
 
 def given(a: Attempt) -> tuple[int, int, int, int, int]:
@@ -163,7 +163,26 @@ def filled(sentence: str, a: Attempt) -> str:
     return sentence.format(
         E=E, K=K, F=F, m=m, s=s, n=n, k=k, f=f, S=S, right_n=right_n, right_k=right_k, right_f=right_f, parts=m * E,
         used=(k + S) * f, used_before=K * F, held=(n + S) * f, held_before=E * F, chosen=m * K,
+        experts="expert" if S == 1 else "experts",
     ).rstrip()  # fmt: skip
+
+
+def budgets(a: Attempt) -> str:
+    """What a token uses and the layer holds, where it is not as much as before; else what is to be cut and shared."""
+    (E, K, F, m, s), (n, k, f, S) = given(a), four(a.got["new_config"])
+    broken = (USED if (k + S) * f != K * F else "") + (HELD if (n + S) * f != E * F else "")
+    if broken == USED + HELD:
+        return filled(broken + "Neither should change.", a)
+    if broken:
+        return filled(broken + "That should not change.", a)
+    parts = f"become {m} parts each, {F // m} wide" if m > 1 else "stay whole"
+    shares = "none of them is shared" if not s else f"{s} of them {'is' if s == 1 else 'are'} shared"
+    return f"A token uses and the layer holds as much as before, but the {E} experts {parts}, and {shares}."
+
+
+def uncut_without_shared(a: Attempt) -> bool:
+    E, K, F, m, s = given(a)
+    return s == 0 and m > 1 and four(a.got["new_config"]) == (E, K, F, 0)
 
 
 def others_changed(a: Attempt) -> list[str]:
@@ -191,16 +210,15 @@ def lost_sentence(a: Attempt) -> str:
 
 
 def one_size(a: Attempt) -> Note | None:
-    """The first of the four sizes that is wrong, by its name."""
+    """All of the four sizes that are wrong; the first one gives the title."""
     if not a.got or a.all_right:
         return None
     pairs = zip(SIZES, four(a.got["new_config"]), four(a.expected["new_config"]), strict=True)
-    found = next(((name, mine, wanted) for name, mine, wanted in pairs if mine != wanted), None)
-    if found is None:
+    found = [(name, f"`{name}` is {mine:,}, expected {wanted:,}") for name, mine, wanted in pairs if mine != wanted]
+    if not found:
         return None
-    name, mine, wanted = found
-    start = f"With {a.trial.note}, `{name}` is {mine:,}, expected {wanted:,}. "
-    return Note(f"`{name}` is not right yet", start + filled(USED + HELD + "Neither should change.", a))
+    told = "; ".join(text for _, text in found)
+    return Note(f"`{found[0][0]}` is not right yet", f"With {a.trial.note}, {told}. {budgets(a)}")
 
 
 MISTAKES = (
@@ -229,13 +247,17 @@ MISTAKES = (
     *(cut("There are as many experts as before", lambda E, K, F, m, s, off=off: (E - off * s, m * K - s, F // m, s),
           HELD + "Each of the {E} experts becomes {m}, which makes {parts} parts.") for off in (0, 1)),
     *(cut("Only the width is cut", lambda E, K, F, m, s, off=off: (E - off * s, K - off * s, F // m, s), "The experts "
-          "are {m} times narrower, but not {m} times as many. " + HELD + USED + "Neither should change.")
-      for off in (0, 1)),
-    cut("Taken away before the cut", lambda E, K, F, m, s: (m * (E - s), m * (K - s), F // m, s), "You took {s} whole "
-        "experts away and cut the others. Cut all {E} first: {s} of the {parts} parts are shared."),
+          "are {m} times narrower, but not {m} times as many. ", budgets) for off in (0, 1)),
+    *(cut("Taken away before the cut", lambda E, K, F, m, s, rule=rule: (max(1, m * (E - s)), rule(K, m, s), F // m, s),
+          "You took {s} whole experts away and cut the others. Cut all {E} first: {s} of the {parts} parts are shared.")
+      for rule in (lambda K, m, s: max(1, m * (K - s)), lambda K, m, s: m * K - s)),
+    cut("Cut once too often", lambda E, K, F, m, s: ((m + 1) * E - s, (m + 1) * K - s, max(1, F // (m + 1)), s), "You "
+        "cut each expert into {m} + 1 parts. `parts` is the number of parts, not of cuts: {m}, each {right_f} wide."),
+    sign("Nothing is cut where nothing is shared", uncut_without_shared, lambda a: filled("With s = 0 your config "
+         "still has {E} experts of width {F}. Each becomes {m} parts here, too, and none of them is shared.", a)),
     *(cut("The shared experts count as whole ones", lambda E, K, F, m, s, off=off: (m * E - (m if off else 1) * s,
-      m * K - (m if off else 1) * s, F // m, m * s), "Your layer has {S} shared experts. {s} *parts* are shared, each "
-          "{right_f} wide: they are counted after the cut.") for off in (0, 1)),
+      max(1, m * K - (m if off else 1) * s), F // m, m * s), "Your layer has {S} shared experts. {s} *parts* are "
+          "shared, each {right_f} wide: they are counted after the cut.") for off in (0, 1)),
     *(cut("The shared experts are added", lambda E, K, F, m, s, on=on: (m * E + s, m * K + on * s, F // m, s), HELD +
           "The {s} shared experts are taken from the parts: subtract them.") for on in (-1, 1)),
     cut("The experts are not cut", lambda E, K, F, m, s: (E - s, K - s, F, s), "Some experts are shared, but all are "

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from answers import right, wrong
+from answers import blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ def two_results(logits, shared_logits, bias, k):
     return as_asked(logits, shared_logits, bias, k)[:2]
 
 
-@wrong("`expert_ids` has the wrong type", "Wrong shape")
+@wrong("`expert_ids` and `shared_weights` have changed places")
 def another_order(logits, shared_logits, bias, k):
     weights, expert_ids, shared = as_asked(logits, shared_logits, bias, k)
     return weights, shared, expert_ids
@@ -162,3 +162,37 @@ for name, title, put in (
     ("in_float32", "Nearly equal scores are taken for equal", {"logits.sigmoid(), shared": "logits.float().sigmoid().to(logits.dtype), shared"}),
 ):  # fmt: skip
     wrong(name, title, of=as_asked, put=put)
+
+# ---- by readers of the text alone -----------------------------------------------------------------------------------
+
+
+@right
+def softmax_of_log_sigmoids(logits, shared_logits, bias, k):
+    with torch.no_grad():
+        expert_ids = (-(logits.sigmoid() + bias)).argsort(dim=1, stable=True)[:, :k]
+    kept = torch.einsum("nke,ne->nk", F.one_hot(expert_ids, logits.shape[1]).to(logits.dtype), logits)
+    shares = F.logsigmoid(torch.cat([kept, shared_logits], dim=1)).softmax(dim=1)
+    return shares[:, :k], expert_ids, shares[:, k:]
+
+
+@blind("Results in another order")
+def ids_first(logits, shared_logits, bias, k):
+    weights, expert_ids, shared = as_asked(logits, shared_logits, bias, k)
+    return expert_ids, shared, weights
+
+
+@blind("The weights belong to other experts")
+def largest_scores(logits, shared_logits, bias, k):
+    scores, shared = logits.sigmoid(), shared_logits.sigmoid()
+    expert_ids = (scores + bias).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    kept = scores.sort(dim=1, descending=True).values[:, :k]
+    total = kept.sum(dim=1, keepdim=True) + shared.sum(dim=1, keepdim=True)
+    return kept / total, expert_ids, shared / total
+
+
+blind(
+    "chosen_alone",
+    "The shared experts are left out of the sum",
+    of=as_asked,
+    put={LAST: f"{ALONE}, expert_ids, shared / total"},
+)

@@ -1,6 +1,6 @@
 """Answers to exercise 9.4, from_words: right ones, and wrong ones with the message that they must get."""
 
-from answers import right, wrong
+from answers import blind, right, wrong
 
 from moe_lite.families import preset
 from moe_lite.model.config import ModelConfig
@@ -28,24 +28,31 @@ def not_renormalised(n_experts, top_k):
 
 
 @right
+def divided_while_renormalising(n_experts, top_k):
+    return ModelConfig(
+        n_experts=n_experts, top_k=top_k, router_bias=True, order="topk_first", renorm_eps=top_k - 1.0
+    )  # fmt: skip
+
+
+@right
 def the_family_itself(n_experts, top_k):
     return preset("openai_privacy_filter", n_experts=n_experts, top_k=top_k, routed_scale=1 / top_k)
 
 
-@right
+# ---- wrong, made up with the check at hand --------------------------------------------------------------------------
+
+
+@wrong("Another setting has changed")
 def another_width(n_experts, top_k):
     return ModelConfig(d_model=64, n_experts=n_experts, top_k=top_k, router_bias=True, routed_scale=1 / top_k)
 
 
-@right
+@wrong("Another setting has changed")
 def a_narrow_model(n_experts, top_k):
     return ModelConfig(
         d_model=32, n_layers=1, context_length=64, n_experts=n_experts, top_k=top_k, router_bias=True,
         routed_scale=1 / top_k, n_shared_experts=1, balance_coef=0.0,
     )  # fmt: skip
-
-
-# ---- wrong, made up with the check at hand --------------------------------------------------------------------------
 
 
 @wrong("The scale is another number")
@@ -64,7 +71,7 @@ def gpt_oss(n_experts, top_k):
 
 
 @wrong("Another number of experts")
-def swapped(n_experts, top_k):
+def swapped_and_bounded(n_experts, top_k):
     return ModelConfig(n_experts=top_k, top_k=min(n_experts, top_k), router_bias=True, routed_scale=1 / top_k)
 
 
@@ -110,7 +117,7 @@ def jitter(n_experts, top_k):
     return ModelConfig(n_experts=n_experts, top_k=top_k, jitter=0.01, router_bias=True, routed_scale=1 / top_k)
 
 
-@wrong("ValueError")
+@wrong("The bias is of the wrong kind")
 def selection_bias_of_logits(n_experts, top_k):
     return ModelConfig(n_experts=n_experts, top_k=top_k, order="topk_first", selection_bias=True)
 
@@ -164,3 +171,31 @@ for name, title, settings in (
 ):
     put = {'order="topk_first", router_bias=True, routed_scale=1 / top_k': settings}
     wrong(name, title, of=as_asked, put=put)
+
+# ---- by readers of the text alone -----------------------------------------------------------------------------------
+
+
+@blind("More experts chosen than there are")
+def swapped(n_experts, top_k):
+    return ModelConfig(
+        n_experts=top_k, top_k=n_experts, router_bias=True, order="topk_first", routed_scale=1 / top_k
+    )  # fmt: skip
+
+
+for name, title, settings in (
+    ("on_the_input", "Another setting has changed", "gate_on='input'"),
+    ("with_capacity", "Another setting has changed", "capacity_factor=1.0"),
+    ("with_a_shared_expert", "Another setting has changed", "n_shared_experts=1"),
+    ("larger", "Another setting has changed", "n_layers=8, d_expert=128"),
+    ("both_of_logits", "The bias is of the wrong kind", "selection_bias=True"),
+    ("of_the_experts", "Settings that contradict each other", "router='expert_choice'"),
+    ("renormalised_by_k", "Divided by K twice", "renorm_eps=top_k - 1.0"),
+):
+    blind(name, title, of=as_asked, put={"router_bias=True": "router_bias=True, " + settings})
+for name, title, put in (
+    ("selected_of_logits", "The bias is of the wrong kind", {"router_bias": "selection_bias"}),
+    ("misspelt", "A value that a config refuses", {"topk_first": "top_k_first"}),
+    ("whole_division", "A value that a config refuses", {"1 / top_k": "1 // top_k"}),
+    ("added_k", "Divided by K + 1", {"routed_scale=1 / top_k": "renorm_eps=float(top_k)"}),
+):
+    blind(name, title, of=as_asked, put=put)

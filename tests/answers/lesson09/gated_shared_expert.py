@@ -1,7 +1,7 @@
 """Answers to exercise 9.2, gated_shared_expert: right ones, and wrong ones with the message that they must get."""
 
 import torch
-from answers import ANY, right, wrong
+from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -124,3 +124,10 @@ for name, title, put in (
     ("mean_of_both", "A mean instead of a sum", {SUM: "(routed + gate[:, None] * shared) / 2"}),
 ):
     wrong(name, title, of=as_asked, put=put)
+
+# ---- by readers of the text alone -----------------------------------------------------------------------------------
+
+
+@blind("The token in place of the shared answer")
+def gated_token(x, routed, shared, w_gate):
+    return routed + (x @ w_gate).sigmoid()[:, None] * x

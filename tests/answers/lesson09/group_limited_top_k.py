@@ -1,7 +1,7 @@
 """Answers to exercise 9.3, group_limited_top_k: right ones, and wrong ones with the message that they must get."""
 
 import torch
-from answers import right, wrong
+from answers import blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -214,6 +214,88 @@ for name, title, put in (
     ("plain_topk_of_groups", "Equal groups in the wrong order", {GROUPS: "worth.topk(topk_groups, dim=-1).indices"}),
     ("size_of_a_group", "`n_groups` is taken for the size of a group", {
         "(n_groups, -1)": "(-1, n_groups)", "[:, :topk_groups]": "[:, : min(topk_groups, values.shape[1] // n_groups)]"}),
-    ("rounded", "Nearly equal scores are taken for equal", {"grouped = values": "grouped = values.half()"}),
+    ("rounded", "Nearly equal values are taken for equal", {"grouped = values": "grouped = values.half()"}),
 ):  # fmt: skip
     wrong(name, title, of=as_asked, put=put)
+
+# ---- by readers of the text alone -----------------------------------------------------------------------------------
+
+
+@right
+def ahead_of_how_many(values, k, n_groups, topk_groups):
+    n, e = values.shape
+    size = e // n_groups
+    worth = values.reshape(n, n_groups, size).topk(2, dim=-1).values.sum(-1)
+    number = torch.arange(n_groups)
+    higher, equal = worth[:, None, :] > worth[:, :, None], worth[:, None, :] == worth[:, :, None]
+    ahead = higher | (equal & (number[None, :] < number[:, None]))
+    best = (ahead.sum(-1) < topk_groups).nonzero()[:, 1].view(n, topk_groups)
+    ids = (best[..., None] * size + torch.arange(size)).reshape(n, -1)
+    return ids.gather(1, (-values.gather(1, ids)).argsort(dim=1, stable=True)[:, :k])
+
+
+@right
+def best_group_popped(values, k, n_groups, topk_groups):
+    out, size = [], values.shape[1] // n_groups
+    for row in values.tolist():
+        groups, allowed = list(range(n_groups)), []
+        for _ in range(topk_groups):
+            best = max(groups, key=lambda g: sum(sorted(row[g * size : (g + 1) * size])[-2:]))
+            groups.remove(best)
+            allowed += range(best * size, (best + 1) * size)
+        out.append(sorted(sorted(allowed), key=lambda e: -row[e])[:k])
+    return torch.tensor(out)
+
+
+@blind("The numbers count among the open experts")
+def not_mapped_back(values, k, n_groups, topk_groups):
+    grouped = values.unflatten(1, (n_groups, -1))
+    worth = grouped.topk(2, dim=-1).values.sum(dim=-1)
+    groups = worth.sort(dim=-1, descending=True, stable=True).indices[:, :topk_groups].sort(dim=-1).values
+    allowed = grouped.gather(1, groups[..., None].expand(-1, -1, grouped.shape[2])).flatten(1)
+    return allowed.sort(dim=-1, descending=True, stable=True).indices[:, :k]
+
+
+@blind("Ties are broken the wrong way")
+def ties_by_rank_of_groups(values, k, n_groups, topk_groups):
+    size = values.shape[1] // n_groups
+    worth = values.unflatten(1, (n_groups, -1)).topk(2, dim=-1).values.sum(dim=-1)
+    groups = worth.sort(dim=-1, descending=True, stable=True).indices[:, :topk_groups]
+    ids = (groups[..., None] * size + torch.arange(size)).flatten(1)
+    return ids.gather(1, values.gather(1, ids).sort(dim=-1, descending=True, stable=True).indices[:, :k])
+
+
+@blind("Each open group gives as many")
+def some_of_each_in_turn(values, k, n_groups, topk_groups):
+    size = values.shape[1] // n_groups
+    grouped = values.unflatten(1, (n_groups, -1))
+    worth = grouped.topk(2, dim=-1).values.sum(dim=-1)
+    groups = worth.sort(dim=-1, descending=True, stable=True).indices[:, :topk_groups]
+    each = -(-k // topk_groups)
+    order = grouped.sort(dim=-1, descending=True, stable=True).indices[..., :each]
+    experts = order + size * torch.arange(n_groups)[:, None]
+    return experts.gather(1, groups[..., None].expand(-1, -1, each)).flatten(1)[:, :k]
+
+
+@blind("Experts of closed groups are chosen")
+def columns_for_groups(values, k, n_groups, topk_groups):
+    grouped = values.unflatten(1, (-1, n_groups)).transpose(1, 2)
+    groups = grouped.topk(2, dim=-1).values.sum(dim=-1).sort(dim=-1, descending=True, stable=True).indices
+    mask = torch.zeros(len(values), n_groups, dtype=torch.bool).scatter(1, groups[:, :topk_groups], True)
+    allowed = values.unflatten(1, (n_groups, -1)).masked_fill(~mask[..., None], float("-inf")).flatten(1)
+    return allowed.sort(dim=-1, descending=True, stable=True).indices[:, :k]
+
+
+for name, title, put in (
+    ("far", "Closed experts are not shut out", {'float("-inf")': "-1e18"}),
+    ("farther", "Closed experts are not shut out", {'float("-inf")': "-1e30"}),
+    ("one_below_the_smallest", "Closed experts are not shut out", {'float("-inf")': "values.min().item() - 1"}),
+    ("topk_twice", "Equal groups and equal experts in the wrong order", {
+        GROUPS: "worth.topk(topk_groups, dim=-1).indices", LAST: "allowed.topk(k, dim=-1).indices"}),
+    ("flipped_twice", "Equal groups and equal experts in the wrong order", {
+        GROUPS: "worth.argsort(dim=-1, stable=True).flip(-1)[:, :topk_groups]",
+        LAST: "allowed.argsort(dim=-1, stable=True).flip(-1)[:, :k]"}),
+    ("positive_parts", "Experts of closed groups are chosen", {"worth = grouped.": "worth = grouped.relu()."}),
+    ("absolute_values", "Experts of closed groups are chosen", {"worth = grouped.": "worth = grouped.abs()."}),
+):  # fmt: skip
+    blind(name, title, of=as_asked, put=put)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 
-from answers import right, wrong
+from answers import blind, right, wrong
 
 from moe_lite.model.config import ModelConfig
 
@@ -159,3 +159,69 @@ PUT = {
 }  # fmt: skip
 for name, (title, put) in PUT.items():
     wrong(name, title, of=as_asked, put=put)
+
+# ---- by readers of the text alone -----------------------------------------------------------------------------------
+
+
+@blind("The shared experts count as whole ones")
+def whole_experts_shared(config, parts, shared):
+    return replace(
+        config,
+        n_experts=config.n_experts * parts - shared * parts,
+        n_shared_experts=shared * parts,
+        top_k=max(1, config.top_k * parts - shared * parts),
+        d_expert=config.d_expert // parts,
+    )
+
+
+@blind("Taken away before the cut")
+def shared_first(config, parts, shared):
+    return replace(
+        as_asked(config, parts, shared),
+        n_experts=(config.n_experts - shared) * parts,
+        top_k=max(1, (config.top_k - shared) * parts),
+    )
+
+
+@blind("Taken away before the cut")
+def shared_first_and_after(config, parts, shared):
+    rest = (config.n_experts - shared) * parts
+    top_k = 1 if config.n_experts <= shared else config.top_k * parts - shared
+    return replace(as_asked(config, parts, shared), n_experts=max(1, rest), top_k=top_k)
+
+
+@blind("Nothing is cut where nothing is shared")
+def uncut_if_none_is_shared(config, parts, shared):
+    return as_asked(config, parts, shared) if shared else config
+
+
+@blind("Cut once too often")
+def number_of_cuts(config, parts, shared):
+    m = parts + 1
+    return replace(
+        config,
+        n_experts=config.n_experts * m - shared,
+        top_k=config.top_k * m - shared,
+        d_expert=max(1, config.d_expert // m),
+        n_shared_experts=shared,
+    )
+
+
+@blind("`n_shared_experts` is not right yet")
+def one_shared_for_all(config, parts, shared):
+    return replace(as_asked(config, parts, shared), n_shared_experts=min(shared, 1))
+
+
+@blind("`top_k` is not right yet")
+def in_proportion(config, parts, shared):
+    n_experts = config.n_experts * parts - shared
+    return replace(as_asked(config, parts, shared), top_k=max(1, n_experts * config.top_k // config.n_experts))
+
+
+@blind("`n_experts` is not right yet")
+def one_expert_halved(config, parts, shared):
+    asked = as_asked(config, parts, shared)
+    if asked.d_expert % 2:
+        return asked
+    n_experts, top_k = 2 * asked.n_experts + shared, 2 * asked.top_k + shared
+    return replace(asked, n_experts=n_experts, top_k=top_k, d_expert=asked.d_expert // 2)
