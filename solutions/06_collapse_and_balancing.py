@@ -657,7 +657,7 @@ holds("At step 20 the loss is close to 1, the CV well above chance", _losses[20]
 # Folded below, *What one text does* shows each token's first expert at that step, and *Train your own* trains a new model on your machine.
 #
 # In the table under the strips, "over 1.25 × fair" is the share of the assignments that *would not fit*. These recordings dropped
-# nothing. At the losses, ± is half the range over the seeds.
+# nothing. At the losses, ± is half the range over the seeds. <!-- evidence: 5 / 4 -->
 #
 # **Predict, then move the coefficient:** in both layers, from which one on is no expert dead at the end? From which one on are the strips even? And does
 # the validation loss fall with the coefficient, rise, or neither?

@@ -12,8 +12,9 @@ FamilyExplorer(left="mixtral", right="kimi_k2")
 # %% [markdown]
 # One token of a short text, one set of logits, two published rules. Each column is one of sixteen experts. The two rules start from
 # the same numbers and end with different experts, and the sentence under the figure says what made the difference.
+# <!-- reasoned: it says what the figure above draws -->
 #
-# Model cards describe a rule in one dense line: *sigmoid gating with an auxiliary-loss-free bias, 8 of 256 routed experts in 8
+# Model cards describe a rule in one dense line, such as this one of [DeepSeek-V3](https://arxiv.org/abs/2412.19437): *sigmoid gating with an auxiliary-loss-free bias, 8 of 256 routed experts in 8
 # groups, one shared expert, scaling factor 2.5*. After this lesson you can read such a line, turn it into settings, and say which
 # problem each setting answers. The lesson takes the problems in the order in which they came up.
 #
@@ -37,7 +38,6 @@ import torch
 
 from moe_lite import ModelConfig, balance, checkpoint, claims, data, experts, families, guess, plots, routing, runs
 from moe_lite.checks import lesson09 as check, mine
-from moe_lite.widgets import FamilyExplorer
 
 # %% [markdown]
 # ## 9.0 One function, many models
@@ -48,7 +48,6 @@ from moe_lite.widgets import FamilyExplorer
 # `routing.route`, the function that you know from lesson 03. Six more have a rule that no setting of it is, and the course has a small
 # router for each. One is left over: Doge, which returns neither its choice nor its weights. The largest difference among the 75
 # is 3 · 10⁻⁷, which is rounding. The result is kept in `data/families/routers.json`; `families.rules()` groups it by rule.
-# <!-- evidence: data/families/routers.json summary -->
 #
 # **Predict:** how many different rules are there among the 75 classes? And how many classes compute exactly the rule of
 # Mixtral, the one that you wrote in lesson 03?
@@ -84,7 +83,6 @@ holds("six with a router of their own, so 69 by route", len(rules.own_router) ==
 # than half of the classes. Seven of the 27 differ from another one only in the factor by which the weights are multiplied at the end.
 # (Each class stands under the rule of its default settings. Released models may set others: Qwen3's divide the weights by their sum,
 # and DeepSeek-V2's have groups. Of two wordings for one rule the list has the first: gpt-oss stands with the softmax first.)
-# <!-- evidence: 27 - 20 -->
 #
 # <!-- answered -->
 # So most families are not a new kind of layer. They are a few settings of one function. `families.preset` gives a small
@@ -108,8 +106,8 @@ holds("DeepSeek-V3: score, bias, groups, scale, loss", len(families.difference("
 
 # %%
 families.timeline(
-    "gshard", "switch", "mixtral", "deepseek_moe", "grok_1", "dbrx", "qwen2_moe", "deepseek_v2", "olmoe", "deepseek_v3", "llama4",
-    "gpt_oss", "inkling",
+    "gshard", "switch", "mixtral", "deepseek_moe", "grok_1", "dbrx", "qwen2_moe", "deepseek_v2", "olmoe", "deepseek_v3",
+    "llama4", "gpt_oss", "inkling",
 )  # fmt: skip
 
 # %% [markdown]
@@ -182,9 +180,10 @@ check.split_experts(split_experts)
 # Does it pay? Three models were trained here, on 2 million tokens each, with the best of three learning rates and three
 # seeds. The first has Mixtral's eight experts, the second has them cut into halves, and the third into quarters, one of them
 # shared. (The third holds one quarter more than your function gives: 32 routed experts in place of 31.)
+# <!-- reasoned: 4 · 8 − 1 is 31 -->
 #
 # The figure shows the final validation loss minus that of the eight uncut experts, seed by seed: the mean and its 95 %
-# interval. An open dot means that the interval contains 0.
+# interval. An open dot means that the interval contains 0. <!-- evidence: 1 - 1 / 20 -->
 #
 # **Predict:** do halves lower the loss? Do quarters with a shared one? Does an interval contain 0?
 
@@ -197,7 +196,10 @@ plots.intervals(values, "final loss minus that of eight uncut experts, nats per 
 
 # %% tags=["holds"]
 _halves, _quarters = gaps
-holds("halves: 0.04 lower, the interval reaches above 0", round(_halves.mean, 2) == -0.04 and _halves.low < 0 < _halves.high)
+holds(
+    "halves: 0.04 lower, the interval reaches above 0",
+    round(_halves.mean, 2) == -0.04 and _halves.low < 0 < _halves.high,
+)
 holds("quarters: 0.06 lower, all below 0", round(_quarters.mean, 2) == -0.06 and _quarters.high < 0)
 
 # %% [markdown]
@@ -264,7 +266,7 @@ check.gated_shared_expert(gated_shared_expert)
 #
 # ## 9.3 Few devices per token
 #
-# DeepSeek-V2 has 160 experts, and they do not fit on one device. A token's vector has to travel to every device that
+# [DeepSeek-V2](https://arxiv.org/abs/2405.04434) has 160 experts, and they do not fit on one device. A token's vector has to travel to every device that
 # holds one of its experts, and back. With finer experts a token has more of them, so it visits more devices.
 #
 # The remedy ([arXiv 2405.04434](https://arxiv.org/abs/2405.04434)) is **group-limited routing**. The experts of one device are a
@@ -272,7 +274,7 @@ check.gated_shared_expert(gated_shared_expert)
 #
 # We can count the visits. The shipped model with 16 experts reads 2,304 tokens, and each token takes the 4 experts with the
 # largest scores. (The model was trained with 2. Here only the choice is looked at.) Experts 0 to 3 are on the first device,
-# 4 to 7 on the second, and so on.
+# 4 to 7 on the second, and so on. <!-- evidence: 9 * 256 -->
 #
 # **Predict:** how many of the four devices does a token visit on average? If only the two best groups are open, how many
 # percent of the tokens get another set of experts?
@@ -320,7 +322,7 @@ holds("four experts drawn at random: 2.91 devices", round(_random, 2) == 2.91)
 # do (2.91). With the limit it visits two. The price: 70 to 85 percent of the tokens get other experts than they would have
 # taken. For a model that was trained without groups, that is a damage. A model that is trained with them learns to put
 # together what is needed together. (DeepSeek-V2's authors report [in the same paper](https://arxiv.org/abs/2405.04434) that three devices or more are about as good as no
-# limit.)
+# limit.) <!-- evidence: 4 * (1 - 495 / 1820) -->
 #
 # <!-- answered -->
 # What is a group worth? DeepSeek-V2 takes its best expert's score, and DeepSeek-V3 the sum of its two best.
@@ -333,7 +335,9 @@ values = torch.tensor([[0.9, 0.1, 0.6, 0.5, 0.7, 0.2]])  # (1, E)
 by_group = values.view(1, 3, 2)  # (1, groups, experts of a group)
 worth = torch.stack([by_group.amax(dim=-1)[0], by_group.sum(dim=-1)[0]], dim=1)  # (groups, 2)
 columns = ["first", "second", "largest", "sum of two"]
-plots.table(torch.cat([by_group[0], worth], dim=1), "values by group", rows=["group 0", "group 1", "group 2"], columns=columns)
+plots.table(
+    torch.cat([by_group[0], worth], dim=1), "values by group", rows=["group 0", "group 1", "group 2"], columns=columns
+)
 
 # %% tags=["holds"]
 holds("V2: group 0, V3: group 1", by_group.amax(-1).argmax() == 0 and by_group.sum(-1).argmax() == 1)
@@ -552,7 +556,14 @@ families.describe("openai_privacy_filter")
 # the router from it?
 
 # %%
-from_the_line = {"score": "sigmoid", "selection_bias": True, "balance_coef": 0.0, "top_k": 8, "n_experts": 256, "n_groups": 8}
+from_the_line = {
+    "score": "sigmoid",
+    "selection_bias": True,
+    "balance_coef": 0.0,
+    "top_k": 8,
+    "n_experts": 256,
+    "n_groups": 8,
+}
 from_the_line |= {"n_shared_experts": 1, "routed_scale": 2.5}
 real = families.preset("deepseek_v3", n_experts=256, top_k=8, n_groups=8, topk_groups=4)  # DeepSeek-V3's own numbers
 for name, value in from_the_line.items():
@@ -560,7 +571,9 @@ for name, value in from_the_line.items():
 print(f"left open: topk_groups={real.topk_groups}, group_score={real.group_score!r}")
 
 # %% tags=["holds"]
-holds("every phrase is as in DeepSeek-V3", all(getattr(real, _name) == _value for _name, _value in from_the_line.items()))
+holds(
+    "every phrase is as in DeepSeek-V3", all(getattr(real, _name) == _value for _name, _value in from_the_line.items())
+)
 
 # %% [markdown]
 # **Answer.** *Sigmoid gating* is `score`, the *auxiliary-loss-free bias* is `selection_bias` without a balancing loss, and the rest are
@@ -578,11 +591,10 @@ holds("every phrase is as in DeepSeek-V3", all(getattr(real, _name) == _value fo
 # and three readings: how many experts still get tokens, what the loss reads if it chooses again, and what the same loss reads if it
 # counts the choice that was really made. Here 1 means perfect balance.
 #
-# **Predict:** with the wrong sign, how many of the eight experts still get tokens after 200 batches? What does the loss read that
-# chooses again? And what does the loss read that counts the real choice?
+# **Predict:** with the wrong sign, how many of the eight experts still get tokens after 200 batches?
 
 # %% tags=["guess"]
-my_guess = guess("9.6", experts_at_work=None, loss_that_chooses_again=None, loss_of_the_real_choice=None)
+my_guess = guess("9.6", experts_at_work=None)
 
 # %% tags=["broken"]
 with torch.no_grad():
@@ -609,32 +621,45 @@ def moved_by(step):
 loads = {"the right sign": right_loads[::4], "the wrong sign": wrong_loads[::4]}
 plots.strips(loads, 200, "load of each expert, the darker the more", unit="batches")
 
+# %% tags=["guess"]
+my_guess.beside(experts_at_work=readings[-1, 0])
+
+# %% tags=["holds"]
+holds("two of eight experts, each with every token", readings[-1, 0] == 2 and wrong_loads[-1].max() == len(z))
+holds("the right sign evens the loads out", right_loads[-1].max() < 1.2 * right_loads[-1].float().mean())
+
+# %% [markdown]
+# **Answer.** Two, and each of them gets every token. With the right sign the same rule evens the loads out.
+#
+# <!-- answered -->
+# **Predict:** what does the loss read in the end if it chooses again, as those classes do? And what does it read if it counts the
+# choice that was really made?
+
+# %% tags=["guess"]
+my_guess = guess("9.6 loss", loss_that_chooses_again=None, loss_of_the_real_choice=None)
+
 # %%
+by_logits = routing.route(torch.tensor([[60.0, 60.0] + [0.0] * 6]), 2)  # a router that collapsed without any bias
+collapsed = balance.load_balancing_loss(by_logits.scores, by_logits.expert_ids)
+print(f"the same loss for a collapse in the logits: {collapsed:.2f}")
 shown = [0, 20, 50, 100, 200]
 columns = ["experts at work", "loss, chooses again", "loss, counts the real choice"]
 table = readings[shown]  # (5, 3)
-by_logits = routing.route(torch.tensor([[60.0, 60.0] + [0.0] * 6]), 2)  # a router that collapsed without any bias
-print(f"the same loss for a collapse in the logits: {balance.load_balancing_loss(by_logits.scores, by_logits.expert_ids):.2f}")
 plots.table(table, "with the wrong sign", rows=[f"batch {batch}" for batch in shown], columns=columns)
 
 # %% tags=["guess"]
-my_guess.beside(
-    experts_at_work=table[-1, 0], loss_that_chooses_again=table[-1, 1], loss_of_the_real_choice=table[-1, 2]
-)
+my_guess.beside(loss_that_chooses_again=table[-1, 1], loss_of_the_real_choice=table[-1, 2])
 
 # %% tags=["holds"]
-holds("two of eight experts, each with every token", table[-1, 0] == 2 and wrong_loads[-1].max() == len(z))
-holds("the right sign evens the loads out", right_loads[-1].max() < 1.2 * right_loads[-1].float().mean())
 holds(
     "the loss that chooses again never moves: 1.12",
-    (table[:, 1] == table[0, 1]).all() and round(table[0, 1].item(), 2) == 1.12,
+    (readings[:, 1] == readings[0, 1]).all() and round(table[0, 1].item(), 2) == 1.12,
 )
 holds("the other one rises to 1.36", [round(_v, 2) for _v in table[[0, -1], 2].tolist()] == [1.12, 1.36])
-_collapsed = balance.load_balancing_loss(by_logits.scores, by_logits.expert_ids)
-holds("a collapse in the logits reads 4", abs(_collapsed - 4) < 1e-5)
+holds("a collapse in the logits reads 4", abs(collapsed - 4) < 1e-5)
 
 # %% [markdown]
-# **Answer.** Two experts are left, and each of them gets every token. The loss that chooses again does not move at all: it reads 1.12
+# **Answer.** The loss that chooses again does not move at all: it reads 1.12
 # from the first batch to the last, because the logits stayed as they were, and it looks at nothing else. The loss that counts the
 # real choice rises to 1.36, which few would call an alarm. When a router collapses by its *logits*, the same loss reads 4, because
 # both its factors grow: the share of the tokens, f, and the mean score, P. A bias moves f alone.
@@ -652,7 +677,7 @@ holds("a collapse in the logits reads 4", abs(_collapsed - 4) < 1e-5)
 # and a shared 64 in Llama 4; a shared 16 more in the rules that end in "+ 1"), and each token uses 128. So the models differ in how these channels are cut, and in the rule. <!-- evidence: 8 * 64; 7 * 64; 2 * 64 -->
 #
 # The left panel shows the final validation loss, from the lowest to the highest of the three seeds. The right one shows the loss minus
-# that of Mixtral's rule, seed by seed: mean and 95 % interval.
+# that of Mixtral's rule, seed by seed: mean and 95 % interval. <!-- evidence: 1 - 1 / 20 -->
 #
 # **Predict:** which rule ends lowest? Where does the router end that learns nothing, the hash layer, which sends each token id to
 # a fixed expert: last, or among the others? And how many of the seven differences from Mixtral can three seeds tell from 0?
@@ -687,7 +712,9 @@ _best = min((min(_one.losses), _name) for _name, _one in zip(names.values(), zoo
 _worst = max((max(_one.losses), _name) for _name, _one in zip(names.values(), zoo.values(), strict=True))
 holds("the best and the worst of 24 trainings are Switch's", _best[1] == _worst[1] == "switch" and 3 * len(zoo) == 24)
 _cut = _by_name["qwen3_moe"].mean
-holds("the cut moves more than the rule", _cut < -0.03 and max(abs(_by_name[_n].mean - _cut) for _n in ("olmoe",)) < 0.03)
+holds(
+    "the cut moves more than the rule", _cut < -0.03 and max(abs(_by_name[_n].mean - _cut) for _n in ("olmoe",)) < 0.03
+)
 
 # %% [markdown]
 # **Answer.** Mixtral's rule on the finest cut ends lowest on average, and it is the only one of the seven that three seeds can tell from
@@ -703,7 +730,10 @@ holds("the cut moves more than the rule", _cut < -0.03 and max(abs(_by_name[_n].
 # **Predict:** which of the two pairs differs more, the one with one setting or the one with five?
 
 # %% tags=["figure"]
-pairs = {"OLMoE − Qwen3": ("olmoe", "qwen3_moe"), "DeepSeek-V3 − Mixtral's rule, 32 experts": ("deepseek_v3", "moe-32-shared")}
+pairs = {
+    "OLMoE − Qwen3": ("olmoe", "qwen3_moe"),
+    "DeepSeek-V3 − Mixtral's rule, 32 experts": ("deepseek_v3", "moe-32-shared"),
+}
 found = [runs.interval(runs.differences(*map(runs.recording, pair))) for pair in pairs.values()]
 values = torch.tensor([[gap.mean, gap.low, gap.high] for gap in found])  # (2, 3)
 plots.intervals(values, "difference of the final losses, nats per token: mean and 95 % interval", rows=[*pairs])
@@ -711,23 +741,26 @@ plots.intervals(values, "difference of the final losses, nats per token: mean an
 # %% tags=["holds"]
 _division, _everything = found
 holds("the division: 0.011, all above 0", round(_division.mean, 3) == 0.011 and _division.low > 0)
-holds("everything else: 0.015, contains 0", round(_everything.mean, 3) == 0.015 and _everything.low < 0 < _everything.high)
+holds(
+    "everything else: 0.015, contains 0", round(_everything.mean, 3) == 0.015 and _everything.low < 0 < _everything.high
+)
 
 # %% [markdown]
 # **Answer.** Their means are about alike, 0.011 and 0.015 nats, but only the first can be told from 0. Without the division the model is a
 # hundredth of a nat worse, with every seed about alike. For the second pair three seeds cannot tell.
+# <!-- evidence: data/runs/summary.json olmoe.loss.mean - data/runs/summary.json qwen3_moe.loss.mean; data/runs/summary.json deepseek_v3.loss.mean - data/runs/summary.json moe-32-shared.loss.mean -->
 #
 # <!-- answered -->
 # **Takeaway: at this size, how the experts are cut moves the loss more than the rule by which they are chosen.** Two caveats. Of nine
-# intervals at 95 %, one may miss by chance. And most rules answer problems that this model does not have: nothing here travels between
+# such intervals, one may miss by chance. And most rules answer problems that this model does not have: nothing here travels between
 # devices, and the balancing loss costs little. A rule has to be tested where its problem is.
 # <!-- reasoned: 0.04 and 0.06 by the cut in 9.1, about 0.01 by the rule in the figure above -->
 
 # %% [markdown]
 # ## 9.8 Shared experts that compete (stretch)
 #
-# *You can skip this section; nothing below needs it.* In 9.2 a gate turned the shared expert down. One family of 2026,
-# Inkling, lets the router do it: the shared experts have logits, too. They are not chosen, since every token uses them, but their scores stand in the
+# *You can skip this section; nothing below needs it.* In 9.2 a gate turned the shared expert down. A recent
+# family, Inkling, lets the router do it: the shared experts have logits, too. They are not chosen, since every token uses them, but their scores stand in the
 # sum by which all weights are divided. So a token whose routed experts fit well takes less from the shared ones.
 #
 # **By hand:** two chosen experts have the scores 0.8 and 0.6, and one shared expert has 0.6. What are the three weights? And
@@ -825,6 +858,7 @@ families.timeline().folded()
 #
 # - A family is a few settings of one function: how experts are scored, what the choice is made from, which experts are open, what
 #   the weights sum to, and where they act. Three rules cover more than half of the classes in transformers.
+#   <!-- reasoned: 9.0 holds it -->
 # - Finer experts cost the same arithmetic and multiply the sets that a token can choose from. Shared experts take what every token
 #   needs. Here the finest cut, with one shared expert, was the only rule that three seeds could tell from Mixtral's.
 # - Groups limit the devices that a token visits. Closed groups must become −∞: values can be negative.

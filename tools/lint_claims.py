@@ -30,7 +30,7 @@ NUMBER = re.compile(
     r"(?P<unit>\s?(?:%|billion\b|million\b|B\b|M\b))?(?![\w/])"
 )
 YEAR = re.compile(r"\b(?:[A-Z]\w+(?: et al\.)?,? |in |since |until )(?:19|20)\d\d\b")
-VERSION = re.compile(r"\b(?:Python|PyTorch|JupyterLab|CUDA|version|Llama|Qwen|Phi|GPT) \d[\d.]*\d")
+VERSION = re.compile(r"\b(?:Python|PyTorch|JupyterLab|CUDA|version|Llama|Qwen|Phi|GPT|ERNIE) \d[\d.]*\d")
 UNITS = ("nats", "nat", "bits", "times", "percent", "points", "seconds", "s", "ms", "GB", "MB", "tokens", "FLOPs")
 SCALES = {"%": (1.0, 100.0), "million": (1.0, 1e-6), "M": (1.0, 1e-6), "billion": (1.0, 1e-9), "B": (1.0, 1e-9)}
 MARKER = re.compile(r"<!-- evidence: (.*?) -->", re.DOTALL)

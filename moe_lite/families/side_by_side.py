@@ -49,13 +49,9 @@ class WordTable:
             cells = "".join(f"<td {cell}</td>" for cell in others)
             body += f'<tr style="background:none"><th scope="row" {first}</th>{cells}</tr>'
         caption = f'<caption style="caption-side:top;text-align:left;font-weight:600">{escape(self.caption)}</caption>'
-        inner = f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
-        if self.fold:
-            return (
-                f'<details><summary style="font-weight:600;cursor:pointer">{escape(self.caption)}</summary>'
-                f'<table style="max-width:860px">{inner}</table></details>'
-            )
-        return f'<table style="max-width:860px">{caption}{inner}</table>'
+        table = f'<table style="max-width:860px">{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        opened = f'<summary style="cursor:pointer">Open the table: {escape(self.caption)}</summary>'
+        return f"<details>{opened}{table}</details>" if self.fold else table
 
     @property
     def _columns(self) -> list[tuple[str, ...]]:

@@ -34,12 +34,12 @@ def divided_while_renormalising(n_experts, top_k):
     )  # fmt: skip
 
 
-@right
+# ---- wrong, made up with the check at hand --------------------------------------------------------------------------
+
+
+@wrong("Another setting has changed")  # its experts, too, which the description does not mention
 def the_family_itself(n_experts, top_k):
     return preset("openai_privacy_filter", n_experts=n_experts, top_k=top_k, routed_scale=1 / top_k)
-
-
-# ---- wrong, made up with the check at hand --------------------------------------------------------------------------
 
 
 @wrong("Another setting has changed")
