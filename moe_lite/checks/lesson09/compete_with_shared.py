@@ -299,6 +299,12 @@ MISTAKES = (
            "sum over chosen and shared."),
     weighs("A mean instead of a sum", of_scores(lambda s, t, b: divided(s, t, both(s, t) / (s.shape[1] + t.shape[1]))),
            "You divide by the mean of the scores. Divide by their sum."),
+    weighs("A mean instead of a sum", of_scores(lambda s, t, b: divided(s, t, row_sum(s) + t.mean(1, True))), "The "
+           "shared scores go into the divisor with their mean. It is the sum over all of them."),
+    weighs("A mean instead of a sum", of_scores(lambda s, t, b: (s / both(s, t), t / both(s, t) / t.shape[1])), "The "
+           "chosen weights are right, and the shared ones are divided by their number once more."),
+    weighs("One shared expert counts", of_scores(lambda s, t, b: divided(s, t, row_sum(s) + t[:, :1])), "Of the shared "
+           "scores only the first is in the divisor. All S of them work, and all belong to the sum."),
     weighs("Divided by the sum over all experts", over_all, "You divide by the sum over all E + S experts. Of the "
            "routed ones only the k = {k} chosen count."),
     weighs("The sum runs over the tokens", of_scores(lambda s, t, b: (s / s.sum(0, True), t / t.sum(0, True))), "Your "

@@ -437,7 +437,7 @@ blind(
 )
 blind(
     "choose_swapped_return",
-    "`weights` has the wrong type",
+    "`weights` and `expert_ids` have changed places",
     of=put_another_way,
     put={"        return weights, expert_ids": "        return expert_ids, weights"},
 )

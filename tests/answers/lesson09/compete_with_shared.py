@@ -196,3 +196,10 @@ blind(
     of=as_asked,
     put={LAST: f"{ALONE}, expert_ids, shared / total"},
 )
+SHARED_SUM = "shared.sum(dim=1, keepdim=True)"
+for name, title, put in (
+    ("shared_mean", "A mean instead of a sum", {SHARED_SUM: "shared.mean(dim=1, keepdim=True)"}),
+    ("mean_of_the_shared", "A mean instead of a sum", {"shared / total": "shared / total / shared.shape[1]"}),
+    ("first_shared", "One shared expert counts", {SHARED_SUM: "shared[:, :1]"}),
+):
+    blind(name, title, of=as_asked, put=put)
