@@ -322,7 +322,7 @@ holds("four experts drawn at random: 2.91 devices", round(_random, 2) == 2.91)
 # do (2.91). With the limit it visits two. The price: 70 to 85 percent of the tokens get other experts than they would have
 # taken. For a model that was trained without groups, that is a damage. A model that is trained with them learns to put
 # together what is needed together. (DeepSeek-V2's authors report [in the same paper](https://arxiv.org/abs/2405.04434) that three devices or more are about as good as no
-# limit.) <!-- evidence: 4 * (1 - 495 / 1820) -->
+# limit.) <!-- evidence: 4 * (1 - 12 * 11 * 10 * 9 / (16 * 15 * 14 * 13)) -->
 #
 # <!-- answered -->
 # What is a group worth? DeepSeek-V2 takes its best expert's score, and DeepSeek-V3 the sum of its two best.
@@ -789,7 +789,8 @@ holds("4/7, 3/7 and 1 apart", (weights["apart"] - torch.tensor([4 / 7, 3 / 7, 1]
 # sigmoid of its logit. The k routed experts with the largest score + bias are chosen, best first, among equals the lower number
 # first. All S shared experts work for every token. **Return** `weights` (N, k), `expert_ids` (N, k) int64 and `shared_weights` (N, S):
 # the scores, without the bias, of the chosen and of the shared experts, divided by the sum over both, so that the k + S weights of
-# a token sum to 1. The gradient of the weights must reach both logits.
+# a token sum to 1. The gradient of the weights must reach both logits, and stays finite for large
+# ones.
 # **Allowed:** `sigmoid`, sorting, `gather`, sums, division.
 #
 # <!-- hints 9.5 -->
