@@ -112,7 +112,7 @@ def around(entry: Family, c: ModelConfig) -> str:
 
 def form_of_experts(c: ModelConfig) -> list[str]:
     """What an expert computes, where it is not SwiGLU."""
-    forms = {"quick_geglu": "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u",
+    forms = {"quick_geglu": "experts compute a · σ(1.702 a) · (u + 1) of gate a and up u",
              "relu2": "experts have no gate and square a ReLU"}  # fmt: skip
     told = [forms[c.expert]] if c.expert in forms else []
     if c.d_latent:
@@ -150,6 +150,6 @@ def equal_to(entry: Family, config: ModelConfig) -> str:
             nearest = min(moved, key=moved.get)
             return (
                 f"{row['name']} of transformers {table['transformers']}, with random weights: largest difference "
-                f"{row['difference']:.0e}; one option of the settings above changed ({nearest}): {moved[nearest]:.2g}"
+                f"{row['difference']:.0e}; with one option changed ({nearest}): {moved[nearest]:.2g}"
             )
     return ""

@@ -9,7 +9,9 @@ from textwrap import fill
 
 from moe_lite.data import data_dir
 from moe_lite.families.presets import around, family, names, preset
+from moe_lite.families.table import Family
 from moe_lite.families.words import in_symbols, setting_in_words
+from moe_lite.model.config import ModelConfig
 
 SHORT = 22  # letters: up to here a cell stays on one line
 _CELL = "text-align:left;vertical-align:top;background:none"
@@ -36,7 +38,7 @@ class WordTable:
         lines = [self.caption]
         for title, *cells in self.rows:
             told = [f"  {name}: {cell}" for name, cell in zip(others, cells, strict=True) if cell]
-            lines.append(f"{title} {first}" if title.isdigit() else title)
+            lines.append(f"{first}: {title}" if title.isdigit() else title)
             lines += [fill(line, 110, subsequent_indent="    ") for line in told]
         return "\n".join(lines)
 
@@ -80,9 +82,15 @@ def timeline(*chosen: str) -> WordTable:
     for name in chosen or names():
         entry, config = family(name), preset(name)
         k = "E" if config.top_k == config.n_experts else "K"
-        rows.append((name, entry.when or "–", entry.problem, in_symbols(config, k), around(entry, config)))
+        rows.append((name, entry.when or "–", entry.problem, in_symbols(config, k), _beside(entry, config)))
     caption = f"{len(rows)} families of routers: what each answered, and its rule"
     return WordTable(caption, ("family", "when", "what it answers", "in symbols", "beside it"), rows)
+
+
+def _beside(entry: Family, config: ModelConfig) -> str:
+    """What the layer has beside its rule; without its losses, since all presets that train have one or a bias."""
+    told = around(entry, config).split("; ")
+    return "; ".join(part for part in told if not part.startswith(("balancing loss", "z-loss")))
 
 
 @dataclass(frozen=True)

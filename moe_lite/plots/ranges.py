@@ -132,9 +132,12 @@ class _Panel:
         return f"{numbers[0]} ({numbers[1]} to {numbers[2]})" if self.is_interval else " to ".join(numbers)
 
     def show(self, value: float) -> str:
-        """Without decimals where the largest have two digits before the point: what hides is smaller than a mark."""
+        """Without decimals where the largest have two digits before the point: what hides is smaller than a mark. The
+        ends of an interval have a third decimal where two would hide on which side of 0 they are."""
         if self.values.abs().max() >= 10:
             return number(value, decimals=0) if abs(value) >= 0.5 or value == 0 else number(value)
+        if self.is_interval and ((self.values != 0) & (self.values.abs() < 0.005)).any():
+            return f"{value:.3f}".replace("-", "−")
         return column_format(self.values.flatten().tolist())(value)
 
     def words(self, row: int) -> str:

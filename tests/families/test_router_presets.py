@@ -184,7 +184,7 @@ def test_description_as_text_and_as_a_table():
 def test_option_that_a_description_names_changes_the_weights(name):
     """The control is one of the settings that are shown: `order`, say, does nothing where weights are renormalised."""
     told = families.describe(name).rows["equal to"]
-    option, moved = re.search(r"one option of the settings above changed \((.*)\): ([\d.]+)$", told).groups()
+    option, moved = re.search(r"with one option changed \((.*)\): ([\d.]+)$", told).groups()
     assert float(moved) > DIFFERENT
     assert change_moves(families.preset(name), option) > DIFFERENT
 
@@ -194,7 +194,7 @@ def test_description_tells_the_rest_of_the_layer():
         name: families.describe(name).rows["around it"] for name in ("gpt_oss", "qwen2_moe", "nemotron_h", "glm4_moe")
     }
     assert told["gpt_oss"] == (
-        "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u; gates above 7 and ups beyond ±7 are cut; trained "
+        "experts compute a · σ(1.702 a) · (u + 1) of gate a and up u; gates above 7 and ups beyond ±7 are cut; trained "
         "biases in the experts"
     )
     assert "4 shared experts for every token, weighed by a sigmoid of the token" in told["qwen2_moe"]
