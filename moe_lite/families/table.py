@@ -59,6 +59,14 @@ FAMILIES = (
         "experts with ReLU, an encoder beside the decoder, every second layer dense",
     ),
     Family(
+        "base_layers", "BASE layers", "2021-03",
+        "A balancing loss is one more number to tune: can the tokens be assigned so that none is needed?",
+        "arXiv 2103.16716",
+        {"top_k": 1, "score": "sigmoid", "renorm": False, "balance_coef": 0.0, "z_coef": 0.0},
+        not_built="in training, a linear assignment that gives all experts equally many tokens (nothing balances them "
+        "here); experts that are residual blocks, in layers of their own between the others",
+    ),
+    Family(
         "hash_layers", "Hash layers", "2021-06",
         "Does the router have to be learned at all, if the token itself can say which expert it goes to?",
         "arXiv 2106.04426",
