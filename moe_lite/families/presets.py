@@ -112,7 +112,8 @@ def around(entry: Family, c: ModelConfig) -> str:
 
 def form_of_experts(c: ModelConfig) -> list[str]:
     """What an expert computes, where it is not SwiGLU."""
-    forms = {"quick_geglu": "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u",
+    forms = {"geglu": "experts compute GELU(g) · u of gate g and up u",
+             "quick_geglu": "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u",
              "relu2": "experts have no gate and square a ReLU"}  # fmt: skip
     told = [forms[c.expert]] if c.expert in forms else []
     if c.d_latent:

@@ -116,8 +116,8 @@ FAMILIES = (
         "grok_1", "Grok-1", "2024-03",
         "A very large open model with the rule of the day, its weights taken as they are.",
         "github.com/xai-org/grok-1, model.py",
-        {"renorm": False},
-        not_built="experts with GELU, norms before and after each part, tied embeddings",
+        {"renorm": False, "expert": "geglu"},
+        not_built="norms before and after each part, tied embeddings",
     ),
     Family(
         "dbrx", "DBRX", "2024-03",
@@ -376,8 +376,10 @@ FAMILIES = (
         "gemma4", "Gemma 4", "",
         "The length of a token should not say how sure the router is: it sees a direction.",
         LIBRARY,
-        {"n_experts": 16, "top_k": 4, "router": "normed", "n_shared_experts": 1},
-        ("gemma4", "Gemma4TextRouter"), "a dense network beside the experts in place of the shared expert",
+        {"n_experts": 16, "top_k": 4, "router": "normed", "n_shared_experts": 1, "expert": "geglu"},
+        ("gemma4", "Gemma4TextRouter"),
+        "norms of their own before and behind the experts and the dense network beside them, which is the shared "
+        "expert here; a router that reads the token before any norm but its own",
     ),
     Family(
         "inkling", "Inkling", "",

@@ -190,15 +190,15 @@ def test_option_that_a_description_names_changes_the_weights(name):
 
 
 def test_description_tells_the_rest_of_the_layer():
-    told = {
-        name: families.describe(name).rows["around it"] for name in ("gpt_oss", "qwen2_moe", "nemotron_h", "glm4_moe")
-    }
+    names = ("gpt_oss", "qwen2_moe", "nemotron_h", "glm4_moe", "grok_1")
+    told = {name: families.describe(name).rows["around it"] for name in names}
     assert told["gpt_oss"] == (
         "experts compute g · σ(1.702 g) · (u + 1) of gate g and up u; gates above 7 and ups beyond ±7 are cut; trained "
         "biases in the experts"
     )
     assert "4 shared experts for every token, weighed by a sigmoid of the token" in told["qwen2_moe"]
     assert "experts have no gate and square a ReLU" in told["nemotron_h"]
+    assert told["grok_1"] == "experts compute GELU(g) · u of gate g and up u"
     assert "no experts in the first 1 of 4 layers" in told["glm4_moe"]
 
 
