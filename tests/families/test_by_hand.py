@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from moe_lite import families
+from moe_lite import MoELanguageModel, families
 from moe_lite.model.balance import BALANCE_LOSSES, z_loss
 from moe_lite.model.moe import MoELayer
 from moe_lite.model.routing import Routing
@@ -134,6 +134,27 @@ def test_st_moe_charges_the_squared_logarithm_of_the_sum_of_odds():
     twice, routing = run(layer("st_moe", 2), (2, 2), (6, 2))
     torch.testing.assert_close(y, twice)
     assert z_loss([routing]).item() == pytest.approx(6.5 * log(2) ** 2, rel=1e-5)
+
+
+def test_st_moe_adds_a_thousandth_of_it_to_the_loss():
+    def loss(**settings) -> float:
+        """Of a model whose parameters are all zero, so that every token and every expert is as likely as the others."""
+        model = MoELanguageModel(families.preset("st_moe", n_experts=4, **(SIZES | settings))).eval()
+        for parameter in model.parameters():
+            parameter.data.zero_()
+        ids = torch.arange(8)[None]
+        return model(ids, ids).loss.item()
+
+    # ln 8 for one of 8 tokens, 0.01 · 1 for even scores, 0.001 · (ln 4)² for the odds of 4 experts
+    assert loss() == pytest.approx(log(8) + 0.01 + 0.001 * log(4) ** 2, abs=1e-6)
+    assert loss(z_coef=0.0) == pytest.approx(log(8) + 0.01, abs=1e-6)
+
+
+def test_st_moe_has_room_for_a_quarter_more_than_the_fair_share():
+    # the weights of A are 4/6 and 2/6: 4 in all; room is for 1.25 · 4 · 2 / 4, rounded up to 3
+    assert answers(layer("st_moe").train(), A, A, A, A) == close(4, 4, 4, 0)
+    assert answers(layer("st_moe", capacity_factor=1.0).train(), A, A, A, A) == close(4, 4, 0, 0)
+    assert answers(layer("st_moe", renorm=False).train(), A, A, A, A) == close(3, 3, 3, 0)
 
 
 @pytest.mark.filterwarnings("ignore:ModelConfig")
