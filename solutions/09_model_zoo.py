@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 09 · The model zoo
-# *Part 3 — What experts learn, and how models differ · about 130 minutes · four exercises and one stretch*
+# *Part 3 — What experts learn, and how models differ · about 120 minutes · four exercises and one stretch*
 #
 # **What do Switch, GShard, Mixtral, DBRX, Grok-1, OLMoE, Qwen, DeepSeek, Llama 4 and gpt-oss do differently?**
 

@@ -82,6 +82,7 @@ HOLDS_OTHERWISE = [
     {"expert": "quick_geglu", "expert_clamp": 7.0, "expert_bias": True, "router_bias": True},
     {"expert": "relu2", "n_shared_experts": 1, "n_dense_layers": 1},
     {"expert": "relu2", "n_experts": 1},
+    {"expert": "geglu", "n_shared_experts": 1},
     {"d_latent": 7, "expert": "relu2", "expert_bias": True, "n_shared_experts": 1, "shared_average": True},
     {"expert": "relu2", "expert_bias": True},
     {"n_dense_layers": 1, "n_shared_experts": 1},

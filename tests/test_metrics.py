@@ -96,6 +96,7 @@ def test_dense_twin_spends_the_same_flops_but_for_the_router():
     "changes",
     [{"n_experts": 1}, {"n_experts": 4}, {"n_shared_experts": 2, "shared_gate": True}]
     + [{"expert": "quick_geglu", "expert_clamp": 7.0, "expert_bias": True}, {"expert": "relu2", "n_shared_experts": 1}]
+    + [{"expert": "geglu", "n_shared_experts": 1}]
     + [{"d_latent": 7}]
     + [
         {"n_dense_layers": 1},

@@ -112,7 +112,8 @@ def around(entry: Family, c: ModelConfig) -> str:
 
 def form_of_experts(c: ModelConfig) -> list[str]:
     """What an expert computes, where it is not SwiGLU."""
-    forms = {"quick_geglu": "experts compute a · σ(1.702 a) · (u + 1) of gate a and up u",
+    forms = {"geglu": "experts compute GELU(a) · u of gate a and up u",
+             "quick_geglu": "experts compute a · σ(1.702 a) · (u + 1) of gate a and up u",
              "relu2": "experts have no gate and square a ReLU"}  # fmt: skip
     told = [forms[c.expert]] if c.expert in forms else []
     if c.d_latent:

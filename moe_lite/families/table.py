@@ -59,6 +59,14 @@ FAMILIES = (
         "experts with ReLU, an encoder beside the decoder, every second layer dense",
     ),
     Family(
+        "base_layers", "BASE layers", "2021-03",
+        "A balancing loss is one more number to tune: can the tokens be assigned so that none is needed?",
+        "arXiv 2103.16716",
+        {"top_k": 1, "score": "sigmoid", "renorm": False, "balance_coef": 0.0, "z_coef": 0.0},
+        not_built="in training, a linear assignment that gives all experts equally many tokens (nothing balances them "
+        "here); experts that are residual blocks, in layers of their own between the others",
+    ),
+    Family(
         "hash_layers", "Hash layers", "2021-06",
         "Does the router have to be learned at all, if the token itself can say which expert it goes to?",
         "arXiv 2106.04426",
@@ -108,8 +116,8 @@ FAMILIES = (
         "grok_1", "Grok-1", "2024-03",
         "A very large open model with the rule of the day, its weights taken as they are.",
         "github.com/xai-org/grok-1, model.py",
-        {"renorm": False},
-        not_built="experts with GELU, norms before and after each part, tied embeddings",
+        {"renorm": False, "expert": "geglu"},
+        not_built="norms before and after each part, tied embeddings",
     ),
     Family(
         "dbrx", "DBRX", "2024-03",
@@ -368,8 +376,10 @@ FAMILIES = (
         "gemma4", "Gemma 4", "",
         "The length of a token should not say how sure the router is: it sees a direction.",
         LIBRARY,
-        {"n_experts": 16, "top_k": 4, "router": "normed", "n_shared_experts": 1},
-        ("gemma4", "Gemma4TextRouter"), "a dense network beside the experts in place of the shared expert",
+        {"n_experts": 16, "top_k": 4, "router": "normed", "n_shared_experts": 1, "expert": "geglu"},
+        ("gemma4", "Gemma4TextRouter"),
+        "norms of their own before and behind the experts and the dense network beside them, which is the shared "
+        "expert here; a router that reads the token before any norm but its own",
     ),
     Family(
         "inkling", "Inkling", "",

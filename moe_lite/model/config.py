@@ -9,7 +9,7 @@ ORDERS = ("score_first", "topk_first")
 SELECT_ON = ("score", "logit")
 GROUP_SCORES = ("max", "top2sum")
 GROUP_FILLS = ("-inf", "zero")
-EXPERTS = ("swiglu", "quick_geglu", "relu2")
+EXPERTS = ("swiglu", "geglu", "quick_geglu", "relu2")
 GATES = ("output", "input")
 QK_NORMS = ("none", "head", "full")
 IMPLEMENTATIONS = ("sorted", "loop")
@@ -45,7 +45,7 @@ class ModelConfig:
     n_experts: int = 8
     top_k: int = 2  # not used by a dense model
     d_expert: int = 64
-    expert: str = "swiglu"  # and every other feed-forward network; gpt-oss: "quick_geglu", Nemotron-H: "relu2", no gate
+    expert: str = "swiglu"  # and every other feed-forward network; Grok-1: "geglu", Nemotron-H: "relu2", no gate
     expert_clamp: float | None = None  # its gate stays below, its up within ± this (gpt-oss: 7, DeepSeek-V4: 10)
     expert_bias: bool = False  # in both products of the experts that are chosen (gpt-oss)
     d_latent: int | None = None  # width at which they work, between two matrices (Nemotron-H); None: d_model

@@ -33,6 +33,7 @@ class Form:
     """What a feed-forward network computes between its two products, SwiGLU's unless said otherwise.
 
     swiglu       silu(gate) ⊙ up
+    geglu        gelu(gate) ⊙ up, GELU by its approximation with tanh (Grok-1, Gemma 4)
     quick_geglu  gate ⊙ sigmoid(1.702 · gate) ⊙ (up + 1), the first two factors being nearly GELU (gpt-oss)
     relu2        relu(up)², with no gate (Nemotron-H)
     clamp        gate becomes min(gate, clamp) before, up is held within ±clamp (gpt-oss, DeepSeek-V4)
@@ -52,6 +53,8 @@ class Form:
         gate, up = h.chunk(2, dim=-1)  # (..., F), (..., F)
         if self.clamp is not None:
             gate, up = gate.clamp(max=self.clamp), up.clamp(-self.clamp, self.clamp)  # (..., F), (..., F)
+        if self.kind == "geglu":
+            return F.gelu(gate, approximate="tanh") * up  # (..., F)
         if self.kind == "quick_geglu":
             return gate * torch.sigmoid(1.702 * gate) * (up + 1)  # (..., F)
         return F.silu(gate) * up  # (..., F)

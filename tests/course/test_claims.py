@@ -342,7 +342,7 @@ def test_table_has_a_row_a_claim_with_verdict_condition_and_evidence():
 def test_lessons_that_are_not_written_say_so_and_are_no_links():
     shown = Rows(claims(3).html)
     told = next(row[1] for row in shown.rows if "The more experts" in row[0])
-    assert "Lessons: 03, 09 (to come), 10 (to come)" in told
+    assert "Lessons: 03, 09, 10 (to come)" in told
     assert "Lesson 10 will measure it; it is not written yet." in told
     notebooks = {link for link in shown.links if not link.startswith("https://")}
     assert {"00_start_here.ipynb", "03_router.ipynb"} <= notebooks

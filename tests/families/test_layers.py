@@ -105,6 +105,10 @@ BLOCKS = {
     "flint": Block("FlintSparseMoeBlock", ({"renorm": False}, "shared.down")),
     "mistral4": Block("Mistral4MoE", ({"score": "sigmoid"}, "shared.down"), settings=NO_GROUPS | {
         "routed_scaling_factor": 1.0}),
+    "gemma4": Block(
+        "Gemma4Parts", ({"expert": "swiglu"}, {"renorm": False}, {"router": "top_k"}, "shared.down"),
+        config="Gemma4TextConfig", settings={"top_k_experts": K, "rms_norm_eps": 1e-5},
+    ),
 }  # fmt: skip
 # their name -> ours, where the tensor is the same
 NAMES = {
@@ -113,9 +117,27 @@ NAMES = {
     "router.classifier.weight": "router.weight", "router.bias": "router.logit_bias", "gate.tid2eid": "router.table",
     **{place + "e_score_correction_bias": "router.bias" for place in ("", "gate.", "gate.moe_statics.", "router.")},
     "expert_bias": "router.bias",
+    "router.proj.weight": "router.weight", "router.scale": "router.input_scale",
+    "router.per_expert_scale": "router.expert_scale",
     "shared_expert_gate.weight": "shared.gate", "experts.up_proj": "experts.gate_up",
     "fc1_latent_proj.weight": "experts.narrow", "fc2_latent_proj.weight": "experts.widen",
 }  # fmt: skip
+
+
+class Gemma4Parts(nn.Module):
+    """What stands side by side in a layer of Gemma 4, which has no block for it; the norms around each are left out."""
+
+    def __init__(self, config):
+        super().__init__()
+        parts = importlib.import_module("transformers.models.gemma4.modeling_gemma4")
+        self.router, self.experts = parts.Gemma4TextRouter(config), parts.Gemma4TextExperts(config)
+        self.shared = parts.Gemma4TextMLP(config, layer_idx=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        flat = x.flatten(0, -2)  # (N, D)
+        _, weights, expert_ids = self.router(flat)
+        return (self.experts(flat, expert_ids, weights) + self.shared(flat)).view_as(x)
 
 
 def sizes(config: ModelConfig) -> dict[str, object]:
@@ -143,7 +165,7 @@ def theirs(name: str) -> tuple[nn.Module, ModelConfig]:
         for key, value in (sizes(ours) | block.settings).items():
             if hasattr(place, key):
                 setattr(place, key, value)
-    kind = getattr(module, block.name)
+    kind = Gemma4Parts if name == "gemma4" else getattr(module, block.name)
     made = kind(config, layer_idx=0) if name.startswith("deepseek_v4") else kind(config)
     with torch.no_grad():
         tensors = [*made.named_parameters(), *made.named_buffers()]

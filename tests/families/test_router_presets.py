@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # in sum
 
 FILE = Path(__file__).resolve().parents[2] / "data/families/routers.json"
 ROWS = {(row["family"], row["name"]): row for row in json.loads(FILE.read_text(encoding="utf-8"))["rows"]}
-HISTORY = ["jacobs_1991", "shazeer_2017", "gshard", "switch", "hash_layers", "st_moe", "expert_choice"]
+HISTORY = ["jacobs_1991", "shazeer_2017", "gshard", "switch", "base_layers", "hash_layers", "st_moe", "expert_choice"]
 SMALL = {"vocab_size": 61, "n_layers": 2, "d_model": 16, "n_heads": 2, "n_kv_heads": 1, "context_length": 32}
 
 
@@ -31,7 +31,7 @@ SMALL = {"vocab_size": 61, "n_layers": 2, "d_model": 16, "n_heads": 2, "n_kv_hea
 
 def test_families_stand_in_the_order_of_their_dates():
     names = families.names()
-    assert len(set(names)) == len(names) > 40 and names[:7] == HISTORY
+    assert len(set(names)) == len(names) > 40 and names[:8] == HISTORY
     dated = [entry.when for entry in FAMILIES if entry.when]
     assert dated[:-1] == sorted(dated[:-1])  # Trinity stands with those of its kind
 
@@ -190,15 +190,15 @@ def test_option_that_a_description_names_changes_the_weights(name):
 
 
 def test_description_tells_the_rest_of_the_layer():
-    told = {
-        name: families.describe(name).rows["around it"] for name in ("gpt_oss", "qwen2_moe", "nemotron_h", "glm4_moe")
-    }
+    names = ("gpt_oss", "qwen2_moe", "nemotron_h", "glm4_moe", "grok_1")
+    told = {name: families.describe(name).rows["around it"] for name in names}
     assert told["gpt_oss"] == (
         "experts compute a · σ(1.702 a) · (u + 1) of gate a and up u; gates above 7 and ups beyond ±7 are cut; trained "
         "biases in the experts"
     )
     assert "4 shared experts for every token, weighed by a sigmoid of the token" in told["qwen2_moe"]
     assert "experts have no gate and square a ReLU" in told["nemotron_h"]
+    assert told["grok_1"] == "experts compute GELU(a) · u of gate a and up u"
     assert "no experts in the first 1 of 4 layers" in told["glm4_moe"]
 
 

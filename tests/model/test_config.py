@@ -29,7 +29,7 @@ MODEL_ERRORS = [
     ],
     ("n_dense_layers", 4, "fewer than n_layers=4"),
     *[("d_dense", value, D_DENSE) for value in (0, 1.5, "wide")],
-    ("expert", "relu", "one of ('swiglu', 'quick_geglu', 'relu2')"),
+    ("expert", "relu", "one of ('swiglu', 'geglu', 'quick_geglu', 'relu2')"),
     *[("expert_clamp", value, "None (nothing is clamped) or a number above 0") for value in (0, -1, NAN, "7", True)],
     *[("d_latent", value, "None (as wide as the model) or a whole number of at least 1") for value in (0, 1.5, "64")],
     ("d_dense", 64, "None, because n_dense_layers is 0"),

@@ -42,11 +42,15 @@ def test_forms_by_hand():
     # a clamp of 1.5 makes the gates (1.5, −1, 1.5) and the ups (1.5, 0.5, −1.5); 1.5 · σ(1.5) = 1.5 · 0.817574
     expected = torch.tensor([1.226362 * 1.5, silu[1] * 0.5, 1.226362 * -1.5])
     torch.testing.assert_close(Form(clamp=1.5)(h), expected, atol=1e-4, rtol=0)
+    # GELU by tanh: g/2 · (1 + tanh(0.797885 · (g + 0.044715 g³))), so 2 · 0.977298, −0.158808 and 9; Φ would give
+    # 2 · 0.977250 and −0.158655, which is not near enough
+    expected = torch.tensor([1.954598 * 3, -0.158808 * 0.5, 9 * -9])
+    torch.testing.assert_close(Form("geglu")(h), expected, atol=1e-5, rtol=0)
     # σ(1.702 · 1.5) = σ(2.553) = 0.927780, σ(−1.702) = 0.154193; ups + 1 are (2.5, 1.5, −0.5)
     expected = torch.tensor([1.5 * 0.927780 * 2.5, -0.154193 * 1.5, 1.5 * 0.927780 * -0.5])
     torch.testing.assert_close(Form("quick_geglu", 1.5)(h), expected, atol=1e-4, rtol=0)
     assert Form("relu2")(h).tolist() == [4, 0, 81, 9, 0.25, 0]
-    assert [Form(kind).rows(5) for kind in ("swiglu", "quick_geglu", "relu2")] == [10, 10, 5]
+    assert [Form(kind).rows(5) for kind in ("swiglu", "geglu", "quick_geglu", "relu2")] == [10, 10, 10, 5]
 
 
 # ---- one truth for both ways -----------------------------------------------------------------------------------------
@@ -127,6 +131,8 @@ FORMS = [
     (Form("quick_geglu"), False),
     (Form(clamp=0.4), False),
     (PLAIN, True),
+    (Form("geglu"), False),
+    (Form("geglu", 0.4), True),
     (Form("relu2"), False),
     (Form("relu2"), True),
 ]
