@@ -42,8 +42,8 @@ from moe_lite.checks import lesson09 as check, mine
 # %% [markdown]
 # ## 9.0 One function, many models
 #
-# In version 5.23.0 the library transformers has 76 classes that send tokens to experts. They were written for the models of dozens
-# of teams. `python -m moe_lite.families` gives each class random weights and looks for settings of this course's router that
+# In version 5.23.0 the library transformers has 76 classes that send tokens to experts. They were written for the models of many
+# teams. `python -m moe_lite.families` gives each class random weights and looks for settings of this course's router that
 # compute the same: for the same tokens, both must give every expert the same weight. For 69 of the classes it finds settings of
 # `routing.route`, the function that you know from lesson 03. Six more follow a rule that no setting of `route` gives, and the course
 # has a small router for each. One is left over: Doge, which returns neither its choice nor its weights. The largest difference among
@@ -113,7 +113,7 @@ families.timeline(
 
 # %% [markdown]
 # The first two are from the time when an expert had a fixed number of rows, the capacity of lesson 07. GShard sends a token to two
-# experts, and Switch to one. From Mixtral on nothing is dropped, and the question became how large an expert should be.
+# experts, and Switch to one. The other rows have no such limit here, and the question became how large an expert should be.
 # <!-- reasoned: the table's column "beside it", and lesson 07 -->
 #
 # ## 9.1 Cut the experts finer, and share some of them
@@ -183,7 +183,7 @@ check.split_experts(split_experts)
 # Does it pay? Three models were trained here, on 2 million tokens each, with the best of three learning rates and three
 # seeds. The first has Mixtral's eight experts, the second has them cut into halves, and the third into quarters, one of them
 # shared. (The third has one routed expert more than your function gives, 32 in place of 31, so it holds 3 % more of them.)
-# <!-- evidence: 1 / 32; 4 * 8 - 1 -->
+# <!-- evidence: 1 / 32 -->
 #
 # The figure shows the final validation loss minus that of the eight uncut experts, seed by seed: the mean and its 95 %
 # interval. An open dot means that the interval contains 0. <!-- evidence: 1 - 1 / 20 -->
@@ -264,8 +264,8 @@ check.gated_shared_expert(gated_shared_expert)
 # %% [markdown]
 # Does a shared expert help? DeepSeekMoE's authors found that setting one apart
 # [lowers the loss](https://arxiv.org/abs/2401.06066). OLMoE's authors trained a model with a shared expert and one without, and the one
-# with it came out [slightly worse](https://arxiv.org/abs/2409.02060). The two start from different models. A third number is quoted
-# more often than both: in a *trained* DeepSeekMoE the shared expert was switched off, one more routed expert worked in its place, and the
+# with it came out [slightly worse](https://arxiv.org/abs/2409.02060). The two start from different models. A third number needs
+# care: in a *trained* DeepSeekMoE the shared expert was switched off, one more routed expert worked in its place, and the
 # loss rose [from 1.808 to 2.414](https://arxiv.org/abs/2401.06066). That says how much a trained model leans on its shared expert. It
 # does not say whether it was worth having.
 #
@@ -325,8 +325,7 @@ holds("four experts drawn at random: 2.91 devices", round(_random, 2) == 2.91)
 # %% [markdown]
 # **Answer.** Without a limit a token visits about three of the four devices, which is what four experts drawn at random would
 # do (2.91). With the limit it visits two. The price: 70 to 85 percent of the tokens get other experts than they would have
-# taken. What that does to the loss was not
-# measured here. (DeepSeek-V2's authors report [in the same paper](https://arxiv.org/abs/2405.04434) that three devices or more are about as good as no
+# taken. What that does to the loss was not measured here. (DeepSeek-V2's authors report [in the same paper](https://arxiv.org/abs/2405.04434) that three devices or more are about as good as no
 # limit.) <!-- evidence: 4 * (1 - 12 * 11 * 10 * 9 / (16 * 15 * 14 * 13)) -->
 #
 # <!-- answered -->
@@ -467,8 +466,8 @@ holds("(3) the sigmoid and the factor", "with softmax scores and without its fac
 holds("(4) the groups", "Without its groups, DeepSeek-V3" in _read("kimi_k2", "deepseek_v3"))
 
 # %% [markdown]
-# **Answer.** (1) Both choose the same experts. OLMoE's weights sum to 0.42, less than 1, because the scores of the experts that were
-# not chosen are missing. (2) The trained bias. With the bias at 0 the two rules compute the same, as lesson 03 showed. (3) No. The weights
+# **Answer.** (1) Both choose the same experts. OLMoE's weights sum to less than 1, here to less than
+# half, because the scores of the experts that were not chosen are missing. (2) The trained bias. With the bias at 0 the two rules compute the same, as lesson 03 showed. (3) No. The weights
 # differ in two ways: they come from sigmoids, and they are multiplied by 2.83. (4) The groups.
 #
 # <!-- answered -->
@@ -677,7 +676,8 @@ holds("a collapse in the logits reads 4", abs(collapsed - 4) < 1e-5)
 # Do the rules differ in what they are for, the loss? Eight models were trained here on 2 million tokens each. For each of them the best of
 # three learning rates was chosen on the first seed, and then two more seeds were trained. A layer holds 512 channels of routed experts (Llama
 # 4: 448, and a shared 64; the two with 32 experts have a shared 16 on top), and each token uses 128. So the models differ in how these channels
-# are cut, and in the rule. Three of the eight have Mixtral's rule, cut in three ways. <!-- evidence: 8 * 64; 7 * 64; 2 * 64 -->
+# are cut, and in the rule. Three of the eight have Mixtral's rule, cut in three ways.
+# <!-- evidence: 8 * 64; 7 * 64; 2 * 64; data/runs/summary.json switch.tokens -->
 
 # %%
 names = {
