@@ -13,7 +13,7 @@ from itertools import combinations, islice, product
 import torch
 from torch import Tensor
 
-from moe_lite.checks.engine.compare import close, decimals_that_differ, differing, number
+from moe_lite.checks.engine.compare import as_float, decimals_that_differ, differing, number
 from moe_lite.checks.engine.exercise import FORM, GRADIENT, INPUT, QUIET, Attempt, Case, Drawn, Exercise, Note, Trial
 
 NAME = "any size, any layout"
@@ -233,7 +233,7 @@ def told(attempt: Attempt, earlier: Iterable[Attempt] = ()) -> Note:
     An answer that was right for an `earlier` trial is a stale one, whatever the sizes are. Not so where memory lies
     differently: other values in one layout were tried before, and one of a few answers comes twice by chance.
     """
-    nearly = all(name in attempt.got and close(attempt.got[name], right) for name, right in attempt.expected.items())
+    nearly = all(name in attempt.got and _nearly(attempt.got[name], right) for name, right in attempt.expected.items())
     known = () if attempt.trial.kind == LAYOUT else earlier
     others = [one for one in known if one.args is not attempt.args and one.got.keys() == attempt.got.keys()]
     if not nearly and any(_same(one.got, attempt.got) for one in others):
@@ -242,6 +242,13 @@ def told(attempt: Attempt, earlier: Iterable[Attempt] = ()) -> Note:
         return Note(title, f"All that was tried before is right. With {attempt.trial.note}, {_what(attempt)}. {cause}")
     title, cause = KINDS[VALUES if nearly and not attempt.all_right else attempt.trial.kind]
     return Note(title, f"All that was tried before is right. With {attempt.trial.note}, {_what(attempt)}. {cause}")
+
+
+def _nearly(got: Tensor, expected: Tensor) -> bool:
+    """As near as what a shorter type or a small number added leaves; a wrong size or layout is farther off."""
+    if got.shape != expected.shape:
+        return False
+    return bool(torch.isclose(as_float(got), as_float(expected), rtol=1e-5, atol=1e-6).all())
 
 
 def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:

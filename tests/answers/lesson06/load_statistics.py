@@ -176,7 +176,7 @@ blind("sample_std", "Divided by E − 1", of=put_another_way, put={"x.std(correc
 blind("variance_for_cv", "The variance, not the deviation", of=put_another_way, put={"x.std": "x.var"})
 
 
-wrong("short_counts", "Counted in float32", of=as_asked, put={"load.double()": "load.float()"})
+wrong("short_counts", "Counted in float32", "Close, but not equal", of=as_asked, put={"load.double()": "load.float()"})
 
 
 @right  # a load at exactly a hundredth is off by a rounding error at most
