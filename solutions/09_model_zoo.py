@@ -74,7 +74,6 @@ holds(
 )
 _three = sum(len(_group) for _group in [*rules.shared_by.values()][:3])
 holds("three rules cover more than half of the classes", _three > 75 / 2)
-_numbers = {_rule.partition("; weights times")[0] for _rule in rules.shared_by}
 holds("without the factor 19", len(without_factor) == 19)
 holds("six with a router of their own, so 69 by route", len(rules.own_router) == 6)
 
