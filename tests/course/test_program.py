@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
-from moe_lite.checks import lesson01, lesson03, lesson04, lesson07, progress, recall
+from moe_lite.checks import lesson01, lesson03, lesson04, lesson07, lesson09, progress, recall
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.lesson_cells import read_cells, solved
 from moe_lite.checks.program import assemble, keep, my_program, trial
@@ -218,6 +218,16 @@ def test_a_pass_puts_the_function_in_and_the_card_says_so(tmp_path):
     assert trial.trial(program_text()) == ""
     card = lesson03.top_k_route(cell(TOP_K, tmp_path))._repr_html_()
     assert "Your function is in <code>my_moe.py</code> now" in card and "<a " not in card
+
+
+def test_a_pass_with_settings_of_the_package_says_nothing_of_the_program(tmp_path, capsys):
+    answer = """
+def from_words(n_experts, top_k):
+    import moe_lite
+    return moe_lite.ModelConfig(n_experts=n_experts, top_k=top_k, router_bias=True, routed_scale=1 / top_k)
+"""
+    assert passes(answer, tmp_path, "from_words", lesson09.from_words) == "" and capsys.readouterr().out == ""
+    assert "from_words" not in repr(my_program()) and "from_words" not in program_text()
 
 
 def test_in_the_courses_folder_the_card_leads_to_the_file(tmp_path, monkeypatch):
