@@ -55,7 +55,6 @@ def evaluate(
 
 
 @torch.no_grad()
-@torch.no_grad()
 def tokens_into(part: nn.Module, model: MoELanguageModel, texts: Iterable[Tensor]) -> Tensor:
     """What `part` of the model is given while it reads texts, each ids (B, T): (N, D), N tokens of all texts together.
 
