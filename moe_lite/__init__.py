@@ -28,7 +28,9 @@ PLACES = {
     "admission": "moe_lite.lessons.admission",
     "baseline": "moe_lite.lessons.baseline",
     "dispatch": "moe_lite.lessons.dispatch",
+    "interventions": "moe_lite.lessons.interventions",
     "mixture": "moe_lite.lessons.mixture",
+    "specialisation": "moe_lite.lessons.specialisation",
     # trainings recorded and measured
     "costs": "moe_lite.lab.costs",
     "runs": "moe_lite.lab.runs",

@@ -22,7 +22,7 @@ MAY = {
     "data": ["corpora"],
     **{name: ["model", "data", *AROUND] for name in AROUND},
     "families": ["model", "metrics", "data"],
-    "lessons": ["model"],
+    "lessons": ["model", "data"],  # data: lesson 08 reads held-out text and names tokens by their text
     "lab": ["model", "data", *AROUND, "families", "lessons"],
     "course": ["look"],
     "plots": ["lab", "look"],

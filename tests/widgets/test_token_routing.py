@@ -8,9 +8,10 @@ import torch
 from small import SENTENCE, model_with_opinions
 
 from moe_lite import MoELanguageModel, data, routing
+from moe_lite.lessons.interventions import without_experts
 from moe_lite.widgets import TokenViewer
 from moe_lite.widgets.kit import text as token_text
-from moe_lite.widgets.token_viewer.view import NONE, assignment_table, route_tokens, without_experts
+from moe_lite.widgets.token_viewer.view import NONE, assignment_table, route_tokens
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from moe_lite.widgets.token_viewer import (
     TokenRouting,
     assignment_table,
     require_viewable,
-    without_experts,
+    watched,
 )
 
 
@@ -99,7 +99,7 @@ def cut_prompt(ids: Sequence[int], n_tokens: int, context_length: int) -> tuple[
 def read_prompt(model: MoELanguageModel, ids: Sequence[int]) -> np.ndarray:
     """(L, E) int64: how many assignments each expert gets from the tokens `ids`. Raises as `assignment_table`."""
     device = model.embed.weight.device
-    return _loads(without_experts(model)(torch.tensor([ids], device=device)).routing)
+    return _loads(watched(model)(torch.tensor([ids], device=device)).routing)
 
 
 def make_tokens(
@@ -112,7 +112,7 @@ def make_tokens(
     in training. Raises CallbackError, ValueError or TypeError where `sample` or a router fails.
     """
     streams = [
-        without_experts(m).generate(
+        watched(m).generate(
             torch.tensor([ids], device=m.embed.weight.device), n_tokens, temperature=temperature,
             generator=torch.Generator().manual_seed(seed), sample=checked_sample(sample),
         )

@@ -7,7 +7,7 @@ from moe_lite.widgets.token_viewer.view import (
     TokenRouting,
     assignment_table,
     require_viewable,
-    without_experts,
+    watched,
 )
 from moe_lite.widgets.token_viewer.widget import TokenViewer
 from moe_lite.widgets.token_viewer.words import ORDINALS, hundredths, named_choice
@@ -24,5 +24,5 @@ __all__ = [
     "rail_html",
     "require_viewable",
     "token_html",
-    "without_experts",
+    "watched",
 ]

@@ -1,18 +1,17 @@
 """Which expert takes each token, as arrays: a model's `Routing` records, arranged by layer, token and choice."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from moe_lite.model.routing import Router, Routing, TopK, top_k_route, top_k_stable
+from moe_lite.lessons.interventions import routers_of, twin_of, without_experts
+from moe_lite.model.routing import Routing
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.widgets.kit.text import PAGE, TokenText
-from moe_lite.widgets.kit.widget import CallbackError
+from moe_lite.widgets.kit.widget import called
 
 MOST_EXPERTS = 255  # an expert is one byte, and 255 stands for none
 BEFORE, AFTER, BOTH = SHOWN = ("before", "after", "both")
@@ -149,7 +148,7 @@ def route_tokens(
         ids[row, : end - start] = torch.tensor(text.ids[start:end])
         real[row, : end - start] = True
     device = model.embed.weight.device
-    output = without_experts(model, muted)(ids.to(device), top_k=top_k, token_mask=real.to(device))
+    output = watched(model, muted)(ids.to(device), top_k=top_k, token_mask=real.to(device))
     skip = first - windows[0][0]  # the first window may begin before the page
     shown = real.flatten().nonzero()[skip : skip + stop - first, 0].numpy()  # (N,) rows of the (B·T) tokens
     tables = [assignment_table(routing) for routing in output.routing]
@@ -206,66 +205,11 @@ def _padded(table: np.ndarray, width: int, filler: int) -> np.ndarray:
     return np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=filler)
 
 
-def without_experts(model: MoELanguageModel, muted: Sequence[int] = ()) -> MoELanguageModel:
-    """A copy of the model that shares its weights, in evaluation mode, whose layers cannot choose the muted experts.
-
-    Their columns are taken out of the scores before the choice, so the next best experts move up and the weights are
-    made from the chosen ones by the router's own rule (renormalised, if it does that). Scores themselves stay as they
-    are. Later layers see what the changed experts computed: a token may change its experts there because of it. If
-    the model was given a top_k_fn, that function chooses, from the narrower scores. The model passed in is not touched,
-    and it is what is returned where nothing has to be changed. ValueError for a model whose routers are not ours.
-    """
-    if muted and not _routers(model):
-        raise ValueError(f"No expert can be muted here: the routers of a {type(model).__name__} model are not ours.")
-    if not (muted or model.training or any(router.options.get("top_k_fn") for router in _routers(model))):
-        return model
-    if muted and model.config.router not in ("top_k", "noisy_top_k", "normed"):
-        raise ValueError(
-            f"Muting is not possible with router={model.config.router!r}: it does not take the best scores."
-        )
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared).eval()
-    for router in _routers(twin):
-        given = router.options.get("top_k_fn")
-        choose = _without(given or _own_choice(router), muted, router.weight.shape[0]) if muted else given
-        router.options["top_k_fn"] = _named(choose, given) if given else choose
-    return twin
-
-
-def _routers(model: MoELanguageModel) -> list[Router]:
-    return [module for module in model.modules() if isinstance(module, Router)]
-
-
-def _own_choice(router: Router) -> TopK:
-    """The choice that this router makes from its scores alone, as a function like `top_k_route`."""
-    options = router.options
-    if router.bias is not None or options.get("n_groups", 1) > 1:
-        raise ValueError("Muting is not possible in a router with a selection bias or with groups.")
-    softmax_of_kept = options.get("order") == "topk_first" and options.get("score", "softmax") == "softmax"
-    return top_k_route if options.get("renorm", True) or softmax_of_kept else top_k_stable
-
-
-def _without(choose: TopK, muted: Sequence[int], n_experts: int) -> TopK:
-    open_ = torch.tensor([e for e in range(n_experts) if e not in muted])  # (E − muted,)
-
-    def choose_open(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        result = choose(scores[:, open_.to(scores.device)], k)
-        ids = result[1] if isinstance(result, tuple) and len(result) == 2 else None
-        if not isinstance(ids, Tensor) or ids.is_floating_point():
-            return result  # not a choice: the router says what is wrong with it
-        return result[0], open_.to(ids.device).index_select(0, ids.flatten()).view_as(ids)  # IndexError: no such expert
-
-    return choose_open
-
-
-def _named(choose: TopK, given: TopK) -> TopK:
-    """`choose`; what it raises is told with the name of the function that was given."""
-    name = getattr(given, "__name__", type(given).__name__)
-
-    def call(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        try:
-            return choose(scores, k)
-        except Exception as problem:
-            raise CallbackError(f"{name} raised {type(problem).__name__}: {problem}") from problem
-
-    return call
+def watched(model: MoELanguageModel, muted: Sequence[int] = ()) -> MoELanguageModel:
+    """`without_experts`; what a function given as top_k_fn raises is told under its name, as a CallbackError."""
+    if any(router.options.get("top_k_fn") for router in routers_of(model).values()):
+        model = twin_of(model)
+        for router in routers_of(model).values():
+            if given := router.options.get("top_k_fn"):
+                router.options["top_k_fn"] = partial(called, given)
+    return without_experts(model, muted)

@@ -1,0 +1,137 @@
+"""What experts depend on, on data where that was planted."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small import model_with_opinions, small_corpora, small_model
+
+from moe_lite import data
+from moe_lite.lessons import specialisation as spec
+from moe_lite.lessons.specialisation import Reading
+
+
+def reading_of(token_ids, expert_ids, n_experts, domains=None) -> Reading:
+    """A reading of one layer: token_ids (N,), expert_ids (N, K), equal weights."""
+    n, k = expert_ids.shape
+    domains = torch.zeros(n, dtype=torch.int64) if domains is None else domains
+    return Reading(
+        token_ids, domains, tuple(f"d{i}" for i in range(int(domains.max()) + 1)), torch.arange(n),
+        torch.zeros(n, dtype=torch.int64), expert_ids[None], torch.full((1, n, k), 1 / k), n_experts, (0,),
+    )  # fmt: skip
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_reading_is_what_the_model_chooses_window_by_window():
+    model, corpora = small_model().train(), small_corpora()
+    reading = spec.read(model, corpora, windows=2, length=16)
+    assert model.training
+    assert reading.experts.shape == reading.weights.shape == (3, 3 * 2 * 16, 2) and reading.layers == (0, 1, 2)
+    assert reading.domain_names == ("up", "threes", "chance")
+    assert torch.bincount(reading.domains).tolist() == [32, 32, 32]
+    assert reading.positions[:33].tolist() == [*range(16), *range(16), 0]
+    assert reading.windows[::16].tolist() == [*range(6)]
+    batches = data.validation_batches(corpora, 16, max_windows=2)
+    with torch.no_grad():
+        weights, experts = model.eval()(batches["threes"].ids).routing[1].top_k
+    assert torch.equal(reading.token_ids[32:64], batches["threes"].ids.flatten())
+    assert torch.equal(reading.experts[1, 32:64], experts)
+    torch.testing.assert_close(reading.weights[1, 32:64], weights)
+    assert reading.load.sum(dim=1).tolist() == [192, 192, 192]
+
+
+def test_every_domain_gives_as_many_tokens_as_the_shortest_has():
+    corpora = small_corpora()
+    corpora["up"] = replace(corpora["up"], val=corpora["up"].val[:40])
+    reading = spec.read(small_model(), corpora, length=16)
+    assert torch.bincount(reading.domains).tolist() == [32, 32, 32]
+    with pytest.raises(ValueError, match="windows is 3, but the shortest domain has 2 of 16 tokens"):
+        spec.read(small_model(), corpora, length=16, windows=3)
+    with pytest.raises(ValueError, match="up's val split of 40 tokens"):
+        spec.read(small_model(), corpora | {"up": corpora["up"]}, length=64)
+
+
+def test_training_text_is_read_on_request():
+    corpora = small_corpora()
+    reading = spec.read(small_model(), corpora, windows=1, length=16, split="train")
+    assert torch.equal(reading.token_ids[32:48], corpora["chance"].train[:16].long())
+    with pytest.raises(ValueError, match="split is 'test'"):
+        spec.read(small_model(), corpora, split="test")
+
+
+def test_dense_layers_are_left_out_and_keep_their_number():
+    reading = spec.read_ids(small_model(n_dense_layers=1), torch.arange(12).view(2, 6))
+    assert reading.layers == (1, 2) and len(reading.experts) == 2
+    assert reading.domain_names == ("text",) and not reading.domains.any()
+
+
+def test_models_without_a_table_of_choices_are_refused():
+    ids = torch.arange(12).view(2, 6)
+    with pytest.raises(ValueError, match="this model is dense"):
+        spec.read_ids(small_model(n_experts=1), ids)
+    with pytest.raises(ValueError, match="experts each, so there is no"):
+        spec.read_ids(small_model(router="expert_choice", allow_lookahead=True, renorm=False), ids)
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_classes_of_tokens_by_hand():
+    classes, names = spec.token_classes(), spec.TOKEN_CLASSES
+    assert classes.shape == (2048,) and classes.unique().tolist() == [0, 1, 2, 3, 4, 5]
+    for text, name in {
+        " the": "starts a word", "ing": "goes on with a word", "T": "goes on with a word", " più": "starts a word",
+        "7": "digit", "(": "punctuation or operator", " =": "punctuation or operator", "«": "punctuation or operator",
+        "\n": "space or line break", "    ": "space or line break", " ": "space or line break",
+    }.items():  # fmt: skip
+        (token,) = data.encode(text)
+        assert names[classes[token]] == name, text
+    assert {names[classes[token]] for token in data.encode("🦙\x00")} == {"other bytes"}
+
+
+def test_counts_and_lift_by_hand():
+    experts, labels = torch.tensor([[0, 1], [0, 2], [1, 0], [2, 1]]), torch.tensor([0, 0, 1, 1])
+    table = spec.counts(experts, labels, 4, 2)
+    assert table.tolist() == [[2, 1], [1, 2], [1, 1], [0, 0]]
+    # expert 0 has 3 of 8 assignments, label 0 has 4 of 8: expected 1.5
+    lift = spec.lift(table)
+    torch.testing.assert_close(lift[:3], torch.tensor([[4 / 3, 2 / 3], [2 / 3, 4 / 3], [1, 1]], dtype=torch.float64))
+    assert lift[3].isnan().all()
+    assert spec.counts(experts[:, 0], labels, 4, 2).tolist() == [[2, 0], [0, 1], [0, 1], [0, 0]]
+
+
+def test_counts_refuse_what_they_cannot_count():
+    with pytest.raises(ValueError, match="expert_ids run from 0 to 4, expected 0 to 3"):
+        spec.counts(torch.tensor([0, 4]), torch.tensor([0, 0]), 4, 1)
+    with pytest.raises(ValueError, match="labels run from -1 to 0"):
+        spec.counts(torch.tensor([0, 3]), torch.tensor([0, -1]), 4, 1)
+    with pytest.raises(ValueError, match="of 2 tokens, labels of 1"):
+        spec.counts(torch.tensor([0, 3]), torch.tensor([0]), 4, 1)
+
+
+def test_top_tokens_by_hand():
+    """Expert 1 gets token 5 always, token 6 half of the time, token 7 never; token 8 came only once."""
+    token_ids = torch.tensor([5] * 6 + [6] * 4 + [7] * 9 + [8])
+    first = torch.tensor([1] * 6 + [1, 1, 0, 0] + [0] * 9 + [1])
+    reading = reading_of(token_ids, torch.stack([first, torch.full_like(first, 2)], dim=1), 3)
+    best, second = spec.top_tokens(reading, 0, 1, least=4)
+    assert (best.token_id, best.count, best.share, best.text) == (5, 6, 1.0, data.token_pieces([5])[0])
+    assert best.lift == pytest.approx(20 / 9)  # the expert has 9 of 20 tokens
+    assert (second.token_id, second.count, second.share) == (6, 2, 0.5)
+    assert [t.token_id for t in spec.top_tokens(reading, 0, 1, least=1)] == [5, 8, 6]
+    assert [t.token_id for t in spec.top_tokens(reading, 0, 1, n=1)] == [5]
+    assert spec.top_tokens(reading, 0, 2) == []  # every token has it: nothing stands out
+    with pytest.raises(ValueError, match="layer is 3; read were the layers 0"):
+        spec.top_tokens(reading, 3, 1)
+    with pytest.raises(ValueError, match="expert is 3; there are experts 0 to 2"):
+        spec.top_tokens(reading, 0, 3)
+
+
+def test_a_reading_of_a_real_model_has_top_tokens():
+    model = model_with_opinions()
+    reading = spec.read_ids(model, torch.tensor([data.encode("to be or not to be, that is the question. " * 4)[:48]]))
+    for found in spec.top_tokens(reading, 2, int(reading.load[2].argmin()), least=2):
+        at = reading.token_ids == found.token_id
+        assert found.count == int((reading.experts[2][at] == reading.load[2].argmin()).sum()) and found.lift > 1
