@@ -28,6 +28,7 @@ PLACES = {
     "admission": "moe_lite.lessons.admission",
     "baseline": "moe_lite.lessons.baseline",
     "dispatch": "moe_lite.lessons.dispatch",
+    "expert_groups": "moe_lite.lessons.expert_groups",
     "interventions": "moe_lite.lessons.interventions",
     "mixture": "moe_lite.lessons.mixture",
     "specialisation": "moe_lite.lessons.specialisation",

@@ -5,6 +5,7 @@ assignments share the token's labels. Where a measure is compared with chance, l
 K experts of a token stay together. Information is in bits.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -182,3 +183,91 @@ def top_tokens(reading: Reading, layer: int, expert: int, n: int = 10, least: in
 def _in_range(name: str, values: Tensor, n: int) -> None:
     if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < n:
         raise ValueError(f"{name} run from {int(values.min())} to {int(values.max())}, expected 0 to {n - 1}.")
+
+
+# ---- information -----------------------------------------------------------------------------------------------------
+
+
+def entropy(table: Tensor) -> float:
+    """Of counts of any shape, in bits: how many yes-no questions one of the things counted takes on average."""
+    n, counted = table.sum().double(), table[table > 0].double()
+    return (n.log2() - (counted * counted.log2()).sum() / n).item()
+
+
+def mutual_information(table: Tensor) -> float:
+    """What knowing a token's label tells about the expert of one of its assignments: table (E, n_labels) -> bits.
+
+    The plug-in estimate H(expert) + H(label) − H(expert, label): shares are taken for probabilities, so it lies above
+    the truth, the further the fewer tokens there are for each cell. With K experts per token at most `ceiling` bits.
+    """
+    return entropy(table.sum(dim=1)) + entropy(table.sum(dim=0)) - entropy(table)
+
+
+def ceiling(table: Tensor, top_k: int = 1) -> float:
+    """The most that any label could tell, in bits: H(expert) − log2 K, for table (E, n_labels).
+
+    Whatever is known of a token, its K experts differ, and which of them an assignment is stays open.
+    """
+    return entropy(table.sum(dim=1)) - math.log2(top_k)
+
+
+def corrected_information(table: Tensor, top_k: int = 1) -> float:
+    """`mutual_information` less what chance alone adds, to first order, in bits: table (E, n_labels).
+
+    The correction of Miller and Madow (Miller 1955, Note on the bias of information estimates): every cell that is not
+    empty adds 1 / (2 n ln 2) bits for n counts, every expert and every label takes as much away. With K experts per
+    token, which are drawn without replacement, a label takes K times as much. May fall below 0. Tokens count as
+    independent, and tokens of one text are not; where cells hold few tokens, compare with `shuffled_information`.
+    """
+    cells, experts, labels = (int((t > 0).sum()) for t in (table, table.sum(dim=1), table.sum(dim=0)))
+    surplus = cells - experts - top_k * (labels - 1)  # for K = 1 (E − 1)(n_labels − 1), if no cell is empty
+    return mutual_information(table) - surplus / (2 * int(table.sum()) * math.log(2))
+
+
+def shuffled(labels: Tensor, generator: torch.Generator, within: Tensor | None = None) -> Tensor:
+    """The labels (N,) in a random order; with `within` (N,) int64 only tokens that agree there exchange theirs."""
+    order = torch.randperm(len(labels), generator=generator)  # (N,)
+    if within is None:
+        return labels[order]
+    order = order[within[order].argsort(stable=True)]  # (N,) group by group, in random order within a group
+    return torch.empty_like(labels).index_copy(0, within.argsort(stable=True), labels[order])
+
+
+def shuffled_information(
+    expert_ids: Tensor, labels: Tensor, n_experts: int, n_labels: int, *, n: int = 20, seed: int = 0,
+    within: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """What `mutual_information` finds once the labels have been shuffled, n times: (n,) float64, bits.
+
+    expert_ids (N,) or (N, K), labels (N,). Without `within` this is what chance alone gives. With a second label of
+    each token, `within` (N,), labels move only among its equals: with the token id, it is what experts would tell
+    about the label if they depended on nothing but the token id.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    orders = (shuffled(labels, generator, within) for _ in range(n))
+    return torch.tensor(
+        [mutual_information(counts(expert_ids, order, n_experts, n_labels)) for order in orders], dtype=torch.float64
+    )
+
+
+def conditional_information(expert_ids: Tensor, labels: Tensor, given: Tensor) -> float:
+    """What a label tells about the expert when `given` is known already: I(expert; label | given) in bits.
+
+    expert_ids (N,) or (N, K), labels (N,), given (N,), all int64 from 0. Plug-in: Σ over the values of given of their
+    share of tokens times `mutual_information` of those tokens. Most of it may be chance, since such a group is small:
+    what counts is how far it lies above `shuffled_conditional`.
+    """
+    ids = expert_ids.view(len(labels), -1)  # (N, K)
+    names, group = given.unique(return_inverse=True)  # (G,), (N,)
+    n_labels, n_experts = int(labels.max()) + 1, int(ids.max()) + 1
+    cells = (group * n_labels + labels)[:, None] * n_experts + ids  # (N, K)
+    table = torch.bincount(cells.flatten(), minlength=len(names) * n_labels * n_experts)
+    table = table.view(len(names), n_labels, n_experts)  # (G, n_labels, E)
+    return entropy(table.sum(dim=1)) + entropy(table.sum(dim=2)) - entropy(table) - entropy(table.sum(dim=(1, 2)))
+
+
+def shuffled_conditional(expert_ids: Tensor, labels: Tensor, given: Tensor, *, n: int = 20, seed: int = 0) -> Tensor:
+    """`conditional_information` once labels have been shuffled among tokens of the same `given`: (n,) float64, bits."""
+    generator = torch.Generator().manual_seed(seed)
+    orders = (shuffled(labels, generator, given) for _ in range(n))
+    return torch.tensor([conditional_information(expert_ids, order, given) for order in orders], dtype=torch.float64)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import model_with_opinions, small_corpora, small_model
+from small import generator, model_with_opinions, small_corpora, small_model
 
 from moe_lite import data
 from moe_lite.lessons import specialisation as spec
@@ -135,3 +135,110 @@ def test_a_reading_of_a_real_model_has_top_tokens():
     for found in spec.top_tokens(reading, 2, int(reading.load[2].argmin()), least=2):
         at = reading.token_ids == found.token_id
         assert found.count == int((reading.experts[2][at] == reading.load[2].argmin()).sum()) and found.lift > 1
+
+
+def test_mass_by_hand():
+    """Domain 0: weights .75 + .5 for expert 0 of 2 in all; domain 1: all of its weight for expert 2."""
+    reading = reading_of(torch.arange(3), torch.tensor([[0, 1], [0, 2], [2, 1]]), 3, torch.tensor([0, 0, 1]))
+    weights = torch.tensor([[[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]]])
+    mass = replace(reading, weights=weights).mass(0)
+    torch.testing.assert_close(mass, torch.tensor([[0.625, 0.125, 0.25], [0, 0, 1]], dtype=torch.float64))
+
+
+# ---- information -----------------------------------------------------------------------------------------------------
+
+N = 4000
+
+
+def drawn(chances, seed: int) -> torch.Tensor:
+    """(N,) int64 from these chances."""
+    return torch.multinomial(torch.tensor(chances), N, replacement=True, generator=generator(seed))
+
+
+def noise(n_experts: int, k: int, seed: int, n: int = N) -> torch.Tensor:
+    """(n, k): different experts, all equally likely."""
+    return torch.rand(n, n_experts, generator=generator(seed)).topk(k).indices
+
+
+def test_information_by_hand():
+    assert spec.entropy(torch.tensor([2, 1, 1, 0])) == pytest.approx(1.5)
+    assert spec.mutual_information(torch.tensor([[3, 0], [0, 1]])) == pytest.approx(0.811278)  # H(¼)
+    assert spec.mutual_information(torch.tensor([[2, 4], [1, 2]])) == pytest.approx(0, abs=1e-12)
+    # one yes-no question of four: H(½) + H(¾) − H(½, ¼, ¼)
+    assert spec.mutual_information(torch.tensor([[1, 1], [0, 2]])) == pytest.approx(1 + 0.811278 - 1.5)
+    # all 4 cells are filled: (2 − 1)(2 − 1) / (2 · 9 ln 2) less
+    assert spec.corrected_information(torch.tensor([[2, 4], [1, 2]])) == pytest.approx(-1 / (18 * 0.693147))
+
+
+def test_experts_that_are_domains_tell_the_domain_whatever_the_token():
+    domains, tokens = drawn([0.5, 0.25, 0.25], 0), drawn([0.05] * 20, 1)
+    table = spec.counts(domains, domains, 3, 3)
+    truth = spec.entropy(torch.bincount(domains))
+    assert truth == pytest.approx(1.5, abs=0.02)
+    assert spec.mutual_information(table) == pytest.approx(truth) == spec.ceiling(table)
+    assert spec.corrected_information(table) == pytest.approx(truth, abs=0.001)
+    assert spec.shuffled_information(domains, domains, 3, 3).max() < 0.003
+    assert spec.conditional_information(domains, domains, tokens) == pytest.approx(truth, abs=0.02)
+    assert spec.shuffled_conditional(domains, domains, tokens).max() < 0.03
+
+
+def test_experts_that_are_tokens_tell_the_domain_through_the_token_only():
+    domains = drawn([0.5, 0.5], 0)
+    tokens = torch.where(domains == 0, drawn([4.0, 3, 2, 1], 1), drawn([1.0, 2, 3, 4], 2))
+    experts = torch.stack([tokens, (tokens + 1) % 4], dim=1)  # (N, 2)
+    table = spec.counts(experts, domains, 4, 2)
+    found = spec.mutual_information(table)
+    assert found > 5 * spec.shuffled_information(experts, domains, 4, 2).max() > 0
+    through = spec.shuffled_information(experts, domains, 4, 2, within=tokens)
+    torch.testing.assert_close(through, torch.full((20,), found, dtype=torch.float64))
+    assert spec.conditional_information(experts, domains, tokens) == pytest.approx(0, abs=1e-9)
+    assert spec.shuffled_conditional(experts, domains, tokens).abs().max() < 1e-9
+    by_token = spec.counts(experts, tokens, 4, 4)
+    assert spec.mutual_information(by_token) == pytest.approx(spec.ceiling(by_token, top_k=2), abs=1e-9)
+    assert spec.ceiling(by_token, top_k=2) == pytest.approx(1, abs=0.01)  # which of the two stays open
+    assert spec.corrected_information(by_token, 2) == pytest.approx(spec.mutual_information(by_token), abs=0.001)
+
+
+def test_what_is_beyond_the_token_is_found_behind_the_baseline():
+    """Half of the tokens go by their id, half by their domain."""
+    domains, tokens = drawn([0.5, 0.5], 0), drawn([0.02] * 50, 1)
+    experts = torch.where(drawn([0.5, 0.5], 2) == 0, tokens % 2, domains)
+    found = spec.conditional_information(experts, domains, tokens)
+    baseline = spec.shuffled_conditional(experts, domains, tokens)
+    truth = 0.811278 - 0.5  # H(expert | token) = H(¾), H(expert | token, domain) = ½ H(1) + ½ H(½)
+    assert baseline.max() < found
+    assert found - baseline.mean() == pytest.approx(truth, abs=0.02)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_noise_is_inside_the_baseline_and_corrected_to_nothing(k):
+    domains, tokens = drawn([0.2] * 5, 0), drawn([0.02] * 50, 1)
+    experts = noise(8, k, seed=2)
+    for labels, n in ((domains, 5), (tokens, 50)):
+        table = spec.counts(experts, labels, 8, n)
+        baseline = spec.shuffled_information(experts, labels, 8, n, n=50)
+        assert abs(spec.mutual_information(table) - baseline.mean()) < 4 * baseline.std()
+        assert abs(spec.corrected_information(table, k)) < 4 * baseline.std()
+        # to first order (E − K)(labels − 1) / (2 N K ln 2) bits: K experts without replacement vary less
+        assert baseline.mean().item() == pytest.approx((8 - k) * (n - 1) / (2 * N * k * 0.693147), rel=0.1)
+    found, beside = (
+        spec.conditional_information(experts, domains, tokens),
+        spec.shuffled_conditional(experts, domains, tokens),
+    )
+    assert abs(found - beside.mean()) < 4 * beside.std()
+
+
+def test_labels_are_shuffled_among_equals_only():
+    labels, within = torch.arange(12), torch.tensor([0, 1, 2] * 4)
+    moved = spec.shuffled(labels, generator(3), within)
+    assert moved.sort().values.tolist() == labels.tolist() and not torch.equal(moved, labels)
+    assert torch.equal(within[moved], within)
+    assert spec.shuffled(labels, generator(3)).sort().values.tolist() == labels.tolist()
+    firsts = {spec.shuffled(labels, generator(seed), within)[0].item() for seed in range(40)}
+    assert firsts == {0, 3, 6, 9}
+
+
+def test_the_same_seed_shuffles_alike():
+    experts, domains = noise(4, 1, seed=0), drawn([0.5, 0.5], 1)
+    one, same, other = (spec.shuffled_information(experts, domains, 4, 2, n=3, seed=s) for s in (0, 0, 1))
+    assert torch.equal(one, same) and not torch.equal(one, other)
