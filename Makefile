@@ -35,7 +35,7 @@ then this command again; your notebooks and progress stay)
 endif
 endif
 
-.PHONY: help lab check test lint format notebooks bench budget runs balance data clean
+.PHONY: help lab check test lint format notebooks bench budget runs balance experts data clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -76,6 +76,9 @@ runs: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/r
 balance: $(VENV)/test.stamp data/corpus/.complete ## record the trainings in data/balance/ and the planted failures not there yet
 	OMP_NUM_THREADS=1 $(BIN)/python tools/record_balance.py $(ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python tools/record_failures.py
+
+experts: $(VENV)/test.stamp data/corpus/.complete ## record what the experts of trained models do, in data/experts/
+	OMP_NUM_THREADS=1 $(BIN)/python tools/record_specialisation.py $(ARGS)
 
 data: $(VENV)/lab.stamp ## download and build the corpora, or check that they are whole
 	$(BIN)/python -m moe_lite.corpora

@@ -34,6 +34,7 @@ PLACES = {
     "specialisation": "moe_lite.lessons.specialisation",
     # trainings recorded and measured
     "costs": "moe_lite.lab.costs",
+    "expert_runs": "moe_lite.lab.expert_runs",
     "runs": "moe_lite.lab.runs",
     "sweeps": "moe_lite.lab.sweeps",
     "symptoms": "moe_lite.lab.symptoms",

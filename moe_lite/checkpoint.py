@@ -115,7 +115,8 @@ def pretrained(
 ) -> MoELanguageModel:
     """One of the small models that the course ships, trained on its corpora with 2 of 4, 8 or 16 experts per token.
 
-    1 is their dense twin: as many FLOPs a token, one feed-forward network in each layer, no router.
+    32 has finer experts, a quarter as wide: 7 per token, and a shared one. 1 is their dense twin: as many FLOPs per
+    token, one feed-forward network in each layer, no router.
     """
     path = _shipped(n_experts).with_suffix(".safetensors")
     model = load(path, top_k_fn=top_k_fn, dispatch_fn=dispatch_fn)

@@ -1,6 +1,7 @@
-"""Train the small models that the course ships: 4, 8 and 16 experts, two a token, and their dense twin, all else equal.
+"""Train the small models that the course ships: 4, 8 and 16 experts, two per token, their dense twin, all else equal,
+and 32 finer experts, seven per token beside a shared one.
 
-    python tools/train_checkpoints.py                 # all four, about 15 minutes each on one core
+    python tools/train_checkpoints.py                 # all five, about 15 minutes each on one core
     python tools/train_checkpoints.py --experts 8     # 1 is the dense one
 
 Writes data/checkpoints/moe-e{E}.safetensors (bfloat16; dense.safetensors for one expert) and a .json beside it: how it
@@ -15,6 +16,7 @@ import platform
 from dataclasses import asdict
 
 import torch
+from record_runs import MODELS
 
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.checkpoint import pretrained, save, shipped_name
@@ -25,13 +27,17 @@ from moe_lite.model.config import dense_twin
 from moe_lite.train import train
 
 TRAIN = TrainConfig(steps=3000, batch_size=8, length=256, lr=2e-3, warmup_steps=100, min_lr_ratio=0.05)
+CONFIGS = {n: ModelConfig(n_experts=n) for n in (8, 16, 4)} | {
+    1: dense_twin(ModelConfig()), 32: MODELS["moe-32-shared"][1],
+}  # fmt: skip
+MOST = 16  # experts per token for which the loss is measured
 
 
 def record(n_experts: int, config: TrainConfig) -> None:
     corpora = load_corpora()
     if [*corpora] != [*DOMAINS]:
         raise SystemExit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
-    model = MoELanguageModel(dense_twin(ModelConfig()) if n_experts == 1 else ModelConfig(n_experts=n_experts))
+    model = MoELanguageModel(CONFIGS[n_experts])
     run = train(model, corpora, config)
     for log in run:
         if log.step % 100 == 0:
@@ -39,17 +45,22 @@ def record(n_experts: int, config: TrainConfig) -> None:
             print(
                 f"E={n_experts} step {log.step} cross-entropy {log.cross_entropy:.3f} {speed:,.0f} tokens/s", flush=True
             )
+    ship(n_experts, model, {"step": log.step, "tokens": log.tokens}, round(log.seconds), config)
+
+
+def ship(n_experts: int, model: MoELanguageModel, about: dict, seconds: int, config: TrainConfig) -> None:
+    """Save a trained model, and what the saved one scores."""
+    corpora = load_corpora()
     path = data_dir() / "checkpoints" / f"{shipped_name(n_experts)}.safetensors"
-    about = {"step": log.step, "tokens": log.tokens}
     save(path, model, dtype=torch.bfloat16, extra=about)
 
     shipped = pretrained(n_experts)
     measured = evaluate(shipped, corpora)
     print(report(shipped, measured), flush=True)
-    top_ks = range(1, n_experts + 1) if n_experts > 1 else ()
+    top_ks = range(1, min(n_experts, MOST) + 1) if n_experts > 1 else ()
     by_top_k = {k: round(evaluate(shipped, corpora, top_k=k).mean_loss, 4) for k in top_ks}
     about |= {
-        "seconds": round(log.seconds),
+        "seconds": seconds,
         "parameters": asdict(count_parameters(shipped)),
         "train": asdict(config),
         "val_loss": {domain: round(loss, 4) for domain, loss in measured.loss.items()},
@@ -74,7 +85,7 @@ def _json(values: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experts", type=int, nargs="*", default=[8, 16, 4, 1])
+    parser.add_argument("--experts", type=int, nargs="*", choices=CONFIGS, default=[*CONFIGS])
     parser.add_argument("--threads", type=int, default=1)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)

@@ -6,6 +6,7 @@ as in `model.blocks` and `Routing.layer`: from 0, dense ones included.
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
@@ -104,6 +105,24 @@ def control(load: Tensor, experts: Sequence[int]) -> list[int]:
         raise ValueError(f"{len(experts)} of {len(load)} experts: expected at least one, and as many others.")
     wanted = load[list(experts)].sum()
     return list(min(combinations(others, len(experts)), key=lambda group: abs(int(load[list(group)].sum() - wanted))))
+
+
+@dataclass(frozen=True)
+class DomainExpert:
+    """Whether a domain has an expert of its own in a layer."""
+
+    expert: int  # the candidate: of all experts the one with the largest share of the domain in its own assignments
+    control: int  # the other expert whose load is nearest
+    holds: bool  # muting the candidate costs the domain more than muting the control, and more than any other domain
+
+
+def domain_expert(counts: Tensor, effect: Tensor, domain: int) -> DomainExpert:
+    """Judge from counts (E, D) and effect (E, D), the rise of each domain's loss with one expert muted, in nats."""
+    load = counts.sum(dim=1)  # (E,)
+    expert = int((counts[:, domain] / load.clamp(min=1)).argmax())
+    other = control(load, [expert])[0]
+    mine, elsewhere = effect[expert, domain], effect[expert][torch.arange(effect.shape[1]) != domain]  # (), (D − 1,)
+    return DomainExpert(expert, other, bool(mine > effect[other, domain] and (mine > elsewhere).all()))
 
 
 # ---- another choice --------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def _class(entry: bytes) -> int:
 # ---- tables of experts and labels ------------------------------------------------------------------------------------
 
 
-def counts(expert_ids: Tensor, labels: Tensor, n_experts: int, n_labels: int) -> Tensor:
+def expert_table(expert_ids: Tensor, labels: Tensor, n_experts: int, n_labels: int) -> Tensor:
     """How often each expert met each label: expert_ids (N,) or (N, K), labels (N,) -> (E, n_labels) int64."""
     if len(expert_ids) != len(labels):
         raise ValueError(f"expert_ids are of {len(expert_ids)} tokens, labels of {len(labels)}; expected equally many.")
@@ -246,7 +246,8 @@ def shuffled_information(
     generator = torch.Generator().manual_seed(seed)
     orders = (shuffled(labels, generator, within) for _ in range(n))
     return torch.tensor(
-        [mutual_information(counts(expert_ids, order, n_experts, n_labels)) for order in orders], dtype=torch.float64
+        [mutual_information(expert_table(expert_ids, order, n_experts, n_labels)) for order in orders],
+        dtype=torch.float64,
     )
 
 

@@ -93,22 +93,22 @@ def test_classes_of_tokens_by_hand():
 
 def test_counts_and_lift_by_hand():
     experts, labels = torch.tensor([[0, 1], [0, 2], [1, 0], [2, 1]]), torch.tensor([0, 0, 1, 1])
-    table = spec.counts(experts, labels, 4, 2)
+    table = spec.expert_table(experts, labels, 4, 2)
     assert table.tolist() == [[2, 1], [1, 2], [1, 1], [0, 0]]
     # expert 0 has 3 of 8 assignments, label 0 has 4 of 8: expected 1.5
     lift = spec.lift(table)
     torch.testing.assert_close(lift[:3], torch.tensor([[4 / 3, 2 / 3], [2 / 3, 4 / 3], [1, 1]], dtype=torch.float64))
     assert lift[3].isnan().all()
-    assert spec.counts(experts[:, 0], labels, 4, 2).tolist() == [[2, 0], [0, 1], [0, 1], [0, 0]]
+    assert spec.expert_table(experts[:, 0], labels, 4, 2).tolist() == [[2, 0], [0, 1], [0, 1], [0, 0]]
 
 
 def test_counts_refuse_what_they_cannot_count():
     with pytest.raises(ValueError, match="expert_ids run from 0 to 4, expected 0 to 3"):
-        spec.counts(torch.tensor([0, 4]), torch.tensor([0, 0]), 4, 1)
+        spec.expert_table(torch.tensor([0, 4]), torch.tensor([0, 0]), 4, 1)
     with pytest.raises(ValueError, match="labels run from -1 to 0"):
-        spec.counts(torch.tensor([0, 3]), torch.tensor([0, -1]), 4, 1)
+        spec.expert_table(torch.tensor([0, 3]), torch.tensor([0, -1]), 4, 1)
     with pytest.raises(ValueError, match="of 2 tokens, labels of 1"):
-        spec.counts(torch.tensor([0, 3]), torch.tensor([0]), 4, 1)
+        spec.expert_table(torch.tensor([0, 3]), torch.tensor([0]), 4, 1)
 
 
 def test_top_tokens_by_hand():
@@ -172,7 +172,7 @@ def test_information_by_hand():
 
 def test_experts_that_are_domains_tell_the_domain_whatever_the_token():
     domains, tokens = drawn([0.5, 0.25, 0.25], 0), drawn([0.05] * 20, 1)
-    table = spec.counts(domains, domains, 3, 3)
+    table = spec.expert_table(domains, domains, 3, 3)
     truth = spec.entropy(torch.bincount(domains))
     assert truth == pytest.approx(1.5, abs=0.02)
     assert spec.mutual_information(table) == pytest.approx(truth) == spec.ceiling(table)
@@ -186,14 +186,14 @@ def test_experts_that_are_tokens_tell_the_domain_through_the_token_only():
     domains = drawn([0.5, 0.5], 0)
     tokens = torch.where(domains == 0, drawn([4.0, 3, 2, 1], 1), drawn([1.0, 2, 3, 4], 2))
     experts = torch.stack([tokens, (tokens + 1) % 4], dim=1)  # (N, 2)
-    table = spec.counts(experts, domains, 4, 2)
+    table = spec.expert_table(experts, domains, 4, 2)
     found = spec.mutual_information(table)
     assert found > 5 * spec.shuffled_information(experts, domains, 4, 2).max() > 0
     through = spec.shuffled_information(experts, domains, 4, 2, within=tokens)
     torch.testing.assert_close(through, torch.full((20,), found, dtype=torch.float64))
     assert spec.conditional_information(experts, domains, tokens) == pytest.approx(0, abs=1e-9)
     assert spec.shuffled_conditional(experts, domains, tokens).abs().max() < 1e-9
-    by_token = spec.counts(experts, tokens, 4, 4)
+    by_token = spec.expert_table(experts, tokens, 4, 4)
     assert spec.mutual_information(by_token) == pytest.approx(spec.ceiling(by_token, top_k=2), abs=1e-9)
     assert spec.ceiling(by_token, top_k=2) == pytest.approx(1, abs=0.01)  # which of the two stays open
     assert spec.corrected_information(by_token, 2) == pytest.approx(spec.mutual_information(by_token), abs=0.001)
@@ -215,7 +215,7 @@ def test_noise_is_inside_the_baseline_and_corrected_to_nothing(k):
     domains, tokens = drawn([0.2] * 5, 0), drawn([0.02] * 50, 1)
     experts = noise(8, k, seed=2)
     for labels, n in ((domains, 5), (tokens, 50)):
-        table = spec.counts(experts, labels, 8, n)
+        table = spec.expert_table(experts, labels, 8, n)
         baseline = spec.shuffled_information(experts, labels, 8, n, n=50)
         assert abs(spec.mutual_information(table) - baseline.mean()) < 4 * baseline.std()
         assert abs(spec.corrected_information(table, k)) < 4 * baseline.std()

@@ -1,6 +1,6 @@
 """What an exercise is: its text, the inputs it is tried on, the right answer, and the mistakes it knows by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -183,12 +183,13 @@ class Drawn:
     """How the input of an exercise is drawn for sizes that no author chose, for the sweep that follows its cases.
 
     `args(seed, **sizes)` gives the arguments, with floating tensors in float64. A size that the others bound is
-    fitted: `at_most=(("k", "E"),)` says that k is at most E.
+    fitted: `at_most=(("k", "E"),)` says that k is at most E, `at_least={"E": 2}` that one expert is too few.
     """
 
     args: Callable[..., tuple]
     sizes: dict[str, int]  # usual ones, all different
     at_most: tuple[tuple[str, str], ...] = ()
+    at_least: Mapping[str, int] = field(default_factory=dict)
     long: str = "N"  # the size that comes in thousands; empty if there is none
     thousands: int = 3001  # a prime: what cuts rows into equal parts loses some
     wide: str = "E"  # the number of experts; empty if there is none
@@ -200,7 +201,7 @@ class Drawn:
 
     def fitted(self, sizes: dict[str, int], chosen: tuple[str, ...]) -> dict[str, int]:
         """The sizes, with the one that was not `chosen` moved where a pair does not fit."""
-        sizes = dict(sizes)
+        sizes = {letter: max(size, self.at_least.get(letter, 0)) for letter, size in sizes.items()}
         for small, large in self.at_most:
             if sizes[small] > sizes[large]:
                 sizes |= {small: sizes[large]} if large in chosen else {large: sizes[small]}

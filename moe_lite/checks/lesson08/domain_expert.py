@@ -1,0 +1,265 @@
+"""Exercise 8.5, domain_expert: whether a domain has an expert of its own, from two tables of numbers."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
+from moe_lite.checks.engine.mistakes import wrong
+
+Verdict = tuple[int, int, bool]
+
+
+def verdict(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
+    """counts (E, C), effect (E, C) nats -> the candidate, its control, and whether muting it hits this domain most."""
+    expert = candidate(counts, domain)
+    control = nearest(counts, expert)
+    return expert, control, more_than_control(effect, domain, expert, control) and most_here(effect, domain, expert)
+
+
+def candidate(counts: Tensor, domain: int) -> int:
+    """The expert with the largest share of the domain among its assignments; the first of equals."""
+    load = counts.sum(1)
+    shares = [int(n) / int(of) if of else 0.0 for n, of in zip(counts[:, domain], load, strict=True)]
+    return shares.index(max(shares))
+
+
+def nearest(counts: Tensor, expert: int) -> int:
+    """The other expert whose load is nearest; the first of equals."""
+    load = counts.sum(1).tolist()
+    others = [e for e in range(len(load)) if e != expert]
+    return min(others, key=lambda e: abs(load[e] - load[expert]))
+
+
+def more_than_control(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    return bool(effect[expert, domain] > effect[control, domain])
+
+
+def most_here(effect: Tensor, domain: int, expert: int) -> bool:
+    return all(bool(effect[expert, domain] > x) for c, x in enumerate(effect[expert]) if c != domain)
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def cases() -> tuple[Case, ...]:
+    plain = tuple(random(seed, 6, 4, seed % 4) for seed in (1, 2, 3)) + (random(4, 5, 7, 6),)
+    own = (planted(5, 6, 4, 2), planted(6, 7, 5, 0))
+    weak = (planted(7, 6, 4, 1, control=0.9), planted(8, 5, 6, 3, control=0.7))
+    elsewhere = (planted(9, 6, 4, 3, other=0.8), planted(10, 7, 3, 0, other=0.6))
+    small = (rare(11, 6, 4, 2),)
+    silent = (with_silent(12, 6, 4, 1),)
+    begin, _ = inputs.usual(plain[:2], plain[:1], name="two whole numbers, and True or False")
+    return (
+        *begin,
+        Case("the candidate", (*plain, *small), ("expert",)),
+        Case("its control", plain, ("control",)),
+        Case("an expert of the domain's own", own, ("holds",)),
+        Case("muting the control costs as much", weak, ("holds",)),
+        Case("muting it costs another domain more", elsewhere, ("holds",)),
+        Case("an expert without assignments", silent, ("expert", "control", "holds")),
+    )
+
+
+def random(seed: int, n_experts: int, n_labels: int, domain: int) -> Trial:
+    return Trial(drawn(seed, n_experts, n_labels, domain), note(seed, n_experts, n_labels, domain))
+
+
+def note(seed: int, n_experts: int, n_labels: int, domain: int) -> str:
+    return f"seed {seed}, {n_experts} experts, {n_labels} domains, domain {domain}"
+
+
+def planted(seed: int, n_experts: int, n_labels: int, domain: int, control: float = 0.1, other: float = 0.1) -> Trial:
+    """The candidate costs its domain 0.5; muting its control costs it `control`, and it costs another one `other`."""
+    counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
+    expert = candidate(counts, domain)
+    effect[expert] = effect[expert].abs().clamp(max=0.3)
+    effect[expert, domain] = 0.5
+    effect[nearest(counts, expert), domain] = control
+    effect[expert, (domain + 1) % n_labels] = other
+    return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain))
+
+
+def rare(seed: int, n_experts: int, n_labels: int, domain: int) -> Trial:
+    """One expert has few assignments, nearly all of the domain; another has more of the domain, among much else."""
+    counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
+    counts[1], counts[3] = 1, 400
+    counts[1, domain], counts[3, domain] = 60, 700
+    return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain) + ", a rare specialist")
+
+
+def with_silent(seed: int, n_experts: int, n_labels: int, domain: int) -> Trial:
+    counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
+    counts[0] = 0
+    return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain) + ", expert 0 silent")
+
+
+def drawn(seed: int, E: int, C: int, domain: int | None = None) -> tuple:
+    """Loads all differ, and so do their distances, shares and effects."""
+    g = inputs.generator(seed)
+    while True:
+        counts = torch.randint(50, 500, (E, C), generator=g) * torch.randint(1, 5, (E, 1), generator=g)
+        load = counts.sum(1)
+        apart = (load[:, None] - load).abs()
+        distances = [apart[e][torch.arange(E) != e].unique().numel() for e in range(E)]
+        shares = (counts.double() / load[:, None]).T.sort(dim=1).values.diff(dim=1)
+        if all(n == E - 1 for n in distances) and (not shares.numel() or shares.min() > 1e-4):
+            break
+    effect = inputs.distinct(seed, E, C, low=-0.05, high=0.4).round(decimals=4)
+    return counts, effect, seed % C if domain is None else domain
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    counts, effect, domain = drawn(seed, 5, 4)
+    expert = candidate(counts, domain)
+    level = effect.clone()
+    level[expert, domain] = level[nearest(counts, expert), domain] = 0.45
+    return (
+        Trial((counts, torch.zeros_like(effect), domain), "muting changes nothing anywhere"),
+        Trial((counts, -effect.abs() - 0.01, domain), "muting lowers every loss"),
+        Trial((counts, level, domain), "candidate and control cost exactly as much"),
+        Trial((counts * 10**8, effect, domain), "counts in the billions"),
+    )
+
+
+DRAWN = Drawn(
+    drawn, {"E": 6, "C": 4}, at_least={"E": 2, "C": 2}, long="", wide="", float32=False, not_expanded=(0, 1),
+    extremes=extremes,
+)  # fmt: skip
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def judged(expert: int, control: int, effect: Tensor, domain: int) -> Verdict:
+    return expert, control, more_than_control(effect, domain, expert, control) and most_here(effect, domain, expert)
+
+
+def most_of_the_domain(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
+    expert = int(counts[:, domain].argmax())
+    return judged(expert, nearest(counts, expert), effect, domain)
+
+
+def largest_effect(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
+    expert = int(effect[:, domain].argmax())
+    return judged(expert, nearest(counts, expert), effect, domain)
+
+
+def with_control(choose: Callable[[Tensor, int, int], int]) -> Callable[[Tensor, Tensor, int], Verdict]:
+    """The right candidate, and a control that `choose(counts, expert, domain)` gives."""
+
+    def rule(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
+        expert = candidate(counts, domain)
+        return judged(expert, choose(counts, expert, domain), effect, domain)
+
+    return rule
+
+
+def nearest_in_domain(counts: Tensor, expert: int, domain: int) -> int:
+    return nearest(counts[:, domain : domain + 1], expert)
+
+
+def runner_up(counts: Tensor, expert: int, domain: int) -> int:
+    """The expert with the second largest share of the domain."""
+    counts = counts.clone()
+    counts[expert] = 0
+    return candidate(counts, domain)
+
+
+def neighbour(counts: Tensor, expert: int, domain: int) -> int:
+    return (expert + 1) % len(counts)
+
+
+def least_loaded(counts: Tensor, expert: int, domain: int) -> int:
+    load = counts.sum(1).double()
+    load[expert] = float("inf")
+    return int(load.argmin())
+
+
+def itself(counts: Tensor, expert: int, domain: int) -> int:
+    return expert
+
+
+def told(rule: Callable[[Tensor, int, int, int], bool]) -> Callable[..., bool]:
+    """A third value, with the right candidate and control: `rule(effect, domain, expert, control)`."""
+
+    def holds(counts: Tensor, effect: Tensor, domain: int) -> torch.Tensor:
+        expert = candidate(counts, domain)
+        return torch.tensor(rule(effect, domain, expert, nearest(counts, expert)))
+
+    return holds
+
+
+def against_mean(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    others = effect[expert][torch.arange(effect.shape[1]) != domain]
+    higher = bool(effect[expert, domain] > others.mean()) if others.numel() else True
+    return higher and more_than_control(effect, domain, expert, control)
+
+
+def at_least(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    mine = effect[expert, domain]
+    return bool(mine >= effect[control, domain]) and bool((mine >= effect[expert]).all())
+
+
+def whole(a: Attempt) -> str:
+    return f"`holds` is {bool(a.got['holds'])} for {a.trial.note}: "
+
+
+def holds(title: str, rule: Callable[[Tensor, int, int, int], bool], say: str) -> Mistake:
+    return wrong(title, holds=told(rule), say=lambda a: whole(a) + say)
+
+
+MISTAKES = (
+    wrong("The expert that gets most of the domain", most_of_the_domain, "Expert {expert} gets the most tokens of the "
+          "domain, but it may get the most of every other domain as well. Asked is the expert whose *own* assignments "
+          "are to the largest part of this domain: {right.expert}. Divide each row by its sum."),
+    wrong("Chosen by its effect", largest_effect, "Expert {expert} is the one whose muting costs the domain most. The "
+          "candidate is chosen from `counts`, before anything is muted; otherwise the test would pick its own "
+          "winner."),
+    wrong("The control has as many tokens of the domain", with_control(nearest_in_domain), "The control is expert "
+          "{control}, expected {right.control}. Compared are loads, the sums of whole rows, and not the column of this "
+          "domain."),
+    wrong("The control is the runner-up", with_control(runner_up), "The control is expert {control}, which has the "
+          "second largest share of the domain. A control is to differ in that and be alike in load: expert "
+          "{right.control}."),
+    wrong("The control is the neighbour", with_control(neighbour), "The control is expert {control}, expected "
+          "{right.control}. The number of an expert means nothing. The control has the nearest load."),
+    wrong("The control has the smallest load", with_control(least_loaded), "The control is expert {control}, which "
+          "does the least. An expert with as much work as the candidate is wanted: expert {right.control}."),
+    wrong("The expert is its own control", with_control(itself), "Expert {control} is the candidate itself: its load "
+          "is nearest to its own. Leave it out."),
+    holds("The control is not asked", lambda x, d, e, c: most_here(x, d, e), "muting the control costs the domain as "
+          "much or more, so it is no special expert of this domain. Both conditions have to hold."),
+    holds("The other domains are not asked", lambda x, d, e, c: more_than_control(x, d, e, c), "muting the expert "
+          "costs another domain as much or more, so it is not this domain's own. Both conditions have to hold."),
+    holds("One condition is enough", lambda x, d, e, c: more_than_control(x, d, e, c) or most_here(x, d, e), "one of "
+          "the two conditions holds, the other does not. Both have to hold."),
+    holds("Compared with the mean of the other domains", against_mean, "the effect is above the mean of the other "
+          "domains, but one of them is hit as hard or harder. It has to be larger than *each* of them."),
+    holds("As much is not more", at_least, "candidate and control cost exactly as much, or two domains do. The effect "
+          "has to be larger."),
+    holds("The answer is turned", lambda x, d, e, c: not (more_than_control(x, d, e, c) and most_here(x, d, e)),
+          "True means that the domain has an expert of its own."),
+    holds("Always False", lambda x, d, e, c: False, "both conditions hold there."),
+    holds("Always True", lambda x, d, e, c: True, "a condition does not hold there."),
+)  # fmt: skip
+
+DOMAIN_EXPERT = Exercise(
+    id="8.5", name="domain_expert", parameters=("counts", "effect", "domain"), sizes="ECd",
+    outputs=(
+        Output("expert", whole=True), Output("control", whole=True),
+        Output("holds", kind=bool, tensor_of=torch.tensor),
+    ),
+    reference=verdict, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
+    hints=(
+        "The candidate comes from `counts` alone: divide each row by its sum, and look down the column of the domain. "
+        "The control comes from the row sums. Only then look at `effect`.",
+        "`load = counts.sum(dim=1)`; `share = counts[:, domain] / load.clamp(min=1)`. For the control, make the "
+        "candidate's own distance larger than any other before `argmin`. Two comparisons with `and`; `effect[expert]` "
+        "without the column of the domain is what the second one needs.",
+    ),
+    minutes=12, lines="about 8 lines",
+    done="A verdict that could have come out the other way.",
+)  # fmt: skip

@@ -1,0 +1,134 @@
+"""Exercise 8.1, expert_table: how many assignments of each label went to each expert."""
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.exercise import Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.mistakes import sign, turned, wrong
+
+
+def table(expert_ids: Tensor, labels: Tensor, n_experts: int, n_labels: int) -> Tensor:
+    """expert_ids (N, K), labels (N,) -> counts (E, C) int64."""
+    counts = [[0] * n_labels for _ in range(n_experts)]
+    for row, label in zip(expert_ids.tolist(), labels.tolist(), strict=True):
+        for expert in row:
+            counts[expert][label] += 1
+    return torch.tensor(counts)
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def cases() -> tuple[Case, ...]:
+    plain = (tokens(1, 11, 5, 3, 2), tokens(2, 17, 7, 4, 3), tokens(3, 14, 6, 5, 1))
+    silent = (tokens(4, 12, 8, 3, 2, awake=5), tokens(5, 13, 6, 4, 3, awake=4))
+    missing = (tokens(6, 12, 5, 7, 2, seen=4), tokens(7, 15, 4, 6, 2, seen=5))
+    same = Trial((torch.tensor([[2, 0]] * 400), torch.tensor([1] * 300 + [0] * 100), 4, 3), "400 tokens, one choice")
+    first, _ = inputs.usual(plain[:2], plain)
+    return (
+        *first,
+        Case("every choice of every token", (*plain, same), ("counts",)),
+        Case("experts that nobody chose", silent, ("counts",)),
+        Case("labels that no token has", missing, ("counts",)),
+    )
+
+
+def tokens(
+    seed: int, n_tokens: int, n_experts: int, n_labels: int, k: int, awake: int | None = None, seen: int | None = None
+) -> Trial:
+    """Only the first `awake` experts are ever chosen, only the first `seen` labels occur."""
+    expert_ids = inputs.choices(seed, n_tokens, awake or n_experts, k)
+    labels = torch.randint(0, seen or n_labels, (n_tokens,), generator=inputs.generator(seed + 50))
+    note = f"seed {seed}, {n_tokens} tokens, {k} of {n_experts} experts, {n_labels} labels"
+    return Trial((expert_ids, labels, n_experts, n_labels), note)
+
+
+def drawn(seed: int, N: int, K: int, E: int, C: int) -> tuple:
+    labels = torch.randint(0, C, (N,), generator=inputs.generator(seed + 50))
+    return inputs.choices(seed, N, E, K), labels, E, C
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    one = torch.ones(33_001, 1, dtype=torch.int64)
+    return (
+        Trial((one, torch.zeros(33_001, dtype=torch.int64), 2, 2), "33,001 tokens, all at expert 1, one label"),
+        Trial((torch.tensor([[1, 0]]), torch.tensor([2]), 3, 4), "one token"),
+    )
+
+
+DRAWN = Drawn(drawn, {"N": 9, "K": 3, "E": 6, "C": 4}, at_most=(("K", "E"),), float32=False, extremes=extremes)
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def misaligned(expert_ids: Tensor, labels: Tensor, n_experts: int, n_labels: int) -> Tensor:
+    """All labels once, then all again: the K choices of a token get the labels of K different tokens."""
+    return table(expert_ids.flatten()[:, None], labels.repeat(expert_ids.shape[1]), n_experts, n_labels)
+
+
+def once(*args) -> Tensor:
+    """`counts[expert_ids, labels] += 1`: a place that comes twice is written twice, with the same number."""
+    return (table(*args) > 0).long()
+
+
+def share(dim: int | None, *args) -> Tensor:
+    counts = table(*args).double()
+    return counts / (counts.sum() if dim is None else counts.sum(dim, keepdim=True).clamp(min=1))
+
+
+def column(place: int, expert_ids: Tensor, labels: Tensor, *sizes: int) -> Tensor:
+    return table(expert_ids[:, place : place + 1 or None], labels, *sizes)
+
+
+def up_to_seen(expert_ids: Tensor, labels: Tensor, n_experts: int, n_labels: int) -> Tensor:
+    return table(expert_ids, labels, n_experts, n_labels)[: int(expert_ids.max()) + 1]
+
+
+def labels_seen(expert_ids: Tensor, labels: Tensor, n_experts: int, n_labels: int) -> Tensor:
+    return table(expert_ids, labels, n_experts, n_labels)[:, : int(labels.max()) + 1]
+
+
+MISTAKES = (
+    sign("Labels in rows, experts in columns", turned("counts"), "`counts` is {counts.shape}, expected "
+         "{right.counts.shape}: one row per expert, one column per label."),
+    wrong("Labels in rows, experts in columns", lambda *args: table(*args).T, "`counts` is turned over: one row per "
+          "expert, one column per label."),
+    wrong("Only the first choice is counted", lambda *args: column(0, *args), "Your table has {counts.sum} "
+          "assignments, expected {right.counts.sum}. Each token has K choices, and all of them count."),
+    wrong("Only the last choice is counted", lambda *args: column(-1, *args), "Your table has {counts.sum} "
+          "assignments, expected {right.counts.sum}. Each token has K choices, and all of them count."),
+    wrong("A pair is counted once, however often it comes", once, "No cell of yours is more than 1. "
+          "`counts[e, l] += 1` with index tensors writes a cell that comes several times only once. Count the pairs: "
+          "`torch.bincount` of `expert * C + label`, or `index_put_` with `accumulate=True`."),
+    wrong("Choices and labels do not belong together", misaligned, "The sums of your columns are {counts.columns}, "
+          "expected {right.counts.columns}. Flattened row by row, the K choices of a token stand side by side, so "
+          "each label has to come K times in a row: `repeat_interleave`, not `repeat`."),
+    wrong("Shares, not counts", lambda *args: share(None, *args), "Your table sums to 1. Counts are wanted: whole "
+          "numbers, one for each assignment."),
+    wrong("Shares, not counts", lambda *args: share(0, *args), "Each of your columns sums to 1. Counts are wanted; "
+          "shares can be made of them later."),
+    wrong("Shares, not counts", lambda *args: share(1, *args), "Each of your rows sums to 1. Counts are wanted; shares "
+          "can be made of them later."),
+    wrong("A token counts once, not K times", lambda e, *rest: table(e, *rest).double() / e.shape[1], "Your table "
+          "sums to the number of tokens. Each of a token's K choices counts as one assignment."),
+    wrong("Experts without tokens have no row", up_to_seen, "`counts` is {counts.shape}, expected "
+          "{right.counts.shape}: E is `n_experts`, also where the last experts get nothing. Use `minlength`."),
+    wrong("Labels without tokens have no column", labels_seen, "`counts` is {counts.shape}, expected "
+          "{right.counts.shape}: the number of columns is `n_labels`, also where no token has the last label."),
+)  # fmt: skip
+
+EXPERT_TABLE = Exercise(
+    id="8.1", name="expert_table", parameters=("expert_ids", "labels", "n_experts", "n_labels"), sizes="NKEC",
+    outputs=(Output("counts", "E, C"),), reference=table, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
+    hints=(
+        "Every assignment is a pair: an expert and the label of the token that chose it. How often does each pair "
+        "occur? A token with K choices makes K pairs, all with its one label.",
+        "Number the pairs: `expert * n_labels + label`, where `labels[:, None]` has the shape that goes with "
+        "`expert_ids`. `torch.bincount(pairs.flatten(), minlength=n_experts * n_labels)` counts them; `reshape` makes "
+        "the table.",
+    ),
+    minutes=6, lines="about 2 lines",
+    done="Every question of this lesson is asked of such a table. Only the labels change.",
+)  # fmt: skip

@@ -1,0 +1,733 @@
+# %% [markdown]
+# # 08 · What do experts learn?
+# *Part 3 — What experts learn, and how models differ · about 100 minutes · five exercises*
+#
+# **Is there a "Python expert"?**
+
+# %% tags=["opening"]
+from moe_lite import checkpoint, data
+from moe_lite.widgets import ExpertViewer
+
+corpora, model = data.load_corpora(), checkpoint.pretrained(8)
+ExpertViewer(model, corpora, text="Il faut cultiver notre jardin. for word in jardin: print(word)", layer=1)
+
+# %% [markdown]
+# The figure shows one layer of the course's model with eight experts. Each row of the upper part is a kind of text, each column is
+# an expert, and a dark cell means that the expert gets more of this text than its share. Below stands a sentence that changes from French
+# to Python in the middle. Click on an expert or on a token. The expert's card shows which tokens it gets most, and what
+# the model loses without it.
+# <!-- reasoned: it says what the figure above draws -->
+#
+# Many articles explain a mixture of experts in one picture: one expert for code, one for poetry, one for mathematics. Others
+# answer that experts only follow single tokens. Both say it without a measurement. In this lesson you take the
+# measurements, each beside its control, on a model that you can open.
+#
+# You will count which expert gets what, measure in bits how much an expert tells about a text, mute an expert inside the model, and write
+# the rule that decides whether a kind of text has an expert of its own.
+#
+# **Builds on** [lesson 03](03_router.ipynb) (scores, choice, weights) and [lesson 05](05_moe_language_model.ipynb) (the whole model and its
+# trainings). In shape comments, N is the number of tokens, E the number of experts, K the number of experts per token,
+# L the number of layers, and C the number of labels.
+
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=8)
+
+# %% tags=["setup"]
+from functools import partial
+
+import torch
+
+from moe_lite import (
+    MoELanguageModel, claims, evaluate, expert_groups, expert_runs, guess, interventions, plots, specialisation
+)  # fmt: skip
+from moe_lite.checks import lesson08 as check, mine
+
+# %% [markdown]
+# ## 8.0 Who gets the Python?
+#
+# The course's nine kinds of text, its **domains**, are Shakespeare, three other languages, facts, JSON, Python, worked problems and
+# customer service. `specialisation.read` lets the model read the same number of held-out tokens of each domain, and keeps
+# which experts each layer chose for each token.
+
+# %%
+reading = specialisation.read(model, corpora, windows=8)  # 8 windows of 256 tokens from each domain
+names, n_experts = reading.domain_names, reading.n_experts
+print("tokens:", len(reading.token_ids), " experts (L, N, K):", tuple(reading.experts.shape))
+
+# %% [markdown]
+# One table is enough for most questions of this lesson: how many assignments of each kind of token went to each expert. An
+# **assignment** is one choice of one token, so a token with two experts makes two.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.1 — the table of experts and labels
+# *6 minutes · core · about 2 lines*
+#
+# **Given** `expert_ids` (N, K) int64, the K different experts of each token, `labels` (N,) int64, one label per token, from 0 to
+# `n_labels` − 1, and the numbers `n_experts` (E) and `n_labels` (C). **Return** `counts` (E, C) int64: in row e and column c, how many
+# assignments of tokens with label c went to expert e. Experts that nobody chose and labels that no token has keep their row or column, filled with zeros.
+# **Allowed:** everything in torch.
+#
+# <!-- hints 8.1 -->
+
+
+# %% tags=["stub"]
+def expert_table(expert_ids: torch.Tensor, labels: torch.Tensor, n_experts: int, n_labels: int) -> torch.Tensor:
+    """How many assignments of each label went to each expert.
+
+    expert_ids (N, K) int64, labels (N,) int64 -> counts (E, C) int64
+    """
+    ### BEGIN SOLUTION
+    pairs = expert_ids * n_labels + labels[:, None]  # (N, K), one number per pair of expert and label
+    return torch.bincount(pairs.flatten(), minlength=n_experts * n_labels).reshape(n_experts, n_labels)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.expert_table(expert_table)
+
+# %% [markdown]
+# Your function now counts layer 4, with the domains as labels. Every domain has the same number of tokens, so with even loads each
+# expert would get an eighth of a domain's assignments.
+#
+# **Predict:** in layer 4, which percentage of Python's assignments goes to the expert that gets most of them? And which
+# percentage of that expert's own assignments is Python?
+
+# %% tags=["guess"]
+my_guess = guess("8.0", percent_of_python=None, percent_of_that_expert=None)
+
+# %% tags=["figure"]
+expert_table = mine("8.1", expert_table)
+counts = [expert_table(ids, reading.domains, n_experts, len(names)) for ids in reading.experts]  # L × (E, C)
+shares = 100 * counts[3] / counts[3].sum(dim=0)  # (E, C), each domain's assignments sum to 100
+plots.table(shares.T, "layer 4: percent of each domain's assignments by expert", rows=names, shade=True)
+
+# %%
+python = names.index("python")
+most = int(counts[3][:, python].argmax())
+own = 100 * counts[3][most] / counts[3][most].sum()  # (C,) what this expert's assignments are made of
+print(f"expert {most} gets {shares[most, python]:.0f} % of Python's assignments; of its own, {own[python]:.0f} % are Python")
+print("the rest of its own:", {name: f"{share:.0f} %" for name, share in zip(names, own, strict=True) if name != "python"})
+
+# %% tags=["guess"]
+my_guess.beside(percent_of_python=float(shares[most, python]), percent_of_that_expert=float(own[python]))
+
+# %% tags=["holds"]
+holds("expert 1, 39 % of Python", most == 1 and round(float(shares[1, python])) == 39)
+holds("36 % of its own", round(float(own[python])) == 36)
+holds("three times an eighth", 2.9 < float(shares[1, python]) / 12.5 < 3.3)
+holds("Shakespeare second", names[int(own.sort(descending=True).indices[1])] == "math")
+holds(
+    "expert 0 gets half of the Italian, more than half of its own",
+    45 < float(shares[0, names.index("italian")]) < 55
+    and counts[3][0, names.index("italian")] > counts[3][0].sum() / 2,
+)
+
+# %% [markdown]
+# **Answer.** Expert 1 gets 39 % of Python's assignments, three times its even share. But of its own assignments only 36 % are
+# Python.
+#
+# <!-- answered -->
+# **Takeaway: both halves of the picture are wrong, and both have a true core.** Most of Python goes to other experts, and most
+# of expert 1's work is not Python. Still the table is far from even. The clearest column is that of expert 0, which gets half of the
+# Italian verse and does little else.
+# <!-- reasoned: 39 % and 36 % are less than half; the cell above holds the Italian -->
+#
+# What does expert 1 look for? `top_tokens` lists the tokens that an expert gets more often than tokens in general. The **lift** is the factor: with a
+# lift of 4 the expert gets four times as large a share of this token as of all tokens.
+
+# %%
+for token in specialisation.top_tokens(reading, layer=3, expert=1, n=12):  # layers count from 0 in the package
+    print(f"{token.text!r:12} {token.count:3} times, {100 * token.share:3.0f} % of this token, lift {token.lift:.1f}")
+
+# %% tags=["holds"]
+_top = [_token.text for _token in specialisation.top_tokens(reading, layer=3, expert=1, n=12)]
+holds("signs of Python and words of other texts", {"=", "):", " return"} <= {*_top} and {" Yes", " No"} & {*_top})
+
+# %% [markdown]
+# Most of these are signs and words of Python: `=`, `):`, `return`. Others, such as ` Yes` and ` No`, are not. So there are two
+# explanations for the dark cell. The expert may have learned a kind of text, or it may have learned some tokens that are
+# frequent in it. A table cannot separate the two. The next sections do.
+#
+# ## 8.1 How much does an expert tell?
+#
+# To compare domains with tokens, the table has to become one number. Suppose somebody tells you which expert got a token.
+# How much do you now know about the token's label? **Mutual information** measures this in bits. One bit is the answer to one
+# yes-or-no question. For a table of counts it is
+#
+# $$I = \sum_{e,c} p(e,c)\,\log_2 \frac{p(e,c)}{p(e)\,p(c)}$$
+#
+# where p(e, c) is a cell's share of all assignments, p(e) its row's share and p(c) its column's. If expert and label have
+# nothing to do with each other, every cell holds p(e) · p(c), every logarithm is 0, and so is the sum.
+# <!-- reasoned: the definition of mutual information (Shannon 1948), worked out for a product -->
+#
+# **By hand:** two experts, two labels, 100 assignments. How many bits are in the table [[50, 0], [0, 50]], and how many in
+# [[25, 25], [25, 25]]?
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.2 — mutual information
+# *10 minutes · core · about 4 lines*
+#
+# **Given** `counts` (E, C) int64 with at least one assignment. Some cells, rows or columns may be 0, and counts may be in the billions.
+# **Return** the mutual information of expert and label in bits, a Python float, computed in float64. An empty cell adds nothing; add no
+# small number to avoid it.
+# **Allowed:** sums, division, `log2`, masks.
+#
+# <!-- hints 8.2 -->
+
+
+# %% tags=["stub"]
+def mutual_information(counts: torch.Tensor) -> float:
+    """I(expert; label) in bits of a table of counts.
+
+    counts (E, C) int64 -> float
+    """
+    ### BEGIN SOLUTION
+    p = counts.double() / counts.sum()  # (E, C)
+    expected = p.sum(dim=1, keepdim=True) * p.sum(dim=0, keepdim=True)  # (E, C)
+    seen = p > 0
+    return (p[seen] * (p[seen] / expected[seen]).log2()).sum().item()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.mutual_information(mutual_information)
+
+# %%
+mutual_information = mine("8.2", mutual_information)
+for table in (torch.tensor([[50, 0], [0, 50]]), torch.tensor([[25, 25], [25, 25]])):
+    print(table.tolist(), f"{mutual_information(table):.2f} bits")
+print("domain, layers 1 to 4:", [f"{mutual_information(table):.2f}" for table in counts])
+print("at most:", [f"{specialisation.ceiling(table, top_k=2):.2f}" for table in counts])
+
+# %% tags=["holds"]
+holds("1 bit and 0 bits", mutual_information(torch.tensor([[50, 0], [0, 50]])) == 1)
+holds("0.48 bits in layer 1, 0.38 in layer 4", [round(mutual_information(_t), 2) for _t in counts][::3] == [0.48, 0.38])
+holds("less in between", max(mutual_information(_t) for _t in counts[1:3]) < 0.3)
+_most = [specialisation.ceiling(_t, top_k=2) for _t in counts]
+holds("about 2 bits at most", all(1.85 < _m < 2.05 for _m in _most))
+holds("a quarter in layer 1", 0.23 < mutual_information(counts[0]) / _most[0] < 0.27)
+
+# %% [markdown]
+# **Answer.** One bit: the expert names the label. In the second table it says nothing, so 0 bits.
+#
+# <!-- answered -->
+# In layer 1 the expert tells 0.48 bits about the domain, in layer 4 0.38, and less in between. The second line is the most that any label could reach: about 2 bits, since
+# a token has two experts, and which of the two an assignment is stays open. So layer 1 has a quarter of what is possible.
+#
+# ## 8.2 Compared with what?
+#
+# A number of bits means little by itself, for two reasons. First, a table of few tokens looks informative by accident: if every
+# token id occurs once, it "tells" the expert perfectly. Second, any router that looks at tokens will tell something about texts, trained or not.
+# The first needs a **chance level**: shuffle the labels among the tokens, and measure again. What is left is accident.
+# The second needs an untrained model.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.3 — information, and its chance level
+# *6 minutes · core · about 4 lines*
+#
+# **Given** `expert_ids` (N, K), `labels` (N,), `n_experts`, `n_labels` as in exercise 8.1, and `orders` (R, N) int64: R permutations of
+# the tokens. In round r, token n gets the label of token `orders[r, n]`; its K experts stay its own. **Return** two Python floats, in bits: `information`, the mutual information
+# of expert and label, and `chance`, the mean over the R rounds of the mutual information of expert and shuffled label. Nothing is taken
+# off the first.
+# **Allowed:** your functions of exercises 8.1 and 8.2.
+#
+# <!-- hints 8.3 -->
+
+
+# %% tags=["stub"]
+def information_and_chance(
+    expert_ids: torch.Tensor, labels: torch.Tensor, orders: torch.Tensor, n_experts: int, n_labels: int
+) -> tuple[float, float]:
+    """Mutual information of expert and label, and its mean over shuffled labels, in bits.
+
+    expert_ids (N, K), labels (N,), orders (R, N) -> information, chance
+    """
+    ### BEGIN SOLUTION
+    information = mutual_information(expert_table(expert_ids, labels, n_experts, n_labels))
+    rounds = [mutual_information(expert_table(expert_ids, labels[order], n_experts, n_labels)) for order in orders]
+    return information, sum(rounds) / len(rounds)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.information_and_chance(information_and_chance)
+
+# %% [markdown]
+# Four labels are compared: the domain, the class of the token (starts a word, goes on with a word, digit, sign, space), the token id itself, and the position in
+# the window in eight parts.
+#
+# **Predict:** about which of the four does the expert tell most? For which of them is the chance level not near 0?
+
+# %% tags=["figure"]
+information_and_chance = mine("8.3", information_and_chance)
+generator = torch.Generator().manual_seed(0)
+orders = torch.stack([torch.randperm(len(reading.token_ids), generator=generator) for _ in range(5)])  # (R, N)
+
+
+def four_labels(reading):
+    """The labels (N,) of each token, and how many different ones there are."""
+    classes = specialisation.token_classes()  # (V,)
+    return {
+        "domain": (reading.domains, len(names)),
+        "token class": (classes[reading.token_ids], len(specialisation.TOKEN_CLASSES)),
+        "token id": (reading.token_ids, len(classes)),
+        "position": (reading.positions * 8 // 256, 8),
+    }
+
+
+def bits(reading):
+    """Information and chance level, (label, layer, 2)."""
+    labels = four_labels(reading).values()
+    cells = [[information_and_chance(ids, label, orders, n_experts, n) for ids in reading.experts] for label, n in labels]
+    return torch.tensor(cells)
+
+
+trained = bits(reading)  # (4, L, 2)
+columns = [f"layer {layer}" for layer in range(1, 5)]
+plots.table(trained[:, :, 0], "bits about the expert", rows=[*four_labels(reading)], columns=columns, shade=True)
+
+# %%
+plots.table(trained[:, :, 1], "chance level: the same with shuffled labels", rows=[*four_labels(reading)], columns=columns)
+
+# %% tags=["holds"]
+_above = trained[:, :, 0] - trained[:, :, 1]  # (4, L)
+holds("token id most, in every layer", (_above[2] > _above[[0, 1, 3]].amax(dim=0)).all())
+holds("chance of token id about 0.2, others below 0.01", ((trained[2, :, 1] - 0.2).abs() < 0.05).all()
+      and (trained[[0, 1, 3], :, 1] < 0.01).all())  # fmt: skip
+holds("position within 0.001 of chance", (_above[3].abs() < 0.002).all())
+holds("about 1 bit in layers 1 and 2, 0.6 to 0.8 above chance in 3 and 4", (_above[2, :2] > 0.9).all()
+      and (_above[2, 2:] > 0.55).all() and (_above[2, 2:] < 0.8).all())  # fmt: skip
+holds("domain more than token class", (_above[0] > _above[1]).all())
+
+# %% [markdown]
+# **Answer.** The expert tells most about the token id: about 1 bit above chance in layers 1 and 2, and 0.6 to 0.8 in layers 3 and 4. Only
+# there the chance level matters, because most of the 2,048 ids occur a few times only. About the position the
+# expert tells nothing. <!-- evidence: 2048 -->
+#
+# <!-- answered -->
+# Now the second control: a model of the same shape whose weights are still the random ones of step 0.
+#
+# **Predict:** does the choice of the untrained model depend on the token id more than that of the trained model, or less? And on
+# the domain?
+
+# %% tags=["figure"]
+untrained_reading = specialisation.read(MoELanguageModel(model.config, seed=0), corpora, windows=8)
+untrained = bits(untrained_reading)  # (4, L, 2)
+above = torch.cat([values[[0, 2], :, 0] - values[[0, 2], :, 1] for values in (untrained, trained)])  # (4, L)
+rows = ["domain, untrained", "token id, untrained", "domain, trained", "token id, trained"]
+plots.table(above, "bits about the expert, above chance", rows=rows, columns=columns, shade=True)
+
+# %% tags=["holds"]
+holds("the token id tells more before training, in every layer", (above[1] > above[3]).all())
+holds("the domain less, in every layer", (above[0] < above[2] / 2).all())
+holds("domain below 0.1 before", (above[0] < 0.1).all())
+
+# %% [markdown]
+# **Answer.** It depends on the token id *more*, in every layer, and on the domain much less.
+#
+# <!-- answered -->
+# **Takeaway: training makes the choice depend less on the token and more on the text around it.** This is easy to miss. An untrained
+# router already sends equal tokens to equal experts, because equal tokens have nearly equal vectors. If you only see that a
+# trained expert has favourite tokens, you have seen nothing that training made.
+# <!-- reasoned: the cell above holds both directions; equal tokens begin with the same embedding -->
+#
+# ## 8.3 Take the token out
+#
+# Python has tokens that French has not. Is the domain more than a shadow of the token id? Look at one token that occurs in
+# all nine domains: the comma.
+#
+# **Predict:** in layer 1, does a comma in Python get the same two experts as a comma in Shakespeare?
+
+# %% tags=["figure"]
+comma = reading.token_ids == data.encode(",")[0]  # (N,)
+table = expert_table(reading.experts[0][comma], reading.domains[comma], n_experts, len(names))  # (E, C)
+plots.table(100 * (table / table.sum(dim=0)).T, "layer 1: percent of the commas' assignments by expert", rows=names, shade=True)
+
+# %% tags=["holds"]
+_shares = 100 * table / table.sum(dim=0)  # (E, C)
+_second = {_name: int(_shares[:7, _c].argmax()) for _c, _name in enumerate(names)}
+holds("expert 7 has a half in every domain, French aside", all(
+    float(_shares[7, _c]) > 49 for _c, _name in enumerate(names) if _name != "french"))  # fmt: skip
+holds("second: 3 for the languages and facts", all(_second[_n] == 3 for _n in (
+    "shakespeare", "french", "german", "italian", "facts")))  # fmt: skip
+holds("6 for JSON, 1 for Python, 4 for math and dialogue", [_second[_n] for _n in ("json", "python", "math", "dialogue")]
+      == [6, 1, 4, 4])  # fmt: skip
+
+# %% [markdown]
+# **Answer.** One of the two is the same, the other is not. Expert 7 takes nearly every comma, whatever the text. The second
+# choice depends on the text: expert 3 in prose and verse, expert 6 in JSON, expert 1 in Python, expert 4 in the two domains that are made from templates.
+#
+# <!-- answered -->
+# So one choice follows the token, and the other follows the text. The router can do this already in layer 1, because attention has
+# mixed the neighbours into the token's vector before the router sees it.
+# <!-- reasoned: in a block attention stands before the router, as in lesson 05 -->
+#
+# To do this for all tokens at once, shuffle the domains again, but only among tokens *of the same id*. A comma then gets the domain of
+# another comma. What the token id tells about the domain survives this shuffle; what the neighbours tell does not.
+
+# %%
+observed = [specialisation.mutual_information(table) for table in counts]  # L
+through_token = [
+    specialisation.shuffled_information(ids, reading.domains, n_experts, len(names), n=5, within=reading.token_ids).mean().item()
+    for ids in reading.experts
+]
+for layer in range(4):
+    part = through_token[layer] / observed[layer]
+    print(f"layer {layer + 1}: {observed[layer]:.2f} bits about the domain, {through_token[layer]:.2f} of them through the token id ({part:.0%})")
+
+# %% tags=["holds"]
+_parts = [_t / _o for _t, _o in zip(through_token, observed, strict=True)]
+holds("about a third in each layer", all(0.25 < _part < 0.45 for _part in _parts))
+
+# %% [markdown]
+# **Takeaway: about a third of what an expert tells about the domain comes from the token itself.** The rest comes from the
+# neighbours. In this model "experts only follow tokens" is as wrong as "experts are subjects".
+# <!-- reasoned: the cell above holds the third; the rest is what is left -->
+#
+# ## 8.4 Mute it
+#
+# So far you looked at choices. A choice may matter or not: perhaps every expert could do the work of expert 1. To find out,
+# you take it away and measure what the model loses. Then the next best expert takes over.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.4 — choose without some experts
+# *8 minutes · core · about 4 lines*
+#
+# **Given** `scores` (N, E), not negative, in which the chosen ones of a row are never all 0, `k`, and `muted`, a list of different expert numbers, perhaps empty. At least k experts are not muted, and no two
+# scores of a row that matter are equal. **Return** `weights` (N, k) and `expert_ids` (N, k) int64, best first: each token's k best experts among those that
+# are not muted, under their usual numbers, and their scores divided by the sum of the k. `scores` stays as it is.
+# **Allowed:** everything in torch.
+#
+# <!-- hints 8.4 -->
+
+
+# %% tags=["stub"]
+def top_k_without(scores: torch.Tensor, k: int, muted: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k best experts of each token among those that are not muted.
+
+    scores (N, E) -> weights (N, k), expert_ids (N, k) int64
+    """
+    ### BEGIN SOLUTION
+    allowed = scores.clone()
+    allowed[:, muted] = float("-inf")
+    values, expert_ids = allowed.topk(k, dim=-1)  # (N, k) each
+    return values / values.sum(dim=-1, keepdim=True), expert_ids
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.top_k_without(top_k_without)
+
+# %% [markdown]
+# A router of the package takes such a function as its `top_k_fn`. `interventions.twin_of` makes a second model that shares all
+# weights, and your function goes into one of its layers. The first model stays as it was.
+#
+# Any expert is missed. So the loss without expert 1 means nothing until you compare it with the loss without another expert
+# that does as much work. This **control** is the expert whose load is nearest.
+#
+# **Predict:** by how many nats per token does Python's loss rise without expert 1 in layer 4? And without its control?
+
+# %% tags=["guess"]
+my_guess = guess("8.4", without_expert_1=None, without_control=None)
+
+# %%
+top_k_without = mine("8.4", top_k_without)
+
+
+def losses(model):
+    """Validation loss of each domain, (C,), nats per token."""
+    return torch.tensor([*evaluate.evaluate(model, corpora, max_windows=8).loss.values()])
+
+
+def muted(expert, layer):
+    """A twin of the model in which one expert of one layer cannot be chosen; layers from 1."""
+    twin = interventions.twin_of(model)
+    twin.blocks[layer - 1].feed_forward.router.options["top_k_fn"] = partial(top_k_without, muted=[expert])
+    return twin
+
+
+control = interventions.control(reading.load[3], [1])[0]
+whole = losses(model)
+rise = torch.stack([losses(muted(expert, layer=4)) - whole for expert in (1, control)])  # (2, C)
+print("loads of expert 1 and of its control:", reading.load[3][[1, control]].tolist())
+plots.table(rise.T, "rise of the loss in nats per token", rows=names, columns=["without expert 1", f"without expert {control}"])
+
+# %% tags=["guess"]
+my_guess.beside(without_expert_1=float(rise[0, python]), without_control=float(rise[1, python]))
+
+# %% tags=["holds"]
+holds("0.15 nats without expert 1", round(float(rise[0, python]), 2) == 0.15)
+holds("the control costs Python nothing", abs(float(rise[1, python])) < 0.005)
+_others = torch.arange(len(names)) != python
+holds("no other domain loses 0.03 without expert 1", float(rise[0, _others].max()) < 0.03)
+holds("the control hurts others more than Python", float(rise[1, _others].max()) > float(rise[1, python]))
+holds("alike in load", abs(int(reading.load[3][1] - reading.load[3][control])) < 0.15 * int(reading.load[3][1]))
+
+# %% [markdown]
+# **Answer.** Without expert 1 Python loses 0.15 nats per token, and no other domain loses 0.03. Without the control Python loses
+# nothing.
+#
+# <!-- answered -->
+# This is what a Python expert would look like: an expert whose absence hurts Python, hardly anything else, and more than the absence
+# of an expert of the same load. But one expert of one layer was chosen here because it looked promising. A rule has to be applied to all.
+# <!-- reasoned: it says what the cell above holds -->
+#
+# ## 8.5 A verdict that could have come out the other way
+#
+# Write the rule down before you look. A domain **has an expert of its own** in a layer, if one expert passes two
+# tests. The candidate is found in the counts alone. Muting it must cost the domain more than muting its control does, and more
+# than it costs any other domain.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 8.5 — does a domain have an expert of its own?
+# *12 minutes · core · about 8 lines*
+#
+# **Given** `counts` (E, C) int64 of one layer, as in exercise 8.1 with the domains as labels; `effect` (E, C), where `effect[e, c]` is the rise of domain c's loss with expert e
+# muted, in nats per token; and `domain`, a whole number. E and C are at least 2. **Return** `expert`, `control` and `holds`: two ints and a bool.
+#
+# * `expert` is the candidate: the expert for which this domain is the largest *share of its own assignments* (an expert without
+#   assignments has a share of 0).
+# * `control` is the other expert whose load, the sum of its row, is nearest to the candidate's. Among equals, both times, the lower number.
+# * `holds` is True if muting the candidate costs this domain more than muting the control does, and more than it costs every other domain. As
+#   much is not more.
+#
+# **Allowed:** everything in torch, loops.
+#
+# <!-- hints 8.5 -->
+
+
+# %% tags=["stub"]
+def domain_expert(counts: torch.Tensor, effect: torch.Tensor, domain: int) -> tuple[int, int, bool]:
+    """Whether a domain has an expert of its own in a layer.
+
+    counts (E, C) int64, effect (E, C) in nats -> expert, control, holds
+    """
+    ### BEGIN SOLUTION
+    load = counts.sum(dim=1)  # (E,)
+    expert = int((counts[:, domain] / load.clamp(min=1)).argmax())
+    distance = (load - load[expert]).abs()  # (E,)
+    distance[expert] = distance.max() + 1  # never its own control
+    control = int(distance.argmin())
+    mine, elsewhere = effect[expert, domain], effect[expert][torch.arange(effect.shape[1]) != domain]  # (), (C − 1,)
+    return expert, control, bool(mine > effect[control, domain] and (mine > elsewhere).all())
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.domain_expert(domain_expert)
+
+# %% [markdown]
+# Muting every expert of every layer takes a minute or two, so the effects were recorded, for this model and for five others: two more trainings with eight experts and
+# other seeds, two with 16 experts, and two with 32 finer ones. Your rule judges all of them.
+#
+# **Predict:** in how many of the four layers does Python have an expert of its own, in the model that you just looked at? Does a training with
+# another seed give the same answer?
+
+# %% tags=["figure"]
+domain_expert = mine("8.5", domain_expert)
+recorded = [expert_runs.expert_run(name, seed) for name, seed in expert_runs.runs()]
+verdicts = torch.tensor([
+    [[domain_expert(*tables, domain)[2] for domain in range(len(names))] for tables in zip(run.counts, run.effect)]
+    for run in recorded
+])  # (runs, L, C)  # fmt: skip
+rows = [f"{expert_runs.TITLES[run.name]}, seed {run.seed}" for run in recorded]
+plots.table(verdicts[:, :, python].int(), "Python has an expert of its own: 1, or not: 0", rows=rows, columns=columns, shade=True)
+
+# %%
+by_domain = verdicts.sum(dim=1)  # (runs, C), of four layers
+plots.table(by_domain, "in how many of four layers a domain has an expert of its own", rows=rows, columns=names, shade=True)
+
+# %% tags=["holds"]
+_python = verdicts[:, :, python].tolist()
+print(_python, by_domain.tolist())
+
+# %% [markdown]
+# **Answer.** TODO
+#
+# <!-- answered -->
+# ## 8.6 What is a choice worth?
+#
+# Muting takes an expert away. You can also leave all experts in place and take the *choice* away. In one layer, another rule now names
+# each token's experts, and the router only weighs them. Three rules were tried: **random** draws two experts per token; **frozen** is a
+# router with fresh random weights, so equal vectors still get equal experts; the **table of token ids** gives each token id the two
+# experts that it got most often in training text, so it knows the token and nothing else.
+#
+# **Predict:** how many nats per token does a random choice cost in layer 1, and how many in layer 3?
+
+# %% tags=["guess"]
+my_guess = guess("8.6", random_in_layer_1=None, random_in_layer_3=None)
+
+# %% tags=["figure"]
+run = expert_runs.expert_run("e8", seed=0)  # the model of this lesson
+costs = {rule: found.mean(dim=(0, 2)) for rule, found in run.swapped.items()}  # rule -> (L + 1,), over draws and domains
+plots.table(
+    torch.stack([*costs.values()]), "rise of the loss with another choice, nats per token, mean of the domains", rows=[*costs],
+    columns=[*columns, "all layers"], shade=True,
+)  # fmt: skip
+
+# %% tags=["guess"]
+my_guess.beside(random_in_layer_1=float(costs["random"][0]), random_in_layer_3=float(costs["random"][2]))
+
+# %% tags=["holds"]
+_random, _frozen, _table = costs.values()
+holds("layer 1: 1.5, layers 2 to 4: 0.10 to 0.24", round(float(_random[0]), 1) == 1.5 and bool((_random[1:4] > 0.095).all())
+      and bool((_random[1:4] < 0.245).all()))  # fmt: skip
+holds("frozen about as bad as random, in each layer", bool(((_frozen - _random).abs()[:4] < 0.15 * _random[:4]).all()))
+holds("the table: a tenth to a third of that", bool((_table[:4] < 0.35 * _random[:4]).all()) and bool((_table[:4] > 0.1 * _random[:4]).all()))
+holds("all layers by table 0.32", round(float(_table[4]), 2) == 0.32)
+
+# %% [markdown]
+# **Answer.** In layer 1 a random choice costs 1.5 nats, in layers 2 to 4 between 0.10 and 0.24. A frozen router is about as bad.
+#
+# <!-- answered -->
+# **Takeaway: what must be right is which tokens go together, and the token id is most of it.** A fixed table of token ids costs only a tenth to a
+# third of what a random choice costs. With tables in all four layers the model loses 0.32 nats, and not 2.
+#
+# A paper ([arXiv 2605.06665](https://arxiv.org/abs/2605.06665)) reports that random routing in deep layers costs large models little, 1.0 to 1.6
+# points. In this small model the *direction* holds: every later layer costs less than the first one. Whether 0.1 nats is "little" cannot be told from
+# points. It is twice what eight experts gained over their dense twin in lesson 05, 0.05 nats. <!-- evidence: data/runs/summary.json moe-8-top2.difference.mean * -1 -->
+#
+# One caveat decides what this measures. These experts were trained with the router's own choice. A model that is *trained* with
+# another choice adapts to it: lesson 09 trains one with a fixed table of token ids.
+# <!-- reasoned: the swap is done after training -->
+#
+# ## 8.7 Early or late, and alike or not
+#
+# The next two questions need more than the final model. When is a choice made? Four of the trainings were stopped at six moments and asked to
+# route the same tokens. **Router saturation** is the share of the final choices that were made already.
+# <!-- reasoned: it says how it was recorded -->
+#
+# **Predict:** after 1 % of the training, 30 steps, which percentage of the final choices is made? By chance it is 25 %, two of
+# eight.
+
+# %% tags=["guess"]
+my_guess = guess("8.7", percent_after_1_percent=None, percent_after_30_percent=None)
+
+# %% tags=["figure"]
+later = expert_runs.expert_run("e8", seed=1)  # the first model was not kept on the way
+rows = [f"after {100 * moment:.0f} % of the training" for moment in expert_runs.MOMENTS]
+plots.table(100 * later.saturation, "percent of the final choices", rows=rows, columns=columns, shade=True)
+
+# %% tags=["guess"]
+_after = 100 * later.saturation.mean(dim=1)
+my_guess.beside(percent_after_1_percent=float(_after[1]), percent_after_30_percent=float(_after[4]))
+
+# %% tags=["holds"]
+print(later.saturation)
+
+# %% [markdown]
+# **Answer.** TODO
+#
+# <!-- answered -->
+# Does a second training with another seed find the same experts? Their numbers mean nothing, so the experts of one model are first matched with
+# those of the other: of all one-to-one matchings, the one under which most assignments agree.
+#
+# **Predict:** which percentage of the assignments agrees, in layer 1 and in layer 4?
+
+# %% tags=["figure"]
+pairs = [pair for pair in expert_runs.pairs() if pair.name == "e8"]
+alike = torch.cat([torch.stack([pair.share for pair in pairs]), torch.stack([pair.chance for pair in pairs])])
+rows = [f"seeds {a} and {b}" for a, b in (pair.seeds for pair in pairs)]
+rows += [f"{row}, by chance" for row in rows]
+plots.table(100 * alike, "8 experts: percent of assignments that agree after matching", rows=rows, columns=columns, shade=True)
+
+# %% tags=["holds"]
+print(alike)
+
+# %% [markdown]
+# **Answer.** TODO
+#
+# <!-- answered -->
+# ## 8.8 Always the same few? Never some?
+#
+# Two more claims can be tested on the reading that you have. The first: a **standing committee** of two to five experts carries up to
+# 70 % of the routing weight, whatever the domain ([arXiv 2601.03425](https://arxiv.org/abs/2601.03425)). If that is so here, a small set of
+# experts has 70 % of the weights in *every* domain. `committee` finds the smallest such set. With even loads, 6 of 8 experts
+# would be needed. <!-- evidence: 0.7 * 8 -->
+#
+# **Predict:** how many of the eight experts are needed?
+
+# %%
+for row in range(4):
+    found = expert_groups.committee(reading.mass(row), share=0.7)
+    print(f"layer {row + 1}: {len(found.experts)} experts, {found.experts}; even loads would need {found.even}")
+
+# %% tags=["holds"]
+_sizes = [len(expert_groups.committee(reading.mass(_row)).experts) for _row in range(4)]
+holds("6 in layer 1, 7 in the others", _sizes == [6, 7, 7, 7])
+_others = [[len(_c.experts) - _c.even for _c in _run.committees()] for _run in recorded if _run.name == "e16"]
+holds("16 experts: one or two fewer than even", all(-2 <= _gap <= -1 for _gaps in _others for _gap in _gaps))
+
+# %% [markdown]
+# **Answer.** Six or seven of eight: as many as with even loads, or one more. There is no standing committee in this model. With 16 experts it takes 10
+# or 11, where even loads would need 12.
+#
+# <!-- answered -->
+# That is no surprise: this model was trained with a balancing loss, and nine domains were mixed in every batch. The
+# claim may hold for other models; it is no law of mixtures. <!-- evidence: 9 -->
+# <!-- reasoned: how the model was trained, in lesson 05 -->
+#
+# The second claim stands in many articles: for any short prompt a quarter of the experts stays silent. Cut the domains into prompts of 16
+# tokens, and count.
+#
+# **Predict:** in what part of the short prompts does at least a quarter of the eight experts get no token? With 16 experts, is it more?
+
+# %% tags=["figure"]
+rows, cells = [], []
+for n in (8, 16):
+    for length in (16, 32):
+        prompts = specialisation.read(checkpoint.pretrained(n), corpora, windows=32, length=length)
+        ids = prompts.experts.view(4, -1, length, 2)  # (L, prompts, length, K)
+        silent = torch.tensor([[expert_groups.silent(prompt, n)[0] for prompt in layer] for layer in ids])
+        rows.append(f"{n} experts, prompts of {length} tokens")
+        cells.append(100 * (silent >= 0.25).float().mean(dim=1))  # (L,)
+plots.table(torch.stack(cells), "percent of prompts in which at least a quarter of the experts is silent", rows=rows, columns=columns, shade=True)
+
+# %% tags=["holds"]
+_eight, _eight_long, _sixteen, _sixteen_long = cells
+print(cells)
+holds("more with 16", bool((_sixteen > _eight).all() and (_sixteen_long > _eight_long).all()))
+holds("fewer in longer prompts", bool((_eight_long < _eight).all() and (_sixteen_long < _sixteen).all()))
+
+# %% [markdown]
+# **Answer.** TODO
+#
+# <!-- answered -->
+# ## 8.9 What popular articles say
+#
+# Six sentences about what experts learn:
+#
+# TODO
+#
+# **Predict** the verdicts: true, true with conditions, misleading, false or unknown.
+
+# %% tags=["diagram"]
+claims(lesson=8)
+
+# %% tags=["holds"]
+from moe_lite.course.ledger import read_ledger as _read_ledger
+
+_rows = [_row for _row in _read_ledger() if 8 in _row.lessons]
+print([(_row.id, _row.verdict) for _row in _rows])
+
+# %% [markdown]
+# **Answer.** TODO
+#
+# ## Take it with you
+#
+# `python -m moe_lite.lab.expert_runs` prints the tables of this lesson for all recorded models. The cell below asks your own
+# text: type a sentence, choose an expert in the card, and mute it.
+
+# %% tags=["widget"]
+mine_text = "SELECT name FROM plays WHERE author = 'Shakespeare';"
+viewer = ExpertViewer({8: model, 16: checkpoint.pretrained(16), 32: checkpoint.pretrained(32)}, corpora, text=mine_text, layer=4)
+viewer
+
+# %% [markdown]
+# ## Now you know
+#
+# - TODO
+#
+# <!-- next -->
