@@ -97,7 +97,8 @@ def _without(choose: TopK, muted: Collection[int], n_experts: int) -> TopK:
 def control(load: Tensor, experts: Sequence[int]) -> list[int]:
     """As many other experts whose load together is nearest to that of `experts`: load (E,) -> their numbers.
 
-    What muting these costs tells how much of a loss is due to an expert's load alone. Among equals the lower numbers.
+    What muting these costs tells how much of a loss is due to an expert's load alone. For the loss on one domain, pass
+    the load of that domain: an expert as busy in the whole text may hardly work there. Among equals the lower numbers.
     ValueError if too few others are left.
     """
     others = [e for e in range(len(load)) if e not in experts]

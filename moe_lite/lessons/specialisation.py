@@ -217,7 +217,8 @@ def corrected_information(table: Tensor, top_k: int = 1) -> float:
     The correction of Miller and Madow (Miller 1955, Note on the bias of information estimates): every cell that is not
     empty adds 1 / (2 n ln 2) bits for n counts, every expert and every label takes as much away. With K experts per
     token, which are drawn without replacement, a label takes K times as much. May fall below 0. Tokens count as
-    independent, and tokens of one text are not; where cells hold few tokens, compare with `shuffled_information`.
+    independent, and tokens of one text are not. Where many labels are rare, as token ids are, it takes away too little:
+    `shuffled_information` shows what chance adds there.
     """
     cells, experts, labels = (int((t > 0).sum()) for t in (table, table.sum(dim=1), table.sum(dim=0)))
     surplus = cells - experts - top_k * (labels - 1)  # for K = 1 (E − 1)(n_labels − 1), if no cell is empty
