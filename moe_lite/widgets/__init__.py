@@ -6,6 +6,7 @@ from moe_lite.widgets.budget_explorer import BudgetExplorer
 from moe_lite.widgets.capacity_view import CapacityView
 from moe_lite.widgets.dispatch_view import DispatchView
 from moe_lite.widgets.expert_partition import ExpertPartition
+from moe_lite.widgets.expert_viewer import ExpertViewer
 from moe_lite.widgets.failure_gallery import FailureGallery
 from moe_lite.widgets.family_explorer import FamilyExplorer
 from moe_lite.widgets.generation_viewer import GenerationViewer
@@ -22,6 +23,7 @@ __all__ = [
     "CapacityView",
     "DispatchView",
     "ExpertPartition",
+    "ExpertViewer",
     "FailureGallery",
     "FamilyExplorer",
     "GenerationViewer",

@@ -370,3 +370,20 @@ function become(old, fresh) {
   }
   kept.forEach((node) => node.remove());
 }
+
+// HTML that Python wrote, with what came from others escaped, in the place of what was there.
+function replaceHtml(node, text) {
+  const { body } = new DOMParser().parseFromString(text, "text/html");
+  node.replaceChildren(...[...body.childNodes].map((child) => document.importNode(child, true)));
+}
+
+// The same, but what is there moves to what the new one shows. Elements are found as in drawFigure.
+function drawHtml(stage, text) {
+  if (!stage.firstElementChild) replaceHtml(stage, text);
+  else {
+    const fresh = document.createElement("div");
+    for (const { name, value } of stage.attributes) fresh.setAttribute(name, value);
+    replaceHtml(fresh, text);
+    become(stage, fresh);
+  }
+}

@@ -6,7 +6,9 @@ from moe_lite.widgets.token_viewer.view import (
     NONE,
     TokenRouting,
     assignment_table,
+    checked_models,
     require_viewable,
+    route_moved,
     watched,
 )
 from moe_lite.widgets.token_viewer.widget import TokenViewer
@@ -19,10 +21,12 @@ __all__ = [
     "TokenRouting",
     "TokenViewer",
     "assignment_table",
+    "checked_models",
     "hundredths",
     "named_choice",
     "rail_html",
     "require_viewable",
+    "route_moved",
     "token_html",
     "watched",
 ]

@@ -61,9 +61,10 @@ function viewerControls(model, put, { ask, waiting }) {
 }
 
 // The text: one span a token. build(page) makes them, extend(first, tokens) replaces those from `first` on,
-// paint(…) colours them, mark(i, pinned) frames one.
-function tokenText(model, put, onPointed, side = "") {
-  const node = el("div", { role: "listbox", "aria-label": `Tokens${side && `, ${side}`}. Arrow keys move, Enter pins, digits change the layer.`, "aria-orientation": "horizontal" });
+// paint(…) colours them, mark(i, pinned) frames one. Tokens of experts that are not picked keep only their numeral;
+// where data has off(layer, i, choice), those of which it is true. Enter or a click pins, or does what `pick` does.
+function tokenText(model, put, onPointed, side = "", { does = "pins", pick = null } = {}) {
+  const node = el("div", { role: "listbox", "aria-label": `Tokens${side && `, ${side}`}. Arrow keys move, Enter ${does}, digits change the layer.`, "aria-orientation": "horizontal" });
   const tabs = roving();
   let spans = [], numerals = [], looks = [], marked = null;
 
@@ -120,7 +121,7 @@ function tokenText(model, put, onPointed, side = "") {
         for (let c = 0; c < data.k; c++) sum += data.weight(layer, i, c);
         opacity = `${Math.max(25, Math.round((100 * data.weight(layer, i, choice)) / (sum || 1)))}%`;
       }
-      const off = picked.length > 0 && !picked.includes(expert);
+      const off = data.off?.(layer, i, choice) ?? (picked.length > 0 && !picked.includes(expert));
       const classes = `${none ? "none" : expertClass(expert, data.experts)}${off ? " off" : ""}${data.moved(layer, i, choice) ? " mv" : ""}`;
       const look = `${classes}|${expert}|${opacity}`;
       if (look === looks[i]) continue;
@@ -153,7 +154,7 @@ function tokenText(model, put, onPointed, side = "") {
   }
 
   const indexOf = (event) => Number(event.target.closest?.("[data-i]")?.dataset.i ?? -1);
-  const pin = (i) => put("pinned", i === model.get("pinned") ? -1 : i);
+  const pin = pick ?? ((i) => put("pinned", i === model.get("pinned") ? -1 : i));
   const keys = { ArrowRight: (i) => i + 1, ArrowLeft: (i) => i - 1, Home: () => 0, End: () => spans.length - 1,
     ArrowDown: (i) => vertical(i, 1), ArrowUp: (i) => vertical(i, -1) };
   node.addEventListener("pointerover", (event) => { if (indexOf(event) >= 0) onPointed(indexOf(event)); });

@@ -1,6 +1,6 @@
 """Which expert takes each token, as arrays: a model's `Routing` records, arranged by layer, token and choice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -128,6 +128,7 @@ def route_tokens(
     *,
     top_k: int | None = None,
     muted: Sequence[int] = (),
+    muted_in: Collection[int] | None = None,
     first: int = 0,
     count: int = PAGE,
 ) -> TokenRouting:
@@ -135,7 +136,8 @@ def route_tokens(
 
     A text longer than the model's context_length is read in consecutive windows of that length, each from an empty
     context, because the model never saw a longer one; so are the sections of the text. Only the windows asked for are
-    run. Raises CallbackError or ValueError when the model's top_k_fn fails, ValueError for a text without tokens.
+    run. `muted_in`: the layers, as `Routing.layer`, that cannot choose the `muted` experts, None for all. Raises
+    CallbackError or ValueError when the model's top_k_fn fails, ValueError for a text without tokens.
     """
     stop = min(first + count, len(text.ids))
     if stop <= first:
@@ -148,7 +150,7 @@ def route_tokens(
         ids[row, : end - start] = torch.tensor(text.ids[start:end])
         real[row, : end - start] = True
     device = model.embed.weight.device
-    output = watched(model, muted)(ids.to(device), top_k=top_k, token_mask=real.to(device))
+    output = watched(model, muted, muted_in)(ids.to(device), top_k=top_k, token_mask=real.to(device))
     skip = first - windows[0][0]  # the first window may begin before the page
     shown = real.flatten().nonzero()[skip : skip + stop - first, 0].numpy()  # (N,) rows of the (B·T) tokens
     tables = [assignment_table(routing) for routing in output.routing]
@@ -162,10 +164,11 @@ def route_tokens(
 
 
 def route_moved(
-    model: MoELanguageModel, text: TokenText, *, muted: Sequence[int] = (), **options: int
-) -> tuple[TokenRouting, np.ndarray]:
+    model: MoELanguageModel, text: TokenText, *, muted: Sequence[int] = (), muted_in: Collection[int] | None = None,
+    **options: int,
+) -> tuple[TokenRouting, np.ndarray]:  # fmt: skip
     """`route_tokens`, and (L, N, K) bool: which tokens have another expert because `muted` are."""
-    routing = route_tokens(model, text, muted=muted, **options)
+    routing = route_tokens(model, text, muted=muted, muted_in=muted_in, **options)
     if not muted:
         return routing, np.zeros(routing.experts.shape, dtype=bool)
     return routing, routing.experts != route_tokens(model, text, **options).experts
@@ -205,11 +208,13 @@ def _padded(table: np.ndarray, width: int, filler: int) -> np.ndarray:
     return np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=filler)
 
 
-def watched(model: MoELanguageModel, muted: Sequence[int] = ()) -> MoELanguageModel:
+def watched(
+    model: MoELanguageModel, muted: Sequence[int] = (), layers: Collection[int] | None = None
+) -> MoELanguageModel:
     """`without_experts`; what a function given as top_k_fn raises is told under its name, as a CallbackError."""
     if any(router.options.get("top_k_fn") for router in routers_of(model).values()):
         model = twin_of(model)
         for router in routers_of(model).values():
             if given := router.options.get("top_k_fn"):
                 router.options["top_k_fn"] = partial(called, given)
-    return without_experts(model, muted)
+    return without_experts(model, muted, layers)

@@ -1,0 +1,167 @@
+"""Who takes which domain in a layer, what one expert takes, and what each domain loses without it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from moe_lite.data import Corpus
+from moe_lite.evaluate import evaluate
+from moe_lite.lessons.interventions import control
+from moe_lite.lessons.specialisation import Reading, TopToken, counts, lift, read, top_tokens
+from moe_lite.model.transformer import MoELanguageModel
+from moe_lite.widgets.token_viewer import checked_models, watched
+
+MOST_EXPERTS = 64  # with more, a column of the heatmap is too narrow for its number
+N_TOP = 10  # top tokens of an expert
+
+
+def checked(
+    models: MoELanguageModel | Mapping[int, MoELanguageModel], corpora: Mapping[str, Corpus], windows: int
+) -> dict[int, MoELanguageModel]:
+    """{n_experts: model}, fewest experts first. Raises ValueError for models, corpora and windows that do not fit."""
+    models = checked_models(models)
+    if not isinstance(corpora, Mapping) or not corpora:
+        came = "none" if isinstance(corpora, Mapping) else f"a {type(corpora).__name__}"
+        raise ValueError(f"corpora: {came} came; expected {{domain: Corpus}}, as load_corpora() gives them.")
+    for n, model in models.items():
+        if n > MOST_EXPERTS:
+            raise ValueError(f"models[{n}] has {n} experts; the expert viewer has room for {MOST_EXPERTS}.")
+        length = model.config.context_length
+        domain, most = min(((d, (len(c.val) - 1) // length) for d, c in corpora.items()), key=lambda pair: pair[1])
+        if not 1 <= windows <= most:
+            raise ValueError(
+                f"windows is {windows}; expected 1 to {most}, the windows of {length} tokens that {domain} has."
+            )
+    return models
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """Assignments of one layer, domain by expert, on the windows that were read: E experts, D domains."""
+
+    reading: Reading
+    row: int  # the place of the layer in reading.layers
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        return self.reading.domain_names
+
+    @property
+    def n_experts(self) -> int:
+        return self.reading.n_experts
+
+    @cached_property
+    def table(self) -> Tensor:
+        """(E, D) int64"""
+        reading = self.reading
+        return counts(reading.experts[self.row], reading.domains, self.n_experts, len(self.domains))
+
+    @cached_property
+    def lift(self) -> Tensor:
+        """(E, D) float64; NaN for an expert that got nothing."""
+        return lift(self.table)
+
+    @cached_property
+    def share(self) -> Tensor:
+        """(E,) float64: each expert's share of all assignments."""
+        return self.table.sum(dim=1).double() / self.table.sum()
+
+    def best(self, domain: str | None = None) -> int:
+        """The expert with the highest lift for a domain, or for any."""
+        lifts = self.lift.nan_to_num(0.0)  # (E, D)
+        column = lifts[:, self.domains.index(domain)] if domain else lifts.max(dim=1).values  # (E,)
+        return int(column.argmax())
+
+    def control(self, expert: int) -> int:
+        """The other expert whose load in this layer is nearest."""
+        return control(self.table.sum(dim=1), [expert])[0]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one expert of a layer takes."""
+
+    expert: int
+    share: float  # of all assignments
+    domains: tuple[float, ...]  # (D,) of its assignments, by domain; zeros if it got none
+    fair: tuple[float, ...]  # (D,) of all assignments, by domain
+    top: tuple[TopToken, ...]
+    n_tokens: int  # different tokens that it got
+    n_half: int  # the most frequent of them that make half of its assignments
+
+    @classmethod
+    def of(cls, layer: LayerTable, expert: int) -> "Card":
+        reading, got = layer.reading, layer.table[expert].double()  # (D,)
+        mine = (reading.experts[layer.row] == expert).any(dim=-1)  # (N,)
+        n_each = torch.bincount(reading.token_ids[mine]).sort(descending=True).values  # (V,) most frequent first
+        return cls(
+            expert=expert,
+            share=layer.share[expert].item(),
+            domains=tuple((got / got.sum().clamp(min=1)).tolist()),
+            fair=tuple((layer.table.sum(dim=0).double() / layer.table.sum()).tolist()),
+            top=tuple(top_tokens(reading, reading.layers[layer.row], expert, n=N_TOP)),
+            n_tokens=int((n_each > 0).sum()),
+            n_half=int((n_each.cumsum(0) < n_each.sum() / 2).sum()) + 1 if len(n_each) else 0,
+        )
+
+
+Without = tuple[int, int | None, int | None]  # n_experts, layer as `Routing.layer`, expert; None, None: the whole model
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What each domain's loss changes by without an expert, and without its control: nats per token."""
+
+    expert: int
+    control: int
+    by_domain: Mapping[str, tuple[float, float]]  # those that are measured: without the expert, without its control
+    n_domains: int
+
+    @property
+    def complete(self) -> bool:
+        return len(self.by_domain) == self.n_domains
+
+
+class Bench:
+    """Reads each model once, and measures each model and each missing expert once per domain."""
+
+    def __init__(self, models: Mapping[int, MoELanguageModel], corpora: Mapping[str, Corpus], windows: int):
+        self.models, self.corpora, self.windows = models, dict(corpora), windows
+        self.forget()
+
+    def forget(self) -> None:
+        """Read and measure anew: the models' weights have changed."""
+        self._readings: dict[int, Reading] = {}
+        self._losses: dict[Without, dict[str, float]] = {}
+
+    def layer(self, n_experts: int, row: int) -> LayerTable:
+        if n_experts not in self._readings:
+            self._readings[n_experts] = read(watched(self.models[n_experts]), self.corpora, windows=self.windows)
+        return LayerTable(self._readings[n_experts], row)
+
+    def changes(self, n_experts: int, layer: int, expert: int, other: int) -> Changes:
+        """As far as they are measured."""
+        whole, mine, others = (self._losses.get(key, {}) for key in _needed(n_experts, layer, expert, other))
+        measured = {d: (mine[d] - whole[d], others[d] - whole[d]) for d in self.corpora if d in others}
+        return Changes(expert, other, measured, len(self.corpora))
+
+    def steps(self, n_experts: int, layer: int, expert: int, other: int) -> Iterator[str]:
+        """Measure what is missing for `changes`, domain by domain; the name of each domain when it is done."""
+        keys, losses = _needed(n_experts, layer, expert, other), self._losses
+        for domain, corpus in self.corpora.items():
+            for key in keys:
+                if domain not in losses.setdefault(key, {}):
+                    model = self._without(*key)
+                    losses[key][domain] = evaluate(model, {domain: corpus}, max_windows=self.windows).loss[domain]
+            yield domain
+
+    def _without(self, n_experts: int, layer: int | None, expert: int | None) -> MoELanguageModel:
+        model = self.models[n_experts]
+        return watched(model) if expert is None else watched(model, [expert], [layer])
+
+
+def _needed(n_experts: int, layer: int, expert: int, other: int) -> tuple[Without, Without, Without]:
+    return (n_experts, None, None), (n_experts, layer, expert), (n_experts, layer, other)

@@ -1,0 +1,149 @@
+"""The expert viewer in words: its sentences, written from the numbers that are shown."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from moe_lite.look.words import fair_share, listed, number, percent
+from moe_lite.widgets.expert_viewer.view import Card, Changes, LayerTable
+from moe_lite.widgets.kit.parts import Parts, experts_named, filled
+from moe_lite.widgets.token_viewer import ORDINALS
+
+EMPTY = "Type a sentence: its tokens are shown with their experts."
+HOW = "Lift: an expert's share of a domain's assignments over its share of all assignments. At 1.0 the two are equal."
+SPACES = "· is a space, ↵ a line break"
+
+SENTENCES = {
+    "idle": "In layer {layer}, expert {expert} takes none of the {n} tokens that were read.",
+    "takes": "In layer {layer}, expert {expert} takes {share} of all assignments. Its lift is highest for {most}, "
+    "{high}, and lowest for {least}, {low}.",
+    "measuring": "The loss without expert {expert} in layer {layer} is being measured: {done} of {n} domains.",
+    "without": "Without expert {expert} in layer {layer}, {changes}.",
+    "control": " Without its control, expert {expert}, {changes}.",
+    "chosen": "{experts} the {choice} choice of {count} of {n} tokens.",
+    "moved": "Without {expert}, {count} of {n} tokens have another {choice} choice: those with a bar.",
+}
+
+
+def fill(sentence: str, **values: object) -> Parts:
+    return filled(SENTENCES[sentence], **values)
+
+
+def lift_text(value: float) -> str:
+    """A lift as the heatmap prints it; "–" for an expert that got nothing."""
+    return "–" if value != value else number(value, 1)
+
+
+def signed(nats: float) -> str:
+    """+0.21, −0.03; 0.00 has no sign."""
+    text = number(nats)
+    return text if text == "0.00" or nats < 0 else f"+{text}"
+
+
+# ---- reading line ----------------------------------------------------------------------------------------------------
+
+
+def about_expert(layer: LayerTable, card: Card, at: int) -> Parts:
+    """What the expert takes; `at` counts layers from 1."""
+    expert = {"expert": card.expert}
+    if not card.share:
+        return fill("idle", layer=str(at), expert=expert, n=f"{len(layer.reading.token_ids):,}")
+    lifts = {d: round(x, 1) for d, x in zip(layer.domains, layer.lift[card.expert].tolist(), strict=True)}
+    (most, high), (least, low) = (_ends(lifts, end) for end in (max, min))
+    return fill("takes", layer=str(at), expert=expert, share=percent(card.share), most=_named(most),
+                least=_named(least), high=lift_text(high), low=lift_text(low))  # fmt: skip
+
+
+def about_changes(changes: Changes, layer: LayerTable, at: int) -> Parts:
+    """What the model loses without the expert, and without its control; `at` counts layers from 1."""
+    expert, other = {"expert": changes.expert}, {"expert": changes.control}
+    if not changes.complete:
+        return fill("measuring", layer=str(at), expert=expert, done=str(len(changes.by_domain)),
+                    n=str(changes.n_domains))  # fmt: skip
+    mine, others = ({d: round(pair[i], 2) for d, pair in changes.by_domain.items()} for i in (0, 1))
+    first, named = first_changes(mine, layer.domains[int(layer.lift[changes.expert].nan_to_num(0.0).argmax())])
+    return [
+        *fill("without", layer=str(at), expert=expert, changes=first),
+        *fill("control", expert=other, changes=other_changes(others, named)),
+    ]
+
+
+def first_changes(nats: Mapping[str, float], own: str) -> tuple[str, list[str]]:
+    """Where the loss rises most, and what it does on `own`, where the expert's lift is highest; the domains named.
+
+    nats: domain -> change, rounded to two decimals.
+    """
+    (most, high), (least, low) = _ends(nats, max), _ends(nats, min)
+    if high == low:
+        return f"the loss {_moves(high)} on every domain", [own]
+    lifted = f"on {own}, where the expert's lift is highest"
+    if high <= 0:
+        return f"the loss rises on no domain; {lifted}, it {_moves(nats[own])}", [own]
+    if most == [own]:
+        rest = (
+            f"and least on {_named(least)}, by {number(low)}"
+            if low > 0
+            else f"and on {_named(least)} it {_moves(low, '')}"
+        )
+        return f"the loss rises most {lifted}, by {number(high)} nats per token, {rest}", [own]
+    named = [*most[:1], own] if len(most) == 1 else [own]
+    there = _moves(nats[own], "")
+    return f"the loss rises most on {_named(most)}, by {number(high)} nats per token; {lifted}, it {there}", named
+
+
+def other_changes(nats: Mapping[str, float], named: Sequence[str]) -> str:
+    """The same of the control on the domains named, and where it rises most if that is another one."""
+    told = listed([f"{_moves(nats[d], '')} on {d}" for d in named])
+    most, high = _ends(nats, max)
+    if high <= 0 or set(most) & set(named):
+        return f"it {told}"
+    return f"it {told}, and rises most on {_named(most)}, by {number(high)}"
+
+
+def _moves(nats: float, unit: str = " nats per token") -> str:
+    if nats == 0:
+        return f"does not change (0.00{unit})"
+    return f"{'rises' if nats > 0 else 'falls'} by {number(abs(nats))}{unit}"
+
+
+def _ends(values: Mapping[str, float], end: Callable) -> tuple[list[str], float]:
+    """Which domains have the largest or smallest value, and that value."""
+    value = end(values.values())
+    return [d for d, v in values.items() if v == value], value
+
+
+def _named(domains: Sequence[str]) -> str:
+    return listed(domains) if len(domains) <= 3 else f"{len(domains)} domains"
+
+
+# ---- beside the figures ----------------------------------------------------------------------------------------------
+
+
+def about_text(expert: int, chosen: np.ndarray, moved: np.ndarray | None, choice: int) -> Parts:
+    """How many tokens of the text have the expert as this choice, chosen (N, K), or have another without it, moved
+    (N, K) bool."""
+    n, values = f"{len(chosen):,}", {"choice": ORDINALS[choice]}
+    if moved is not None:
+        return fill("moved", expert=experts_named([expert]), count=f"{int(moved[:, choice].sum()):,}", n=n, **values)
+    count = f"{int((chosen[:, choice] == expert).sum()):,}"
+    return fill("chosen", experts=["Expert ", {"expert": expert}, " is"], count=count, n=n, **values)
+
+
+def facts_of(card: Card, n_experts: int) -> list[tuple[str, str]]:
+    """Key figures of an expert: [value, what it is]."""
+    tokens = f"different tokens of its {card.n_tokens:,} make half of its assignments"
+    return [
+        (percent(card.share), f"of all assignments; {fair_share(n_experts)} would be a fair share"),
+        (f"{card.n_half:,}", tokens),
+    ]
+
+
+def measured_note(changes: Changes, layer: LayerTable, windows: int, length: int) -> str:
+    """What the losses are, and who the control is."""
+    mine, other = (percent(layer.share[e].item()) for e in (changes.expert, changes.control))
+    many = f"{windows} windows" if windows > 1 else "one window"
+    return (
+        f"Loss: how many nats per token it rises against the whole model, on {many} of {length} tokens per domain. "
+        f"The control is the other expert whose load is nearest: expert {changes.control} with {other} of the "
+        f"assignments, against {mine}. The heatmap and the assignments are those of the whole model."
+    )
