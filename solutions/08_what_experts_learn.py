@@ -107,8 +107,12 @@ plots.table(shares.T, "layer 4: percent of each domain's assignments by expert",
 python = names.index("python")
 most = int(counts[3][:, python].argmax())
 own = 100 * counts[3][most] / counts[3][most].sum()  # (C,) what this expert's assignments are made of
-print(f"expert {most} gets {shares[most, python]:.0f} % of Python's assignments; of its own, {own[python]:.0f} % are Python")
-print("the rest of its own:", {name: f"{share:.0f} %" for name, share in zip(names, own, strict=True) if name != "python"})
+print(
+    f"expert {most} gets {shares[most, python]:.0f} % of Python's assignments; of its own, {own[python]:.0f} % are Python"
+)
+print(
+    "the rest of its own:", {name: f"{share:.0f} %" for name, share in zip(names, own, strict=True) if name != "python"}
+)
 
 # %% tags=["guess"]
 my_guess.beside(percent_of_python=float(shares[most, python]), percent_of_that_expert=float(own[python]))
@@ -280,7 +284,9 @@ def four_labels(reading):
 def bits(reading):
     """Information and chance level, (label, layer, 2)."""
     labels = four_labels(reading).values()
-    cells = [[information_and_chance(ids, label, orders, n_experts, n) for ids in reading.experts] for label, n in labels]
+    cells = [
+        [information_and_chance(ids, label, orders, n_experts, n) for ids in reading.experts] for label, n in labels
+    ]
     return torch.tensor(cells)
 
 
@@ -289,7 +295,9 @@ columns = [f"layer {layer}" for layer in range(1, 5)]
 plots.table(trained[:, :, 0], "bits about the expert", rows=[*four_labels(reading)], columns=columns, shade=True)
 
 # %%
-plots.table(trained[:, :, 1], "chance level: the same with shuffled labels", rows=[*four_labels(reading)], columns=columns)
+plots.table(
+    trained[:, :, 1], "chance level: the same with shuffled labels", rows=[*four_labels(reading)], columns=columns
+)
 
 # %% tags=["holds"]
 _above = trained[:, :, 0] - trained[:, :, 1]  # (4, L)
@@ -343,7 +351,9 @@ holds("domain below 0.1 before", (above[0] < 0.1).all())
 # %% tags=["figure"]
 comma = reading.token_ids == data.encode(",")[0]  # (N,)
 table = expert_table(reading.experts[0][comma], reading.domains[comma], n_experts, len(names))  # (E, C)
-plots.table(100 * (table / table.sum(dim=0)).T, "layer 1: percent of the commas' assignments by expert", rows=names, shade=True)
+plots.table(
+    100 * (table / table.sum(dim=0)).T, "layer 1: percent of the commas' assignments by expert", rows=names, shade=True
+)
 
 # %% tags=["holds"]
 _shares = 100 * table / table.sum(dim=0)  # (E, C)
@@ -370,12 +380,16 @@ holds("6 for JSON, 1 for Python, 4 for math and dialogue", [_second[_n] for _n i
 # %%
 observed = [specialisation.mutual_information(table) for table in counts]  # L
 through_token = [
-    specialisation.shuffled_information(ids, reading.domains, n_experts, len(names), n=5, within=reading.token_ids).mean().item()
+    specialisation.shuffled_information(ids, reading.domains, n_experts, len(names), n=5, within=reading.token_ids)
+    .mean()
+    .item()
     for ids in reading.experts
 ]
 for layer in range(4):
     part = through_token[layer] / observed[layer]
-    print(f"layer {layer + 1}: {observed[layer]:.2f} bits about the domain, {through_token[layer]:.2f} of them through the token id ({part:.0%})")
+    print(
+        f"layer {layer + 1}: {observed[layer]:.2f} bits about the domain, {through_token[layer]:.2f} of them through the token id ({part:.0%})"
+    )
 
 # %% tags=["holds"]
 _parts = [_t / _o for _t, _o in zip(through_token, observed, strict=True)]
@@ -452,7 +466,9 @@ control = interventions.control(reading.load[3], [1])[0]
 whole = losses(model)
 rise = torch.stack([losses(muted(expert, layer=4)) - whole for expert in (1, control)])  # (2, C)
 print("loads of expert 1 and of its control:", reading.load[3][[1, control]].tolist())
-plots.table(rise.T, "rise of the loss in nats per token", rows=names, columns=["without expert 1", f"without expert {control}"])
+plots.table(
+    rise.T, "rise of the loss in nats per token", rows=names, columns=["without expert 1", f"without expert {control}"]
+)
 
 # %% tags=["guess"]
 my_guess.beside(without_expert_1=float(rise[0, python]), without_control=float(rise[1, python]))
@@ -529,15 +545,23 @@ check.domain_expert(domain_expert)
 domain_expert = mine("8.5", domain_expert)
 recorded = [expert_runs.expert_run(name, seed) for name, seed in expert_runs.runs()]
 verdicts = torch.tensor([
-    [[domain_expert(*tables, domain)[2] for domain in range(len(names))] for tables in zip(run.counts, run.effect)]
+    [[domain_expert(*tables, domain)[2] for domain in range(len(names))] for tables in zip(run.counts, run.effect, strict=True)]
     for run in recorded
 ])  # (runs, L, C)  # fmt: skip
 rows = [f"{expert_runs.TITLES[run.name]}, seed {run.seed}" for run in recorded]
-plots.table(verdicts[:, :, python].int(), "Python has an expert of its own: 1, or not: 0", rows=rows, columns=columns, shade=True)
+plots.table(
+    verdicts[:, :, python].int(),
+    "Python has an expert of its own: 1, or not: 0",
+    rows=rows,
+    columns=columns,
+    shade=True,
+)
 
 # %%
 by_domain = verdicts.sum(dim=1)  # (runs, C), of four layers
-plots.table(by_domain, "in how many of four layers a domain has an expert of its own", rows=rows, columns=names, shade=True)
+plots.table(
+    by_domain, "in how many of four layers a domain has an expert of its own", rows=rows, columns=names, shade=True
+)
 
 # %% tags=["holds"]
 _python = verdicts[:, :, python].tolist()
@@ -561,7 +585,9 @@ my_guess = guess("8.6", random_in_layer_1=None, random_in_layer_3=None)
 
 # %% tags=["figure"]
 run = expert_runs.expert_run("e8", seed=0)  # the model of this lesson
-costs = {rule: found.mean(dim=(0, 2)) for rule, found in run.swapped.items()}  # rule -> (L + 1,), over draws and domains
+costs = {
+    rule: found.mean(dim=(0, 2)) for rule, found in run.swapped.items()
+}  # rule -> (L + 1,), over draws and domains
 plots.table(
     torch.stack([*costs.values()]), "rise of the loss with another choice, nats per token, mean of the domains", rows=[*costs],
     columns=[*columns, "all layers"], shade=True,
@@ -575,7 +601,10 @@ _random, _frozen, _table = costs.values()
 holds("layer 1: 1.5, layers 2 to 4: 0.10 to 0.24", round(float(_random[0]), 1) == 1.5 and bool((_random[1:4] > 0.095).all())
       and bool((_random[1:4] < 0.245).all()))  # fmt: skip
 holds("frozen about as bad as random, in each layer", bool(((_frozen - _random).abs()[:4] < 0.15 * _random[:4]).all()))
-holds("the table: a tenth to a third of that", bool((_table[:4] < 0.35 * _random[:4]).all()) and bool((_table[:4] > 0.1 * _random[:4]).all()))
+holds(
+    "the table: a tenth to a third of that",
+    bool((_table[:4] < 0.35 * _random[:4]).all()) and bool((_table[:4] > 0.1 * _random[:4]).all()),
+)
 holds("all layers by table 0.32", round(float(_table[4]), 2) == 0.32)
 
 # %% [markdown]
@@ -631,7 +660,9 @@ pairs = [pair for pair in expert_runs.pairs() if pair.name == "e8"]
 alike = torch.cat([torch.stack([pair.share for pair in pairs]), torch.stack([pair.chance for pair in pairs])])
 rows = [f"seeds {a} and {b}" for a, b in (pair.seeds for pair in pairs)]
 rows += [f"{row}, by chance" for row in rows]
-plots.table(100 * alike, "8 experts: percent of assignments that agree after matching", rows=rows, columns=columns, shade=True)
+plots.table(
+    100 * alike, "8 experts: percent of assignments that agree after matching", rows=rows, columns=columns, shade=True
+)
 
 # %% tags=["holds"]
 print(alike)
@@ -683,7 +714,13 @@ for n in (8, 16):
         silent = torch.tensor([[expert_groups.silent(prompt, n)[0] for prompt in layer] for layer in ids])
         rows.append(f"{n} experts, prompts of {length} tokens")
         cells.append(100 * (silent >= 0.25).float().mean(dim=1))  # (L,)
-plots.table(torch.stack(cells), "percent of prompts in which at least a quarter of the experts is silent", rows=rows, columns=columns, shade=True)
+plots.table(
+    torch.stack(cells),
+    "percent of prompts in which at least a quarter of the experts is silent",
+    rows=rows,
+    columns=columns,
+    shade=True,
+)
 
 # %% tags=["holds"]
 _eight, _eight_long, _sixteen, _sixteen_long = cells
@@ -722,7 +759,9 @@ print([(_row.id, _row.verdict) for _row in _rows])
 
 # %% tags=["widget"]
 mine_text = "SELECT name FROM plays WHERE author = 'Shakespeare';"
-viewer = ExpertViewer({8: model, 16: checkpoint.pretrained(16), 32: checkpoint.pretrained(32)}, corpora, text=mine_text, layer=4)
+viewer = ExpertViewer(
+    {8: model, 16: checkpoint.pretrained(16), 32: checkpoint.pretrained(32)}, corpora, text=mine_text, layer=4
+)
 viewer
 
 # %% [markdown]

@@ -230,7 +230,7 @@ def test_noise_is_inside_the_baseline_and_corrected_to_nothing(k):
 
 def test_of_many_rare_labels_some_of_what_chance_adds_stays():
     """A limit that the docstring names: 2,000 labels for 4,000 tokens."""
-    table = spec.counts(noise(8, 2, seed=0), torch.randint(2000, (N,), generator=generator(1)), 8, 2000)
+    table = spec.expert_table(noise(8, 2, seed=0), torch.randint(2000, (N,), generator=generator(1)), 8, 2000)
     assert 0.2 < spec.corrected_information(table, 2) < spec.mutual_information(table)
 
 

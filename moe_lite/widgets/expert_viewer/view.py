@@ -10,7 +10,7 @@ from torch import Tensor
 from moe_lite.data import Corpus
 from moe_lite.evaluate import evaluate
 from moe_lite.lessons.interventions import control
-from moe_lite.lessons.specialisation import Reading, TopToken, counts, lift, read, top_tokens
+from moe_lite.lessons.specialisation import Reading, TopToken, expert_table, lift, read, top_tokens
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.widgets.token_viewer import checked_models, watched
 
@@ -57,7 +57,7 @@ class LayerTable:
     def table(self) -> Tensor:
         """(E, D) int64"""
         reading = self.reading
-        return counts(reading.experts[self.row], reading.domains, self.n_experts, len(self.domains))
+        return expert_table(reading.experts[self.row], reading.domains, self.n_experts, len(self.domains))
 
     @cached_property
     def lift(self) -> Tensor:
