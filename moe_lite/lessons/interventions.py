@@ -6,8 +6,8 @@ as in `model.blocks` and `Routing.layer`: from 0, dense ones included.
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,13 @@ def _without(choose: TopK, muted: Collection[int], n_experts: int) -> TopK:
     return choose_open
 
 
+def top_k_without(scores: Tensor, k: int, muted: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """`top_k_route` among the experts that are not muted: scores (N, E) -> weights (N, k), expert_ids (N, k)."""
+    allowed = scores.clone()
+    allowed[:, list(muted)] = float("-inf")
+    return top_k_route(allowed, k)
+
+
 def control(load: Tensor, experts: Sequence[int]) -> list[int]:
     """As many other experts whose load together is nearest to that of `experts`: load (E,) -> their numbers.
 
@@ -108,8 +115,7 @@ def control(load: Tensor, experts: Sequence[int]) -> list[int]:
     return list(min(combinations(others, len(experts)), key=lambda group: abs(int(load[list(group)].sum() - wanted))))
 
 
-@dataclass(frozen=True)
-class DomainExpert:
+class DomainExpert(NamedTuple):
     """Whether a domain has an expert of its own in a layer."""
 
     expert: int  # the candidate: of all experts the one with the largest share of the domain in its own assignments

@@ -252,6 +252,17 @@ def shuffled_information(
     )
 
 
+def information_and_chance(
+    expert_ids: Tensor, labels: Tensor, orders: Tensor, n_experts: int, n_labels: int
+) -> tuple[float, float]:
+    """`mutual_information`, and its mean over rounds with shuffled labels, in bits.
+
+    expert_ids (N,) or (N, K), labels (N,), orders (R, N), a permutation of the tokens for each of R rounds.
+    """
+    rounds = [mutual_information(expert_table(expert_ids, labels[order], n_experts, n_labels)) for order in orders]
+    return mutual_information(expert_table(expert_ids, labels, n_experts, n_labels)), sum(rounds) / len(rounds)
+
+
 def conditional_information(expert_ids: Tensor, labels: Tensor, given: Tensor) -> float:
     """What a label tells about the expert when `given` is known already: I(expert; label | given) in bits.
 
