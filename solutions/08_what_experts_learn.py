@@ -151,7 +151,7 @@ for token in specialisation.top_tokens(reading, layer=3, expert=1, n=12):  # lay
 
 # %% tags=["holds"]
 _top = [_token.text for _token in specialisation.top_tokens(reading, layer=3, expert=1, n=12)]
-holds("signs of Python and words of other texts", {"=", "):", " return"} <= {*_top} and {" Yes", " No"} & {*_top})
+holds("signs of Python and words of other texts", {"=", "):", " return"} <= {*_top} and " Yes" in _top)
 
 # %% [markdown]
 # Most of these are signs and words of Python: `=`, `):`, `return`. Others, such as ` Yes` and ` No`, are not. So there are two
