@@ -68,7 +68,7 @@ def test_a_column_and_a_token_select_their_expert(lab, model):
     root.locator("table.heat tbody tr").nth(3).locator("td").nth(6).click()
     model.expert = 6
     until(lambda: shows(lab, model), SOON)
-    assert root.locator("h4").inner_text() == "Expert 6 in layer 1"
+    assert root.locator(".title").inner_text() == "Expert 6 in layer 1"
     at = next(i for i, row in enumerate(model.view["chosen"]) if row[0] != 6)
     root.locator("[data-i]").nth(at).click()
     model.expert = model.view["chosen"][at][0]

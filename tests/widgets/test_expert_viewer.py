@@ -386,7 +386,7 @@ def test_a_change_has_its_sign():
 def test_the_twin_has_heatmap_text_card_and_losses_and_no_control(viewer):
     viewer.mute()
     twin = viewer.static_html()
-    for part in ('class="heat', 'class="ramp"', 'class="tx"', 'class="doms three"', 'class="tops"', "muted</h4>"):
+    for part in ('class="heat', 'class="ramp"', 'class="tx"', 'class="doms three"', 'class="tops"', ", muted</div>"):
         assert part in twin
     assert not re.search(r"<(button|input|textarea|script)", twin)
     for expert in range(8):

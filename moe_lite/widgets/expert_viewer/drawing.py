@@ -49,8 +49,8 @@ def _head(e: int, n: int, on: bool, muted: bool, live: bool) -> str:
     if not live:
         return f'<th class="x {look}" scope="col">{badge_html(e, n)}</th>'
     pressed = "true" if on else "false"
-    name = f'<button class="n" type="button" aria-pressed="{pressed}" aria-label="expert {e}">'
-    return f'<th class="x {look}" data-expert="{e}" scope="col">{name}{e}</button></th>'
+    button = f'<button class="pick" type="button" aria-pressed="{pressed}" aria-label="expert {e}">'
+    return f'<th class="x {look}" data-expert="{e}" scope="col">{button}{badge_html(e, n)}</button></th>'
 
 
 def _row(layer: LayerTable, d: int, name: str, expert: int) -> str:

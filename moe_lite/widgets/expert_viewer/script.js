@@ -62,7 +62,7 @@ function render({ model, el: host }) {
 
   // ---- the expert's card
 
-  const name = el("h4"), facts = keyFigures(), domains = el("div"), top = el("div");
+  const name = el("div", { class: "title" }), facts = keyFigures(), domains = el("div"), top = el("div");
   const who = el("div", { class: "who" }, name, mute);
   const card = el("div", { class: "card fig" }, domains, top);
   it.root.addEventListener("keydown", (event) => {

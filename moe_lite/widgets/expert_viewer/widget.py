@@ -39,6 +39,7 @@ class ExpertViewer(BackgroundWidget):
     layer     the sparse layer shown, counted from 1
     expert    the selected one; the one with the highest lift for any domain if None
     windows   per domain, of the model's context_length each: for the heatmap and for the losses
+    question  what the figure answers
 
     A column of the heatmap or a token of the text selects an expert. Muting routes the text again without the selected
     expert in this layer, and measures in the background what each domain's loss changes by, and the same without its
@@ -81,7 +82,7 @@ class ExpertViewer(BackgroundWidget):
         layer: int = 1,
         expert: int | None = None,
         windows: int = 4,
-        **traits: str,
+        question: str | None = None,
     ):
         self.models = checked(models, corpora, windows)
         n_experts = 8 if 8 in self.models else next(iter(self.models))
@@ -99,7 +100,7 @@ class ExpertViewer(BackgroundWidget):
         super().__init__(
             text=text, n_experts=n_experts, layer=layer, expert=-1 if expert is None else expert,
             fixed={"counts": list(self.models), "ordinals": ORDINALS, "empty": EMPTY, "ramp": ramp_html()},
-            **traits,
+            **({} if question is None else {"question": question}),
         )  # fmt: skip
 
     def mute(self) -> "ExpertViewer":
@@ -283,7 +284,7 @@ class ExpertViewer(BackgroundWidget):
         domains = domains_html(shown.card, shown.layer, self.changes)
         return (
             f"{problem}{heatmap_html(shown)}{ramp_html()}{self._caption()}{text_html(shown, self.choice)}"
-            f'<div class="who"><h4>Expert {badge} in layer {shown.at}{muted}</h4></div>'
+            f'<div class="who"><div class="title">Expert {badge} in layer {shown.at}{muted}</div></div>'
             f'<div class="keys">{facts}</div>'
             f'<div class="card"><div>{domains}</div><div>{top_html(shown.card, shown.n_experts)}</div></div>'
             f'<p class="note">{html.escape(self._measured_note())}</p>'

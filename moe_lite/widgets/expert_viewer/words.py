@@ -61,7 +61,9 @@ def about_changes(changes: Changes, layer: LayerTable, at: int) -> Parts:
         return fill("measuring", layer=str(at), expert=expert, done=str(len(changes.by_domain)),
                     n=str(changes.n_domains))  # fmt: skip
     mine, others = ({d: round(pair[i], 2) for d, pair in changes.by_domain.items()} for i in (0, 1))
-    first, named = first_changes(mine, layer.domains[int(layer.lift[changes.expert].nan_to_num(0.0).argmax())])
+    lifts = {d: round(x, 1) for d, x in zip(layer.domains, layer.lift[changes.expert].tolist(), strict=True)}
+    owned = {d: mine[d] for d in _ends(lifts, max)[0] if d in mine}  # more than one where their lifts print the same
+    first, named = first_changes(mine, _ends(owned, max)[0][0])
     return [
         *fill("without", layer=str(at), expert=expert, changes=first),
         *fill("control", expert=other, changes=other_changes(others, named)),
@@ -134,10 +136,11 @@ def about_text(shown: Shown, choice: int) -> Parts:
 
 def facts_of(card: Card, n_experts: int) -> list[tuple[str, str]]:
     """Key figures of an expert: [value, what it is]."""
-    tokens = f"different tokens of its {card.n_tokens:,} make half of its assignments"
+    n = f"{card.n_half:,} token{'s' * (card.n_half != 1)}"
+    half = f"make{'s' * (card.n_half == 1)} half of its assignments; it gets {card.n_tokens:,} different ones"
     return [
         (percent(card.share), f"of all assignments; {fair_share(n_experts)} would be a fair share"),
-        (f"{card.n_half:,}", tokens),
+        (n, half),
     ]
 
 
