@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from small import small_config, small_corpora
+from small import model_with_opinions, sample_corpora, small_config, small_corpora
 
 from moe_lite import MoELanguageModel, TrainConfig, widgets
 from moe_lite.checkpoint import pretrained
@@ -32,9 +32,11 @@ def all_widgets() -> dict[str, widgets.kit.widget.MoEWidget]:
         n_experts=5, choices=(5,),
     )  # fmt: skip
     assert trained.start().wait(60)
+    experts = widgets.ExpertViewer(model_with_opinions(), sample_corpora(), TEXT, windows=1)
+    experts.suggest({"python's expert": {"domain": "python"}, "mute it": {"muted": True}}).mute()
     made = [
         tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
         widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
-        calculator, widgets.FamilyExplorer(),
+        calculator, widgets.FamilyExplorer(), experts,
     ]  # fmt: skip
     return {widget.folder: widget for widget in made}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from moe_lite import ModelConfig, MoELanguageModel
-from moe_lite.data import Corpus
+from moe_lite.data import SAMPLES, Corpus, encode
 from moe_lite.model.experts import Experts
 
 SENTENCE = "Are we all met? def area(r):\n    return 3.14 * r"
@@ -68,6 +68,12 @@ def small_corpora(length: int = 400) -> dict[str, Corpus]:
         domain: Corpus(domain, ids[: sizes[domain]], ids[-120:], train_bytes=sizes[domain], val_bytes=120)
         for domain, ids in texts.items()
     }
+
+
+def sample_corpora() -> dict[str, Corpus]:
+    """The nine domains, each its sample over and over: real words, and nothing has to be built."""
+    ids = {domain: torch.tensor(encode(4 * text), dtype=torch.int32) for domain, text in SAMPLES.items()}
+    return {d: Corpus(d, each, each, train_bytes=len(each), val_bytes=len(each)) for d, each in ids.items()}
 
 
 # settings with which a small model holds other parameters, or more of them

@@ -5,16 +5,14 @@ the script moves the old ones to what the new ones show (`drawHtml` in the kit).
 """
 
 import html
-from collections.abc import Sequence
 
-from moe_lite.data import token_pieces
 from moe_lite.look.palette import expert_class
 from moe_lite.look.words import percent
-from moe_lite.widgets.expert_viewer.view import Card, Changes, LayerTable
+from moe_lite.widgets.expert_viewer.view import Card, Changes, LayerTable, Shown
 from moe_lite.widgets.expert_viewer.words import HOW, SPACES, lift_text, signed
-from moe_lite.widgets.kit.text import face, numeral_width, row_html, tile_html
+from moe_lite.widgets.kit.text import Face, face, numeral_width, row_html, tile_html
 from moe_lite.widgets.kit.widget import badge_html, inline_tint
-from moe_lite.widgets.token_viewer import NONE, TokenRouting
+from moe_lite.widgets.token_viewer import NONE
 
 # the ramp: where each of its steps begins, in lifts as they are printed, and what it is called
 RAMP = ((0.0, "0–0.2"), (0.3, "0.3–0.4"), (0.5, "0.5–0.7"), (0.8, "0.8–1.2"), (1.3, "1.3–1.9"), (2.0, "2.0–3.9"),
@@ -30,17 +28,17 @@ def step_of(lift: float) -> int:
 # ---- heatmap ---------------------------------------------------------------------------------------------------------
 
 
-def heatmap_html(layer: LayerTable, at: int, expert: int, muted: bool, live: bool = False) -> str:
-    """Domains by experts, shaded by lift; the column of `expert` is framed. Live, the columns' heads are buttons."""
-    n = layer.n_experts
+def heatmap_html(shown: Shown, live: bool = False) -> str:
+    """Domains by experts, shaded by lift; the selected expert's column is framed. Live, the heads are buttons."""
+    layer, expert, n = shown.layer, shown.expert, shown.n_experts
     wide = "wide" if n <= FEW else "narrow" if n <= SOME else "slim"
-    heads = "".join(_head(e, n, e == expert, muted, live) for e in range(n))
+    heads = "".join(_head(e, n, e == expert, shown.muted, live) for e in range(n))
     rows = "".join(_row(layer, d, name, expert) for d, name in enumerate(layer.domains))
     loads = "".join(_cell(e, e == expert, "share", _hundred(share)) for e, share in enumerate(layer.share.tolist()))
-    label = f"Lift of each domain and expert in layer {at}"
+    corner = f'<th class="name" scope="col">lift in layer {shown.at}</th>'
     return (
-        f'<table class="heat {wide}" aria-label="{label}">'
-        f'<thead class="hh"><tr class="h"><th class="name" scope="col">lift in layer {at}</th>{heads}</tr></thead>'
+        f'<table class="heat {wide}" aria-label="Lift of each domain and expert in layer {shown.at}">'
+        f'<thead class="hh"><tr class="h">{corner}{heads}</tr></thead>'
         f'<tbody class="hb">{rows}<tr class="loads"><th class="name" scope="row">load, %</th>{loads}</tr></tbody>'
         f"</table>"
     )
@@ -51,8 +49,8 @@ def _head(e: int, n: int, on: bool, muted: bool, live: bool) -> str:
     if not live:
         return f'<th class="x {look}" scope="col">{badge_html(e, n)}</th>'
     pressed = "true" if on else "false"
-    name = f'<button class="n" type="button" aria-pressed="{pressed}" aria-label="expert {e}">'
-    return f'<th class="x {look}" data-expert="{e}" scope="col">{name}{e}</button></th>'
+    button = f'<button class="pick" type="button" aria-pressed="{pressed}" aria-label="expert {e}">'
+    return f'<th class="x {look}" data-expert="{e}" scope="col">{button}{badge_html(e, n)}</button></th>'
 
 
 def _row(layer: LayerTable, d: int, name: str, expert: int) -> str:
@@ -78,24 +76,21 @@ def ramp_html() -> str:
 # ---- text ------------------------------------------------------------------------------------------------------------
 
 
-def text_html(
-    routing: TokenRouting, sections: Sequence, faces: Sequence, layer: int, choice: int, off: Sequence[bool],
-    moved: Sequence[bool],
-) -> str:  # fmt: skip
-    """The tokens of the text, those that are `off` without their tint, those that `moved` with a bar.
-
-    off (N,), moved (N,); layer and choice count from 0.
-    """
-    n_experts = routing.shape[-1]
+def text_html(shown: Shown, choice: int) -> str:
+    """The tokens of the text with their experts, choice from 0: those that step back without tint, moved ones with a
+    bar."""
+    if shown.routing is None:
+        return ""
+    experts, faces, n_experts = shown.chosen()[:, choice].tolist(), shown.text.faces, shown.n_experts
+    marks = list(zip(experts, shown.dimmed(choice).tolist(), shown.changed(choice).tolist(), strict=True))
     rows = ""
-    for _, a, b in sections:
-        tiles = (_token(faces[i], int(routing.experts[layer, i, choice]), n_experts, off[i], moved[i])
-                 for i in range(a, b))  # fmt: skip
+    for _, a, b in shown.sections:
+        tiles = (_token(faces[i], n_experts, *marks[i]) for i in range(a, b))
         rows += f'<div class="dom"><span></span><div class="tx">{row_html(faces[a:b], tiles)}</div></div>'
     return f'<div class="plain" style="--num:{numeral_width(n_experts)}px">{rows}</div>'
 
 
-def _token(token_face: object, expert: int, n_experts: int, off: bool, moved: bool) -> str:
+def _token(token_face: Face, n_experts: int, expert: int, off: bool, moved: bool) -> str:
     if expert == NONE:
         return tile_html(token_face, look="none")
     look = f"{expert_class(expert, n_experts)}{' off' * off}{' mv' * moved}"
@@ -105,9 +100,12 @@ def _token(token_face: object, expert: int, n_experts: int, off: bool, moved: bo
 # ---- the expert's card -----------------------------------------------------------------------------------------------
 
 
-def domains_html(card: Card, names: Sequence[str], n_experts: int, full: float, changes: Changes | None) -> str:
+def domains_html(card: Card, layer: LayerTable, changes: Changes | None) -> str:
     """A row per domain: its share of the expert's assignments, and what its loss changes by without the expert and
-    without its control, where that is measured. `full`: the share at which a bar is full."""
+    without its control, where that is measured."""
+    names, n_experts = layer.domains, layer.n_experts
+    shares = layer.table.double() / layer.table.sum(dim=1, keepdim=True).clamp(min=1)  # (E, D)
+    full = max(shares.max().item(), *card.fair)  # the share at which a bar is full, the same for all of the layer
     heads = [("share of its assignments", "", "<u class='key'></u><span class='w'>share of all assignments</span>")]
     if changes:
         heads += [("loss without", badge_html(changes.expert, n_experts), "change in nats per token"),
@@ -163,7 +161,7 @@ def top_html(card: Card, n_experts: int) -> str:
     """The expert's top tokens, with lift and count."""
     rows = ""
     for i, top in enumerate(card.top):
-        text = face(token_pieces([top.token_id])[0])
+        text = face(top.text)
         shown = "·" * text.gap + text.text.replace("\n", "")
         look = f"tk {expert_class(card.expert, n_experts)}"
         chip = f'<span class="{look}" {inline_tint(card.expert, n_experts)}>{html.escape(shown)}</span>'

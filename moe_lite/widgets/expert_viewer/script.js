@@ -62,7 +62,7 @@ function render({ model, el: host }) {
 
   // ---- the expert's card
 
-  const name = el("h4"), facts = keyFigures(), domains = el("div"), top = el("div");
+  const name = el("div", { class: "title" }), facts = keyFigures(), domains = el("div"), top = el("div");
   const who = el("div", { class: "who" }, name, mute);
   const card = el("div", { class: "card fig" }, domains, top);
   it.root.addEventListener("keydown", (event) => {
@@ -99,8 +99,8 @@ function render({ model, el: host }) {
     choice.node.hidden = now.k < 2;
     if (now.chosen.length) tokens.paint(data, { layer: 0, choice: model.get("choice") }, [], false);
     replaceHtml(caption, now.caption);
-    name.replaceChildren("Expert ", badge(now.expert, now.experts), ` in layer ${model.get("layer")}`);
-    mute.textContent = `Mute expert ${now.expert} in layer ${model.get("layer")}`;
+    name.replaceChildren("Expert ", badge(now.expert, now.experts), ` in layer ${now.layer}`);
+    mute.textContent = `Mute expert ${now.expert} in layer ${now.layer}`;
     mute.setAttribute("aria-pressed", String(now.muted));
     facts.set(now.facts);
     drawHtml(domains, now.domains);

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,8 @@ from moe_lite.evaluate import evaluate
 from moe_lite.lessons.interventions import control
 from moe_lite.lessons.specialisation import Reading, TopToken, expert_table, lift, read, top_tokens
 from moe_lite.model.transformer import MoELanguageModel
-from moe_lite.widgets.token_viewer import checked_models, watched
+from moe_lite.widgets.kit.text import TokenText
+from moe_lite.widgets.token_viewer import TokenRouting, checked_models, watched
 
 MOST_EXPERTS = 64  # with more, a column of the heatmap is too narrow for its number
 N_TOP = 10  # top tokens of an expert
@@ -31,10 +33,10 @@ def checked(
             raise ValueError(f"models[{n}] has {n} experts; the expert viewer has room for {MOST_EXPERTS}.")
         length = model.config.context_length
         domain, most = min(((d, (len(c.val) - 1) // length) for d, c in corpora.items()), key=lambda pair: pair[1])
-        if not 1 <= windows <= most:
-            raise ValueError(
-                f"windows is {windows}; expected 1 to {most}, the windows of {length} tokens that {domain} has."
-            )
+        if windows < 1:
+            raise ValueError(f"windows is {windows}; expected at least 1 per domain.")
+        if windows > most:
+            raise ValueError(f"windows is {windows}; expected at most {most}: {domain} has no more of {length} tokens.")
     return models
 
 
@@ -106,6 +108,62 @@ class Card:
             n_tokens=int((n_each > 0).sum()),
             n_half=int((n_each.cumsum(0) < n_each.sum() / 2).sum()) + 1 if len(n_each) else 0,
         )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the widget shows: a layer, one of its experts, and a text routed with or without that expert."""
+
+    at: int  # the layer, from 1
+    layer: LayerTable
+    card: Card
+    muted: bool
+    text: TokenText
+    routing: TokenRouting | None  # None for a text without tokens
+    moved: np.ndarray | None  # (L, N, K) bool: which choices are others because the expert is muted
+
+    @property
+    def expert(self) -> int:
+        return self.card.expert
+
+    @property
+    def n_experts(self) -> int:
+        return self.layer.n_experts
+
+    @property
+    def place(self) -> int:
+        """The layer as `Routing.layer`."""
+        return self.layer.reading.layers[self.at - 1]
+
+    @cached_property
+    def muting(self) -> tuple[int, int, int, int]:
+        """What there is to measure: n_experts, layer as `Routing.layer`, the expert and its control."""
+        return self.n_experts, self.place, self.expert, self.layer.control(self.expert)
+
+    @property
+    def routed_as(self) -> tuple:
+        """What the routing depends on."""
+        return self.text, self.n_experts, (self.place, self.expert) if self.muted else None
+
+    @property
+    def sections(self) -> list[tuple[str, int, int]]:
+        """Those of the text, as far as its tokens are shown."""
+        n = 0 if self.routing is None else self.routing.shape[1]
+        return [(name, a, min(b, n)) for name, a, b in self.text.sections if a < n]
+
+    def chosen(self) -> np.ndarray:
+        """(N, K): the experts of the text's tokens in this layer."""
+        return self.routing.experts[self.at - 1]
+
+    def changed(self, choice: int) -> np.ndarray:
+        """(N,) bool: which tokens have another expert as this choice because the expert is muted."""
+        if self.moved is None:
+            return np.zeros(self.routing.shape[1], dtype=bool)
+        return self.moved[self.at - 1, :, choice]
+
+    def dimmed(self, choice: int) -> np.ndarray:
+        """(N,) bool: which tokens step back: all that are not the expert's, or that its muting does not move."""
+        return ~self.changed(choice) if self.muted else self.chosen()[:, choice] != self.expert
 
 
 Without = tuple[int, int | None, int | None]  # n_experts, layer as `Routing.layer`, expert; None, None: the whole model

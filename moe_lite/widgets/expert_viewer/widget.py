@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from traitlets import Bool, Dict, Int, Unicode, validate
@@ -10,9 +11,10 @@ from moe_lite.data import Corpus
 from moe_lite.lab.live import LiveRun
 from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.widgets.expert_viewer.drawing import domains_html, heatmap_html, ramp_html, text_html, top_html
-from moe_lite.widgets.expert_viewer.view import Bench, Card, Changes, LayerTable, checked
+from moe_lite.widgets.expert_viewer.view import Bench, Card, Changes, LayerTable, Shown, checked
 from moe_lite.widgets.expert_viewer.words import (
     EMPTY,
+    UNREAD,
     about_changes,
     about_expert,
     about_text,
@@ -21,9 +23,9 @@ from moe_lite.widgets.expert_viewer.words import (
 )
 from moe_lite.widgets.kit.background import BackgroundWidget
 from moe_lite.widgets.kit.parts import Parts, plain, rich
-from moe_lite.widgets.kit.text import PAGE, TokenText, token_text
+from moe_lite.widgets.kit.text import token_text
 from moe_lite.widgets.kit.widget import FROM_PAGE, badge_html, script, style
-from moe_lite.widgets.token_viewer import MOST_EXPERTS, NONE, ORDINALS, TokenRouting, route_moved
+from moe_lite.widgets.token_viewer import MOST_EXPERTS, NONE, ORDINALS, route_moved
 
 TEXT = "Il y avait une erreur : def add(a, b): return a + b donne la somme, dit-elle."
 
@@ -37,6 +39,7 @@ class ExpertViewer(BackgroundWidget):
     layer     the sparse layer shown, counted from 1
     expert    the selected one; the one with the highest lift for any domain if None
     windows   per domain, of the model's context_length each: for the heatmap and for the losses
+    question  what the figure answers
 
     A column of the heatmap or a token of the text selects an expert. Muting routes the text again without the selected
     expert in this layer, and measures in the background what each domain's loss changes by, and the same without its
@@ -79,7 +82,7 @@ class ExpertViewer(BackgroundWidget):
         layer: int = 1,
         expert: int | None = None,
         windows: int = 4,
-        **traits: str,
+        question: str | None = None,
     ):
         self.models = checked(models, corpora, windows)
         n_experts = 8 if 8 in self.models else next(iter(self.models))
@@ -89,20 +92,15 @@ class ExpertViewer(BackgroundWidget):
         if expert is not None and not 0 <= expert < n_experts:
             raise ValueError(f"expert is {expert}; expected 0 to {n_experts - 1}.")
         self.bench = Bench(self.models, corpora, windows)
-        self.now: LayerTable | None = None  # what is shown
-        self.card: Card | None = None
-        self.routing: TokenRouting | None = None  # of the text; None while there is no token
-        self.moved: np.ndarray | None = None  # (L, N, K) bool: which tokens have another expert because one is muted
-        self.shown_text: TokenText = token_text(())
+        self.shown: Shown | None = None
         self.live: LiveRun[str] | None = None  # the newest measuring
-        self._measuring: tuple | None = None  # what it measures
-        self._routed: tuple | None = None  # what the routing was computed from
-        self._followed: tuple | None = None  # model, layer, expert and muting, as last computed
-        self._failed: dict[tuple, dict] = {}  # what went wrong with a measuring
+        self._measuring: tuple | None = None  # what it measures: `Shown.muting`
+        self._failed: dict[tuple, dict] = {}  # of such, what went wrong
+        self._corrected = ""
         super().__init__(
             text=text, n_experts=n_experts, layer=layer, expert=-1 if expert is None else expert,
             fixed={"counts": list(self.models), "ordinals": ORDINALS, "empty": EMPTY, "ramp": ramp_html()},
-            **traits,
+            **({} if question is None else {"question": question}),
         )  # fmt: skip
 
     def mute(self) -> "ExpertViewer":
@@ -116,37 +114,31 @@ class ExpertViewer(BackgroundWidget):
         """Read and measure anew: the models' weights have changed since."""
         self._stop()
         self.bench.forget()
-        self._failed = {}
-        self._routed = self._computed = None
+        self._failed, self._computed = {}, None
         self._recompute()
 
     # ---- settings ----------------------------------------------------------------------------------------------------
 
     def compute(self) -> None:
         """Correct the settings, read the model and route the text if that is new, measure, draw."""
+        self.reading = self.reading or UNREAD
         corrected = self._correct()
-        self.now = self.bench.layer(self.n_experts, self.layer - 1)
-        corrected += self._select()
-        self.card = Card.of(self.now, self.expert)
+        layer = self.bench.layer(self.n_experts, self.layer - 1)
+        corrected += self._select(layer)
         problem = {}
-        try:
-            self._route()
-        except Exception:
-            if not self.muted:
-                raise
-            with self.errors_shown("Nothing is muted."):
-                self._check_mutable()
-                raise
-            problem, self.muted = self.error, False
-            self._route()
-        self._followed = self.n_experts, self.layer, self.expert, self.muted
-        self._note = " ".join(corrected)
         if self.muted:
-            self._measure()
-        else:
-            self._stop()
+            with self.errors_shown("Nothing is muted."):
+                shown = self._routed(layer)
+            problem, self.muted = self.error, not self.error
+        if not self.muted:
+            shown = self._routed(layer)
+        if self.shown is None or shown.text != self.shown.text:
+            n = 0 if shown.routing is None else shown.routing.shape[1]
+            self.page = {"tokens": [face.sent() for face in shown.text.faces[:n]], "sections": shown.sections}
+        self.shown, self._corrected = shown, " ".join(corrected)
+        self._measure()
         self.tell()
-        self.error = self.error or problem
+        self.error = problem or self.error
 
     def _correct(self) -> list[str]:
         """Bring model, layer and choice into range; a sentence for each that was not."""
@@ -164,47 +156,37 @@ class ExpertViewer(BackgroundWidget):
         self.choice = min(max(0, self.choice), min(config.top_k, len(ORDINALS)) - 1)
         return said
 
-    def _select(self) -> list[str]:
+    def _select(self, layer: LayerTable) -> list[str]:
         """The expert that `domain` asks for, or one that exists. Another selection than before ends a muting."""
-        said, n = [], self.n_experts
+        said, n, before = [], self.n_experts, self.shown
         domain, self.domain = self.domain, ""
-        if domain in self.now.domains:
-            self.expert = self.now.best(domain)
+        if domain in layer.domains:
+            self.expert = layer.best(domain)
         elif domain:
-            said.append(f"No domain {domain} was read; there are {', '.join(self.now.domains)}.")
-        if self.expert == -1 and self._followed is None:
-            self.expert = self.now.best()
+            said.append(f"No domain {domain} was read; there are {', '.join(layer.domains)}.")
+        if before is None and self.expert == -1:
+            self.expert = layer.best()
         if not 0 <= self.expert < n:
-            if self._followed and self._followed[0] == n:
+            if before and before.n_experts == n:
                 said.append(f"There is no expert {self.expert}: the experts are 0 to {n - 1}.")
             self.expert = min(max(0, self.expert), n - 1)
-        if self._followed and self._followed[3] and self._followed[:3] != (n, self.layer, self.expert):
+        if before and before.muted and (before.n_experts, before.at, before.expert) != (n, self.layer, self.expert):
             self.muted = False
         return said
 
-    # ---- text --------------------------------------------------------------------------------------------------------
-
-    @property
-    def _place(self) -> int:
-        """The layer shown, as `Routing.layer`."""
-        return self.now.reading.layers[self.layer - 1]
-
-    def _route(self) -> None:
-        muting = (self._place, self.expert) if self.muted else None
-        key = self.text, self.n_experts, muting
-        if key == self._routed:
-            return
-        text = token_text((("", self.text),))
-        routing = moved = None
-        if text.ids:
-            layers = {} if muting is None else {"muted": [self.expert], "muted_in": [self._place]}
-            routing, moved = route_moved(self.models[self.n_experts], text, **layers)
-        self.routing, self.moved, self._routed = routing, moved if self.muted else None, key
-        if text != self.shown_text or not self.page:
-            n = len(routing.experts[0]) if routing else 0
-            sections = [(name, a, min(b, n)) for name, a, b in text.sections]
-            self.shown_text = text
-            self.page = {"tokens": [face.sent() for face in text.faces[:n]], "sections": sections}
+    def _routed(self, layer: LayerTable) -> Shown:
+        """The text, routed without the selected expert if that is muted."""
+        before, options, card = self.shown, {}, Card.of(layer, self.expert)
+        shown = Shown(self.layer, layer, card, self.muted, token_text((("", self.text),)), None, None)
+        if self.muted:
+            self._check_mutable()
+            options = {"muted": [self.expert], "muted_in": [shown.place]}
+        if not shown.text.ids:
+            return shown
+        if before and before.routed_as == shown.routed_as:
+            return replace(shown, routing=before.routing, moved=before.moved)  # it has all layers
+        routing, moved = route_moved(self.models[self.n_experts], shown.text, **options)
+        return replace(shown, routing=routing, moved=moved if self.muted else None)
 
     def _check_mutable(self) -> None:
         k, n = self.models[self.n_experts].config.top_k, self.n_experts
@@ -214,13 +196,14 @@ class ExpertViewer(BackgroundWidget):
     # ---- losses ------------------------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        """Measure in the background what is not known yet."""
-        key = self.n_experts, self._place, self.expert, self.now.control(self.expert)
-        running = self.live is not None and not self.live.over and self._measuring == key
-        if running or key in self._failed or self.bench.changes(*key).complete:
+        """Measure in the background what the muted expert needs and is not known yet."""
+        key = self.shown.muting if self.muted else None
+        if self.live is not None and not self.live.over and self._measuring == key:
             return
         self._stop()
         self._measuring = key
+        if key is None or key in self._failed or self.bench.changes(*key).complete:
+            return
         self.live = LiveRun(self.bench.steps(*key), on_step=lambda _: self._told(key))
         self.live.on_change(lambda run: self._follow(run, key))
         self.live.start()
@@ -232,7 +215,7 @@ class ExpertViewer(BackgroundWidget):
     def _told(self, key: tuple) -> None:
         """A domain is measured, in the background: show it, unless something else is shown by now."""
         with self._mutex, self.hold_sync():
-            if self._measuring == key and self.muted:
+            if self._measuring == key:
                 self.tell()
 
     def _follow(self, run: LiveRun, key: tuple) -> None:
@@ -252,96 +235,60 @@ class ExpertViewer(BackgroundWidget):
     @property
     def changes(self) -> Changes | None:
         """What is lost without the muted expert, as far as it is measured; None if none is muted."""
-        if not self.muted or self.now is None:
-            return None
-        return self.bench.changes(self.n_experts, self._place, self.expert, self.now.control(self.expert))
+        return self.bench.changes(*self.shown.muting) if self.shown and self.shown.muted else None
 
     # ---- figure ------------------------------------------------------------------------------------------------------
 
     def tell(self) -> None:
         """Set everything that the script draws."""
-        n = self.n_experts
-        words = self.reading_parts()
-        key = (n, self._place, self.expert, self.now.control(self.expert))
-        self.error = self._failed.get(key, {}) if self.muted else {}
+        shown, words = self.shown, self.reading_parts()
+        self.error = self._failed.get(shown.muting, {}) if shown.muted else {}
         self.reading = plain(words)
-        self.source = f"{n}-expert model, layer {self.layer}"
-        chosen, moved = self._chosen()
+        self.source = f"{shown.n_experts}-expert model, layer {shown.at}"
+        chosen = [] if shown.routing is None else shown.chosen()
         self.view = {
-            "experts": n, "expert": self.expert, "layers": self.models[n].config.n_sparse_layers,
-            "k": 0 if chosen is None else chosen.shape[1],
-            "heat": heatmap_html(self.now, self.layer, self.expert, self.muted, live=True),
-            "caption": self._caption(),
-            "chosen": [] if chosen is None else np.where(chosen == NONE, MOST_EXPERTS, chosen).tolist(),
-            "moved": [] if moved is None else moved.tolist(),
-            "facts": facts_of(self.card, n),
-            "domains": self._domains(), "top": top_html(self.card, n),
-            "muted": self.muted, "reading": words, "corrected": self._note, "note": self._measured_note(),
+            "experts": shown.n_experts, "expert": shown.expert, "layer": shown.at, "muted": shown.muted,
+            "layers": len(shown.layer.reading.layers), "k": shown.layer.reading.experts.shape[-1],
+            "heat": heatmap_html(shown, live=True), "caption": self._caption(),
+            "chosen": np.where(chosen == NONE, MOST_EXPERTS, chosen).tolist() if len(chosen) else [],
+            "moved": [] if shown.moved is None else shown.moved[shown.at - 1].tolist(),
+            "domains": domains_html(shown.card, shown.layer, self.changes),
+            "facts": facts_of(shown.card, shown.n_experts), "top": top_html(shown.card, shown.n_experts),
+            "reading": words, "corrected": self._corrected, "note": self._measured_note(),
         }  # fmt: skip
 
     def reading_parts(self) -> Parts:
-        changes = self.changes
-        return (
-            about_changes(changes, self.now, self.layer) if changes else about_expert(self.now, self.card, self.layer)
-        )
-
-    def _chosen(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Of the text in this layer: the experts (N, K), and which of them are others because one is muted."""
-        if self.routing is None:
-            return None, None
-        row = self.layer - 1
-        return self.routing.experts[row], None if self.moved is None else self.moved[row]
+        shown, changes = self.shown, self.changes
+        if changes:
+            return about_changes(changes, shown.layer, shown.at)
+        return about_expert(shown.layer, shown.card, shown.at)
 
     def _caption(self) -> str:
-        chosen, moved = self._chosen()
-        if chosen is None:
-            return f'<p class="note">{EMPTY}</p>'
-        cut = ""
-        if len(self.shown_text.ids) > PAGE:
-            cut = f" The first {PAGE} of {len(self.shown_text.ids):,} tokens are shown."
-        words = rich(about_text(self.expert, chosen, moved, self.choice), self.n_experts)
-        return f'<p class="note">{words}{cut}</p>'
-
-    def _domains(self) -> str:
-        full = max((self.now.table.double() / self.now.table.sum(dim=1, keepdim=True).clamp(min=1)).max().item(),
-                   *self.card.fair)  # fmt: skip
-        return domains_html(self.card, self.now.domains, self.n_experts, full, self.changes)
+        return f'<p class="note">{rich(about_text(self.shown, self.choice), self.shown.n_experts)}</p>'
 
     def _measured_note(self) -> str:
-        if not self.muted:
-            return ""
-        length = self.models[self.n_experts].config.context_length
-        return measured_note(self.changes, self.now, self.bench.windows, length)
+        shown, length = self.shown, self.models[self.shown.n_experts].config.context_length
+        return measured_note(self.changes, shown.layer, self.bench.windows, length) if shown.muted else ""
 
     # ---- static twin -------------------------------------------------------------------------------------------------
 
     def twin(self) -> str:
-        problem = self.error_html()
-        if self.now is None or self.card is None:
+        shown, problem = self.shown, self.error_html()
+        if shown is None:
             return problem
-        facts = "".join(f"<div><b>{html.escape(value)}</b><span>{html.escape(what)}</span></div>"
-                        for value, what in facts_of(self.card, self.n_experts))  # fmt: skip
-        muted = ", muted" if self.muted else ""
-        badge = badge_html(self.expert, self.n_experts)
+        facts = "".join(
+            f"<div><b>{html.escape(value)}</b><span> {html.escape(what)}</span></div>"
+            for value, what in facts_of(shown.card, shown.n_experts)
+        )
+        badge, muted = badge_html(shown.expert, shown.n_experts), ", muted" if shown.muted else ""
+        domains = domains_html(shown.card, shown.layer, self.changes)
         return (
-            f"{problem}{heatmap_html(self.now, self.layer, self.expert, self.muted)}{ramp_html()}"
-            f"{self._caption()}{self._text_html()}"
-            f'<div class="who"><h4>Expert {badge} in layer {self.layer}{muted}</h4></div>'
+            f"{problem}{heatmap_html(shown)}{ramp_html()}{self._caption()}{text_html(shown, self.choice)}"
+            f'<div class="who"><div class="title">Expert {badge} in layer {shown.at}{muted}</div></div>'
             f'<div class="keys">{facts}</div>'
-            f'<div class="card"><div>{self._domains()}</div><div>{top_html(self.card, self.n_experts)}</div></div>'
+            f'<div class="card"><div>{domains}</div><div>{top_html(shown.card, shown.n_experts)}</div></div>'
             f'<p class="note">{html.escape(self._measured_note())}</p>'
         )
 
-    def _text_html(self) -> str:
-        chosen, moved = self._chosen()
-        if chosen is None:
-            return ""
-        changed = np.zeros(len(chosen), dtype=bool) if moved is None else moved[:, self.choice]  # (N,)
-        off = ~changed if self.muted else chosen[:, self.choice] != self.expert
-        marks = off.tolist(), changed.tolist()
-        return text_html(
-            self.routing, self.page["sections"], self.shown_text.faces, self.layer - 1, self.choice, *marks
-        )
-
     def reading_html(self) -> str:
-        return rich(self.reading_parts(), self.n_experts) if self.card else html.escape(self.reading)
+        return rich(self.reading_parts(), self.shown.n_experts) if self.shown else html.escape(self.reading)

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from moe_lite.look.words import fair_share, listed, number, percent
-from moe_lite.widgets.expert_viewer.view import Card, Changes, LayerTable
-from moe_lite.widgets.kit.parts import Parts, experts_named, filled
+from moe_lite.widgets.expert_viewer.view import Card, Changes, LayerTable, Shown
+from moe_lite.widgets.kit.parts import Parts, filled
 from moe_lite.widgets.token_viewer import ORDINALS
 
 EMPTY = "Type a sentence: its tokens are shown with their experts."
 HOW = "Lift: an expert's share of a domain's assignments over its share of all assignments. At 1.0 the two are equal."
+UNREAD = "The model could not be read."
+STILL = "changes on no domain (0.00 nats per token)"
 SPACES = "· is a space, ↵ a line break"
 
 SENTENCES = {
@@ -20,8 +20,8 @@ SENTENCES = {
     "measuring": "The loss without expert {expert} in layer {layer} is being measured: {done} of {n} domains.",
     "without": "Without expert {expert} in layer {layer}, {changes}.",
     "control": " Without its control, expert {expert}, {changes}.",
-    "chosen": "{experts} the {choice} choice of {count} of {n} tokens.",
-    "moved": "Without {expert}, {count} of {n} tokens have another {choice} choice: those with a bar.",
+    "chosen": "Expert {expert} is the {choice} choice of {count} of {n} tokens.",
+    "moved": "Without expert {expert}, {count} of {n} tokens have another {choice} choice: those with a bar.",
 }
 
 
@@ -61,7 +61,9 @@ def about_changes(changes: Changes, layer: LayerTable, at: int) -> Parts:
         return fill("measuring", layer=str(at), expert=expert, done=str(len(changes.by_domain)),
                     n=str(changes.n_domains))  # fmt: skip
     mine, others = ({d: round(pair[i], 2) for d, pair in changes.by_domain.items()} for i in (0, 1))
-    first, named = first_changes(mine, layer.domains[int(layer.lift[changes.expert].nan_to_num(0.0).argmax())])
+    lifts = {d: round(x, 1) for d, x in zip(layer.domains, layer.lift[changes.expert].tolist(), strict=True)}
+    owned = {d: mine[d] for d in _ends(lifts, max)[0] if d in mine}  # more than one where their lifts print the same
+    first, named = first_changes(mine, _ends(owned, max)[0][0])
     return [
         *fill("without", layer=str(at), expert=expert, changes=first),
         *fill("control", expert=other, changes=other_changes(others, named)),
@@ -75,7 +77,7 @@ def first_changes(nats: Mapping[str, float], own: str) -> tuple[str, list[str]]:
     """
     (most, high), (least, low) = _ends(nats, max), _ends(nats, min)
     if high == low:
-        return f"the loss {_moves(high)} on every domain", [own]
+        return f"the loss {_moves(high)} on every domain" if high else f"the loss {STILL}", [own]
     lifted = f"on {own}, where the expert's lift is highest"
     if high <= 0:
         return f"the loss rises on no domain; {lifted}, it {_moves(nats[own])}", [own]
@@ -95,6 +97,8 @@ def other_changes(nats: Mapping[str, float], named: Sequence[str]) -> str:
     """The same of the control on the domains named, and where it rises most if that is another one."""
     told = listed([f"{_moves(nats[d], '')} on {d}" for d in named])
     most, high = _ends(nats, max)
+    if high == _ends(nats, min)[1] == 0:
+        return f"it {STILL}"
     if high <= 0 or set(most) & set(named):
         return f"it {told}"
     return f"it {told}, and rises most on {_named(most)}, by {number(high)}"
@@ -119,22 +123,24 @@ def _named(domains: Sequence[str]) -> str:
 # ---- beside the figures ----------------------------------------------------------------------------------------------
 
 
-def about_text(expert: int, chosen: np.ndarray, moved: np.ndarray | None, choice: int) -> Parts:
-    """How many tokens of the text have the expert as this choice, chosen (N, K), or have another without it, moved
-    (N, K) bool."""
-    n, values = f"{len(chosen):,}", {"choice": ORDINALS[choice]}
-    if moved is not None:
-        return fill("moved", expert=experts_named([expert]), count=f"{int(moved[:, choice].sum()):,}", n=n, **values)
-    count = f"{int((chosen[:, choice] == expert).sum()):,}"
-    return fill("chosen", experts=["Expert ", {"expert": expert}, " is"], count=count, n=n, **values)
+def about_text(shown: Shown, choice: int) -> Parts:
+    """How many tokens of the text have the expert as this choice, or have another one without it."""
+    if shown.routing is None:
+        return [EMPTY]
+    sentence, counted = ("moved", shown.changed(choice)) if shown.muted else ("chosen", ~shown.dimmed(choice))
+    parts = fill(sentence, expert={"expert": shown.expert}, choice=ORDINALS[choice], count=f"{int(counted.sum()):,}",
+                 n=f"{len(counted):,}")  # fmt: skip
+    total = len(shown.text.ids)
+    return [*parts, f" The first {len(counted):,} of {total:,} tokens are shown." if total > len(counted) else ""]
 
 
 def facts_of(card: Card, n_experts: int) -> list[tuple[str, str]]:
     """Key figures of an expert: [value, what it is]."""
-    tokens = f"different tokens of its {card.n_tokens:,} make half of its assignments"
+    n = f"{card.n_half:,} token{'s' * (card.n_half != 1)}"
+    half = f"make{'s' * (card.n_half == 1)} half of its assignments; it gets {card.n_tokens:,} different ones"
     return [
         (percent(card.share), f"of all assignments; {fair_share(n_experts)} would be a fair share"),
-        (f"{card.n_half:,}", tokens),
+        (n, half),
     ]
 
 

@@ -1,0 +1,401 @@
+"""The expert viewer: its tables from plain counting, what muting measures, its sentences and its picture."""
+
+import html
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from small import SENTENCE, SMALL, model_with_opinions, sample_corpora
+from waiting import until
+
+from moe_lite import MoELanguageModel, routing
+from moe_lite.data import DOMAINS
+from moe_lite.evaluate import evaluate
+from moe_lite.lessons.interventions import without_experts
+from moe_lite.lessons.specialisation import read
+from moe_lite.widgets import ExpertViewer
+from moe_lite.widgets.expert_viewer.drawing import RAMP, step_of
+from moe_lite.widgets.expert_viewer.view import Changes
+from moe_lite.widgets.expert_viewer.words import about_changes, signed
+from moe_lite.widgets.kit.parts import plain
+from moe_lite.widgets.kit.text import PAGE
+
+
+@pytest.fixture(scope="module")
+def model() -> MoELanguageModel:
+    return model_with_opinions()
+
+
+@pytest.fixture(scope="module")
+def corpora():
+    return sample_corpora()
+
+
+@pytest.fixture
+def viewer(model, corpora) -> ExpertViewer:
+    return ExpertViewer(model, corpora, SENTENCE, layer=2, expert=5, windows=2)
+
+
+def texts(fragment: str) -> list[str]:
+    """What is read in the cells of a table."""
+    cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", fragment, re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]*>", "", cell)) for cell in cells]
+
+
+# ---- heatmap and card ------------------------------------------------------------------------------------------------
+
+
+def test_the_heatmap_prints_the_lift_of_each_domain_and_expert(viewer, model, corpora):
+    reading = read(model, corpora, windows=2)
+    pairs = [(d, e) for d, row in zip(reading.domains.tolist(), reading.experts[1].tolist(), strict=True) for e in row]
+    both, domains, experts = Counter(pairs), Counter(d for d, _ in pairs), Counter(e for _, e in pairs)
+    cells = texts(viewer.view["heat"])
+    assert cells[:9] == ["lift in layer 2", *map(str, range(8))]
+    for d, name in enumerate(corpora):
+        row = cells[9 * (d + 1) : 9 * (d + 2)]
+        lifts = [both[d, e] / domains[d] / (experts[e] / len(pairs)) for e in range(8)]
+        assert row == [name, *(f"{lift:.1f}" for lift in lifts)]
+    loads = cells[9 * 10 :]
+    assert loads == ["load, %", *(str(int(100 * experts[e] / len(pairs) + 0.5)) for e in range(8))]
+
+
+def test_the_ramp_has_a_step_for_every_lift_as_it_is_printed():
+    assert [step_of(x) for x in (0.0, 0.24, 0.26, 0.5, 0.74, 0.76, 1.0, 1.24, 1.26, 1.96, 3.94, 3.96, 40)] == [
+        0, 0, 1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 6,
+    ]  # fmt: skip
+    assert step_of(float("nan")) == -1 and len(RAMP) == 7
+
+
+def test_the_card_counts_domains_and_tokens(viewer, model, corpora):
+    reading, card = read(model, corpora, windows=2), viewer.shown.card
+    mine = (reading.experts[1] == 5).any(dim=-1).tolist()
+    got = Counter(t for t, yes in zip(reading.token_ids.tolist(), mine, strict=True) if yes)
+    half, n = 0, 0
+    for _, count in got.most_common():
+        half, n = half + count, n + 1
+        if half >= sum(got.values()) / 2:
+            break
+    assert (card.n_half, card.n_tokens) == (n, len(got))
+    per_domain = Counter(d for d, yes in zip(reading.domains.tolist(), mine, strict=True) if yes)
+    assert card.domains == pytest.approx([per_domain[d] / sum(got.values()) for d in range(9)])
+    assert card.fair == pytest.approx([1 / 9] * 9) and card.share == pytest.approx(sum(got.values()) / (2 * len(mine)))
+    assert [t.count for t in card.top] == [got[t.token_id] for t in card.top] and card.top
+    shown = texts(viewer.view["top"])
+    assert shown[:3] == ["top tokens", "lift", "count"]
+    assert shown[4:6] == [f"{card.top[0].lift:.1f}", str(card.top[0].count)]
+
+
+def test_the_reading_line_names_the_ends(viewer):
+    lifts = viewer.shown.layer.lift[5]
+    high, low = f"{lifts.max():.1f}", f"{lifts.min():.1f}"
+    assert re.fullmatch(
+        rf"In layer 2, expert 5 takes \d+ % of all assignments\. Its lift is highest for [\w, ]+, {high}, and lowest "
+        rf"for [\w, ]+, {low}\.",
+        viewer.reading,
+    )
+
+
+def test_an_expert_that_gets_nothing_is_said_to(corpora):
+    def never_first(scores, k):
+        return routing.top_k_route(scores - torch.eye(scores.shape[1])[0] * 9, k)
+
+    viewer = ExpertViewer(model_with_opinions(top_k_fn=never_first), corpora, SENTENCE, expert=0, windows=1)
+    assert viewer.reading == "In layer 1, expert 0 takes none of the 576 tokens that were read." and not viewer.error
+    assert texts(viewer.view["heat"])[10] == "–" and "No token came often enough." in viewer.view["top"]
+    assert viewer.static_html().count("–") >= 9
+
+
+def test_without_an_expert_the_one_with_the_highest_lift_is_selected_and_a_domain_selects_its_own(model, corpora):
+    viewer = ExpertViewer(model, corpora, SENTENCE, windows=1)
+    assert viewer.shown.layer.lift[viewer.expert].max() == viewer.shown.layer.lift.max()
+    for domain in DOMAINS:
+        viewer.domain = domain
+        column = viewer.shown.layer.lift[:, DOMAINS.index(domain)]
+        assert (viewer.domain, viewer.expert) == ("", int(column.argmax()))
+    viewer.domain = "klingon"
+    assert viewer.view["corrected"].startswith("No domain klingon was read; there are shakespeare, ")
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_out_of_range_is_corrected_and_said(model, corpora):
+    viewer = ExpertViewer({8: model, 4: model_with_opinions(4)}, corpora, SENTENCE, expert=7, windows=1)
+    viewer.layer = 9
+    assert (viewer.layer, viewer.view["corrected"]) == (3, "There is no layer 9: the layers are 1 to 3.")
+    viewer.expert = 12
+    assert (viewer.expert, viewer.view["corrected"]) == (7, "There is no expert 12: the experts are 0 to 7.")
+    viewer.n_experts = 4
+    assert (viewer.expert, viewer.view["experts"], viewer.view["corrected"]) == (3, 4, "")
+    viewer.n_experts = 5
+    assert viewer.view["corrected"] == "No model with 5 experts was passed; there are 4, 8. Showing 4."
+    viewer.choice = 7
+    assert viewer.choice == 1 and viewer.source == "4-expert model, layer 3"
+
+
+def test_a_model_is_read_once(model, corpora):
+    calls = []
+
+    def counted(scores, k):
+        calls.append(len(scores))
+        return routing.top_k_route(scores, k)
+
+    viewer = ExpertViewer(model_with_opinions(top_k_fn=counted), corpora, SENTENCE, windows=1)
+    n = len(calls)
+    viewer.layer, viewer.expert, viewer.choice, viewer.domain = 3, 4, 1, "json"
+    assert len(calls) == n, "all of it is known"
+    viewer.text = "Are we?"
+    assert calls[n:] == [len(viewer.page["tokens"])] * 3
+    viewer.refresh()
+    assert sum(calls[n:]) > 9 * 64
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"layer": 0}, "layer is 0; expected 1 to 3."),
+        ({"expert": 8}, "expert is 8; expected 0 to 7."),
+        ({"windows": 0}, "windows is 0; expected at least 1 per domain."),
+        ({"windows": 99}, r"windows is 99; expected at most \d: french has no more of 64 tokens."),
+        ({"corpora": {}}, "corpora: none came; expected {domain: Corpus}"),
+        ({"corpora": ["python"]}, "corpora: a list came; expected {domain: Corpus}"),
+        ({"models": {4: None}}, "models.4. has 8 experts; the key is the expert count"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_came_and_what_fits(model, corpora, change, says):
+    if "models" in change:
+        change = {"models": {4: model}}
+    given = {"models": model, "corpora": corpora, "text": SENTENCE, "windows": 1} | change
+    with pytest.raises(ValueError, match=says):
+        ExpertViewer(**given)
+
+
+def test_dense_and_foreign_models_are_refused(corpora):
+    dense = MoELanguageModel(replace(SMALL, n_experts=1, top_k=1))
+    with pytest.raises(ValueError, match="1 experts: the viewer needs 2"):
+        ExpertViewer(dense, corpora)
+    with pytest.raises(TypeError, match="dict came, expected a MoELanguageModel"):
+        ExpertViewer({8: {}}, corpora)
+
+
+# ---- text ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Type a sentence"),
+        ("\ud800 half", "tokens."),
+        ("a\n\n<b>&amp;\n", "tokens."),
+        ("word " * 700, f"The first {PAGE} of 701 tokens are shown."),
+    ],
+)
+def test_any_text_is_shown(viewer, text, said):
+    viewer.text = text
+    assert said in viewer.view["caption"] and not viewer.error
+    assert len(viewer.page["tokens"]) == len(viewer.view["chosen"]) <= PAGE
+    twin = viewer.static_html()
+    assert "<b>&amp;" not in twin
+    viewer.mute()
+    assert not viewer.error and "Without expert 5 in layer 2" in viewer.reading
+
+
+def test_the_selected_experts_tokens_stand_out(viewer):
+    chosen = [experts[0] for experts in viewer.view["chosen"]]
+    count = chosen.count(5)
+    assert f"is the first choice of {count} of {len(chosen)} tokens." in viewer.view["caption"]
+    twin = viewer.twin().split('class="tx"')[1].split("</div>")[0]
+    assert twin.count(" off") == len(chosen) - count
+    viewer.choice = 1
+    assert "is the second choice of" in viewer.view["caption"]
+
+
+# ---- muting ----------------------------------------------------------------------------------------------------------
+
+
+def test_muting_routes_the_text_again_and_marks_what_moved(viewer, model):
+    before = viewer.view["chosen"]
+    viewer.mute()
+    after, moved = viewer.view["chosen"], viewer.view["moved"]
+    assert 5 not in {e for row in after for e in row} and 5 in {e for row in before for e in row}
+    assert moved == [[a != b for a, b in zip(x, y, strict=True)] for x, y in zip(before, after, strict=True)]
+    first = sum(row[0] for row in moved)
+    assert f"{first} of {len(moved)} tokens have another first choice: those with a bar." in viewer.view["caption"]
+    assert viewer.twin().count(" mv") == first
+    viewer.muted = False
+    assert viewer.view["chosen"] == before and viewer.view["moved"] == [] and viewer.changes is None
+
+
+@pytest.mark.parametrize("dense_first", [0, 1])
+def test_losses_are_those_of_the_model_without_the_expert_and_without_its_control(corpora, dense_first):
+    model = MoELanguageModel(replace(SMALL, n_experts=8, top_k=2, n_dense_layers=dense_first), seed=8).eval()
+    with torch.no_grad():
+        for part in (p for block in model.blocks[dense_first:] for p in block.feed_forward.parameters()):
+            part.mul_(20)  # so that an expert that is missing is missed
+    viewer = ExpertViewer(model, corpora, SENTENCE, layer=2, expert=5, windows=2).mute()
+    load = viewer.shown.layer.table.sum(dim=1).tolist()
+    other = min((e for e in range(8) if e != 5), key=lambda e: abs(load[e] - load[5]))
+    assert viewer.changes.complete and viewer.changes.control == other
+    layer = 1 + dense_first  # as in `model.blocks`
+    whole, *missing = (
+        evaluate(m, corpora, max_windows=2).loss
+        for m in (model, without_experts(model, [5], [layer]), without_experts(model, [other], [layer]))
+    )
+    for domain, pair in viewer.changes.by_domain.items():
+        assert pair == pytest.approx([m[domain] - whole[domain] for m in missing], abs=1e-5)
+    assert all(max(abs(pair[i]) for pair in viewer.changes.by_domain.values()) > 1e-3 for i in (0, 1))
+    shown = texts(viewer.view["domains"])
+    for domain, pair in viewer.changes.by_domain.items():
+        row = shown[shown.index(domain) :][:7]
+        assert (row[4], row[6]) == tuple(map(signed, pair))
+
+
+def test_what_is_measured_is_kept_and_another_selection_ends_the_muting(viewer):
+    viewer.mute()
+    first, run = viewer.changes, viewer.live
+    viewer.expert = 2
+    assert not viewer.muted and viewer.reading.startswith("In layer 2, expert 2 takes")
+    viewer.expert, viewer.muted = 5, True
+    assert viewer.changes == first and viewer.live is run, "nothing is measured again"
+    for trait, value in (("layer", 3), ("domain", "json")):
+        viewer.muted = True
+        setattr(viewer, trait, value)
+        assert not viewer.muted, trait
+    viewer.text = "Are we?"
+    viewer.muted = True
+    viewer.text = "Are we all?"
+    assert viewer.muted, "another text leaves the expert muted"
+    viewer.live.wait()
+
+
+def test_measuring_is_shown_domain_by_domain(viewer):
+    readings = []
+    viewer.observe(lambda change: readings.append(change["new"]), names="reading")
+    viewer.muted = True
+    until(lambda: viewer.changes.complete)
+    viewer.live.wait()
+    told = [r for r in readings if "is being measured" in r]
+    assert told[0] == "The loss without expert 5 in layer 2 is being measured: 0 of 9 domains."
+    counts = [int(re.search(r"(\d) of 9", r)[1]) for r in told]
+    assert counts == sorted(counts) and viewer.reading.startswith("Without expert 5 in layer 2, the loss ")
+
+
+def test_a_learners_function_that_fails_is_shown(corpora):
+    fails = []
+
+    def choose(scores, k):
+        if fails and fails[0](scores):
+            raise IndexError("index 9 is out of bounds")
+        return routing.top_k_route(scores, k)
+
+    model = model_with_opinions(top_k_fn=choose)
+    fails.append(lambda scores: True)
+    viewer = ExpertViewer(model, corpora, SENTENCE, windows=1)
+    assert viewer.error["what"] == "choose raised IndexError: index 9 is out of bounds"
+    assert viewer.reading == "The model could not be read." and "index 9" in viewer.static_html()
+    fails.clear()
+    viewer.refresh()
+    assert viewer.error == {} and viewer.reading.startswith("In layer 1")
+
+    fails.append(lambda scores: scores.shape[1] == 7)  # where one is muted
+    viewer.muted = True
+    assert not viewer.muted and viewer.error["instead"] == "Nothing is muted." and "index 9" in viewer.error["what"]
+    fails[0] = lambda scores: scores.shape[1] == 7 and len(scores) == 64  # only where losses are measured
+    viewer.mute()
+    assert viewer.muted and viewer.error["instead"] == "The losses that were measured stay."
+    run = viewer.live
+    viewer.choice = 1
+    assert viewer.live is run and "index 9" in viewer.error["what"], "it is not tried again and again"
+    viewer.muted = False
+    assert viewer.error == {}
+
+
+def test_the_last_expert_of_a_choice_cannot_be_muted(corpora):
+    viewer = ExpertViewer(model_with_opinions(2), corpora, SENTENCE, windows=1)
+    viewer.muted = True
+    assert not viewer.muted
+    assert viewer.error["what"] == "Each token takes 2 of 2 experts: without one of them there are too few."
+
+
+# ---- sentences -------------------------------------------------------------------------------------------------------
+
+
+def sentence(viewer, mine: dict, others: dict) -> str:
+    """The sentence for changes of three domains, the expert's lift being highest for the first of DOMAINS."""
+    changes = Changes(5, 2, {d: (mine[d], others[d]) for d in mine}, len(mine))
+    layer = viewer.shown.layer
+    highest = layer.domains[int(layer.lift[5].argmax())]
+    names = {"own": highest, **{d: d for d in mine if d != "own"}}
+    changes = replace(changes, by_domain={names[d]: pair for d, pair in changes.by_domain.items()})
+    return plain(about_changes(changes, layer, 2)).replace(highest, "own")
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "says"),
+    [
+        (
+            (0.214, 0.021, 0.1), (0.19, 0.02, 0.02),
+            "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.21 nats "
+            "per token, and least on B, by 0.02. Without its control, expert 2, it rises by 0.19 on own.",
+        ),
+        (
+            (0.05, -0.031, 0.0), (0.01, 0.02, 0.0),
+            "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.05 nats "
+            "per token, and on B it falls by 0.03. Without its control, expert 2, it rises by 0.01 on own, and rises "
+            "most on B, by 0.02.",
+        ),
+        (
+            (0.001, 0.3, 0.1), (0.02, -0.01, 0.0),
+            "Without expert 5 in layer 2, the loss rises most on B, by 0.30 nats per token; on own, where the expert's "
+            "lift is highest, it does not change (0.00). Without its control, expert 2, it falls by 0.01 on B and "
+            "rises by 0.02 on own.",
+        ),
+        (
+            (-0.02, -0.01, 0.002), (0.0, 0.0, 0.001),
+            "Without expert 5 in layer 2, the loss rises on no domain; on own, where the expert's lift is highest, it "
+            "falls by 0.02 nats per token. Without its control, expert 2, it changes on no domain (0.00 nats per "
+            "token).",
+        ),
+        (
+            (0.001, -0.002, 0.0), (0.1, 0.1, 0.1),
+            "Without expert 5 in layer 2, the loss changes on no domain (0.00 nats per token). Without its control, "
+            "expert 2, it rises by 0.10 on own.",
+        ),
+        (
+            (0.01, 0.04, 0.04), (0.02, 0.03, 0.01),
+            "Without expert 5 in layer 2, the loss rises most on B and C, by 0.04 nats per token; on own, where the "
+            "expert's lift is highest, it rises by 0.01. Without its control, expert 2, it rises by 0.02 on own, and "
+            "rises most on B, by 0.03.",
+        ),
+    ],
+)  # fmt: skip
+def test_the_sentence_says_what_the_numbers_are(viewer, mine, others, says):
+    names = ("own", "B", "C")
+    assert sentence(viewer, dict(zip(names, mine, strict=True)), dict(zip(names, others, strict=True))) == says
+
+
+def test_a_change_has_its_sign():
+    assert [signed(x) for x in (0.214, 0.004, -0.004, -0.03)] == ["+0.21", "0.00", "0.00", "−0.03"]
+
+
+# ---- picture ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_twin_has_heatmap_text_card_and_losses_and_no_control(viewer):
+    viewer.mute()
+    twin = viewer.static_html()
+    for part in ('class="heat', 'class="ramp"', 'class="tx"', 'class="doms three"', 'class="tops"', ", muted</div>"):
+        assert part in twin
+    assert not re.search(r"<(button|input|textarea|script)", twin)
+    for expert in range(8):
+        assert f">{expert}</span>" in twin
+    assert html.escape(viewer.view["note"]) in twin and "on 2 windows of 64 tokens per domain" in twin
+    assert re.sub(r"<[^>]*>", "", twin.split('class="read">')[1]).startswith(viewer.reading)
+
+
+@pytest.mark.parametrize(("n", "look"), [(8, "wide"), (32, "narrow"), (64, "slim")])
+def test_any_number_of_experts_has_its_columns(corpora, n, look):
+    viewer = ExpertViewer(model_with_opinions(n), corpora, SENTENCE, windows=1)
+    assert f'class="heat {look}"' in viewer.view["heat"] and viewer.view["heat"].count("<button") == n
