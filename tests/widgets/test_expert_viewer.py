@@ -105,6 +105,8 @@ def test_an_expert_that_gets_nothing_is_said_to(corpora):
     assert viewer.reading == "In layer 1, expert 0 takes none of the 576 tokens that were read." and not viewer.error
     assert texts(viewer.view["heat"])[10] == "–" and "No token came often enough." in viewer.view["top"]
     assert viewer.static_html().count("–") >= 9
+    viewer.mute()
+    assert viewer.reading.startswith("Without expert 0 in layer 1, the loss changes on no domain") and not viewer.error
 
 
 def test_without_an_expert_the_one_with_the_highest_lift_is_selected_and_a_domain_selects_its_own(model, corpora):
@@ -148,8 +150,20 @@ def test_a_model_is_read_once(model, corpora):
     assert len(calls) == n, "all of it is known"
     viewer.text = "Are we?"
     assert calls[n:] == [len(viewer.page["tokens"])] * 3
+
+
+def test_refreshed_it_follows_the_model_s_weights(corpora):
+    model = model_with_opinions()
+    viewer = ExpertViewer(model, corpora, SENTENCE, expert=5, windows=1).mute()
+    with torch.no_grad():
+        for block in model.blocks:
+            block.feed_forward.router.weight.copy_(block.feed_forward.router.weight.roll(1, dims=0))
+            block.feed_forward.router.weight.mul_(-1)
+    before, changes = viewer.view, viewer.changes
     viewer.refresh()
-    assert sum(calls[n:]) > 9 * 64
+    viewer.live.wait()
+    assert all(viewer.view[part] != before[part] for part in ("heat", "chosen", "domains", "top"))
+    assert viewer.changes.complete and viewer.changes.by_domain != changes.by_domain
 
 
 @pytest.mark.parametrize(

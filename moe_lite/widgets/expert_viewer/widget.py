@@ -59,9 +59,7 @@ class ExpertViewer(BackgroundWidget):
     n_experts = Int(help="Which of the models.").tag(**FROM_PAGE)
     layer = Int(1, help="The sparse layer shown, from 1.").tag(**FROM_PAGE)
     expert = Int(0, help="The selected expert.").tag(**FROM_PAGE)
-    domain = Unicode(help="Set it to select the expert with the highest lift for this domain; it empties itself.").tag(
-        **FROM_PAGE
-    )
+    domain = Unicode(help="Selects the expert with the highest lift for it, and empties itself.").tag(**FROM_PAGE)
     choice = Int(0, help="The choice shown: 0 the expert with the largest weight, 1 the second, …").tag(**FROM_PAGE)
     muted = Bool(False, help="Whether the selected expert cannot be chosen in this layer.").tag(**FROM_PAGE)
     page = Dict(help="The tokens of the text.").tag(sync=True)
@@ -114,7 +112,7 @@ class ExpertViewer(BackgroundWidget):
         """Read and measure anew: the models' weights have changed since."""
         self._stop()
         self.bench.forget()
-        self._failed, self._computed = {}, None
+        self._failed, self._computed, self._measuring = {}, None, None
         self._recompute()
 
     # ---- settings ----------------------------------------------------------------------------------------------------
@@ -183,7 +181,7 @@ class ExpertViewer(BackgroundWidget):
             options = {"muted": [self.expert], "muted_in": [shown.place]}
         if not shown.text.ids:
             return shown
-        if before and before.routed_as == shown.routed_as:
+        if before and before.layer.reading is layer.reading and before.routed_as == shown.routed_as:
             return replace(shown, routing=before.routing, moved=before.moved)  # it has all layers
         routing, moved = route_moved(self.models[self.n_experts], shown.text, **options)
         return replace(shown, routing=routing, moved=moved if self.muted else None)

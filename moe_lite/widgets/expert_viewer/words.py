@@ -48,7 +48,7 @@ def about_expert(layer: LayerTable, card: Card, at: int) -> Parts:
     expert = {"expert": card.expert}
     if not card.share:
         return fill("idle", layer=str(at), expert=expert, n=f"{len(layer.reading.token_ids):,}")
-    lifts = {d: round(x, 1) for d, x in zip(layer.domains, layer.lift[card.expert].tolist(), strict=True)}
+    lifts = _lifts(layer, card.expert)
     (most, high), (least, low) = (_ends(lifts, end) for end in (max, min))
     return fill("takes", layer=str(at), expert=expert, share=percent(card.share), most=_named(most),
                 least=_named(least), high=lift_text(high), low=lift_text(low))  # fmt: skip
@@ -61,7 +61,7 @@ def about_changes(changes: Changes, layer: LayerTable, at: int) -> Parts:
         return fill("measuring", layer=str(at), expert=expert, done=str(len(changes.by_domain)),
                     n=str(changes.n_domains))  # fmt: skip
     mine, others = ({d: round(pair[i], 2) for d, pair in changes.by_domain.items()} for i in (0, 1))
-    lifts = {d: round(x, 1) for d, x in zip(layer.domains, layer.lift[changes.expert].tolist(), strict=True)}
+    lifts = _lifts(layer, changes.expert)
     owned = {d: mine[d] for d in _ends(lifts, max)[0] if d in mine}  # more than one where their lifts print the same
     first, named = first_changes(mine, _ends(owned, max)[0][0])
     return [
@@ -82,12 +82,8 @@ def first_changes(nats: Mapping[str, float], own: str) -> tuple[str, list[str]]:
     if high <= 0:
         return f"the loss rises on no domain; {lifted}, it {_moves(nats[own])}", [own]
     if most == [own]:
-        rest = (
-            f"and least on {_named(least)}, by {number(low)}"
-            if low > 0
-            else f"and on {_named(least)} it {_moves(low, '')}"
-        )
-        return f"the loss rises most {lifted}, by {number(high)} nats per token, {rest}", [own]
+        end = f"least on {_named(least)}, by {number(low)}" if low > 0 else f"on {_named(least)} it {_moves(low, '')}"
+        return f"the loss rises most {lifted}, by {number(high)} nats per token, and {end}", [own]
     named = [*most[:1], own] if len(most) == 1 else [own]
     there = _moves(nats[own], "")
     return f"the loss rises most on {_named(most)}, by {number(high)} nats per token; {lifted}, it {there}", named
@@ -114,6 +110,12 @@ def _ends(values: Mapping[str, float], end: Callable) -> tuple[list[str], float]
     """Which domains have the largest or smallest value, and that value."""
     value = end(values.values())
     return [d for d, v in values.items() if v == value], value
+
+
+def _lifts(layer: LayerTable, expert: int) -> dict[str, float]:
+    """domain -> lift as it is printed; 0 for an expert that got nothing."""
+    lifts = layer.lift[expert].nan_to_num(0.0).tolist()  # (D,)
+    return {d: round(x, 1) for d, x in zip(layer.domains, lifts, strict=True)}
 
 
 def _named(domains: Sequence[str]) -> str:
