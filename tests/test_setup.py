@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-TARGETS = "help lab check test lint format notebooks bench budget runs balance data clean".split()
+TARGETS = "help lab check test lint format notebooks bench budget runs balance experts data clean".split()
 
 
 @pytest.fixture(scope="module")
