@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 08 · What do experts learn?
-# *Part 3 — What experts learn, and how models differ · about 100 minutes · five exercises*
+# *Part 3 — What experts learn, and how models differ · about 120 minutes · five exercises*
 #
 # **Is there a "Python expert"?**
 
@@ -9,7 +9,7 @@ from moe_lite import checkpoint, data
 from moe_lite.widgets import ExpertViewer
 
 corpora, model = data.load_corpora(), checkpoint.pretrained(8)
-ExpertViewer(model, corpora, text="Il faut cultiver notre jardin. for word in jardin: print(word)", layer=1)
+ExpertViewer(model, corpora, text="Il faut cultiver notre jardin. for word in jardin: print(word)", layer=1, expert=1)
 
 # %% [markdown]
 # The figure shows one layer of the course's model with eight experts. Each row of the upper part is a kind of text, each column is
@@ -137,13 +137,14 @@ holds(
 # Python.
 #
 # <!-- answered -->
-# **Takeaway: both halves of the picture are wrong, and both have a true core.** Most of Python goes to other experts, and most
-# of expert 1's work is not Python. (Expert 2 gets as much of Python. It is the busiest expert, and gets much of most domains.) Still the table is far from even. The clearest column is that of expert 0, which gets half of the
-# Italian verse and does little else.
-# <!-- reasoned: 39 % and 36 % are less than half; the cell above holds the Italian -->
+# **Takeaway: most of Python goes to other experts, and most of expert 1's work is not Python.** (Expert 2 gets as much of Python. It is
+# the busiest expert, and gets much of most domains.) Still, both of expert 1's shares are about three times what even loads would give. The clearest
+# column is that of expert 0: it gets half of the Italian verse, which is more than half of its own work.
+# <!-- reasoned: 39 % and 36 % are less than half; the cell above holds the rest -->
 #
 # What does expert 1 look for? `top_tokens` lists the tokens that an expert gets more often than tokens in general. The **lift** is the factor: with a
-# lift of 4 the expert gets four times as large a share of this token as of all tokens.
+# lift of 4 the expert works for four times as large a share of this token's occurrences as of all tokens. Only tokens that occurred at least five
+# times are listed.
 
 # %%
 for token in specialisation.top_tokens(reading, layer=3, expert=1, n=12):  # layers count from 0 in the package
@@ -154,7 +155,8 @@ _top = [_token.text for _token in specialisation.top_tokens(reading, layer=3, ex
 holds("signs of Python and words of other texts", {"=", "):", " return"} <= {*_top} and " Yes" in _top)
 
 # %% [markdown]
-# Most of these are signs and words of Python: `=`, `):`, `return`. Others, such as ` Yes` and ` No`, are not. So there are two
+# Most of these are signs and words of Python: `=`, `):`, `return`. Others, such as ` Yes` and ` No`, are not. (⟨c3⟩ is the first
+# byte of a letter such as é.) So there are two
 # explanations for the dark cell. The expert may have learned a kind of text, or it may have learned some tokens that are
 # frequent in it. A table cannot separate the two. The next sections do.
 #
@@ -166,7 +168,8 @@ holds("signs of Python and words of other texts", {"=", "):", " return"} <= {*_t
 #
 # $$I = \sum_{e,c} p(e,c)\,\log_2 \frac{p(e,c)}{p(e)\,p(c)}$$
 #
-# where p(e, c) is a cell's share of all assignments, p(e) its row's share and p(c) its column's. If expert and label have
+# where p(e, c) is a cell's share of all assignments, p(e) its row's share and p(c) its column's. It is symmetric: what the expert tells about
+# the label, the label tells about the expert. If the two have
 # nothing to do with each other, every cell holds p(e) · p(c), every logarithm is 0, and so is the sum.
 # <!-- reasoned: the definition of mutual information (Shannon 1948), worked out for a product -->
 #
@@ -178,8 +181,7 @@ holds("signs of Python and words of other texts", {"=", "):", " return"} <= {*_t
 # *10 minutes · core · about 4 lines*
 #
 # **Given** `counts` (E, C) int64 with at least one assignment. Some cells, rows or columns may be 0, and counts may be in the billions.
-# **Return** the mutual information of expert and label in bits, a Python float, computed in float64. An empty cell adds nothing; add no
-# small number to avoid it.
+# **Return** the mutual information of expert and label in bits, a Python float, computed in float64. An empty cell adds nothing.
 # **Allowed:** sums, division, `log2`, masks.
 #
 # <!-- hints 8.2 -->
@@ -224,8 +226,9 @@ holds("a quarter in layer 1", 0.23 < mutual_information(counts[0]) / _most[0] < 
 # **Answer.** One bit: the expert names the label. In the second table it says nothing, so 0 bits.
 #
 # <!-- answered -->
-# In layer 1 the expert tells 0.48 bits about the domain, in layer 4 0.38, and less in between. The second line is the most that any label could reach: about 2 bits, since
-# a token has two experts, and which of the two an assignment is stays open. So layer 1 has a quarter of what is possible.
+# In layer 1 the expert tells 0.48 bits about the domain, in layer 4 0.38, and less in between. The second line is the most that any label could
+# reach, about 2 bits: 3 bits tell one of eight experts apart, and one bit is lost because each token has two of them. So layer 1 has a
+# quarter of what is possible.
 #
 # ## 8.2 Compared with what?
 #
@@ -235,7 +238,7 @@ holds("a quarter in layer 1", 0.23 < mutual_information(counts[0]) / _most[0] < 
 # The second needs an untrained model.
 #
 # **Broken on purpose:** the next cell deals the choices of layer 4 out to other tokens at random, so that no expert can have a favourite
-# token any more. Then it lists the favourites of expert 1 as many reports do, without asking how often a token occurred.
+# token any more. Then it lists the favourites of expert 1 without asking how often a token occurred.
 #
 # **Predict:** how large is the largest lift in this noise? (In the real list above it was 4.1.)
 
@@ -249,10 +252,12 @@ for token in specialisation.top_tokens(noise, layer=3, expert=1, n=8, least=1):
 _noise = specialisation.top_tokens(noise, layer=3, expert=1, n=8, least=1)
 holds("all eight with the largest lift that is possible", all(_token.share == 1 for _token in _noise))
 holds("of tokens that came once to five times", all(_token.count <= 5 for _token in _noise))
+holds("24 % of the tokens", round(int(reading.load[3][1]) / len(reading.token_ids), 2) == 0.24)
 holds("as in the real list", abs(_noise[0].lift - specialisation.top_tokens(reading, layer=3, expert=1)[0].lift) < 0.01)
 
 # %% [markdown]
-# **Answer.** It is 4.1 again, the largest lift that is possible, and all of it is accident: these tokens occurred a few times only. A list of
+# **Answer.** It is 4.1 again. Expert 1 works for 24 % of all tokens, so a token that always goes to it has a lift of 1 / 0.24, and no lift can
+# be larger. All of it is accident: these tokens occurred a few times only. A list of
 # favourite tokens proves nothing unless it says how often they came, and what chance would give.
 #
 # <!-- answered -->
@@ -369,7 +374,7 @@ holds("domain below 0.1 before", (above[0] < 0.1).all())
 #
 # <!-- answered -->
 # **Takeaway: training makes the choice depend less on the token and more on the text around it.** This is easy to miss. An untrained
-# router already sends equal tokens to equal experts, because equal tokens have nearly equal vectors. If you only see that a
+# router already sends equal tokens to equal experts, because every occurrence of a token starts from the same embedding vector. If you only see that a
 # trained expert has favourite tokens, you have seen nothing that training made.
 # <!-- reasoned: the cell above holds both directions; equal tokens begin with the same embedding -->
 #
@@ -383,13 +388,15 @@ holds("domain below 0.1 before", (above[0] < 0.1).all())
 # %% tags=["figure"]
 comma = reading.token_ids == data.encode(",")[0]  # (N,)
 table = my_table(reading.experts[0][comma], reading.domains[comma], n_experts, len(names))  # (E, C)
-plots.table(
-    100 * (table / table.sum(dim=0)).T, "layer 1: percent of the commas' assignments by expert", rows=names, shade=True
-)
+n_commas = table.sum(dim=0) // 2  # (C,)
+shown = 100 * (table / table.sum(dim=0)).T  # (C, E)
+caption = "layer 1: percent of the commas' assignments by expert"
+plots.table(shown, caption, rows=names, right=("commas", n_commas), shade=True)
 
 # %% tags=["holds"]
 _shares = 100 * table / table.sum(dim=0)  # (E, C)
 _second = {_name: int(_shares[:7, _c].argmax()) for _c, _name in enumerate(names)}
+holds("at least 30 commas in each domain", int(n_commas.min()) >= 30)
 holds("expert 7 has a half in every domain, French aside", all(
     float(_shares[7, _c]) > 49 for _c, _name in enumerate(names) if _name != "french"))  # fmt: skip
 holds("second: 3 for the languages and facts", all(_second[_n] == 3 for _n in (
@@ -399,7 +406,7 @@ holds("6 for JSON, 1 for Python, 4 for math and dialogue", [_second[_n] for _n i
 
 # %% [markdown]
 # **Answer.** One of the two is the same, the other is not. Expert 7 takes nearly every comma, whatever the text. The second
-# choice depends on the text: expert 3 in prose and verse, expert 6 in JSON, expert 1 in Python, expert 4 in the two domains that are made from templates.
+# choice depends on the text: expert 3 in prose and verse, expert 6 in JSON, expert 1 in Python, expert 4 in the worked problems and the customer service.
 #
 # <!-- answered -->
 # So one choice follows the token, and the other follows the text. The router can do this already in layer 1, because attention has
@@ -435,7 +442,7 @@ holds("about a third in each layer", all(0.25 < _part < 0.45 for _part in _parts
 # ## 8.4 Mute it
 #
 # So far you looked at choices. A choice may matter or not: perhaps every expert could do the work of expert 1. To find out,
-# you take it away and measure what the model loses. Then the next best expert takes over.
+# you take it away and measure what the model loses. When an expert is muted, the token's next best expert takes over.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 8.4 — choose without some experts
@@ -443,7 +450,8 @@ holds("about a third in each layer", all(0.25 < _part < 0.45 for _part in _parts
 #
 # **Given** `scores` (N, E), not negative, in which the chosen ones of a row are never all 0, `k`, and `muted`, a list of different expert numbers, perhaps empty. At least k experts are not muted, and no two
 # scores of a row that matter are equal. **Return** `weights` (N, k) and `expert_ids` (N, k) int64, best first: each token's k best experts among those that
-# are not muted, under their usual numbers, and their scores divided by the sum of the k. `scores` stays as it is.
+# are not muted, under their usual numbers, and their scores divided by the sum of the k. `scores` stays as it is, and the weights
+# pass on a gradient to it.
 # **Allowed:** everything in torch.
 #
 # <!-- hints 8.4 -->
@@ -471,13 +479,13 @@ check.top_k_without(top_k_without)
 # weights, and your function goes into one of its layers. The first model stays as it was.
 #
 # Any expert is missed. So the loss without expert 1 means nothing until you compare it with the loss without another expert
-# that does as much work. This **control** is the expert whose load is nearest.
+# that does as much: a **control**. As much of what? The cell tries two. One is the expert whose load is nearest. The other has the nearest number
+# of *Python's* assignments.
 #
-# **Predict:** by how many nats per token does Python's loss rise without expert 1 in layer 4? And without its control? (The
-# cell also mutes the expert that gets most of Python after expert 1.)
+# **Predict:** by how many nats per token does Python's loss rise without expert 1 in layer 4? And without each of the two controls?
 
 # %% tags=["guess"]
-my_guess = guess("8.4", without_expert_1=None, without_control=None)
+my_guess = guess("8.4", without_expert_1=None, without_equal_load=None, without_equal_python=None)
 
 # %%
 my_choice = mine("8.4", top_k_without, default=interventions.top_k_without)
@@ -496,46 +504,48 @@ def muted(expert, layer):
 
 
 # %%
-control = interventions.control(reading.load[3], [1])[0]
-second = int(counts[3][:, python].argsort(descending=True)[1])  # after expert 1 it gets most of Python
-experts = {"expert 1": 1, f"its control, expert {control}": control, f"Python's second, expert {second}": second}
+equal_load = interventions.control(reading.load[3], [1])[0]
+equal_python = interventions.control(counts[3][:, python], [1])[0]
+muted_experts = [1, equal_load, equal_python]
+columns_muted = ["expert 1", f"expert {equal_load}: same load", f"expert {equal_python}: as much Python"]
+print("load:", reading.load[3][muted_experts].tolist(), " of it Python:", counts[3][muted_experts, python].tolist())
 whole = losses(model)
-rise = torch.stack([losses(muted(expert, layer=4)) - whole for expert in experts.values()])  # (3, C)
-print("loads:", dict(zip(experts, reading.load[3][[*experts.values()]].tolist(), strict=True)))
-plots.table(rise.T, "rise of the loss in nats per token, without", rows=names, columns=[*experts])
+rise = torch.stack([losses(muted(expert, layer=4)) - whole for expert in muted_experts])  # (3, C)
+plots.table(rise.T, "rise of the loss in nats per token, without", rows=names, columns=columns_muted)
 
 # %% tags=["guess"]
-my_guess.beside(without_expert_1=float(rise[0, python]), without_control=float(rise[1, python]))
+my_guess.beside(
+    without_expert_1=float(rise[0, python]), without_equal_load=float(rise[1, python]),
+    without_equal_python=float(rise[2, python]),
+)  # fmt: skip
 
 # %% tags=["holds"]
 holds("0.15 nats without expert 1", round(float(rise[0, python]), 2) == 0.15)
-holds("the control costs Python nothing", abs(float(rise[1, python])) < 0.005)
 _others = torch.arange(len(names)) != python
-holds("no other domain loses 0.03 without expert 1", float(rise[0, _others].max()) < 0.03)
-holds("the control hurts others more than Python", float(rise[1, _others].max()) > float(rise[1, python]))
-holds("Python's second costs Python a third", 0.25 < float(rise[2, python] / rise[0, python]) < 0.42)
-holds("it costs French more than Python", float(rise[2, names.index("french")]) > float(rise[2, python]))
-holds("it gets as much of Python", 0.98 < float(counts[3][second, python] / counts[3][1, python]) < 1)
-holds("alike in load", abs(int(reading.load[3][1] - reading.load[3][control])) < 0.15 * int(reading.load[3][1]))
+holds("no other domain more than 0.03", round(float(rise[0, _others].max()), 2) <= 0.03)
+holds("the same load: nothing, expert 5", equal_load == 5 and abs(float(rise[1, python])) < 0.005)
+holds("few Python tokens there", int(counts[3][5, python]) < 200 < 1500 < int(counts[3][1, python]))
+holds("as much Python: expert 2, 0.05, a third", equal_python == 2 and round(float(rise[2, python]), 2) == 0.05
+      and 0.3 < float(rise[2, python] / rise[0, python]) < 0.36)  # fmt: skip
+holds("French loses more", float(rise[2, names.index("french")]) > float(rise[2, python]))
 
 # %% [markdown]
-# **Answer.** Without expert 1 Python loses 0.15 nats per token, and no other domain loses 0.03. Without the control Python loses
-# nothing.
+# **Answer.** Without expert 1 Python loses 0.15 nats per token, and no other domain loses more than 0.03. Without expert 5, which has the same load,
+# Python loses nothing. Without expert 2, which has as many Python tokens, Python loses 0.05.
 #
 # <!-- answered -->
-# This is what a Python expert would look like: its absence hurts Python, and hardly anything else, and an expert of the same load is not
-# missed. One objection is left. The control has few Python tokens, so there is little that Python could miss. The third column
-# answers it: expert 2 gets as many of Python's assignments as expert 1, and of all domains much more. Without it Python loses only a third as
-# much, and French loses more than Python.
+# The first control is too easy: expert 5 has few Python tokens, so there is little that Python could miss. The second one counts. Expert 2 works
+# for as many Python tokens as expert 1, but without it Python loses only a third as much, and French loses more than Python.
 #
-# Still, one expert of one layer was picked here because it looked promising. A rule has to be applied to all of them.
+# This is what a Python expert would look like: its absence hurts Python, more than any other domain, and more than the absence of an expert
+# that does as much for Python. Still, one expert of one layer was picked here because it looked promising. A rule has to be applied to all of them.
 # <!-- reasoned: counts and effects are held above; the rest says why a rule is needed -->
 #
 # ## 8.5 A verdict that could have come out the other way
 #
 # Write the rule down before you look. A domain **has an expert of its own** in a layer, if one expert passes two
-# tests. The candidate is found in the counts alone. Muting it must cost the domain more than muting its control does, and more
-# than it costs any other domain.
+# tests. The candidate is found in the counts alone. Muting it must cost the domain more than muting its control does, an expert
+# that does as much for this domain, and more than it costs any other domain.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 8.5 — does a domain have an expert of its own?
@@ -546,7 +556,8 @@ holds("alike in load", abs(int(reading.load[3][1] - reading.load[3][control])) <
 #
 # * `expert` is the candidate: the expert for which this domain is the largest *share of its own assignments* (an expert without
 #   assignments has a share of 0).
-# * `control` is the other expert whose load, the sum of its row, is nearest to the candidate's. Among equals, both times, the lower number.
+# * `control` is the other expert whose number of assignments *of this domain* is nearest to the candidate's. Among equals, both times, the
+#   lower number.
 # * `holds` is True if muting the candidate costs this domain more than muting the control does, and more than it costs every other domain. As
 #   much is not more.
 #
@@ -564,7 +575,8 @@ def domain_expert(counts: torch.Tensor, effect: torch.Tensor, domain: int) -> tu
     ### BEGIN SOLUTION
     load = counts.sum(dim=1)  # (E,)
     expert = int((counts[:, domain] / load.clamp(min=1)).argmax())
-    distance = (load - load[expert]).abs()  # (E,)
+    here = counts[:, domain]  # (E,)
+    distance = (here - here[expert]).abs()  # (E,)
     distance[expert] = distance.max() + 1  # never its own control
     control = int(distance.argmin())
     mine, elsewhere = effect[expert, domain], effect[expert][torch.arange(effect.shape[1]) != domain]  # (), (C − 1,)
@@ -600,48 +612,65 @@ plots.table(
 )
 
 # %% [markdown]
-# **Answer.** In two of four layers, the first and the last. With other seeds it is one layer, or two others. The next cell counts all domains.
+# **Answer.** In two of four layers, the first and the last. With seed 1 it is the last layer only, with seed 2 layers 2 and 4.
+#
+# <!-- answered -->
+# The next table counts all domains. Its last two columns have the sum, of 36 pairs of a layer and a domain, and the sum to be expected if the
+# candidate were drawn at random instead of found in the counts.
 
 # %%
-by_domain = verdicts.sum(dim=1)  # (runs, C), of four layers
+held = verdicts.sum(dim=(1, 2))  # (runs,)
+drawn = torch.stack([run.drawn_verdicts().sum() for run in recorded])  # (runs,)
+table = torch.cat([verdicts.sum(dim=1), held[:, None], drawn[:, None]], dim=1)  # (runs, C + 2)
 plots.table(
-    by_domain, "in how many of four layers a domain has an expert of its own", rows=rows, columns=names, shade=True
+    table, "in how many of four layers a domain has an expert of its own", rows=rows, columns=[*names, "all", "drawn"]
 )
+
+# %%
+for run, row in zip(recorded, rows, strict=True):
+    found = [(layer + 1, verdict[python]) for layer, verdict in enumerate(run.verdicts()) if verdict[python].holds]
+    for layer, own in found:
+        work = run.counts[layer - 1, own.expert]  # (C,)
+        cost = run.effect[layer - 1, own.expert, python]
+        print(
+            f"{row}, layer {layer}: expert {own.expert}, {100 * work[python] / work.sum():.0f} % of its work, costs {cost:.2f} nats"
+        )
 
 # %% tags=["holds"]
-_python = verdicts[:, :, python]  # (runs, L)
-holds("the first and the last", _python[0].tolist() == [True, False, False, True])
+_python = verdicts[:, :, python].int().tolist()  # (runs, L)
 holds(
-    "seed 1: the last; seed 2: layers 2 and 4",
-    _python[1:3].tolist() == [[False] * 3 + [True], [False, True, False, True]],
+    "the first and the last; seed 1: the last; seed 2: 2 and 4",
+    _python[:3] == [[1, 0, 0, 1], [0, 0, 0, 1], [0, 1, 0, 1]],
 )
-holds("in the last layer of all five with 8 or 16 experts, not with 32", _python[:, 3].tolist() == [True] * 5 + [False])
-_share = verdicts.double().mean(dim=(1, 2))  # (runs,)
-holds("39 to 67 % of all pairs", round(float(_share.min()), 2) == 0.39 and round(float(_share.max()), 2) == 0.67)
-holds("most with the finest experts", int(_share.argmax()) == 5)
-_own = [
-    (_run.counts[_l, _v.expert, _d] / _run.counts[_l, _v.expert].sum()).item()
-    for _run in recorded for _l, _layer in enumerate(_run.verdicts()) for _d, _v in enumerate(_layer) if _v.holds
-]  # fmt: skip
-holds("none above two thirds of its own", max(_own) < 0.67)
-_costs = [float(_run.effect[_l, _layer[python].expert, python]) for _run in recorded for _l, _layer in
-          enumerate(_run.verdicts()) if _layer[python].holds]  # fmt: skip
-holds("Python's cost 0.01 to 0.33 nats", round(min(_costs), 2) == 0.01 and round(max(_costs), 2) == 0.33)
+holds("in the last layer of all five with 8 or 16 experts", all(_row[3] for _row in _python[:5]))
+holds("in layer 2 of the one with 32", _python[5] == [0, 1, 0, 0])
+holds("14 to 19 of 36", int(held.min()) == 14 and int(held.max()) == 19)
+holds("about 3 if drawn", all(2.5 < float(_d) < 4 for _d in drawn))
+holds("four to six times as many", all(4 < float(_h / _d) < 6.5 for _h, _d in zip(held, drawn, strict=True)))
+_work, _cost = [], []
+for _run in recorded:
+    for _l, _layer in enumerate(_run.verdicts()):
+        if _layer[python].holds:
+            _counts = _run.counts[_l, _layer[python].expert]
+            _work.append(float(_counts[python] / _counts.sum()))
+            _cost.append(float(_run.effect[_l, _layer[python].expert, python]))
+holds("Python's: 16 to 66 % of their work", round(min(_work), 2) == 0.16 and round(max(_work), 2) == 0.66)
+holds("0.02 to 0.33 nats", round(min(_cost), 2) == 0.02 and round(max(_cost), 2) == 0.33)
 
 # %% [markdown]
-# **Takeaway: yes, in the sense of this rule there is often a Python expert; and it is not what the picture promises.** In the last
-# layer all five models with 8 or 16 experts have one; the model with 32 finer experts has one in the other three layers. Of all
-# pairs of a layer and a domain, 39 to 67 % have an expert of their own, most with the finest experts. But which layer it
-# is depends on the seed. No such expert does more than two thirds of its work for its domain. And muting Python's costs Python
-# between 0.01 and 0.33 nats: the others take over most of the work.
+# **Takeaway: in the sense of this rule, yes.** In the last layer all five models with 8 or 16 experts have a Python expert; the model with 32
+# finer ones has one in layer 2. Of 36 pairs 14 to 19 pass, where a drawn candidate would pass in about 3. But it is not what the picture
+# promises. In the other layers the answer changes with the seed. The work of these experts is Python for 16 to 66 %. And a model without one of
+# them can still write Python: it loses 0.02 to 0.33 nats per token.
 # <!-- reasoned: the cell above holds every number -->
 #
 # ## 8.6 What is a choice worth?
 #
 # Muting takes an expert away. You can also leave all experts in place and take the *choice* away. In one layer, another rule now names
-# each token's experts, and the router only weighs them. Three rules were tried: **random** draws two experts per token; **frozen** is a
+# each token's experts, and the router only weighs them. Four rules were tried: **random** draws two experts per token; **frozen** is a
 # router with fresh random weights, so equal vectors still get equal experts; the **table of token ids** gives each token id the two
-# experts that it got most often in training text, so it knows the token and nothing else.
+# experts that it got most often in training text, so it knows the token and nothing else; **renumbered** is the router's own choice, with
+# 1, 2 or 3 added to every expert's number, so that the same tokens stay together but at other experts.
 #
 # **Predict:** how many nats per token does a random choice cost in layer 1, and how many in layer 3?
 
@@ -662,7 +691,7 @@ plots.table(
 my_guess.beside(random_in_layer_1=float(costs["random"][0]), random_in_layer_3=float(costs["random"][2]))
 
 # %% tags=["holds"]
-_random, _frozen, _table = costs.values()
+_random, _frozen, _table, _renumbered = (costs[_n] for _n in ("random", "frozen", "table of token ids", "renumbered"))
 holds("layer 1: 1.5, layers 2 to 4: 0.10 to 0.24", round(float(_random[0]), 1) == 1.5 and bool((_random[1:4] > 0.095).all())
       and bool((_random[1:4] < 0.245).all()))  # fmt: skip
 holds("frozen about as bad as random, in each layer", bool(((_frozen - _random).abs()[:4] < 0.15 * _random[:4]).all()))
@@ -670,18 +699,22 @@ holds(
     "the table: a tenth to a third of that",
     bool((_table[:4] < 0.35 * _random[:4]).all()) and bool((_table[:4] > 0.1 * _random[:4]).all()),
 )
+holds("renumbered at least about as bad", bool((_renumbered[:4] > 0.95 * _random[:4]).all()))
+holds("the last twice the middle", all(1.9 < float(_random[3] / _random[_l]) < 2.5 for _l in (1, 2)))
 holds("all layers by table 0.32", round(float(_table[4]), 2) == 0.32)
 
 # %% [markdown]
 # **Answer.** In layer 1 a random choice costs 1.5 nats, in layers 2 to 4 between 0.10 and 0.24. A frozen router is about as bad.
 #
 # <!-- answered -->
-# **Takeaway: what must be right is which tokens go together, and the token id is most of it.** A fixed table of token ids costs only a tenth to a
-# third of what a random choice costs. With tables in all four layers the model loses 0.32 nats, and not 2.
+# **Takeaway: a token has to reach the experts that were trained on it.** That equal tokens stay together is not enough: renumbered experts
+# cost as much as random ones, or more. The token id says most of where a token belongs: a fixed table costs only a tenth to a third of what a random
+# choice costs, and with tables in all four layers the model loses 0.32 nats, and not 2.
 #
 # A paper ([arXiv 2605.06665](https://arxiv.org/abs/2605.06665)) reports that random routing in deep layers costs large models little, 1.0 to 1.6
-# points. In this small model the *direction* holds: every later layer costs less than the first one. Whether 0.1 nats is "little" cannot be told from
-# points. It is twice what eight experts gained over their dense twin in lesson 05, 0.05 nats. <!-- evidence: data/runs/summary.json moe-8-top2.difference.mean * -1 -->
+# points. **At our size the direction holds:** every later layer costs less than the first one, though the last costs twice as much as the two in the
+# middle. **Whether it is little cannot be told,** since points and nats do not compare. 0.1 nats is twice what eight experts gained over their
+# dense twin in lesson 05, 0.05 nats. <!-- evidence: data/runs/summary.json moe-8-top2.difference.mean * -1 -->
 #
 # One caveat decides what this measures. These experts were trained with the router's own choice. A model that is *trained* with
 # another choice adapts to it: lesson 09 trains one with a fixed table of token ids.
@@ -693,8 +726,8 @@ holds("all layers by table 0.32", round(float(_table[4]), 2) == 0.32)
 # route the same tokens. **Router saturation** is the share of the final choices that were made already.
 # <!-- reasoned: it says how it was recorded -->
 #
-# **Predict:** after 1 % of the training, 30 steps, which percentage of the final choices is made? By chance it is 25 %, two of
-# eight.
+# **Predict:** after 1 % of the training, 30 steps, which percentage of the final choices is made, as the mean of the four layers? And after 30 %? By
+# chance it is 25 %, two of eight.
 
 # %% tags=["guess"]
 my_guess = guess("8.7", percent_after_1_percent=None, percent_after_30_percent=None)
@@ -712,16 +745,18 @@ my_guess.beside(percent_after_1_percent=float(_after[1]), percent_after_30_perce
 _made = later.saturation  # (moments, L)
 holds("42 % in layer 1 before training, about 30 in the others", round(float(_made[0, 0]), 2) == 0.42
       and bool((_made[0, 1:] < 0.32).all()))  # fmt: skip
-holds("1 % changes little", float((_made[1] - _made[0]).abs().mean()) < 0.035)
+holds("1 %: 31, 30 %: 74", [round(100 * float(_made[_m].mean())) for _m in (1, 4)] == [31, 74])
 holds("10 %: 57 to 70", round(float(_made[3].min()), 2) == 0.57 and round(float(_made[3].max()), 2) == 0.70)
 holds("30 %: 71 to 82", round(float(_made[4].min()), 2) == 0.71 and round(float(_made[4].max()), 2) == 0.82)
 holds("layer 1 first, at every moment", bool((_made[:5, :1] >= _made[:5]).all()))
 
 # %% [markdown]
-# **Answer.** After 1 % almost nothing has changed yet: 43 % in layer 1 and about 30 % in the others, as before the first step. After 10 % of
-# the training 57 to 70 % of the final choices are made, after 30 % 71 to 82 %, in layer 1 most.
+# **Answer.** After 1 % it is 31 %, little more than by chance. After 30 % it is 74 %.
 #
 # <!-- answered -->
+# In layer 1 the random start already makes 42 % of the final choices, so training did not move that router away from all of its first
+# preferences. After 10 % of the training 57 to 70 % are made. What was chosen early mostly stays.
+#
 # Does a second training with another seed find the same experts? Their numbers mean nothing, so the experts of one model are first matched with
 # those of the other: of all one-to-one matchings, the one under which most assignments agree.
 #
@@ -746,59 +781,59 @@ holds("26 to 30 by chance", round(100 * float(alike[3:].min())) == 26 and round(
 #
 # <!-- answered -->
 # **Takeaway: two trainings divide the work differently.** More agrees than by chance, but most does not. So a sentence such as "expert 1 is for Python"
-# is a sentence about one training, not about an architecture.
+# is about one training, and not about an architecture.
 # <!-- reasoned: the cell above holds the shares; all are below one half -->
 #
 # ## 8.8 Always the same few? Never some?
 #
-# Two more claims can be tested on the reading that you have. The first: a **standing committee** of two to five experts carries up to
+# Two more claims can be tested. The first: a **standing committee** of two to five experts carries up to
 # 70 % of the routing weight, whatever the domain ([arXiv 2601.03425](https://arxiv.org/abs/2601.03425)). If that is so here, a small set of
 # experts has 70 % of the weights in *every* domain. `committee` finds the smallest such set. With even loads, 6 of 8 experts
-# would be needed. <!-- evidence: 0.7 * 8 -->
+# would be needed, and 12 of 16. <!-- evidence: [0.7 * 8, 0.7 * 16][0] -->
 #
 # **Predict:** how many of the eight experts are needed?
 
 # %%
-for row in range(4):
-    found = expert_groups.committee(reading.mass(row), share=0.7)
-    print(f"layer {row + 1}: {len(found.experts)} experts, {found.experts}; even loads would need {found.even}")
+for run in (expert_runs.expert_run("e8", 0), expert_runs.expert_run("e16", 0)):
+    print(
+        f"{expert_runs.TITLES[run.name]}, layers 1 to 4:", [len(found.experts) for found in run.committees(share=0.7)]
+    )
 
 # %% tags=["holds"]
-_sizes = [len(expert_groups.committee(reading.mass(_row)).experts) for _row in range(4)]
-holds("6 in layer 1, 7 in the others", _sizes == [6, 7, 7, 7])
-_others = [[len(_c.experts) - _c.even for _c in _run.committees()] for _run in recorded if _run.name == "e16"]
-holds("16 experts: one or two fewer than even", all(-2 <= _gap <= -1 for _gaps in _others for _gap in _gaps))
+_sizes = {_n: [len(_c.experts) for _c in expert_runs.expert_run(_n, 0).committees()] for _n in ("e8", "e16")}
+holds("6, 7, 7, 7 of 8; 10 or 11 of 16", _sizes == {"e8": [6, 7, 7, 7], "e16": [11, 11, 11, 10]})
 
 # %% [markdown]
-# **Answer.** Six or seven of eight: as many as with even loads, or one more. There is no standing committee in this model. With 16 experts it takes 10
-# or 11, where even loads would need 12.
+# **Answer.** Six or seven of eight: as many as with even loads, or one more. Of sixteen it takes 10 or 11, a little fewer than even loads would. **At our
+# size the claim fails:** no two to five experts carry every domain.
 #
 # <!-- answered -->
-# That is no surprise: this model was trained with a balancing loss, and nine domains were mixed in every batch. The
-# claim may hold for other models; it is no law of mixtures. <!-- evidence: 9 -->
-# <!-- reasoned: how the model was trained, in lesson 05 -->
+# These models were trained with a balancing loss and with all nine domains in every batch. Without them it may come out differently.
+# <!-- reasoned: how the models were trained, in lesson 05; "may" is all that it says -->
 #
-# The second claim stands in many articles: for any short prompt a quarter of the experts stays silent. Cut the domains into prompts of 16
-# tokens, and count.
+# The second claim: in any short prompt, a quarter of the experts stays silent. Cut the domains into prompts of 16
+# tokens, and count. The last column is the control: the same for tokens that draw their two experts at random.
 #
 # **Predict:** in what part of the short prompts does at least a quarter of the eight experts get no token? With 16 experts, is it more?
 
+
 # %% tags=["figure"]
-rows, cells = [], []
-for n in (8, 16):
-    for length in (16, 32):
-        prompts = specialisation.read(checkpoint.pretrained(n), corpora, windows=32, length=length)
-        ids = prompts.experts.view(4, -1, length, 2)  # (L, prompts, length, K)
-        silent = torch.tensor([[expert_groups.silent(prompt, n)[0] for prompt in layer] for layer in ids])
-        rows.append(f"{n} experts, prompts of {length} tokens")
-        cells.append(100 * (silent >= 0.25).float().mean(dim=1))  # (L,)
-plots.table(
-    torch.stack(cells),
-    "percent of prompts in which at least a quarter of the experts is silent",
-    rows=rows,
-    columns=columns,
-    shade=True,
-)
+def quiet(experts, n):
+    """Whether at least a quarter of n experts gets none of the tokens (length, K) of a prompt."""
+    return expert_groups.silent(experts, n)[0] >= 0.25
+
+
+rows, cells, by_chance = [], [], []
+for n, length in ((8, 16), (8, 32), (16, 16), (16, 32)):
+    prompts = specialisation.read(checkpoint.pretrained(n), corpora, windows=32, length=length)
+    ids = prompts.experts.view(4, -1, length, 2)  # (L, prompts, length, K)
+    even = torch.rand(1000, length, n, generator=generator).topk(2).indices  # (1000, length, K)
+    cells.append([100 * sum(quiet(prompt, n) for prompt in layer) / len(layer) for layer in ids])
+    by_chance.append(100 * sum(quiet(prompt, n) for prompt in even) / len(even))
+    rows.append(f"{n} experts, prompts of {length} tokens")
+cells, by_chance = torch.tensor(cells), torch.tensor(by_chance)  # (4, L), (4,)
+caption = "percent of prompts in which at least a quarter of the experts is silent"
+plots.table(cells, caption, rows=rows, columns=columns, right=("by chance", by_chance), shade=True)
 
 # %% tags=["holds"]
 _eight, _eight_long, _sixteen, _sixteen_long = cells
@@ -810,6 +845,11 @@ holds(
     "16: 74 to 91, longer 16 to 49",
     [round(float(_f(_c))) for _c in (_sixteen, _sixteen_long) for _f in (min, max)] == [74, 91, 16, 49],
 )
+holds(
+    "by chance 0 to 9 %, below 1 but for 16 experts and short prompts",
+    bool((by_chance[[0, 1, 3]] < 1).all()) and 4 < float(by_chance[2]) < 11,
+)
+holds("more than by chance", bool((cells > by_chance[:, None]).flatten()[[0, 1, 2, 3, *range(8, 16)]].all()))
 holds("more with 16", bool((_sixteen > _eight).all() and (_sixteen_long > _eight_long).all()))
 holds("fewer in longer prompts", bool((_eight_long < _eight).all() and (_sixteen_long < _sixteen).all()))
 
@@ -818,8 +858,8 @@ holds("fewer in longer prompts", bool((_eight_long < _eight).all() and (_sixteen
 # twice as long it is rarer, below one half everywhere.
 #
 # <!-- answered -->
-# So the sentence needs three numbers that it leaves out: how many experts, how many of them per token, and how long the prompt is. With
-# 16 experts even choices without any pattern would leave (14/16)¹⁶ = 12 % of the experts without a token. <!-- evidence: (14/16)**16 -->
+# By chance it would be so in none to 9 % of the prompts. So the core of the sentence is true here: the tokens of a short text resemble each
+# other, and leave more experts without work than chance would. "Any prompt" and "a quarter" are not: both depend on the number of experts and on the length.
 #
 # ## 8.9 What popular articles say
 #
@@ -860,26 +900,37 @@ holds(
 
 # %% tags=["widget"]
 models = {8: model, 16: checkpoint.pretrained(16), 32: checkpoint.pretrained(32)}
-viewer = ExpertViewer(models, corpora, text="SELECT name FROM plays WHERE author = 'Shakespeare';", layer=4)
+sql = "SELECT name FROM plays WHERE author = 'Shakespeare';"
+viewer = ExpertViewer(models, corpora, text=sql, layer=4, expert=2)
 viewer.suggest({"Python's expert": {"domain": "python"}, "mute it": {"muted": True}})
 
+# %% tags=["holds"]
+_first = specialisation.read_ids(model, torch.tensor([list(data.encode(sql))])).experts[3][:, 0]
+holds(
+    "expert 2 first for 11 of 28, expert 1 for one",
+    (len(_first), int((_first == 2).sum()), int((_first == 1).sum())) == (28, 11, 1),
+)
+
 # %% [markdown]
-# **Answer.** To some of each: a router knows no languages. It sees one token's vector at a time, with the neighbours that attention mixed
-# into it. <!-- reasoned: the router's input, from lesson 03 -->
+# **Answer.** With eight experts, mostly to expert 2, the busiest one, which is the first choice of 11 of 28 tokens in layer 4. Python's expert 1 is the
+# first choice of one. The router knows no languages. It sees one token's vector at a time, with the neighbours that attention mixed into it.
+# <!-- reasoned: the router's input, from lesson 03; the cell above holds the counts -->
 
 # %% [markdown]
 # ## Now you know
 #
-# - Kinds of text spread unevenly over experts, and in our models many have an expert of their own in some layer: one whose absence hurts
-#   this text most. None of these experts works for one kind alone, and each kind uses many experts.
-#   <!-- reasoned: 8.5 holds it -->
-# - An expert tells about the token id and about the text. The larger part of what it tells about the text comes from the neighbours.
-#   <!-- reasoned: 8.3 holds it -->
+# - Kinds of text spread unevenly over experts. In our models a domain often has an expert of its own in some layer, one whose absence hurts it
+#   most; but that expert works for other texts as well, and the domain uses all experts.
+#   <!-- reasoned: 8.0 and 8.5 hold it -->
+# - An expert tells about the token id and about the text. Most of what it tells about the domain comes from the neighbours, and yet most of
+#   what a choice is *worth* is in the token id: a table of token ids loses 0.3 nats, a random choice 2.
+#   <!-- reasoned: 8.3 and 8.6 hold it -->
 # - Training makes the choice depend less on the token: an untrained router has favourite tokens as well.
 #   <!-- reasoned: 8.2 holds it -->
-# - A measurement needs its control: shuffled labels, an untrained model, an expert of the same load, another seed. Lists of favourite tokens have
-#   none.
-# - What an expert does in one training, another one does in another. Numbers of experts mean nothing.
+# - A measurement needs its control: shuffled labels, an untrained model, an expert that does as much, a drawn candidate, another seed. Lists of
+#   favourite tokens have none.
+# - Two trainings divide the work differently. The number of an expert means nothing outside of its training.
+#   <!-- reasoned: 8.7 holds it -->
 #
 # You know what a choice is worth in a model that was trained with it. Whether the experts were worth their memory is a
 # question of its own.

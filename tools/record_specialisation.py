@@ -28,6 +28,8 @@ from moe_lite.lessons.expert_groups import overlap, saturation
 from moe_lite.lessons.interventions import (
     frozen_choice,
     random_choice,
+    renumbered_choice,
+    routers_of,
     table_choice,
     token_table,
     with_routers,
@@ -184,6 +186,7 @@ def choices(model: MoELanguageModel, reading: Reading, corpora: dict[str, Corpus
         "random": lambda row, draw: random_choice(c.n_experts, seed=10 * draw + row),
         "frozen": lambda row, draw: frozen_choice(c.n_experts, c.d_model, seed=10 * draw + row),
         "table of token ids": lambda row, draw: table_choice(tables[row]),
+        "renumbered": lambda row, draw: renumbered_choice(routers_of(model)[layers[row]], by=draw + 1),
     }
     swapped = {}
     for name, rule in rules.items():

@@ -16,7 +16,7 @@ from torch import Tensor
 from moe_lite.data import data_dir
 from moe_lite.lab.recording import recorded
 from moe_lite.lessons.expert_groups import Committee, committee
-from moe_lite.lessons.interventions import DomainExpert, domain_expert
+from moe_lite.lessons.interventions import DomainExpert, domain_expert, judged
 from moe_lite.model.config import ModelConfig
 from moe_lite.train import TrainConfig
 
@@ -66,6 +66,17 @@ class ExpertRun:
             [domain_expert(counts, effect, domain) for domain in range(len(self.domains))]
             for counts, effect in zip(self.counts, self.effect, strict=True)
         ]
+
+    def drawn_verdicts(self) -> Tensor:
+        """(L, D): the share of experts that would pass as candidates, which is what a drawn one may expect."""
+        n_experts, n_domains = self.counts.shape[1:]
+        return torch.tensor([
+            [
+                sum(judged(counts, effect, domain, e).holds for e in range(n_experts)) / n_experts
+                for domain in range(n_domains)
+            ]
+            for counts, effect in zip(self.counts, self.effect, strict=True)
+        ])  # fmt: skip
 
     def committees(self, share: float = 0.7) -> list[Committee]:
         """One for each layer."""

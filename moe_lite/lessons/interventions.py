@@ -119,15 +119,19 @@ class DomainExpert(NamedTuple):
     """Whether a domain has an expert of its own in a layer."""
 
     expert: int  # the candidate: of all experts the one with the largest share of the domain in its own assignments
-    control: int  # the other expert whose load is nearest
+    control: int  # the other expert with the nearest number of assignments of this domain
     holds: bool  # muting the candidate costs the domain more than muting the control, and more than any other domain
 
 
 def domain_expert(counts: Tensor, effect: Tensor, domain: int) -> DomainExpert:
     """Judge from counts (E, D) and effect (E, D), the rise of each domain's loss with one expert muted, in nats."""
     load = counts.sum(dim=1)  # (E,)
-    expert = int((counts[:, domain] / load.clamp(min=1)).argmax())
-    other = control(load, [expert])[0]
+    return judged(counts, effect, domain, int((counts[:, domain] / load.clamp(min=1)).argmax()))
+
+
+def judged(counts: Tensor, effect: Tensor, domain: int, expert: int) -> DomainExpert:
+    """The same for a candidate of any origin, such as one that was drawn: what the rule says without looking."""
+    other = control(counts[:, domain], [expert])[0]
     mine, elsewhere = effect[expert, domain], effect[expert][torch.arange(effect.shape[1]) != domain]  # (), (D − 1,)
     return DomainExpert(expert, other, bool(mine > effect[other, domain] and (mine > elsewhere).all()))
 
@@ -185,6 +189,15 @@ def frozen_choice(n_experts: int, d_model: int, seed: int = 0) -> Rule:
     """The best of a router with random weights that nobody trained. It follows the token's vector x all the same."""
     weight = torch.randn(n_experts, d_model, generator=torch.Generator().manual_seed(seed))  # (E, D)
     return lambda x, token_ids, k: top_k_stable(Router.project(x, weight.to(x.device)), k)[1]  # (N, k)
+
+
+def renumbered_choice(router: Router, by: int = 1) -> Rule:
+    """The router's own choice with `by` added to each expert's number, around at E: equal tokens stay together."""
+
+    def shift(x: Tensor, token_ids: Tensor, k: int) -> Tensor:
+        return (top_k_stable(Router.project(x, router.weight), k)[1] + by) % len(router.weight)  # (N, k)
+
+    return shift
 
 
 def table_choice(table: Tensor) -> Rule:
