@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.compare import number
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
-from moe_lite.checks.engine.mistakes import wrong
+from moe_lite.checks.engine.mistakes import sign, wrong
 
 Verdict = tuple[int, int, bool]
 
@@ -46,11 +47,13 @@ def most_here(effect: Tensor, domain: int, expert: int) -> bool:
 
 def cases() -> tuple[Case, ...]:
     plain = tuple(random(seed, 6, 4, seed % 4) for seed in (1, 2, 3)) + (random(4, 5, 7, 6),)
-    own = (planted(5, 6, 4, 2), planted(6, 7, 5, 0))
+    own = (planted(5, 6, 4, 2), planted(6, 7, 5, 0), planted(19, 6, 4, 3, third=0.7))
     weak = (planted(7, 6, 4, 1, control=0.9), planted(8, 5, 6, 3, control=0.7))
     elsewhere = (planted(9, 6, 4, 3, other=0.8), planted(10, 7, 3, 0, other=0.6))
     small = (rare(11, 6, 4, 2),)
-    silent = (with_silent(12, 6, 4, 1),)
+    silent = (with_silent(12, 6, 4, 1), rare(17, 6, 4, 3, last_silent=True))
+    as_much = (planted(13, 6, 4, 2, control=0.5), planted(14, 6, 4, 1, other=0.5), planted(15, 5, 4, 3, other=0.5))
+    falls = (planted(16, 6, 4, 0, control=-0.8, other=-0.7), planted(18, 5, 3, 1, control=-0.9, other=-0.2))
     begin, _ = inputs.usual(plain[:2], plain[:1], name="two whole numbers, and True or False")
     return (
         *begin,
@@ -60,6 +63,9 @@ def cases() -> tuple[Case, ...]:
         Case("muting the control costs as much", weak, ("holds",)),
         Case("muting it costs another domain more", elsewhere, ("holds",)),
         Case("an expert without assignments", silent, ("expert", "control", "holds")),
+        Case("among equals, the lower number", equals(), ("expert", "control")),
+        Case("as much is not more", as_much, ("holds",)),
+        Case("losses that fall", falls, ("holds",)),
     )
 
 
@@ -71,29 +77,52 @@ def note(seed: int, n_experts: int, n_labels: int, domain: int) -> str:
     return f"seed {seed}, {n_experts} experts, {n_labels} domains, domain {domain}"
 
 
-def planted(seed: int, n_experts: int, n_labels: int, domain: int, control: float = 0.1, other: float = 0.1) -> Trial:
-    """The candidate costs its domain 0.5; muting its control costs it `control`, and it costs another one `other`."""
+def planted(
+    seed: int, n_experts: int, n_labels: int, domain: int, control: float = 0.1, other: float = 0.1, third: float = 0.1
+) -> Trial:
+    """The candidate costs its domain 0.5; its control costs it `control`, another expert `third`.
+
+    The candidate costs another domain `other`.
+    """
     counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
     expert = candidate(counts, domain)
     effect[expert] = effect[expert].abs().clamp(max=0.3)
+    effect[next(e for e in range(n_experts) if e not in (expert, nearest(counts, expert))), domain] = third
     effect[expert, domain] = 0.5
     effect[nearest(counts, expert), domain] = control
     effect[expert, (domain + 1) % n_labels] = other
     return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain))
 
 
-def rare(seed: int, n_experts: int, n_labels: int, domain: int) -> Trial:
-    """One expert has few assignments, nearly all of the domain; another has more of the domain, among much else."""
+def rare(seed: int, n_experts: int, n_labels: int, domain: int, last_silent: bool = False) -> Trial:
+    """One expert has few assignments, nearly all of the domain; another has more of the domain, among much else.
+
+    last_silent: the last expert has none at all, and so the nearest load.
+    """
     counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
     counts[1], counts[3] = 1, 400
     counts[1, domain], counts[3, domain] = 60, 700
-    return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain) + ", a rare specialist")
+    if last_silent:
+        counts[-1] = 0
+    silent = f", expert {n_experts - 1} silent" if last_silent else ""
+    return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain) + ", a rare specialist" + silent)
 
 
 def with_silent(seed: int, n_experts: int, n_labels: int, domain: int) -> Trial:
     counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
     counts[0] = 0
     return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain) + ", expert 0 silent")
+
+
+def equals() -> tuple[Trial, ...]:
+    """Two experts with the largest share; two with the nearest load; a domain without assignments."""
+    shares = torch.tensor([[50, 10, 50], [20, 60, 40], [30, 20, 90], [50, 100, 50], [90, 70, 100]])
+    loads = torch.tensor([[10, 20, 70], [30, 30, 70], [20, 90, 40], [90, 40, 40], [200, 60, 40]])
+    none = drawn(21, 5, 3)[0]
+    none[:, 1] = 0
+    named = ((shares, "two experts with the largest share"), (loads, "two experts with the nearest load"),
+             (none, "a domain without assignments"))  # fmt: skip
+    return tuple(Trial((counts, drawn(22, 5, 3)[1], 1), text) for counts, text in named)
 
 
 def drawn(seed: int, E: int, C: int, domain: int | None = None) -> tuple:
@@ -114,12 +143,11 @@ def drawn(seed: int, E: int, C: int, domain: int | None = None) -> tuple:
 def extremes(seed: int) -> tuple[Trial, ...]:
     counts, effect, domain = drawn(seed, 5, 4)
     expert = candidate(counts, domain)
-    level = effect.clone()
-    level[expert, domain] = level[nearest(counts, expert), domain] = 0.45
+    lower = -effect.abs() - 0.02
+    lower[nearest(counts, expert), domain] = -0.01  # muting the candidate costs less than that
     return (
-        Trial((counts, torch.zeros_like(effect), domain), "muting changes nothing anywhere"),
-        Trial((counts, -effect.abs() - 0.01, domain), "muting lowers every loss"),
-        Trial((counts, level, domain), "candidate and control cost exactly as much"),
+        Trial((counts, torch.zeros_like(effect), domain), "effects that are all 0"),
+        Trial((counts, lower, domain), "effects that are all below 0"),
         Trial((counts * 10**8, effect, domain), "counts in the billions"),
     )
 
@@ -147,6 +175,23 @@ def largest_effect(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
     return judged(expert, nearest(counts, expert), effect, domain)
 
 
+def last_of_equals(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
+    """The right candidate but for equal shares, where it is the last."""
+    expert = len(counts) - 1 - candidate(counts.flip(0), domain)
+    return judged(expert, nearest(counts, expert), effect, domain)
+
+
+def nan_is_largest(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
+    expert = int((counts[:, domain] / counts.sum(1)).argmax())
+    return judged(expert, nearest(counts, expert), effect, domain)
+
+
+def silent_left_out(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
+    """The rows of experts without assignments are taken out, and the others numbered anew."""
+    seen = counts.sum(1) > 0
+    return verdict(counts[seen], effect[seen], domain)
+
+
 def with_control(choose: Callable[[Tensor, int, int], int]) -> Callable[[Tensor, Tensor, int], Verdict]:
     """The right candidate, and a control that `choose(counts, expert, domain)` gives."""
 
@@ -159,6 +204,17 @@ def with_control(choose: Callable[[Tensor, int, int], int]) -> Callable[[Tensor,
 
 def nearest_in_domain(counts: Tensor, expert: int, domain: int) -> int:
     return nearest(counts[:, domain : domain + 1], expert)
+
+
+def last_nearest(counts: Tensor, expert: int, domain: int) -> int:
+    last = len(counts) - 1
+    return last - nearest(counts.flip(0), last - expert)
+
+
+def nearest_seen(counts: Tensor, expert: int, domain: int) -> int:
+    """Among those that have assignments; the candidate itself if it alone has."""
+    seen = [e for e in range(len(counts)) if e == expert or bool(counts[e].any())]
+    return seen[nearest(counts[seen], seen.index(expert))] if len(seen) > 1 else expert
 
 
 def runner_up(counts: Tensor, expert: int, domain: int) -> int:
@@ -198,13 +254,65 @@ def against_mean(effect: Tensor, domain: int, expert: int, control: int) -> bool
     return higher and more_than_control(effect, domain, expert, control)
 
 
-def at_least(effect: Tensor, domain: int, expert: int, control: int) -> bool:
-    mine = effect[expert, domain]
-    return bool(mine >= effect[control, domain]) and bool((mine >= effect[expert]).all())
+def at_least_control(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    return bool(effect[expert, domain] >= effect[control, domain]) and most_here(effect, domain, expert)
+
+
+def at_least_others(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    return more_than_control(effect, domain, expert, control) and among_most(effect, domain, expert)
+
+
+def at_least_both(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    return bool(effect[expert, domain] >= effect[control, domain]) and among_most(effect, domain, expert)
+
+
+def among_most(effect: Tensor, domain: int, expert: int) -> bool:
+    return bool((effect[expert, domain] >= effect[expert]).all())
+
+
+def first_of_most(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    """`argmax`, which takes the first of equals."""
+    return more_than_control(effect, domain, expert, control) and int(effect[expert].argmax()) == domain
+
+
+def more_than_one(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    """`any` in place of `all`."""
+    higher = bool((effect[expert, domain] > effect[expert]).any())
+    return more_than_control(effect, domain, expert, control) and higher
+
+
+def against_control_row(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    """More than the control costs any domain."""
+    return bool((effect[expert, domain] > effect[control]).all())
+
+
+def without_signs(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    return more_than_control(effect.abs(), domain, expert, control) and most_here(effect.abs(), domain, expert)
+
+
+def more_than_experts(effect: Tensor, domain: int, expert: int, control: int) -> bool:
+    return all(bool(effect[expert, domain] > x) for e, x in enumerate(effect[:, domain]) if e != expert)
 
 
 def whole(a: Attempt) -> str:
     return f"`holds` is {bool(a.got['holds'])} for {a.trial.note}: "
+
+
+def only_holds_is_wrong(a: Attempt) -> bool:
+    return a.right("expert") and a.right("control") and not a.right("holds")
+
+
+def what_stands_there(a: Attempt) -> str:
+    """The numbers that are compared."""
+    _, effect, domain = a.args
+    expert, control = int(a.expected["expert"]), int(a.expected["control"])
+    mine, other = (number(float(effect[e, domain]), 4) for e in (expert, control))
+    most = number(max(float(x) for c, x in enumerate(effect[expert]) if c != domain), 4)
+    return (
+        f"{whole(a)}muting the candidate, expert {expert}, costs this domain {mine}, and every other domain at most "
+        f"{most}; muting the control, expert {control}, costs this domain {other}. So it should be "
+        f"{bool(a.expected['holds'])}."
+    )
 
 
 def holds(title: str, rule: Callable[[Tensor, int, int, int], bool], say: str) -> Mistake:
@@ -213,37 +321,73 @@ def holds(title: str, rule: Callable[[Tensor, int, int, int], bool], say: str) -
 
 MISTAKES = (
     wrong("The expert that gets most of the domain", most_of_the_domain, "Expert {expert} gets the most tokens of the "
-          "domain, but it may get the most of every other domain as well. Asked is the expert whose *own* assignments "
-          "are to the largest part of this domain: {right.expert}. Divide each row by its sum."),
+          "domain, but it may get the most of every other domain as well. Wanted is the expert for which this domain "
+          "is the largest share of its *own* assignments: expert {right.expert}. Divide each row by its sum."),
     wrong("Chosen by its effect", largest_effect, "Expert {expert} is the one whose muting costs the domain most. The "
           "candidate is chosen from `counts`, before anything is muted; otherwise the test would pick its own "
           "winner."),
+    wrong("0 / 0 is taken for the largest share", nan_is_largest, "Expert {expert} has no assignments, and 0 / 0 is "
+          "nan, which `argmax` takes for the largest. Its share counts as 0: divide by `load.clamp(min=1)`."),
+    wrong("Experts without assignments are left out", silent_left_out, "`expert` is {expert.beside}, and `control` is "
+          "{control.beside}, for {note}. An expert without assignments keeps its row and its number; its share is 0, "
+          "and it can be the control."),
+    wrong("Among equals, the higher number", last_of_equals, "For {note}, `expert` is {expert.beside}. Among equal "
+          "shares, the lower number is taken: `argmax` takes the first, `>=` in a loop the last."),
+    wrong("Among equals, the higher number", with_control(last_nearest), "For {note}, `control` is {control.beside}. "
+          "Among equal distances, the lower number is taken: `argmin` takes the first, `<=` in a loop the last."),
     wrong("The control has as many tokens of the domain", with_control(nearest_in_domain), "The control is expert "
-          "{control}, expected {right.control}. Compared are loads, the sums of whole rows, and not the column of this "
+          "{control}, expected {right.control}. Compare loads, the sums of whole rows, and not the column of this "
           "domain."),
     wrong("The control is the runner-up", with_control(runner_up), "The control is expert {control}, which has the "
-          "second largest share of the domain. A control is to differ in that and be alike in load: expert "
-          "{right.control}."),
+          "second largest share of the domain. A control should be like the candidate in its load and not in its share "
+          "of the domain: expert {right.control}."),
     wrong("The control is the neighbour", with_control(neighbour), "The control is expert {control}, expected "
           "{right.control}. The number of an expert means nothing. The control has the nearest load."),
-    wrong("The control has the smallest load", with_control(least_loaded), "The control is expert {control}, which "
-          "does the least. An expert with as much work as the candidate is wanted: expert {right.control}."),
+    wrong("The control has the smallest load", with_control(least_loaded), "The control is expert {control}, which has "
+          "the smallest load of the others. Wanted is the one whose load is nearest to the candidate's: expert "
+          "{right.control}. Without `abs`, a difference far below 0 is the smallest."),
     wrong("The expert is its own control", with_control(itself), "Expert {control} is the candidate itself: its load "
           "is nearest to its own. Leave it out."),
-    holds("The control is not asked", lambda x, d, e, c: most_here(x, d, e), "muting the control costs the domain as "
-          "much or more, so it is no special expert of this domain. Both conditions have to hold."),
-    holds("The other domains are not asked", lambda x, d, e, c: more_than_control(x, d, e, c), "muting the expert "
-          "costs another domain as much or more, so it is not this domain's own. Both conditions have to hold."),
+    wrong("A silent control is passed over", with_control(nearest_seen), "The control is expert {control}, expected "
+          "{right.control}, for {note}. Expert {right.control} has no assignments, and its load of 0 is the nearest."),
+    holds("The comparison with the control is missing", lambda x, d, e, c: most_here(x, d, e), "muting the control "
+          "costs the domain as much or more, so it is no special expert of this domain. Both conditions have to "
+          "hold."),
+    holds("The comparison with the control is missing", lambda x, d, e, c: int(x[e].argmax()) == d, "muting the "
+          "control costs the domain as much or more, so it is no special expert of this domain. Both conditions have "
+          "to hold."),
+    holds("The comparison with the other domains is missing", lambda x, d, e, c: more_than_control(x, d, e, c),
+          "muting the expert costs another domain as much or more, so it is not this domain's own. Both conditions "
+          "have to hold."),
     holds("One condition is enough", lambda x, d, e, c: more_than_control(x, d, e, c) or most_here(x, d, e), "one of "
           "the two conditions holds, the other does not. Both have to hold."),
     holds("Compared with the mean of the other domains", against_mean, "the effect is above the mean of the other "
           "domains, but one of them is hit as hard or harder. It has to be larger than *each* of them."),
-    holds("As much is not more", at_least, "candidate and control cost exactly as much, or two domains do. The effect "
-          "has to be larger."),
+    holds("Compared with any other domain", more_than_one, "muting the candidate costs one of the other domains as "
+          "much or more. It has to cost this domain more than *every* other one: `all`, not `any`."),
+    holds("The other domains are looked up for the control", against_control_row, "you compared with what muting the "
+          "*control* costs the other domains. What muting the candidate costs them is wanted: the row "
+          "`effect[expert]`."),
+    holds("Compared with every other expert", more_than_experts, "you compared the candidate with every other expert. "
+          "Compare it with the control alone, and with every other domain."),
+    holds("Compared with every other expert", lambda x, d, e, c: more_than_experts(x, d, e, c) and most_here(x, d, e),
+          "another expert than the control costs the domain as much or more when it is muted. That does not count; "
+          "only the control does."),
+    holds("As much is not more", at_least_both, "muting the control costs the domain exactly as much, or muting the "
+          "candidate costs another domain exactly as much. The effect has to be larger: `>`, not `>=`."),
+    holds("As much is not more", at_least_control, "muting the control costs the domain exactly as much. The effect "
+          "has to be larger: `>`, not `>=`."),
+    holds("As much is not more", at_least_others, "muting the candidate costs another domain exactly as much. The "
+          "effect has to be larger: `>`, not `>=`."),
+    holds("As much is not more", first_of_most, "muting the candidate costs another domain exactly as much, one with a "
+          "higher number. The effect has to be larger, and `argmax` takes the first of equals."),
+    holds("The effects have lost their signs", without_signs, "an effect below 0 is a loss that falls, and so it costs "
+          "nothing, however large it is. Compare the numbers without `abs`."),
     holds("The answer is turned", lambda x, d, e, c: not (more_than_control(x, d, e, c) and most_here(x, d, e)),
           "True means that the domain has an expert of its own."),
     holds("Always False", lambda x, d, e, c: False, "both conditions hold there."),
     holds("Always True", lambda x, d, e, c: True, "a condition does not hold there."),
+    sign("The verdict is not right", only_holds_is_wrong, what_stands_there, all_or_none=True),
 )  # fmt: skip
 
 DOMAIN_EXPERT = Exercise(

@@ -1,10 +1,13 @@
 """Exercise 8.4, top_k_without: the k best experts among those that are not muted."""
 
+import re
+
 import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.causes import Line
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Note, Output, Trial
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import sign, wrong
 from moe_lite.checks.lesson03.top_k_route import best
@@ -65,7 +68,7 @@ def drawn(seed: int, N: int, E: int, k: int) -> tuple:
 def extremes(seed: int) -> tuple[Trial, ...]:
     scores, k, muted = drawn(seed, 7, 6, 3)
     return (
-        Trial((scores * 1e20, k, muted), "very large scores"),
+        Trial((scores * 1e6, k, muted), "scores of up to a million"),
         Trial((scores * 1e-10, k, muted), "scores near a ten-billionth"),
     )
 
@@ -94,23 +97,16 @@ def only_muted(scores: Tensor, k: int, muted: list[int]) -> Chosen:
     return reference(scores, min(k, len(muted)), left) if muted else divided(best(scores, k))
 
 
-def silenced_after(scores: Tensor, k: int, muted: list[int]) -> Chosen:
-    """Chosen with all, then the muted ones get a weight of 0."""
-    weights, expert_ids = divided(best(scores, k))
-    return weights * ~torch.isin(expert_ids, torch.tensor(muted)), expert_ids
-
-
-def divided_after(scores: Tensor, k: int, muted: list[int]) -> Chosen:
-    """Chosen with all, the muted ones set to 0, and the rest divided by its sum."""
-    values, expert_ids = best(scores, k)
-    values = values * ~torch.isin(expert_ids, torch.tensor(muted))
-    return values / values.sum(dim=1, keepdim=True).clamp(min=1e-30), expert_ids
-
-
 def as_zero(scores: Tensor, k: int, muted: list[int]) -> Chosen:
     scores = scores.clone()
     scores[:, muted] = 0
     return divided(best(scores, k))
+
+
+def by_number(scores: Tensor, k: int, muted: list[int]) -> Chosen:
+    weights, expert_ids = reference(scores, k, muted)
+    expert_ids, places = expert_ids.sort(dim=1)
+    return weights.gather(1, places), expert_ids
 
 
 def first_only(scores: Tensor, k: int, muted: list[int]) -> Chosen:
@@ -135,16 +131,88 @@ def of_all(scores: Tensor, k: int, muted: list[int]) -> Tensor:
     return kept(scores, k, muted) / best(scores, k)[0].sum(1, True)
 
 
+def of_open(scores: Tensor, k: int, muted: list[int]) -> Tensor:
+    """Divided by the sum of all that are not muted, chosen or not."""
+    return kept(scores, k, muted) / open_best(scores, scores.shape[1] - len(muted), muted)[0].sum(1, True)
+
+
 def fewer_columns(a: Attempt) -> bool:
     """Chosen among all, and the muted ones left out of the rows."""
     shape, expected = a.got["expert_ids"].shape, a.expected["expert_ids"].shape
     return len(shape) != 2 or shape[-1] < expected[-1]
 
 
+def readable(a: Attempt) -> bool:
+    ids = a.got["expert_ids"]
+    return ids.shape == a.expected["expert_ids"].shape and ids.dtype == torch.int64
+
+
+def are_muted(a: Attempt) -> Tensor:
+    """bool (N, k): the places of muted experts."""
+    return torch.isin(a.got["expert_ids"], torch.tensor(a.args[2], dtype=torch.int64))
+
+
 def muted_chosen(a: Attempt) -> bool:
-    ids, muted = a.got["expert_ids"], torch.tensor(a.args[2])
-    readable = ids.shape == a.expected["expert_ids"].shape and ids.dtype == torch.int64
-    return readable and bool(torch.isin(ids, muted).any())
+    return readable(a) and bool(are_muted(a).any())
+
+
+def muted_for_a_zero(a: Attempt) -> bool:
+    """A muted expert in place of one whose score is 0."""
+    return muted_chosen(a) and bool((a.args[0][are_muted(a).any(1)] == 0).any())
+
+
+def muted_in_large(a: Attempt) -> bool:
+    return muted_chosen(a) and bool(a.args[0].max() > 100)
+
+
+def muted_after(a: Attempt) -> bool:
+    """The choice among all experts, with muted ones that weigh nothing."""
+    if not muted_chosen(a) or not torch.equal(a.got["expert_ids"], best(*a.args[:2])[1]):
+        return False
+    return not bool(a.got["weights"].nan_to_num()[are_muted(a)].any())
+
+
+def tokens_muted(a: Attempt) -> bool:
+    """Rows instead of columns: these tokens have nothing to choose from, the others choose among all experts."""
+    if not readable(a):
+        return False
+    is_row = torch.isin(torch.arange(len(a.args[0])), torch.tensor(a.args[2], dtype=torch.int64))
+    same = torch.equal(a.got["expert_ids"][~is_row], best(*a.args[:2])[1][~is_row])
+    return same and not bool(a.got["weights"][is_row].isfinite().all())
+
+
+def token(a: Attempt, rows: Tensor) -> str:
+    """The first token of `rows`, bool (N,): "Token 3 lists [1, 4]"."""
+    n = int(rows.nonzero()[0])
+    return f"Token {n} lists {a.got['expert_ids'][n].tolist()}"
+
+
+def with_muted(a: Attempt) -> str:
+    """The first token for which that is so: "Token 3 lists [1, 4], and expert 4 is muted"."""
+    found = are_muted(a)
+    n = int(found.any(1).nonzero()[0])
+    return f"{token(a, found.any(1))}, and expert {int(a.got['expert_ids'][n][found[n]][0])} is muted"
+
+
+def too_small(a: Attempt) -> str:
+    return (
+        f"{with_muted(a)}. If the score of a muted expert is set to 0 or to a very small number, it is as good as that "
+        "of an expert whose score is 0, and here it was taken. −inf is lower than every score."
+    )
+
+
+def beside(a: Attempt) -> str:
+    """The first token for which they differ: "Token 3 lists [1, 4], expected [2, 4]"."""
+    rows = (a.got["expert_ids"] != a.expected["expert_ids"]).any(1)
+    return f"{token(a, rows)}, expected {a.expected['expert_ids'][int(rows.nonzero()[0])].tolist()}"
+
+
+def of_no_type(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    return Note(
+        "An index must be int64",
+        "`muted` may be empty, and `torch.tensor([])` is float32, which cannot be an index. The list itself can: "
+        "`scores[:, muted]`. So can `torch.tensor(muted, dtype=torch.int64)`.",
+    )
 
 
 def infinite(a: Attempt) -> bool:
@@ -152,39 +220,48 @@ def infinite(a: Attempt) -> bool:
 
 
 MISTAKES = (
-    wrong("Nobody was muted", lambda s, k, muted: divided(best(s, k)), "Experts {muted} are still "
-          "chosen: the answer is the one for all experts."),
-    wrong("The experts were numbered anew", without_columns, "Token 0 lists {expert_ids[0]}, expected "
-          "{right.expert_ids[0]}. With columns cut out of `scores`, the experts behind them get smaller numbers, and "
-          "the layer would call the wrong ones. Keep all E columns and make the muted ones impossible to choose."),
+    wrong("Nobody was muted", lambda s, k, muted: divided(best(s, k)), "This is the choice among all experts. "
+          "Those in {muted} must not be chosen."),
+    wrong("The experts were numbered anew", without_columns, lambda a: f"{beside(a)}. With columns cut out of "
+          "`scores`, the experts behind them get smaller numbers, and the layer would call the wrong ones. Keep all E "
+          "columns and make the muted ones impossible to choose."),
     wrong("Only the muted ones are left", only_muted, "Token 0 lists {expert_ids[0]}, and these are the muted ones. "
           "They are the ones that must not be chosen."),
-    wrong("Muted after the choice", silenced_after, "Token 0 lists {expert_ids[0]}: the muted expert is chosen and "
-          "gets a weight of 0, so the token has fewer experts than k. Mute before the choice; then the next best one "
-          "takes over."),
-    wrong("Muted after the choice", divided_after, "Token 0 lists {expert_ids[0]}: the muted expert is chosen and gets "
-          "a weight of 0, and the others share what it had. Mute before the choice; then the next best one takes "
-          "over."),
-    wrong("A score of 0 can be chosen", as_zero, "Token 0 lists {expert_ids[0]}. A muted expert with a score of 0 is "
-          "as good as any other whose score is 0, and here it was taken. −inf is lower than every score."),
+    sign("Muted after the choice", muted_after, lambda a: f"{with_muted(a)}: it was chosen, and got a weight of 0 "
+         "afterwards. So the token has fewer experts than k. Mute before the choice; then the next best expert takes "
+         "its place."),
+    wrong("A score of 0 can be chosen", as_zero, too_small),
+    sign("A score of 0 can be chosen", muted_for_a_zero, too_small, all_or_none=True),
+    sign("The muted ones are not low enough", muted_in_large, lambda a: "All that was tried before is right; this came "
+         f"with {a.trial.note}. {with_muted(a)}. A fixed number that is taken off is too small for such scores; −inf "
+         "is lower than every score.", all_or_none=True),
     wrong("Only one of them is muted", first_only, "Experts {muted} are to be muted, all of them. Yours only mutes the "
           "first."),
     wrong("Only one of them is muted", last_only, "Experts {muted} are to be muted, all of them. Yours only mutes the "
           "last."),
-    wrong("The smallest scores are kept", worst, "Token 0 lists {expert_ids[0]}, expected {right.expert_ids[0]}: the "
-          "largest scores are wanted, best first."),
+    wrong("The smallest scores are kept", worst, lambda a: f"{beside(a)}: the largest scores are wanted, best first."),
+    wrong("Sorted by number, not best first", by_number, lambda a: f"{beside(a)}: the right experts, in the order of "
+          "their numbers. The one with the largest score comes first."),
     wrong("The weights are not renormalised", weights=kept, say="Your rows sum to {weights.rows}: these are the scores "
           "of the chosen experts. Divide each row by its sum, as in exercise 3.2."),
     wrong("Divided by the sum before muting", weights=of_all, say="Your rows sum to {weights.rows}. The sum to divide "
           "by is that of the experts that were chosen, without the muted ones."),
     wrong("Divided by the sum over all experts", weights=lambda s, k, m: kept(s, k, m) / s.sum(1, True), say="Your "
           "rows sum to {weights.rows}. The sum to divide by is that of the k kept scores."),
+    wrong("Divided by the sum of all that are not muted", weights=of_open, say="Your rows sum to {weights.rows}. The "
+          "sum to divide by is that of the k experts that were chosen, without those that are neither muted nor "
+          "chosen."),
+    wrong("Divided down the columns", weights=lambda *a: kept(*a) / kept(*a).sum(0, True), say="Your columns sum to 1, "
+          "your rows to {weights.rows}. Each token's weights sum to 1: `sum(dim=1, keepdim=True)`."),
     wrong("Softmax over the kept scores", weights=lambda *a: kept(*a).softmax(dim=1), say="Weight 0 of token 0 is "
-          "{weights[0][0]}, expected {right.weights[0][0]}. The scores are probabilities already: divide them by their "
-          "sum."),
+          "{weights[0][0]}, expected {right.weights[0][0]}. A softmax is for logits. These are scores already: divide "
+          "them by their sum."),
+    sign("Rows were muted, not columns", tokens_muted, "The tokens whose numbers are in {muted} have weights that are "
+         "no numbers, and the others choose as if nobody were muted: `scores[muted]` takes rows, and these are tokens. "
+         "The experts are columns, `scores[:, muted]`."),
     sign("Weights that are no numbers", infinite, "Some weights are nan or infinite. Is there an expert with a score "
          "of −inf among the chosen ones, or is −inf in the sum that you divide by?"),
-    sign("A muted expert is chosen", muted_chosen, "Token 0 lists {expert_ids[0]}, and experts {muted} are muted."),
+    sign("A muted expert is chosen", muted_chosen, lambda a: f"{with_muted(a)}."),
     sign("Fewer than k experts", fewer_columns, "`expert_ids` is {expert_ids.shape}, expected "
          "{right.expert_ids.shape}. Was the muted expert chosen first and taken out afterwards? Every token keeps k."),
 )  # fmt: skip
@@ -193,6 +270,7 @@ TOP_K_WITHOUT = Exercise(
     id="8.4", name="top_k_without", parameters=("scores", "k", "muted"), sizes="NEkM",
     outputs=(Output("weights", "N, k", strict_dtype=False), Output("expert_ids", "N, k", expert_values=True)),
     reference=reference, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
+    causes=((IndexError, r"tensors used as indices must be", of_no_type),),
     hints=(
         "Make the muted experts impossible to choose, and then choose as always. The numbers of the other experts "
         "must stay what they are, and so must `scores`.",
