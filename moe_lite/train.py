@@ -123,8 +123,8 @@ class Training:
             longest = model.config.context_length
             raise ValueError(f"length is {config.length}, more than the model's context_length of {longest}.")
         if config.moves_bias and not model.config.selection_bias:
-            asked = f"bias_step is {config.bias_step}" if config.bias_step else f"bias_rule is {config.bias_rule!r}"
-            raise ValueError(f"{asked}, but the model has no bias: it needs selection_bias=True.")
+            asked = f"bias_step is {config.bias_step}" if config.bias_step else "bias_rule='quantile' computes a bias"
+            raise ValueError(f"{asked}, but the model has none: it needs selection_bias=True.")
         if config.bias_rule == "quantile" and (model.config.n_groups > 1 or model.config.select_on == "logit"):
             raise ValueError(
                 "bias_rule is 'quantile', which compares scores of all experts: n_groups=1, select_on='score'."

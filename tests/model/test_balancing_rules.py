@@ -286,7 +286,10 @@ def test_trainings_that_contradict_themselves_are_refused(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"selection_bias": False}, "bias_rule is 'quantile', but the model has no bias: it needs selection_bias=True"),
+        (
+            {"selection_bias": False},
+            "bias_rule='quantile' computes a bias, but the model has none: it needs selection_bias",
+        ),
         ({"n_experts": 6, "n_groups": 3, "topk_groups": 2}, "compares scores of all experts: n_groups=1"),
         ({"select_on": "logit"}, "compares scores of all experts: n_groups=1, select_on='score'"),
     ],
