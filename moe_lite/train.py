@@ -141,7 +141,7 @@ class Training:
         vectors = [p for name, p in parameters.items() if not stands[name]]  # experts' biases are stacked
         groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
-        self.trained = matrices + vectors
+        self.trained = [*parameters.values()]
         self.momentum: dict[int, Tensor] = {}  # (E,) float32 by layer, of the biases (bias_rule="smebu")
 
     def __iter__(self) -> Iterator[StepLog]:
