@@ -26,7 +26,7 @@ from moe_lite.checkpoint import CheckpointError, load, save
 from moe_lite.data import Corpus, load_corpora, sample_batch
 from moe_lite.evaluate import Evaluation, evaluate, load_table, report
 from moe_lite.metrics import count_parameters
-from moe_lite.model.balance import update_selection_bias_
+from moe_lite.model.balance import quantile_bias_, remember_load_, soft_bias_step_, update_selection_bias_
 from moe_lite.model.config import (
     ModelConfig,
     dense_twin,
@@ -37,11 +37,15 @@ from moe_lite.model.config import (
     is_whole,
     require,
 )  # fmt: skip
+from moe_lite.model.routing import Router, Routing
 from moe_lite.model.transformer import LMOutput, MoELanguageModel, one_mode
 
 __all__ = [
     "Evaluation", "StepLog", "TrainConfig", "Training", "evaluate", "load", "resume", "save", "budgeted", "train"
 ]  # fmt: skip
+
+
+BIAS_RULES = ("sign", "smebu", "quantile")
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,11 @@ class TrainConfig:
     min_lr_ratio: float = 0.1
     weight_decay: float = 0.1  # matrices only
     clip_norm: float = 1.0
-    bias_step: float = 0.0  # for models with a selection bias; DeepSeek-V3 uses 0.001
+    bias_rule: str = "sign"  # how a selection bias is moved (balance.py)
+    bias_step: float = 0.0  # for models with a selection bias; DeepSeek-V3 uses 0.001; "quantile" needs none
+    bias_memory: float = 0.0  # share that stays at each step: of the momentum ("smebu": 0.5), of the bias ("quantile")
     bias_until: int | None = None  # the step after which the bias stands still; None: it never does
+    freeze_router: bool = False  # the routers' weights stay as they were drawn
     seed: int = 0
     validate_every: int = 0  # 0: never during training
     validation_windows: int = 4  # a domain, while training
@@ -73,6 +80,19 @@ class TrainConfig:
         for name in ("weight_decay", "bias_step"):
             require(self, name, is_not_negative, "a number of at least 0")
         require(self, "min_lr_ratio", lambda r: 0 <= r <= 1, "a number from 0 to 1")
+        require(self, "freeze_router", lambda f: isinstance(f, bool), "True or False")
+        require(self, "bias_rule", BIAS_RULES.__contains__, f"one of {BIAS_RULES}")
+        require(self, "bias_memory", lambda m: is_not_negative(m) and m < 1, "a number from 0 to below 1")
+        if self.bias_rule == "sign":
+            require(self, "bias_memory", lambda m: not m, "0, because bias_rule='sign' remembers nothing")
+        elif self.bias_rule == "quantile":
+            require(self, "bias_step", lambda s: not s, "0, because bias_rule='quantile' computes the bias anew")
+        else:
+            require(self, "bias_step", bool, "a number above 0, because bias_rule='smebu' moves by steps")
+
+    @property
+    def moves_bias(self) -> bool:
+        return self.bias_step > 0 or self.bias_rule == "quantile"
 
 
 @dataclass(frozen=True)
@@ -102,17 +122,27 @@ class Training:
         if config.length > model.config.context_length:
             longest = model.config.context_length
             raise ValueError(f"length is {config.length}, more than the model's context_length of {longest}.")
-        if config.bias_step and not model.config.selection_bias:
-            raise ValueError(f"bias_step is {config.bias_step}, but the model has none: it needs selection_bias=True.")
+        if config.moves_bias and not model.config.selection_bias:
+            asked = f"bias_step is {config.bias_step}" if config.bias_step else "bias_rule='quantile' computes a bias"
+            raise ValueError(f"{asked}, but the model has none: it needs selection_bias=True.")
+        if config.bias_rule == "quantile" and (model.config.n_groups > 1 or model.config.select_on == "logit"):
+            raise ValueError(
+                "bias_rule is 'quantile', which compares scores of all experts: n_groups=1, select_on='score'."
+            )
         self.model, self.corpora, self.config, self.device = model.to(device), corpora, config, torch.device(device)
         self.step, self.seconds = 0, 0.0
         self.generator = torch.Generator().manual_seed(config.seed)  # batches
         self.noise = torch.Generator(self.device).manual_seed(config.seed + 1)  # router jitter
-        stands = {name: p.dim() > 1 and not name.endswith("_bias") for name, p in model.named_parameters()}
-        matrices = [p for name, p in model.named_parameters() if stands[name]]
-        vectors = [p for name, p in model.named_parameters() if not stands[name]]  # experts' biases are stacked
+        parameters = dict(model.named_parameters())
+        if config.freeze_router:
+            parameters = {name: p for name, p in parameters.items() if ".router." not in name}
+        stands = {name: p.dim() > 1 and not name.endswith("_bias") for name, p in parameters.items()}
+        matrices = [p for name, p in parameters.items() if stands[name]]
+        vectors = [p for name, p in parameters.items() if not stands[name]]  # experts' biases are stacked
         groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
+        self.trained = [*parameters.values()]
+        self.momentum: dict[int, Tensor] = {}  # (E,) float32 by layer, of the biases (bias_rule="smebu")
 
     def __iter__(self) -> Iterator[StepLog]:
         return self
@@ -135,7 +165,7 @@ class Training:
             self.noise.set_state(state[1])
             raise
         self.optimizer.step()
-        self._move_biases(output)
+        self._steer(output)
         self.step += 1
         self.seconds += time.perf_counter() - began
         return self._log(output, lr)
@@ -144,9 +174,9 @@ class Training:
         batch = sample_batch(self.corpora, self.config.batch_size, self.config.length, self.generator)
         output = self.model(batch.ids.to(self.device), batch.targets.to(self.device), generator=self.noise)
         self._require_finite("loss", output.loss)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         output.loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.clip_norm)
         self._require_finite("gradient's norm", norm)  # a finite loss can have an infinite slope
         return output
 
@@ -157,12 +187,30 @@ class Training:
                 f"{self.step}. Likely cause: a learning rate too large ({self.config.lr})."
             )
 
-    def _move_biases(self, output: LMOutput) -> None:
-        frozen = self.config.bias_until is not None and self.step >= self.config.bias_until
+    @torch.no_grad()
+    def _steer(self, output: LMOutput) -> None:
+        """Move, by this batch's choices, what no gradient moves: biases, thresholds, remembered loads."""
+        stands = self.config.bias_until is not None and self.step >= self.config.bias_until
         for routing in output.routing:
-            bias = self.model.blocks[routing.layer].feed_forward.router.bias
-            if bias is not None and self.config.bias_step and not frozen:
-                update_selection_bias_(bias, routing.load, self.config.bias_step)
+            router = self.model.blocks[routing.layer].feed_forward.router
+            if router.bias is not None and self.config.moves_bias and not stands:
+                self._move_bias(router, routing)
+            if self.model.config.router == "expert_threshold":
+                router.move(routing.of_real_tokens(routing.logits))
+            if router.earlier is not None:
+                remember_load_(router.earlier, routing.load)
+
+    def _move_bias(self, router: Router, routing: Routing) -> None:
+        config, bias = self.config, router.bias
+        if config.bias_rule == "sign":
+            update_selection_bias_(bias, routing.load, config.bias_step)
+        elif config.bias_rule == "smebu":
+            momentum = self.momentum.get(routing.layer, torch.zeros_like(bias)).to(bias.device)  # (E,)
+            soft_bias_step_(bias, momentum, routing.load, config.bias_step, keep=config.bias_memory)
+            self.momentum[routing.layer] = momentum
+        else:
+            scores = routing.of_real_tokens(routing.scores)  # (n, E)
+            quantile_bias_(bias, scores, self.model.config.top_k, config.bias_memory)
 
     def _log(self, output: LMOutput, lr: float) -> StepLog:
         config = self.config
@@ -188,6 +236,7 @@ class Training:
         tensors = {"generator": self.generator.get_state(), "noise": self.noise.get_state()}
         for i, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": value for name, value in state.items()}
+        tensors |= {f"momentum.{layer}": value for layer, value in self.momentum.items()}
         extra = {"train": asdict(self.config), "step": self.step, "seconds": self.seconds, "domains": [*self.corpora]}
         return save(path, self.model, extra=extra, extra_tensors=tensors)
 
@@ -205,7 +254,7 @@ def train(
     """
     config = config or TrainConfig()
     c = model.config
-    if c.selection_bias and not c.balance_coef and not config.bias_step and not c.is_dense:
+    if c.selection_bias and not c.balance_coef and not config.moves_bias and not c.is_dense:
         warnings.warn(
             "Nothing balances the experts: the model has selection_bias=True and balance_coef=0, and bias_step is 0, "
             "so that its bias never moves. Train with TrainConfig(bias_step=0.001), or give the model a balance_coef.",
@@ -247,6 +296,8 @@ def resume(
         if name.startswith("optimizer."):
             _, index, key = name.split(".")
             state.setdefault(int(index), {})[key] = tensor
+        elif name.startswith("momentum."):
+            run.momentum[int(name.removeprefix("momentum."))] = tensor.to(run.device)
     run.optimizer.load_state_dict(run.optimizer.state_dict() | {"state": state})
     return run
 

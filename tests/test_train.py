@@ -149,6 +149,28 @@ def test_selection_bias_moves_by_the_rule_and_only_then():
     assert found.abs().max() > 0.02
 
 
+def test_momentum_is_a_layers_own_and_moves_the_bias_on():
+    run = start(replace(CONFIG, bias_rule="smebu", bias_step=0.01, bias_memory=0.5), **RICH, n_dense_layers=1)
+    expected, momentum = torch.zeros(2, 5), torch.zeros(2, 5)
+    for log in run:
+        change = 0.01 * (2 - 2 * log.load / (36 * 2 / 5)).tanh()
+        momentum = 0.5 * momentum + 0.5 * (change - change.mean(dim=1, keepdim=True))
+        expected += momentum
+        torch.testing.assert_close(torch.stack([layer.router.bias for layer in run.model.moe_layers]), expected)
+    assert sorted(run.momentum) == [1, 2] and expected.abs().max() > 0.005
+
+
+def test_a_frozen_router_stays_as_it_was_drawn_and_all_else_learns():
+    run = start(replace(CONFIG, freeze_router=True, clip_norm=1e-3))
+    before = state_of(run)
+    list(run)
+    stand = {name for name, tensor in run.model.state_dict().items() if torch.equal(tensor, before[name])}
+    assert stand == {f"blocks.{i}.feed_forward.router.weight" for i in range(3)}
+    assert len(run.trained) == len(list(run.model.parameters())) - 3
+    norm = torch.stack([p.grad.norm() for p in run.trained]).norm()  # the router's gradients are not counted
+    assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+
+
 def test_selection_bias_of_a_layer_behind_dense_ones_moves_by_its_own_load():
     run = start(replace(CONFIG, bias_step=0.01), **RICH, n_dense_layers=1)
     log = next(run)
@@ -216,9 +238,22 @@ def test_other_seed_gives_another_run():
 
 
 @pytest.mark.parametrize("steps", [0, 1, 4])
-@pytest.mark.parametrize("changes", [{}, RICH, {"n_experts": 1}], ids=["plain", "rich", "dense"])
-def test_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, changes, steps):
-    config = replace(CONFIG, bias_step=0.01 if changes == RICH else 0.0, validate_every=3)
+@pytest.mark.parametrize(
+    ("changes", "of_training"),
+    [
+        ({}, {}),
+        (RICH, {"bias_step": 0.01}),
+        ({"n_experts": 1}, {}),
+        (RICH, {"bias_rule": "smebu", "bias_step": 0.01, "bias_memory": 0.5}),
+        (RICH, {"bias_rule": "quantile", "bias_memory": 0.5}),
+        ({"router": "expert_threshold", "score": "sigmoid", "renorm": False, "threshold_warmup": 2}, {}),
+        ({"balance_batches": 4, "balance_coef": 0.1}, {}),
+        ({}, {"freeze_router": True}),
+    ],
+    ids=["plain", "rich", "dense", "smebu", "quantile", "threshold", "four batches", "frozen"],
+)
+def test_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, changes, of_training, steps):
+    config = replace(CONFIG, validate_every=3, **of_training)
     whole, half = start(config, **changes), start(config, **changes)
     expected = [numbers(log) for log in whole]
     found = [numbers(next(half)) for _ in range(steps)]

@@ -4,6 +4,7 @@
     python tools/record_balance.py sweep      # what makes experts die: one setting changed at a time, as long again
     python tools/record_balance.py bought     # with and without balancing, where it could pay
     python tools/record_balance.py steered    # capacity, noise, a moved bias, experts that choose
+    python tools/record_balance.py race       # the balancing rules against each other, five seeds: half an hour
 
 All go on where they stopped; what is recorded already is not run again, unless a setting has changed: then the tool
 says so and stops.
@@ -13,6 +14,7 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,8 +24,9 @@ import torch.nn.functional as F
 from moe_lite import ModelConfig, MoELanguageModel, TrainConfig, admission
 from moe_lite.data import DOMAINS, Corpus, data_dir, load_corpora, validation_batches
 from moe_lite.evaluate import evaluate
+from moe_lite.lab.recording import recorded
 from moe_lite.lab.runs import interval
-from moe_lite.lab.sweeps import FORMAT, VERSION, LabRun, Recorder, changed, lab_model, read_grid, save_run
+from moe_lite.lab.sweeps import FACTORS, FORMAT, VERSION, LabRun, Recorder, changed, lab_model, read_grid, save_run
 from moe_lite.metrics import dead_experts, load_cv, max_violation
 from moe_lite.train import train
 
@@ -77,7 +80,39 @@ STEERED = {  # lesson 07: full experts, noise, and balancing without a loss
     "noisy top-k, both losses 0.1": {"router": "noisy_top_k", "balance": "importance_and_load", "balance_coef": 0.1},
     "expert choice": {"router": "expert_choice", "allow_lookahead": True},
 }
-CHANGES = {"sweep": SWEEP, "bought": BOUGHT, "steered": STEERED}
+SMEBU = BIASED | {"bias_rule": "smebu", "bias_memory": 0.5}
+QUANTILE = BIASED | {"bias_rule": "quantile"}
+THRESHOLD = {"router": "expert_threshold", "score": "sigmoid"}
+TRIED = {  # values that the race chose among, on its first seed: the lowest loss of those with a CV of at most 0.5
+    **{f"Switch loss over {n} batches": BALANCED | {"balance_batches": n} for n in (8, 32)},
+    "bias by sign, step 0.0003": BIASED | {"bias_step": 3e-4},
+    **{f"SMEBU, step {step:g}": SMEBU | {"bias_step": step} for step in (5e-4, 1e-3, 3e-3)},
+    **{f"quantile balancing, memory {keep:g}": QUANTILE | {"bias_memory": keep} for keep in (0.0, 0.9, 0.99)},
+    **{
+        f"expert threshold, memory {keep:g}, warm-up {steps}": THRESHOLD
+        | {"threshold_memory": keep, "threshold_warmup": steps}
+        for keep, steps in ((0.99, 30), (0.9, 30), (0.99, 180))
+    },
+}
+RACE = {  # rules that balance, or need not, on one budget; `python -m moe_lite.lab.race` prints how they end
+    "no balancing": {},
+    "Switch loss": BALANCED,
+    "sigmoid, no balancing": {"score": "sigmoid"},  # what the rules that move a bias start from
+    "bias by sign, step 0.001": BIASED | {"bias_step": 1e-3},
+    **{
+        name: TRIED[name]
+        for name in (
+            "Switch loss over 8 batches",  # none is even: the most even one
+            "SMEBU, step 0.0005",
+            "quantile balancing, memory 0.99",
+            "expert threshold, memory 0.99, warm-up 30",
+        )
+    },
+    "frozen router": {"freeze_router": True},
+    "hash table": {"router": "hash"},
+}
+CHANGES = {"sweep": SWEEP, "bought": BOUGHT, "steered": STEERED, "race": RACE}
+SEEDS_OF = {"race": (0, 1, 2, 3, 4)}  # SEEDS for the others
 WHAT = ("grid", *CHANGES)
 
 
@@ -114,16 +149,18 @@ def record_grid(corpora: dict[str, Corpus], folder: Path) -> None:
                 print(f"{run.name}: {run.final_loss:.4f}", flush=True)
 
 
-def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, dict]) -> None:
-    """One training for each of `settings` and each seed; how it ended goes to `path`."""
+def record_changes(
+    corpora: dict[str, Corpus], path: Path, settings: dict[str, dict], seeds: Sequence[int] | None = None
+) -> None:
+    """One training for each of `settings` and each seed (SEEDS if None); how it ended goes to `path`."""
     rows: list[dict] = []
     head = {"format": FORMAT, "version": VERSION, "model": asdict(MODEL), "train": asdict(TRAIN), **machine()}
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if any(found[key] != json.loads(json.dumps(head[key])) for key in ("model", "train")):
-            raise SystemExit(f"{path} was recorded with other settings; delete it to record it anew.")
-        rows = found["rows"]
-    for seed in SEEDS:
+        with recorded(path, FORMAT, VERSION) as found:  # settings that came later have their defaults
+            if (found["model"], found["train"]) != (MODEL, TRAIN):
+                raise SystemExit(f"{path} was recorded with other settings; delete it to record it anew.")
+            rows = found["rows"]
+    for seed in SEEDS if seeds is None else seeds:
         for name, changes in settings.items():
             if any((row["name"], row["seed"]) == (name, seed) for row in rows):
                 continue
@@ -136,9 +173,16 @@ def record_changes(corpora: dict[str, Corpus], path: Path, settings: dict[str, d
                 "name": name, "changes": changes, "seed": seed, "tokens": tokens,
                 "final_loss": round(run.final_loss, 4), "final_load": run.final_load.tolist(),
                 "dropped_percent": round(100 * run.dropped[-5:].mean().item(), 2),  # in the last 100 steps of training
+                "above_1.25_percent": round(100 * run.overflow[-5:, :, FACTORS.index(1.25)].mean().item(), 2),
+                "experts_per_token": round(run.final_load.sum().item() / MODEL.n_layers / n_read(corpora), 4),
             } | foreseen(model, corpora) | limited(name, model, corpora))  # fmt: skip
             write(path, head, "rows", rows)
             print(f"{name}, seed {seed}: {run.final_loss:.4f}", flush=True)
+
+
+def n_read(corpora: dict[str, Corpus]) -> int:
+    """Tokens of the whole validation split, as `evaluate` reads them."""
+    return sum(batch.ids.numel() for batch in validation_batches(corpora, TRAIN.length).values())
 
 
 @torch.no_grad()
@@ -266,7 +310,9 @@ def main() -> None:
         if what == "grid":
             record_grid(corpora, folder)
         else:
-            record_changes(corpora, folder / f"{what}.json", CHANGES[what])
+            if what == "race":
+                record_changes(corpora, folder / f"{what}.json", TRIED, SEEDS_OF[what][:1])
+            record_changes(corpora, folder / f"{what}.json", CHANGES[what], SEEDS_OF.get(what))
     summarise(folder)
 
 

@@ -24,6 +24,9 @@ def in_words(config: ModelConfig, k: str | None = None) -> str:
     if c.router == "expert_choice":
         takes = f"each expert takes the tokens that score it highest, so that a token has {k} experts on average"
         return f"{SCORE_WORDS[c.score]}; {takes}"
+    if c.router == "expert_threshold":
+        takes = f"each expert takes every token above its threshold, so that a token has {k} experts on average"
+        return f"{takes}; weights by {SCORE_WORDS[c.score]}"
     return "; ".join([*_before(c), *_logits(c), *_choice(c, k), *_weights(c), *_after(c)])
 
 
@@ -35,6 +38,8 @@ def in_symbols(config: ModelConfig, k: str | None = None) -> str:
         return f"z = W x, {k} times: i = argmax(z left), g_i = softmax(z left where {near})"
     if c.router == "expert_choice":
         return f"z = W x, s = {SCORE_SYMBOLS[c.score].format('z')}, T = top-(N·{k}/E) tokens of each expert, g = s"
+    if c.router == "expert_threshold":
+        return f"z = W x, s = {SCORE_SYMBOLS[c.score].format('z')}, T = all i with z_i > c_i, g = s"
     z = f"z = {_bent_symbols(c, _product(c) + (' + β' if c.router_bias else ''))}"
     score = SCORE_SYMBOLS[c.score].format("z")
     if c.order == "topk_first":

@@ -20,7 +20,8 @@ from moe_lite.model.transformer import MoELanguageModel
 # All others must have the layout's value, which is `ModelConfig`'s default unless the layout says otherwise.
 FREE = {
     "vocab_size", "n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts", "top_k", "d_expert",
-    "implementation", "order", "balance", "balance_coef", "z_coef", "rope_theta", "norm_eps", "init_std",
+    "implementation", "order", "balance", "balance_coef", "balance_batches", "z_coef", "rope_theta", "norm_eps",
+    "init_std",
 }  # fmt: skip
 # Of the others, those without effect outside training; and those without effect in a dense model.
 IN_TRAINING = {"jitter", "capacity_factor", "priority"}

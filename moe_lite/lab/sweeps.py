@@ -26,7 +26,7 @@ from moe_lite.lab.recording import recorded
 from moe_lite.lab.runs import interval
 from moe_lite.metrics import dead_experts, load_cv, max_violation
 from moe_lite.model.balance import expert_capacity
-from moe_lite.model.config import ModelConfig
+from moe_lite.model.config import VARYING, ModelConfig
 from moe_lite.model.transformer import MoELanguageModel, evaluating
 from moe_lite.train import StepLog, TrainConfig
 
@@ -35,10 +35,10 @@ def lab_model(base: ModelConfig, **changes) -> ModelConfig:
     """`base` with these settings, its experts as wide as leaves the active width what it was, whatever top-k is.
 
     Top-1 weighs with its score, as Switch does: divided by itself it would be 1, and the router would learn nothing.
-    So does expert choice, where the number of experts differs from token to token.
+    So do routers that give one token more experts than another.
     """
     top_k, router = changes.get("top_k", base.top_k), changes.get("router", base.router)
-    config = replace(base, **changes, renorm=top_k > 1 and router != "expert_choice")
+    config = replace(base, **changes, renorm=top_k > 1 and router not in VARYING)
     return replace(config, d_expert=base.top_k * base.d_expert // config.top_k)
 
 
@@ -84,12 +84,15 @@ def name_of(settings: dict) -> str:
 def overflow(load: Tensor, factors: tuple[float, ...] = FACTORS) -> Tensor:
     """The share of one batch's assignments that a capacity of each factor would drop; load (..., E) -> (..., F).
 
-    Exact where every token has the same number of experts and none is padding.
+    The fair share is that of the assignments there are: with padding, or a number of experts that varies, it varies.
     """
-    total = int(load.sum(dim=-1).max())  # N·K, the same in every layer and step
-    room = [expert_capacity(total, 1, load.shape[-1], factor) for factor in factors]
-    above = torch.stack([(load - capacity).clamp(min=0).sum(dim=-1) for capacity in room], dim=-1)  # (..., F)
-    return above / max(total, 1)
+    totals = load.sum(dim=-1)  # (...) N·K, where nothing varies
+    above = torch.zeros(*totals.shape, len(factors))  # (..., F)
+    for total in totals.unique().tolist():
+        room = torch.tensor([expert_capacity(total, 1, load.shape[-1], factor) for factor in factors])  # (F,)
+        rows = load[totals == total].unsqueeze(-1)  # (n, E, 1)
+        above[totals == total] = (rows - room).clamp(min=0).sum(dim=1) / max(total, 1)
+    return above
 
 
 class Recorder:
@@ -102,7 +105,7 @@ class Recorder:
         if unknown := sorted(settings.keys() - LABELS.keys()):
             raise ValueError(f"Unknown settings {', '.join(unknown)}; expected some of {', '.join(LABELS)}.")
         self.model, self.settings, self.bin_steps = model, settings, bin_steps
-        choices = choices and model.config.router != "expert_choice"  # there each token has its own number of them
+        choices = choices and model.config.router not in VARYING  # there each token has its own number of them
         self.ids = torch.tensor([encode(TEXT)]) if choices else None  # (1, N)
         self._logs: list[StepLog] = []  # of the bin that is open
         self._bins: list[dict] = []

@@ -27,7 +27,7 @@ def load_balancing_loss(scores: Tensor, expert_ids: Tensor, *, count: str = "per
         raise ValueError(f"count is {count!r}, expected 'per_assignment' or 'per_token'.")
     n_tokens, n_experts = scores.shape
     counts = torch.bincount(expert_ids.flatten(), minlength=n_experts).to(scores.dtype)  # (E,)
-    share = counts / (expert_ids.numel() if count == "per_assignment" else n_tokens)  # (E,) f
+    share = counts / max(expert_ids.numel() if count == "per_assignment" else n_tokens, 1)  # (E,) f
     return n_experts * (share * scores.mean(dim=0)).sum()
 
 
@@ -59,6 +59,60 @@ def update_selection_bias_(bias: Tensor, load: Tensor, step: float) -> Tensor:
     """
     load = load.to(bias.dtype)
     return bias.add_(step * (load.mean() - load).sign())
+
+
+@torch.no_grad()
+def soft_bias_step_(
+    bias: Tensor, momentum: Tensor, load: Tensor, step: float, *, keep: float = 0.5, sharpness: float = 2.0
+) -> Tensor:
+    """Move the bias (E,) by SMEBU (arXiv 2602.17004), in place, and with it its momentum (E,).
+
+    v = (mean − load) / mean is how much of the fair share an expert lacks; d = step · tanh(sharpness · v), less its
+    mean over experts; momentum becomes keep · momentum + (1 − keep) · d and is added to the bias. Near balance the
+    steps become small, where those by sign never do. Trinity Large: step 5e-4, keep 0.5, sharpness 2.
+    """
+    load = load.to(bias.dtype)
+    lacking = 1 - load / load.mean().clamp(min=1e-20)  # (E,) v
+    change = step * (sharpness * lacking).tanh()  # (E,)
+    momentum.mul_(keep).add_((1 - keep) * (change - change.mean()))
+    return bias.add_(momentum)
+
+
+@torch.no_grad()
+def quantile_bias_(bias: Tensor, scores: Tensor, k: int, keep: float = 0.0) -> Tensor:
+    """Set the bias (E,) to what would have balanced this batch, in place: quantile balancing, which needs no step.
+
+    scores (N, E) without the bias. Of each token the (k+1)-th best biased score is what an expert must exceed to be
+    chosen. Each expert's bias becomes such that its score exceeds that of exactly N·k/E tokens (rounded): minus a
+    quantile of the differences, halfway between the last that is to pass and the next; less the mean over experts.
+    keep: share of the old bias that stays, a moving average over batches. kexue.fm/archives/11619; (k+1)-th best and
+    mean as in Kimi K3 (arXiv 2607.24653).
+    """
+    n_tokens, n_experts = scores.shape
+    fair = round(n_tokens * k / n_experts)
+    if k == n_experts or fair >= n_tokens:
+        return bias  # every token takes every expert
+    cutoff = (scores + bias).topk(k + 1, dim=-1).values[:, -1:]  # (N, 1)
+    lead = (scores - cutoff).sort(dim=0, descending=True).values  # (N, E)
+    found = -(lead[fair - 1] + lead[fair]) / 2 if fair else -lead[0]  # (E,)
+    return bias.mul_(keep).add_((1 - keep) * (found - found.mean()))
+
+
+@torch.no_grad()
+def move_threshold_(threshold: Tensor, logits: Tensor, k: int, weight: float) -> Tensor:
+    """Move each expert's threshold (E,) toward the N·k/E-th highest of its logits (N, E) in this batch, in place.
+
+    weight: how far, 1 is all the way. The moving average of Expert Threshold routing (arXiv 2603.11535).
+    """
+    n_tokens, n_experts = logits.shape
+    fair = min(max(n_tokens * k // n_experts, 1), n_tokens)
+    return threshold.lerp_(logits.topk(fair, dim=0).values[-1].to(threshold.dtype), weight)
+
+
+@torch.no_grad()
+def remember_load_(earlier: Tensor, load: Tensor) -> Tensor:
+    """Put the load (E,) of this batch behind those of the batches before, (W, E) int64; the oldest goes. In place."""
+    return earlier.copy_(torch.cat([earlier[1:], load[None]]))
 
 
 def expert_capacity(n_tokens: int, k: int, n_experts: int, factor: float) -> int:
@@ -105,10 +159,18 @@ def queue(routing: Routing, priority: str) -> Tensor:
 def switch_loss(routings: Sequence[Routing]) -> Tensor:
     """E · sum_i f_i · P_i over the whole batch, the mean over layers; uniform scores give 1.
 
-    Switch Transformers (arXiv 2101.03961, eq. 4), f over N·K assignments as in MegaBlocks and Megatron.
+    Switch Transformers (arXiv 2101.03961, eq. 4), f over N·K assignments as in MegaBlocks and Megatron. Where a Routing
+    carries the loads of earlier batches, f counts them, too; P is always that of this batch (arXiv 2501.11873).
     """
-    layers = [without_padding(routing) for routing in routings]
-    return torch.stack([load_balancing_loss(scores, expert_ids) for scores, _, expert_ids in layers]).mean()
+    terms = []
+    for routing in routings:
+        scores, _, expert_ids = without_padding(routing)
+        if routing.earlier is None:
+            terms.append(load_balancing_loss(scores, expert_ids))
+        else:
+            load = (routing.load + routing.earlier).to(scores.dtype)  # (E,)
+            terms.append(routing.n_experts * (load / load.sum().clamp(min=1) * scores.mean(dim=0)).sum())
+    return torch.stack(terms).mean()
 
 
 def z_loss(routings: Sequence[Routing]) -> Tensor:

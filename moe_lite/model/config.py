@@ -13,7 +13,11 @@ EXPERTS = ("swiglu", "geglu", "quick_geglu", "relu2")
 GATES = ("output", "input")
 QK_NORMS = ("none", "head", "full")
 IMPLEMENTATIONS = ("sorted", "loop")
-ROUTERS = ("top_k", "noisy_top_k", "expert_choice", "hash", "sparse_mixer", "normed", "competing_shared", "mlp")
+ROUTERS = (
+    "top_k", "noisy_top_k", "expert_choice", "expert_threshold", "hash", "sparse_mixer", "normed", "competing_shared",
+    "mlp",
+)  # fmt: skip
+VARYING = ("expert_choice", "expert_threshold")  # routers that give one token more experts than another
 BALANCES = ("switch", "pooled", "gshard", "sequence", "importance", "importance_and_load")
 PRIORITIES = ("position", "score", "first_choice")
 CHOICES = {
@@ -59,6 +63,8 @@ class ModelConfig:
     # router
     router: str = "top_k"
     router_width: int = 32  # of the state of router="mlp"; not used by others
+    threshold_memory: float = 0.99  # router="expert_threshold": share of the old threshold that each batch leaves
+    threshold_warmup: int = 30  # and for how many batches of training experts choose instead (the paper: 4,000)
     score: str = to_route("softmax")  # DeepSeek-V3: "sigmoid", DeepSeek-V4: "sqrtsoftplus"
     order: str = to_route("score_first")
     renorm: bool = to_route(True)
@@ -81,6 +87,7 @@ class ModelConfig:
     # loss = cross-entropy + balance_coef · balancing loss + z_coef · router z-loss
     balance: str = "switch"  # which balancing loss (balance.BALANCE_LOSSES)
     balance_coef: float = 0.01
+    balance_batches: int = 1  # balance="switch": over how many batches, up to this one, choices are counted
     z_coef: float = 0.001
     # the rest of the transformer
     qk_norm: str = "none"  # RMSNorm of queries and keys, per "head" (Qwen3) or over the "full" width (OLMoE)
@@ -91,7 +98,15 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts"):
             require(self, name, is_positive_int, "a whole number of at least 1")
-        for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width"):
+        for name in (
+            "top_k",
+            "d_expert",
+            "n_groups",
+            "topk_groups",
+            "router_width",
+            "threshold_warmup",
+            "balance_batches",
+        ):
             require(self, name, is_positive_int, "a whole number of at least 1")
         for name in ("n_shared_experts", "n_zero_experts", "n_dense_layers"):
             require(self, name, is_whole, "a whole number of at least 0")
@@ -116,6 +131,7 @@ class ModelConfig:
             require(self, name, lambda v: isinstance(v, bool), "True or False")
         for name in ("jitter", "renorm_eps", "balance_coef", "z_coef"):
             require(self, name, is_not_negative, "a number of at least 0")
+        require(self, "threshold_memory", lambda m: is_not_negative(m) and m < 1, "a number from 0 to below 1")
         for name in ("routed_scale", "logit_scale", "rope_theta", "norm_eps", "init_std"):
             require(self, name, is_positive, "a number above 0")
         latent = "None (as wide as the model) or a whole number of at least 1"
@@ -214,6 +230,8 @@ def conflicts(c) -> Iterator[str]:
         yield "shared_average=True averages with the answer of shared experts: it needs n_shared_experts of at least 1."
     if c.balance == "importance_and_load" and c.router != "noisy_top_k":
         yield "balance='importance_and_load' needs the noise of router='noisy_top_k': the load is smooth through it."
+    if c.balance_batches > 1 and c.balance != "switch":
+        yield f"balance_batches={c.balance_batches} counts choices for balance='switch'; balance is {c.balance!r}."
     yield from _without_effect(c)
     if c.router == "noisy_top_k":
         yield from _noisy(c)
@@ -241,6 +259,7 @@ def _without_effect(c) -> Iterator[str]:
 # What a router of its own kind does with the settings of the usual one; the other kinds take them all.
 BENDS = {"logit_scale", "logit_softcap", "router_bias"}
 USES = {
+    "expert_threshold": {"score", "renorm", "router_bias"},
     "hash": {"score", "renorm", "renorm_eps", "routed_scale", *BENDS},
     "sparse_mixer": {"renorm", "jitter", "router_bias"},
     "competing_shared": {"score", "renorm", "routed_scale", "selection_bias", "select_on", *BENDS},
@@ -259,6 +278,11 @@ def _own_kind(c) -> Iterator[str]:
         yield "router='sparse_mixer' weighs each choice on its own: renorm must be False."
     if c.router == "sparse_mixer" and not c.jitter:
         yield "router='sparse_mixer' needs jitter, how near to the best an expert must be: 0.01 in the paper, not 0."
+    if c.router == "expert_threshold" and (c.renorm or c.balance not in ("switch", "pooled", "importance")):
+        yield (
+            "router='expert_threshold' weighs with the score alone and varies the number of experts: renorm must be "
+            "False, and balance one of 'switch', 'pooled' and 'importance'."
+        )
     if c.router == "competing_shared" and (not c.n_shared_experts or not c.renorm or c.score == "softmax"):
         yield (
             "router='competing_shared' divides by the sum over chosen and shared experts, each scored alone: it needs "

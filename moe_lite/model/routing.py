@@ -5,7 +5,7 @@ float32 whatever the rest of the model computes in (Switch Transformers, arXiv 2
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -37,6 +37,7 @@ class Routing:
     smooth_load: Tensor | None = None  # (E,) with graph: the load to be expected under fresh noise (noisy top-k)
     shared_weights: Tensor | None = None  # (N, S) weights of the shared experts (competing_shared); None: all 1
     state: Tensor | None = None  # (N, R) what the next layer's router reads (mlp)
+    earlier: Tensor | None = None  # (E,) int64, loads of earlier batches that the balancing loss counts as well
 
     @cached_property
     def combine(self) -> Tensor:
@@ -70,6 +71,10 @@ class Routing:
     def per_token(self) -> Tensor:
         """(N,) int64: how many experts each token was given."""
         return torch.bincount(self.token_ids, minlength=self.n_tokens)
+
+    def of_real_tokens(self, rows: Tensor) -> Tensor:
+        """rows (N, ...) of tokens that are not padding, without graph -> (n, ...)."""
+        return rows.detach() if self.token_mask is None else rows.detach()[self.token_mask]
 
     def _count(self, chosen: Tensor) -> Tensor:
         if self.token_mask is not None:
@@ -247,25 +252,28 @@ class Router(nn.Module):
     """One row of weights per expert; a token's logit for an expert is their dot product."""
 
     takes: tuple[str, ...] = ()  # settings of ModelConfig that a kind of router asks for by name
+    steered: tuple[str, ...] = ("bias",)  # float32 buffers, moved by a rule in the trainer, never by a gradient
 
     def __init__(
         self, d_model: int, n_experts: int, top_k: int, *, jitter: float = 0.0, selection_bias: bool = False,
-        router_bias: bool = False, layer: int = 0, **options,
+        router_bias: bool = False, balance_batches: int = 1, layer: int = 0, **options,
     ):  # fmt: skip
         """`options` go to `route`: those of `ModelConfig.routing_options`, and top_k_fn."""
         super().__init__()
         self.k, self.layer, self.jitter, self.options = top_k, layer, jitter, options
         self.weight = nn.Parameter(torch.empty(n_experts, d_model))
         self.logit_bias = nn.Parameter(torch.zeros(n_experts)) if router_bias else None
-        # a float32 buffer, moved by a rule in the trainer (balance.update_selection_bias_), never by a gradient
         self.register_buffer("bias", torch.zeros(n_experts) if selection_bias else None)
+        window = torch.zeros(balance_batches - 1, n_experts, dtype=torch.int64)  # (W, E)
+        self.register_buffer("earlier", window if balance_batches > 1 else None)  # loads of the last batches
 
     def _apply(self, fn, recurse=True):
-        """The bias stays float32 whatever the model becomes: bfloat16 would swallow its small steps."""
-        before = self.bias
+        """What is steered stays float32 whatever the model becomes: bfloat16 would swallow small steps."""
+        before = {name: tensor for name in self.steered if (tensor := getattr(self, name)) is not None}
         super()._apply(fn, recurse)
-        if before is not None and self.bias.is_floating_point():
-            self.bias = self.bias.float() if before.is_meta else before.to(self.bias.device)
+        for name, old in before.items():
+            moved = getattr(self, name)
+            setattr(self, name, moved.float() if old.is_meta else old.to(moved.device))
         return self
 
     def forward(
@@ -284,7 +292,10 @@ class Router(nn.Module):
             "batch_shape": tuple(x.shape[:2]) if x.dim() == 3 else (1, len(flat)),
             "token_mask": None if token_mask is None else checked_mask(token_mask, x.shape[:-1]).flatten(),  # (N,)
         }
-        return self.choose_experts(flat, top_k or self.k, generator, shape, token_ids=token_ids, before=before)
+        routing = self.choose_experts(flat, top_k or self.k, generator, shape, token_ids=token_ids, before=before)
+        if self.earlier is not None and self.training:
+            routing = replace(routing, earlier=self.earlier.sum(dim=0))
+        return routing
 
     def choose_experts(self, flat: Tensor, k: int, generator, shape: dict, **_) -> Routing:
         """What routers differ in. flat (N, D) float32; `shape` is what a Routing says of the batch.

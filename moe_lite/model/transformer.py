@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from moe_lite.model.attention import Attention, KVCache, RMSNorm, turns
 from moe_lite.model.balance import BALANCE_LOSSES, BalanceLoss, z_loss
-from moe_lite.model.config import ModelConfig
+from moe_lite.model.config import VARYING, ModelConfig
 from moe_lite.model.experts import Dispatch, Experts, Form, SwiGLU
 from moe_lite.model.inputs import IGNORED, check_ids, check_padding, check_targets
 from moe_lite.model.moe import LayerFn, MoELayer, moe_layer
@@ -111,8 +111,8 @@ def build_moe_layer(
         for name, usual in (usual_values | {"expert_clamp": None, "expert_bias": False}).items():
             if getattr(config, name) != usual:
                 raise ValueError(f"dispatch_fn knows nothing of {name}={getattr(config, name)!r}; expected {usual!r}.")
-        if config.router == "expert_choice":
-            raise ValueError("dispatch_fn needs K experts for every token; router='expert_choice' varies their number.")
+        if config.router in VARYING:
+            raise ValueError(f"dispatch_fn needs K experts for every token; router={config.router!r} varies them.")
         if config.n_choices != config.n_experts:
             raise ValueError("dispatch_fn knows no experts that compute nothing (n_zero_experts, router='mlp').")
     if layer_fn is not None and config.router == "competing_shared":
@@ -139,7 +139,7 @@ def build_router(config: ModelConfig, layer: int = 0, top_k_fn: TopK | None = No
     kind, n_rows = ROUTERS[config.router], config.n_experts + config.n_zero_experts
     return kind(
         config.d_model, n_rows, config.top_k, jitter=config.jitter, selection_bias=config.selection_bias,
-        router_bias=config.router_bias, layer=layer, top_k_fn=top_k_fn,
+        router_bias=config.router_bias, balance_batches=config.balance_batches, layer=layer, top_k_fn=top_k_fn,
         **{name: getattr(config, name) for name in kind.takes}, **config.routing_options(),
     )  # fmt: skip
 

@@ -147,6 +147,15 @@ def test_rules_in_symbols(name, symbols):
     assert in_symbols(families.preset(name)) == symbols
 
 
+def test_rule_of_thresholds_is_told_as_one():
+    config = ModelConfig(router="expert_threshold", score="sigmoid", renorm=False)
+    assert in_symbols(config) == "z = W x, s = σ(z), T = all i with z_i > c_i, g = s"
+    assert in_words(config) == (
+        "each expert takes every token above its threshold, so that a token has 2 experts on average; weights by a "
+        "sigmoid for each expert alone"
+    )
+
+
 def test_every_setting_of_the_rule_changes_the_words():
     """Two rules that differ are told differently."""
     base = families.preset("axk2")

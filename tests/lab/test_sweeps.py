@@ -10,12 +10,15 @@ import torch
 from small import small_config, small_corpora
 
 from moe_lite import MoELanguageModel, TrainConfig
-from moe_lite.data import encode
+from moe_lite.data import data_dir, encode
 from moe_lite.evaluate import evaluate
+from moe_lite.lab.recording import recorded as read_recorded
 from moe_lite.lab.sweeps import (
     COLUMNS,
     FACTORS,
+    FORMAT,
     TEXT,
+    VERSION,
     Recorder,
     changed,
     ends,
@@ -72,6 +75,13 @@ def test_overflow_is_what_a_capacity_would_drop():
     load = torch.tensor([[6, 2, 0, 0], [2, 2, 2, 2]])
     # 8 assignments: a fair share of 2. Above 2, 2.5 (3), 3 and 4: 4, 3, 3, 2 of 8
     torch.testing.assert_close(overflow(load), torch.tensor([[4, 3, 3, 2], [0, 0, 0, 0]]) / 8)
+
+
+def test_overflow_of_batches_with_other_numbers_of_assignments_has_their_own_fair_share():
+    load = torch.tensor([[[6, 2, 0, 0], [2, 2, 2, 2]], [[0, 0, 0, 0], [4, 0, 0, 0]]])  # 8 and 8; none and 4
+    # of 4 a fair share is 1: above 1, 1.25 (2), 1.5 (2) and 2 are 3, 2, 2, 2
+    expected = torch.tensor([[[4 / 8, 3 / 8, 3 / 8, 2 / 8], [0] * 4], [[0] * 4, [3 / 4, 2 / 4, 2 / 4, 2 / 4]]])
+    torch.testing.assert_close(overflow(load), expected)
 
 
 def test_overflow_is_what_training_drops():
@@ -160,6 +170,11 @@ def test_tool_records_goes_on_and_sums_up(tmp_path, monkeypatch, capsys):
     ahead = {"expert choice": {"router": "expert_choice", "allow_lookahead": True}}
     limits = {"no limit": {}, "capacity 0.5": {"capacity_factor": 0.5}}
     record.record_changes(corpora, tmp_path / "steered.json", ahead | limits)
+    varying = {"threshold": record.THRESHOLD | {"threshold_warmup": 5}, "quantile": record.QUANTILE}
+    record.record_changes(corpora, tmp_path / "race.json", varying, (4,))
+    raced = changed("race", tmp_path)
+    assert [row["seed"] for rows in raced.values() for row in rows] == [4, 4]
+    assert raced["quantile"][0]["experts_per_token"] == 2 != raced["threshold"][0]["experts_per_token"]
     monkeypatch.setattr(record, "changed", lambda name: changed(name, tmp_path))
     record.summarise(tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -182,8 +197,12 @@ def test_shipped_recordings_are_those_of_the_tool():
     record, shipped = tool(), grid()
     assert (shipped.model, shipped.train) == (record.MODEL, record.TRAIN)
     assert (shipped.coefficients, shipped.top_ks, shipped.seeds) == (record.COEFFICIENTS, record.TOP_KS, record.SEEDS)
-    for name, settings in {"sweep": record.SWEEP, "bought": record.BOUGHT}.items():
+    for name, settings in {"sweep": record.SWEEP, "bought": record.BOUGHT, "race": record.TRIED | record.RACE}.items():
         assert {key: rows[0]["changes"] for key, rows in changed(name).items()} == settings
+    with read_recorded(data_dir() / "balance" / "race.json", FORMAT, VERSION) as found:
+        assert (found["model"], found["train"]) == (record.MODEL, record.TRAIN)
+    for name in record.RACE:
+        assert sorted(row["seed"] for row in changed("race")[name]) == [*record.SEEDS_OF["race"]]
 
 
 # ---- what the course ships -------------------------------------------------------------------------------------------

@@ -283,6 +283,7 @@ LOOKS_AHEAD = {
     "score": (dict(capacity_factor=0.6, priority="score"), True),
     "first_choice": (dict(capacity_factor=0.6, priority="first_choice"), True),
     "expert_choice": (dict(router="expert_choice", renorm=False, allow_lookahead=True), True),
+    "expert_threshold": (dict(router="expert_threshold", renorm=False, score="sigmoid"), True),  # in its first batches
     "selection_bias": (dict(selection_bias=True, score="sigmoid"), False),
     "jitter": (dict(jitter=0.1), False),
     "noisy_top_k": (dict(router="noisy_top_k"), False),

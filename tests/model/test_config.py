@@ -16,12 +16,15 @@ POSITIVE = "a number above 0"
 NOT_NEGATIVE = "a number of at least 0"
 D_DENSE = "None (what a token activates in a sparse layer) or a whole number of at least 1"
 CAPACITY = "None (drop nothing) or a number above 0"
+SHARE = "a number from 0 to below 1"
 NAN, INF = float("nan"), float("inf")
 
 MODEL_ERRORS = [
     *[("vocab_size", value, COUNT) for value in (0, -1, 1.5, "64", None, True)],
     *[(name, 0, COUNT) for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "context_length", "n_experts")],
     *[(name, 0, COUNT) for name in ("top_k", "d_expert", "n_groups", "topk_groups", "router_width")],
+    *[(name, 0, COUNT) for name in ("threshold_warmup", "balance_batches")],
+    *[("threshold_memory", value, SHARE) for value in (-0.1, 1, NAN, "1", None)],
     *[
         (n, value, COUNT_OR_NONE)
         for n in ("n_shared_experts", "n_zero_experts", "n_dense_layers")
@@ -81,6 +84,10 @@ TRAIN_ERRORS = [
     *[(name, value, POSITIVE) for name in ("lr", "clip_norm") for value in (0, -1, NAN, INF, "fast")],
     *[(name, value, NOT_NEGATIVE) for name in ("weight_decay", "bias_step") for value in (-1, NAN, INF, None)],
     *[("min_lr_ratio", value, "a number from 0 to 1") for value in (-0.1, 1.1, NAN)],
+    *[("freeze_router", value, "True or False") for value in (1, "no", None)],
+    ("bias_rule", "median", "one of ('sign', 'smebu', 'quantile')"),
+    *[("bias_memory", value, SHARE) for value in (-0.1, 1, NAN, "1", None)],
+    ("bias_memory", 0.5, "0, because bias_rule='sign' remembers nothing"),
 ]
 
 

@@ -31,6 +31,8 @@ SETTINGS = {
     "capacity, first choices": {"capacity_factor": 0.5, "priority": "first_choice"},
     "noisy top-k": {"router": "noisy_top_k", "balance": "importance_and_load"},
     "expert choice": {"router": "expert_choice", "allow_lookahead": True, "renorm": False},
+    "expert threshold": {"router": "expert_threshold", "score": "sigmoid", "renorm": False, "threshold_warmup": 2},
+    "balance over four batches": {"balance_batches": 4},
     "balance pooled": {"balance": "pooled"},
     "balance gshard": {"balance": "gshard"},
     "balance by sequence": {"balance": "sequence"},
@@ -74,6 +76,23 @@ def test_training_saving_resuming_evaluating_and_generating_stay_on_the_device(s
         logs.append(next(resume(path, small_corpora(), model=other, device=device)))
     losses = [log.cross_entropy for log in logs]
     assert losses == pytest.approx(alone, rel=1e-5), "the same numbers as on the CPU"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"bias_rule": "smebu", "bias_step": 0.01, "bias_memory": 0.5}, {"bias_rule": "quantile", "bias_memory": 0.5}],
+    ids=["smebu", "quantile"],
+)
+def test_rules_that_remember_stay_on_the_device(rule, tmp_path):
+    config, settings = replace(CONFIG, **rule), SETTINGS["sigmoid, bias"]
+    alone = [log.cross_entropy for log in train(small_model(**settings), small_corpora(), config)]
+    with accelerator() as device:
+        run = train(small_model(**settings), small_corpora(), config, device=device)
+        logs = [next(run), next(run)]
+        again = resume(run.save(tmp_path / "run.safetensors"), small_corpora(), device=device)
+        logs.append(next(again))
+        assert all(isinstance(momentum, Pretended) for momentum in again.momentum.values())
+    assert [log.cross_entropy for log in logs] == pytest.approx(alone, rel=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])

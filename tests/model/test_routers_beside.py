@@ -50,9 +50,11 @@ def filled(module: nn.Module, seed: int = 30, scale: float = 0.5) -> nn.Module:
 
 
 def test_every_router_of_the_settings_is_tried_here_or_in_the_tests_of_balancing():
-    assert {settings.get("router", "top_k") for settings in KINDS.values()} | {"noisy_top_k", "expert_choice"} == {
-        *ROUTERS
-    }
+    assert {settings.get("router", "top_k") for settings in KINDS.values()} | {
+        "noisy_top_k",
+        "expert_choice",
+        "expert_threshold",
+    } == {*ROUTERS}
 
 
 @pytest.mark.parametrize("kind", KINDS)

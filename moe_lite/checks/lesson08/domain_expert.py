@@ -16,7 +16,7 @@ Verdict = tuple[int, int, bool]
 def verdict(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
     """counts (E, C), effect (E, C) nats -> the candidate, its control, and whether muting it hits this domain most."""
     expert = candidate(counts, domain)
-    control = nearest(counts, expert)
+    control = nearest(counts, expert, domain)
     return expert, control, more_than_control(effect, domain, expert, control) and most_here(effect, domain, expert)
 
 
@@ -27,11 +27,11 @@ def candidate(counts: Tensor, domain: int) -> int:
     return shares.index(max(shares))
 
 
-def nearest(counts: Tensor, expert: int) -> int:
-    """The other expert whose load is nearest; the first of equals."""
-    load = counts.sum(1).tolist()
-    others = [e for e in range(len(load)) if e != expert]
-    return min(others, key=lambda e: abs(load[e] - load[expert]))
+def nearest(counts: Tensor, expert: int, domain: int) -> int:
+    """The other expert whose number of assignments of the domain is nearest; the first of equals."""
+    here = counts[:, domain].tolist()
+    others = [e for e in range(len(here)) if e != expert]
+    return min(others, key=lambda e: abs(here[e] - here[expert]))
 
 
 def more_than_control(effect: Tensor, domain: int, expert: int, control: int) -> bool:
@@ -49,7 +49,7 @@ def cases() -> tuple[Case, ...]:
     plain = tuple(random(seed, 6, 4, seed % 4) for seed in (1, 2, 3)) + (random(4, 5, 7, 6),)
     own = (planted(5, 6, 4, 2), planted(6, 7, 5, 0), planted(19, 6, 4, 3, third=0.7))
     weak = (planted(7, 6, 4, 1, control=0.9), planted(8, 5, 6, 3, control=0.7))
-    elsewhere = (planted(9, 6, 4, 3, other=0.8), planted(10, 7, 3, 0, other=0.6))
+    elsewhere = (planted(9, 6, 4, 3, other=0.8), planted(10, 7, 3, 0, other=0.6), least_here(20, 6, 4, 1))
     small = (rare(11, 6, 4, 2),)
     silent = (with_silent(12, 6, 4, 1), rare(17, 6, 4, 3, last_silent=True))
     as_much = (planted(13, 6, 4, 2, control=0.5), planted(14, 6, 4, 1, other=0.5), planted(15, 5, 4, 3, other=0.5))
@@ -87,19 +87,30 @@ def planted(
     counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
     expert = candidate(counts, domain)
     effect[expert] = effect[expert].abs().clamp(max=0.3)
-    effect[next(e for e in range(n_experts) if e not in (expert, nearest(counts, expert))), domain] = third
+    effect[next(e for e in range(n_experts) if e not in (expert, nearest(counts, expert, domain))), domain] = third
     effect[expert, domain] = 0.5
-    effect[nearest(counts, expert), domain] = control
+    effect[nearest(counts, expert, domain), domain] = control
     effect[expert, (domain + 1) % n_labels] = other
     return Trial((counts, effect, domain), note(seed, n_experts, n_labels, domain))
+
+
+def least_here(seed: int, n_experts: int, n_labels: int, domain: int) -> Trial:
+    """The candidate costs its domain more than the control does, and every other domain more than that."""
+    trial = planted(seed, n_experts, n_labels, domain)
+    effect = trial.args[1]
+    expert = candidate(trial.args[0], domain)
+    effect[expert] = 0.6 + effect[expert].abs()
+    effect[expert, domain] = 0.5
+    return trial
 
 
 def rare(seed: int, n_experts: int, n_labels: int, domain: int, last_silent: bool = False) -> Trial:
     """One expert has few assignments, nearly all of the domain; another has more of the domain, among much else.
 
-    last_silent: the last expert has none at all, and so the nearest load.
+    last_silent: the last expert has none at all, and so the nearest number of the domain's.
     """
     counts, effect, _ = drawn(seed, n_experts, n_labels, domain)
+    counts[:, domain] += 150
     counts[1], counts[3] = 1, 400
     counts[1, domain], counts[3, domain] = 60, 700
     if last_silent:
@@ -117,34 +128,38 @@ def with_silent(seed: int, n_experts: int, n_labels: int, domain: int) -> Trial:
 def equals() -> tuple[Trial, ...]:
     """Two experts with the largest share; two with the nearest load; a domain without assignments."""
     shares = torch.tensor([[50, 10, 50], [20, 60, 40], [30, 20, 90], [50, 100, 50], [90, 70, 100]])
-    loads = torch.tensor([[10, 20, 70], [30, 30, 70], [20, 90, 40], [90, 40, 40], [200, 60, 40]])
+    near = torch.tensor([[10, 20, 70], [30, 60, 70], [20, 90, 40], [90, 40, 40], [200, 120, 40]])
     none = drawn(21, 5, 3)[0]
     none[:, 1] = 0
-    named = ((shares, "two experts with the largest share"), (loads, "two experts with the nearest load"),
+    two = "two experts with the"
+    named = ((shares, f"{two} largest share"), (near, f"{two} nearest number of the domain's assignments"),
              (none, "a domain without assignments"))  # fmt: skip
     return tuple(Trial((counts, drawn(22, 5, 3)[1], 1), text) for counts, text in named)
 
 
 def drawn(seed: int, E: int, C: int, domain: int | None = None) -> tuple:
-    """Loads all differ, and so do their distances, shares and effects."""
+    """Loads all differ, and so do shares, effects, and the distances of loads and of one domain's assignments."""
+    domain = seed % C if domain is None else domain
     g = inputs.generator(seed)
     while True:
         counts = torch.randint(50, 500, (E, C), generator=g) * torch.randint(1, 5, (E, 1), generator=g)
         load = counts.sum(1)
-        apart = (load[:, None] - load).abs()
-        distances = [apart[e][torch.arange(E) != e].unique().numel() for e in range(E)]
+        distances = []
+        for values in (load, counts[:, domain]):
+            apart = (values[:, None] - values).abs()
+            distances += [apart[e][torch.arange(E) != e].unique().numel() for e in range(E)]
         shares = (counts.double() / load[:, None]).T.sort(dim=1).values.diff(dim=1)
         if all(n == E - 1 for n in distances) and (not shares.numel() or shares.min() > 1e-4):
             break
     effect = inputs.distinct(seed, E, C, low=-0.05, high=0.4).round(decimals=4)
-    return counts, effect, seed % C if domain is None else domain
+    return counts, effect, domain
 
 
 def extremes(seed: int) -> tuple[Trial, ...]:
     counts, effect, domain = drawn(seed, 5, 4)
     expert = candidate(counts, domain)
     lower = -effect.abs() - 0.02
-    lower[nearest(counts, expert), domain] = -0.01  # muting the candidate costs less than that
+    lower[nearest(counts, expert, domain), domain] = -0.01  # muting the candidate costs less than that
     return (
         Trial((counts, torch.zeros_like(effect), domain), "effects that are all 0"),
         Trial((counts, lower, domain), "effects that are all below 0"),
@@ -167,23 +182,23 @@ def judged(expert: int, control: int, effect: Tensor, domain: int) -> Verdict:
 
 def most_of_the_domain(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
     expert = int(counts[:, domain].argmax())
-    return judged(expert, nearest(counts, expert), effect, domain)
+    return judged(expert, nearest(counts, expert, domain), effect, domain)
 
 
 def largest_effect(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
     expert = int(effect[:, domain].argmax())
-    return judged(expert, nearest(counts, expert), effect, domain)
+    return judged(expert, nearest(counts, expert, domain), effect, domain)
 
 
 def last_of_equals(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
     """The right candidate but for equal shares, where it is the last."""
     expert = len(counts) - 1 - candidate(counts.flip(0), domain)
-    return judged(expert, nearest(counts, expert), effect, domain)
+    return judged(expert, nearest(counts, expert, domain), effect, domain)
 
 
 def nan_is_largest(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
     expert = int((counts[:, domain] / counts.sum(1)).argmax())
-    return judged(expert, nearest(counts, expert), effect, domain)
+    return judged(expert, nearest(counts, expert, domain), effect, domain)
 
 
 def silent_left_out(counts: Tensor, effect: Tensor, domain: int) -> Verdict:
@@ -202,19 +217,27 @@ def with_control(choose: Callable[[Tensor, int, int], int]) -> Callable[[Tensor,
     return rule
 
 
-def nearest_in_domain(counts: Tensor, expert: int, domain: int) -> int:
-    return nearest(counts[:, domain : domain + 1], expert)
+def nearest_load(counts: Tensor, expert: int, domain: int) -> int:
+    return nearest(counts.sum(1, keepdim=True), expert, 0)
+
+
+def nearest_share(counts: Tensor, expert: int, domain: int) -> int:
+    """By the part of its own assignments."""
+    shares = (counts[:, domain] / counts.sum(1).clamp(min=1)).double()
+    distance = (shares - shares[expert]).abs()
+    distance[expert] = float("inf")
+    return int(distance.argmin())
 
 
 def last_nearest(counts: Tensor, expert: int, domain: int) -> int:
     last = len(counts) - 1
-    return last - nearest(counts.flip(0), last - expert)
+    return last - nearest(counts.flip(0), last - expert, domain)
 
 
 def nearest_seen(counts: Tensor, expert: int, domain: int) -> int:
     """Among those that have assignments; the candidate itself if it alone has."""
     seen = [e for e in range(len(counts)) if e == expert or bool(counts[e].any())]
-    return seen[nearest(counts[seen], seen.index(expert))] if len(seen) > 1 else expert
+    return seen[nearest(counts[seen], seen.index(expert), domain)] if len(seen) > 1 else expert
 
 
 def runner_up(counts: Tensor, expert: int, domain: int) -> int:
@@ -243,7 +266,7 @@ def told(rule: Callable[[Tensor, int, int, int], bool]) -> Callable[..., bool]:
 
     def holds(counts: Tensor, effect: Tensor, domain: int) -> torch.Tensor:
         expert = candidate(counts, domain)
-        return torch.tensor(rule(effect, domain, expert, nearest(counts, expert)))
+        return torch.tensor(rule(effect, domain, expert, nearest(counts, expert, domain)))
 
     return holds
 
@@ -335,21 +358,24 @@ MISTAKES = (
           "shares, the lower number is taken: `argmax` takes the first, `>=` in a loop the last."),
     wrong("Among equals, the higher number", with_control(last_nearest), "For {note}, `control` is {control.beside}. "
           "Among equal distances, the lower number is taken: `argmin` takes the first, `<=` in a loop the last."),
-    wrong("The control has as many tokens of the domain", with_control(nearest_in_domain), "The control is expert "
-          "{control}, expected {right.control}. Compare loads, the sums of whole rows, and not the column of this "
-          "domain."),
+    wrong("The control has the nearest load", with_control(nearest_load), "The control is expert {control}, expected "
+          "{right.control}. Expert {control} has about as many assignments of all domains together, but it may have "
+          "few of this one. Compare the column of this domain."),
+    wrong("The control has the nearest share", with_control(nearest_share), "The control is expert {control}, expected "
+          "{right.control}. Compare numbers of assignments, the column as it is, and not shares of each expert's own."),
     wrong("The control is the runner-up", with_control(runner_up), "The control is expert {control}, which has the "
-          "second largest share of the domain. A control should be like the candidate in its load and not in its share "
-          "of the domain: expert {right.control}."),
+          "second largest share of the domain. A control should do as much for the domain as the candidate: the "
+          "nearest *number* of its assignments, expert {right.control}."),
     wrong("The control is the neighbour", with_control(neighbour), "The control is expert {control}, expected "
-          "{right.control}. The number of an expert means nothing. The control has the nearest load."),
+          "{right.control}. The number of an expert means nothing. The control has the nearest number of "
+          "this domain's assignments."),
     wrong("The control has the smallest load", with_control(least_loaded), "The control is expert {control}, which has "
-          "the smallest load of the others. Wanted is the one whose load is nearest to the candidate's: expert "
-          "{right.control}. Without `abs`, a difference far below 0 is the smallest."),
-    wrong("The expert is its own control", with_control(itself), "Expert {control} is the candidate itself: its load "
-          "is nearest to its own. Leave it out."),
+          "the smallest load of the others. Wanted is the one whose number of this domain's assignments is nearest to the "
+          "candidate's: expert {right.control}. Without `abs`, a difference far below 0 is the smallest."),
+    wrong("The expert is its own control", with_control(itself), "Expert {control} is the candidate itself: "
+          "nothing is nearer to it than itself. Leave it out."),
     wrong("A silent control is passed over", with_control(nearest_seen), "The control is expert {control}, expected "
-          "{right.control}, for {note}. Expert {right.control} has no assignments, and its load of 0 is the nearest."),
+          "{right.control}, for {note}. Expert {right.control} has no assignments, and 0 is the nearest number."),
     holds("The comparison with the control is missing", lambda x, d, e, c: most_here(x, d, e), "muting the control "
           "costs the domain as much or more, so it is no special expert of this domain. Both conditions have to "
           "hold."),
@@ -399,9 +425,10 @@ DOMAIN_EXPERT = Exercise(
     reference=verdict, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
     hints=(
         "The candidate comes from `counts` alone: divide each row by its sum, and look down the column of the domain. "
-        "The control comes from the row sums. Only then look at `effect`.",
-        "`load = counts.sum(dim=1)`; `share = counts[:, domain] / load.clamp(min=1)`. For the control, make the "
-        "candidate's own distance larger than any other before `argmin`. Two comparisons with `and`; `effect[expert]` "
+        "The control comes from that column as it is. Only then look at `effect`.",
+        "`load = counts.sum(dim=1)`; `share = counts[:, domain] / load.clamp(min=1)`. For the control take the distances "
+        "`(counts[:, domain] - counts[expert, domain]).abs()`, and make the candidate's own larger than any other before "
+        "`argmin`. Two comparisons with `and`; `effect[expert]` "
         "without the column of the domain is what the second one needs.",
     ),
     minutes=12, lines="about 8 lines",

@@ -2,6 +2,7 @@
 
 from moe_lite.model.routers.competing_shared import CompetingSharedRouter
 from moe_lite.model.routers.expert_choice import ExpertChoiceRouter
+from moe_lite.model.routers.expert_threshold import ExpertThresholdRouter
 from moe_lite.model.routers.hash_table import HashRouter
 from moe_lite.model.routers.mlp import MLPRouter
 from moe_lite.model.routers.noisy_top_k import NoisyTopKRouter
@@ -13,6 +14,7 @@ ROUTERS: dict[str, type[Router]] = {
     "top_k": Router,
     "noisy_top_k": NoisyTopKRouter,
     "expert_choice": ExpertChoiceRouter,
+    "expert_threshold": ExpertThresholdRouter,
     "hash": HashRouter,
     "sparse_mixer": SparseMixerRouter,
     "normed": NormedRouter,

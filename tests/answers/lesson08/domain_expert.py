@@ -15,7 +15,7 @@ def step_by_step(counts, effect, domain):
     load = counts.sum(1)
     share = counts[:, domain] / load.clamp(min=1)
     expert = int(share.argmax())
-    distance = (load - load[expert]).abs().double()
+    distance = (counts[:, domain] - counts[expert, domain]).abs().double()
     distance[expert] = float("inf")
     control = int(distance.argmin())
     mine = effect[expert, domain]
@@ -29,7 +29,9 @@ def with_plain_numbers(counts, effect, domain):
     load = [sum(row) for row in rows]
     share = [row[domain] / n if n else 0 for row, n in zip(rows, load)]
     expert = max(range(len(rows)), key=share.__getitem__)
-    control = min((e for e in range(len(rows)) if e != expert), key=lambda e: abs(load[e] - load[expert]))
+    control = min(
+        (e for e in range(len(rows)) if e != expert), key=lambda e: abs(rows[e][domain] - rows[expert][domain])
+    )
     effects = effect.tolist()
     mine = effects[expert].pop(domain)
     return expert, control, mine > effects[control][domain] and all(mine > x for x in effects[expert])
@@ -39,9 +41,10 @@ def varied(counts, effect, domain, expert=None, control=None, holds=None):
     load = counts.sum(1)
     share = counts[:, domain].double() / load.clamp(min=1)
     e = int(share.argmax()) if expert is None else expert(share, load)
-    gap = (load - load[e]).abs().double()
+    here = counts[:, domain]
+    gap = (here - here[e]).abs().double()
     gap[e] = math.inf
-    c = int(gap.argmin()) if control is None else control(share, load, e)
+    c = int(gap.argmin()) if control is None else control(share, here, e)
     mine = effect[e, domain]
     others = torch.cat([effect[e, :domain], effect[e, domain + 1 :]])
     h = bool(mine > effect[c, domain] and (mine > others).all()) if holds is None else holds(e, c, mine, others)
@@ -54,7 +57,7 @@ def in_python(counts, effect, domain):
     loads = [sum(r) for r in rows]
     shares = [Fraction(r[domain], n) if n else Fraction(0) for r, n in zip(rows, loads)]
     e = shares.index(max(shares))
-    c = min((i for i in range(len(rows)) if i != e), key=lambda i: abs(loads[i] - loads[e]))
+    c = min((i for i in range(len(rows)) if i != e), key=lambda i: abs(rows[i][domain] - rows[e][domain]))
     x = harm[e][domain]
     return e, c, x > harm[c][domain] and all(x > y for d, y in enumerate(harm[e]) if d != domain)
 
@@ -72,7 +75,7 @@ def in_loops(counts, effect, domain):
     for e in range(E):
         if e == expert:
             continue
-        d = abs(counts[e].sum().item() - counts[expert].sum().item())
+        d = abs(counts[e, domain].item() - counts[expert, domain].item())
         if near is None or d < near:
             control, near = e, d
     holds = effect[expert, domain].item() > effect[control, domain].item()
@@ -88,7 +91,7 @@ def in_numpy(counts, effect, domain):
     load = c.sum(1)
     share = np.nan_to_num(np.divide(c[:, domain], load, out=np.zeros(len(load)), where=load > 0))
     e = int(np.argmax(share))
-    gap = np.abs(load - load[e]).astype(float)
+    gap = np.abs(c[:, domain] - c[e, domain]).astype(float)
     gap[e] = np.inf
     k = int(gap.argmin())
     return e, k, bool(f[e, domain] > f[k, domain]) and bool((np.delete(f[e], domain) < f[e, domain]).all())
@@ -98,9 +101,9 @@ def in_numpy(counts, effect, domain):
 def in_float32(counts, effect, domain):
     share = torch.nan_to_num(counts / counts.sum(1, keepdim=True))[:, domain]
     e = share.argmax().item()
-    load = counts.sum(1)
-    rest = [i for i in range(len(load)) if i != e]
-    c = rest[(load[rest] - load[e]).abs().argmin()]
+    here = counts[:, domain]
+    rest = [i for i in range(len(here)) if i != e]
+    c = rest[(here[rest] - here[e]).abs().argmin()]
     others = effect[e].clone()
     others[domain] = -math.inf
     return e, c, (effect[e, domain] > torch.maximum(effect[c, domain], others.max())).item()
@@ -113,7 +116,7 @@ def in_float32(counts, effect, domain):
 def most(counts, effect, domain):
     load = counts.sum(1)
     expert = int(counts[:, domain].argmax())
-    distance = (load - load[expert]).abs()
+    distance = (counts[:, domain] - counts[expert, domain]).abs()
     distance[expert] = distance.max() + 1
     control = int(distance.argmin())
     mine = effect[expert, domain]
@@ -125,7 +128,7 @@ def most(counts, effect, domain):
 def itself(counts, effect, domain):
     load = counts.sum(1)
     expert = int((counts[:, domain] / load.clamp(min=1)).argmax())
-    control = int((load - load[expert]).abs().argmin())
+    control = int((counts[:, domain] - counts[expert, domain]).abs().argmin())
     mine = effect[expert, domain]
     rest = torch.cat([effect[expert, :domain], effect[expert, domain + 1 :]])
     return expert, control, bool(mine > effect[control, domain] and (mine > rest).all())
@@ -135,7 +138,7 @@ def itself(counts, effect, domain):
 def no_control(counts, effect, domain):
     load = counts.sum(1)
     expert = int((counts[:, domain] / load.clamp(min=1)).argmax())
-    distance = (load - load[expert]).abs()
+    distance = (counts[:, domain] - counts[expert, domain]).abs()
     distance[expert] = distance.max() + 1
     return expert, int(distance.argmin()), int(effect[expert].argmax()) == domain
 
@@ -144,10 +147,26 @@ def no_control(counts, effect, domain):
 def no_other_domain(counts, effect, domain):
     load = counts.sum(1)
     expert = int((counts[:, domain] / load.clamp(min=1)).argmax())
-    distance = (load - load[expert]).abs()
+    distance = (counts[:, domain] - counts[expert, domain]).abs()
     distance[expert] = distance.max() + 1
     control = int(distance.argmin())
     return expert, control, bool(effect[expert, domain] > effect[control, domain])
+
+
+@wrong("The control has the nearest load")
+def by_load(counts, effect, domain):
+    return varied(counts, effect, domain, control=lambda s, l, e: nearest_of(counts.sum(1), e))
+
+
+@wrong("The control has the nearest share")
+def by_share(counts, effect, domain):
+    return varied(counts, effect, domain, control=lambda s, l, e: nearest_of(s, e))
+
+
+def nearest_of(values, e):
+    gap = (values - values[e]).abs().double()
+    gap[e] = math.inf
+    return int(gap.argmin())
 
 
 # ---- wrong, written from the exercise's text alone ---------------------------------------------------------------------
@@ -159,7 +178,7 @@ def tie_share(counts, effect, domain):
 
 
 @blind("Among equals, the higher number")
-def tie_load(counts, effect, domain):
+def tie_control(counts, effect, domain):
     return varied(
         counts,
         effect,
@@ -207,7 +226,7 @@ def dropped(counts, effect, domain):
 def live_control(counts, effect, domain):
     def control(s, l, e):
         gap = (l - l[e]).abs().double()
-        gap[l == 0] = math.inf
+        gap[counts.sum(1) == 0] = math.inf
         gap[e] = math.inf
         return int(gap.argmin())
 
