@@ -370,8 +370,8 @@ MISTAKES = (
           "{right.control}. The number of an expert means nothing. The control has the nearest number of "
           "this domain's assignments."),
     wrong("The control has the smallest load", with_control(least_loaded), "The control is expert {control}, which has "
-          "the smallest load of the others. Wanted is the one whose number of this domain's assignments is nearest to the "
-          "candidate's: expert {right.control}. Without `abs`, a difference far below 0 is the smallest."),
+          "the smallest load of the others. Wanted is the one whose number of this domain's assignments is nearest to "
+          "the candidate's: expert {right.control}. Without `abs`, a difference far below 0 is the smallest."),
     wrong("The expert is its own control", with_control(itself), "Expert {control} is the candidate itself: "
           "nothing is nearer to it than itself. Leave it out."),
     wrong("A silent control is passed over", with_control(nearest_seen), "The control is expert {control}, expected "
@@ -426,10 +426,10 @@ DOMAIN_EXPERT = Exercise(
     hints=(
         "The candidate comes from `counts` alone: divide each row by its sum, and look down the column of the domain. "
         "The control comes from that column as it is. Only then look at `effect`.",
-        "`load = counts.sum(dim=1)`; `share = counts[:, domain] / load.clamp(min=1)`. For the control take the distances "
-        "`(counts[:, domain] - counts[expert, domain]).abs()`, and make the candidate's own larger than any other before "
-        "`argmin`. Two comparisons with `and`; `effect[expert]` "
-        "without the column of the domain is what the second one needs.",
+        "`load = counts.sum(dim=1)`; `share = counts[:, domain] / load.clamp(min=1)`. For the control take the "
+        "distances `(counts[:, domain] - counts[expert, domain]).abs()`, and make the candidate's own larger than any "
+        "other before `argmin`. Two comparisons with `and`; `effect[expert]` without the column of the domain is what "
+        "the second one needs.",
     ),
     minutes=12, lines="about 8 lines",
     done="A verdict that could have come out the other way.",

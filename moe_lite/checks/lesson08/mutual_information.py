@@ -234,8 +234,8 @@ MUTUAL_INFORMATION = Exercise(
     hints=(
         "Make shares of the counts, in float64. The row sums are the experts' shares, the column sums the labels'. "
         "If expert and label had nothing to do with each other, a cell would hold row share times column share.",
-        "`p = counts.double() / counts.sum()`; `expected = p.sum(1, keepdim=True) * p.sum(0, keepdim=True)`; then the "
-        "sum of `p * log2(p / expected)` over the cells where `p > 0`: `seen = p > 0` and `p[seen]`. Return "
+        "`p`: the counts in `double()`, over their sum; `expected = p.sum(1, keepdim=True) * p.sum(0, keepdim=True)`; "
+        "then the sum of `p * log2(p / expected)` over the cells where `p > 0`: `seen = p > 0` and `p[seen]`. Return "
         "`.item()`.",
     ),
     minutes=10, lines="about 4 lines",

@@ -274,7 +274,7 @@ TOP_K_WITHOUT = Exercise(
     hints=(
         "Make the muted experts impossible to choose, and then choose as always. The numbers of the other experts "
         "must stay what they are, and so must `scores`.",
-        '`allowed = scores.clone(); allowed[:, muted] = float("-inf")`, then `allowed.topk(k, dim=-1)`, which returns '
+        'A `clone` of the scores with `float("-inf")` in the columns `[:, muted]`, then `topk(k, dim=-1)`, which gives '
         "values and expert_ids, best first. Divide the values by their sum, row by row.",
     ),
     minutes=6, lines="about 3 lines",
