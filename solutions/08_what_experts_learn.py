@@ -102,7 +102,7 @@ my_guess = guess("8.0", percent_of_python=None, percent_of_that_expert=None)
 my_table = mine("8.1", expert_table, default=specialisation.expert_table)
 counts = [my_table(ids, reading.domains, n_experts, len(names)) for ids in reading.experts]  # L × (E, C)
 shares = 100 * counts[3] / counts[3].sum(dim=0)  # (E, C), each domain's assignments sum to 100
-plots.table(shares.T, "layer 4: percent of each domain's assignments by expert", rows=names, shade=True)
+plots.table(shares.T.round(), "layer 4: percent of each domain's assignments by expert", rows=names, shade=True)
 
 # %% [markdown]
 # **Answer.** Python's darkest cell is that of expert 1. The next cell adds what its own assignments are made of.
@@ -325,14 +325,23 @@ def bits(reading):
 # %% tags=["figure"]
 trained = bits(reading)  # (4, L, 2)
 columns = [f"layer {layer}" for layer in range(1, 5)]
-plots.table(trained[:, :, 0], "bits about the expert", rows=[*four_labels(reading)], columns=columns, shade=True)
+plots.table(
+    trained[:, :, 0].round(decimals=2),
+    "bits about the expert",
+    rows=[*four_labels(reading)],
+    columns=columns,
+    shade=True,
+)
 
 # %% [markdown]
 # **Answer.** The token id has the most bits. Here is the same table with shuffled labels. <!-- reasoned: held below the second table -->
 
 # %%
 plots.table(
-    trained[:, :, 1], "chance level: the same with shuffled labels", rows=[*four_labels(reading)], columns=columns
+    trained[:, :, 1].round(decimals=2),
+    "chance level: the same with shuffled labels",
+    rows=[*four_labels(reading)],
+    columns=columns,
 )
 
 # %% tags=["holds"]
@@ -388,7 +397,7 @@ holds("domain below 0.1 before", (above[0] < 0.1).all())
 comma = reading.token_ids == data.encode(",")[0]  # (N,)
 table = my_table(reading.experts[0][comma], reading.domains[comma], n_experts, len(names))  # (E, C)
 n_commas = table.sum(dim=0) // 2  # (C,)
-shown = 100 * (table / table.sum(dim=0)).T  # (C, E)
+shown = (100 * table / table.sum(dim=0)).T.round()  # (C, E)
 caption = "layer 1: percent of the commas' assignments by expert"
 plots.table(shown, caption, rows=names, right=("commas", n_commas), shade=True)
 
@@ -509,7 +518,7 @@ columns_muted = ["expert 1", f"expert {equal_load}: same load", f"expert {equal_
 print("load:", reading.load[3][muted_experts].tolist(), " of it Python:", counts[3][muted_experts, python].tolist())
 whole = losses(model)
 rise = torch.stack([losses(muted(expert, layer=4)) - whole for expert in muted_experts])  # (3, C)
-plots.table(rise.T, "rise of the loss in nats per token, without", rows=names, columns=columns_muted)
+plots.table(rise.T.round(decimals=2), "rise of the loss in nats per token, without", rows=names, columns=columns_muted)
 
 # %% tags=["guess"]
 my_guess.beside(
@@ -730,7 +739,7 @@ my_guess = guess("8.7", percent_after_1_percent=None, percent_after_30_percent=N
 # %% tags=["figure"]
 later = expert_runs.expert_run("e8", seed=1)  # the first model was not kept on the way
 rows = [f"after {100 * moment:.0f} % of the training" for moment in expert_runs.MOMENTS]
-plots.table(100 * later.saturation, "percent of the final choices", rows=rows, columns=columns, shade=True)
+plots.table((100 * later.saturation).round(), "percent of the final choices", rows=rows, columns=columns, shade=True)
 
 # %% tags=["guess"]
 _after = 100 * later.saturation.mean(dim=1)
@@ -763,7 +772,11 @@ alike = torch.cat([torch.stack([pair.share for pair in pairs]), torch.stack([pai
 rows = [f"seeds {a} and {b}" for a, b in (pair.seeds for pair in pairs)]
 rows += [f"{row}, by chance" for row in rows]
 plots.table(
-    100 * alike, "8 experts: percent of assignments that agree after matching", rows=rows, columns=columns, shade=True
+    (100 * alike).round(),
+    "8 experts: percent of assignments that agree after matching",
+    rows=rows,
+    columns=columns,
+    shade=True,
 )
 
 # %% tags=["holds"]
@@ -828,7 +841,7 @@ for n, length in ((8, 16), (8, 32), (16, 16), (16, 32)):
     rows.append(f"{n} experts, prompts of {length} tokens")
 cells, by_chance = torch.tensor(cells), torch.tensor(by_chance)  # (4, L), (4,)
 caption = "percent of prompts in which at least a quarter of the experts is silent"
-plots.table(cells, caption, rows=rows, columns=columns, right=("by chance", by_chance), shade=True)
+plots.table(cells.round(), caption, rows=rows, columns=columns, right=("by chance", by_chance.round()), shade=True)
 
 # %% tags=["holds"]
 _eight, _eight_long, _sixteen, _sixteen_long = cells

@@ -236,7 +236,9 @@ class Exercise:
     draws: Draws | None = None
     watch: Watch | None = None
     drawn: Drawn | None = None
-    in_program: bool = True  # False: it makes settings of the package, which `my_moe.py` does without
+    in_program: bool = (
+        True  # False: `my_moe.py` does without it; it makes settings of the package, or calls other answers
+    )
     causes: tuple[tuple, ...] = ()  # of errors in its answers, looked up before `causes.CAUSES`
     left_to_you: tuple[str, ...] = ()  # torch functions that would do the exercise; their use is told on passing
 

@@ -160,7 +160,7 @@ MISTAKES = (
 INFORMATION_AND_CHANCE = Exercise(
     id="8.3", name="information_and_chance", parameters=("expert_ids", "labels", "orders", "n_experts", "n_labels"),
     sizes="NKECR", outputs=(Output("information", real=True), Output("chance", real=True)), reference=with_chance,
-    cases=cases, mistakes=MISTAKES, drawn=DRAWN,
+    cases=cases, mistakes=MISTAKES, drawn=DRAWN, in_program=False,
     hints=(
         "You have both parts: `expert_table` makes a table, and `mutual_information` reads it. For chance, do the same "
         "with labels that were dealt out again, once per row of `orders`.",
