@@ -24,6 +24,7 @@ _progress = tempfile.TemporaryDirectory(prefix="moe-lite-progress-")  # not the 
 os.environ.setdefault(
     "MOE_LITE_SWEEP_SEED", str(secrets.randbelow(10**6))
 )  # another in each run, for all its processes
+os.environ.setdefault("MOE_LITE_CHECK_SECONDS", "100")  # a check on a busy machine is slow, and not wrong
 os.environ |= {"MOE_LITE_CHECKS": "raise", "MOE_LITE_PROGRESS": os.path.join(_progress.name, "progress.json")}
 sys.path.insert(0, str(ROOT / "tools"))  # programs, not a package; tests/ itself stands there because of this file
 torch.set_num_threads(1)  # runs repeat bit by bit, and small models are not slowed down by waiting threads

@@ -28,7 +28,6 @@ MAY = {
     "plots": ["lab", "look"],
     "checks": ["model", "lessons", "course", "look"],
     "widgets": WIDGETS,
-    "grading": ["checks"],
     "doctor": [*WIDGETS, "checks", "widgets"],
 }
 ONLY_IN = {
@@ -241,9 +240,9 @@ def test_files_and_functions_can_be_taken_in_at_a_glance():
 
 
 def test_the_model_stands_in_front():
-    """What `ls moe_lite` shows. The 19th is families: published models are neither the model nor around it."""
+    """What `ls moe_lite` shows."""
     shown = [p.name for p in PACKAGE.iterdir() if p.name != "__pycache__"]
-    assert len(shown) <= 19, sorted(shown)  # families is the 19th: published mixtures as settings of our router
+    assert len(shown) <= 18, sorted(shown)
 
 
 def test_no_drawer_for_odds_and_ends():

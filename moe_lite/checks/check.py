@@ -8,7 +8,7 @@ from moe_lite.checks.card.card import Card
 from moe_lite.checks.engine.exercise import Exercise
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.engine.result import CheckFailed, CheckResult
-from moe_lite.checks.mine import kept_source
+from moe_lite.checks.own_functions import kept_source
 from moe_lite.checks.program import add
 from moe_lite.checks.registry import exercises
 from moe_lite.course import progress

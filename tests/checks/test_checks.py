@@ -22,16 +22,10 @@ from moe_lite.checks.engine.as_code import input_code
 from moe_lite.checks.engine.attempt import try_once
 from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.grade import grade
-from moe_lite.checks.mine import USUAL
+from moe_lite.checks.own_functions import USUAL
 from moe_lite.checks.registry import exercises, exercises_in
 from moe_lite.course import outline
 from moe_lite.model.config import ModelConfig
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch):
-    """No answer is called endless because the machine is busy."""
-    monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "100")
 
 
 def params_of(exercise: Exercise, name: str, *values) -> pytest.param:

@@ -1,4 +1,4 @@
-"""The grading plugin (moe_lite/grading.py): notebooks that lie anywhere, of several learners, in one call of pytest."""
+"""The plugin moe_lite/checks/grading.py: notebooks that lie anywhere, of several learners, in one call of pytest."""
 
 import os
 import subprocess
@@ -58,9 +58,11 @@ def test_a_learners_function_stays_in_its_notebook_and_out_of_the_graders_progre
     assert not own.exists()
 
 
-def test_without_nbval_nothing_is_set(tmp_path):
+def test_without_nbval_nothing_is_set_and_torch_is_not_loaded(tmp_path):
+    """Every pytest of an environment with this package loads the plugin."""
     (tmp_path / "test_env.py").write_text(
-        "import os\ndef test_env():\n    assert not [name for name in os.environ if name.startswith('MOE_LITE')]\n"
+        "import os, sys\ndef test_env():\n    assert not [name for name in os.environ if name.startswith('MOE_LITE')]\n"
+        "    assert 'moe_lite.checks.grading' in sys.modules and 'torch' not in sys.modules\n"
     )
     env = {name: value for name, value in os.environ.items() if not name.startswith("MOE_LITE")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]

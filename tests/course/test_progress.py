@@ -15,7 +15,7 @@ import torch
 from waiting import LONG
 
 from moe_lite.checks import lesson00, lesson03, mine, recall
-from moe_lite.checks.mine import kept_source
+from moe_lite.checks.own_functions import kept_source
 from moe_lite.checks.registry import exercises
 from moe_lite.course import progress
 
@@ -35,7 +35,6 @@ def default(scores, k):
 def in_a_notebook(monkeypatch, tmp_path):
     """As a learner has it: checks do not raise, progress goes to a file of its own."""
     monkeypatch.setenv("MOE_LITE_CHECKS", "show")
-    monkeypatch.setenv("MOE_LITE_CHECK_SECONDS", "1")
     monkeypatch.setenv("MOE_LITE_PROGRESS", str(tmp_path / "kept" / "progress.json"))
 
 

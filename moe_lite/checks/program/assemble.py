@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from moe_lite.checks.mine import NO_SOURCE, USUAL, missing_names, only_in_notebook
+from moe_lite.checks.own_functions import NO_SOURCE, USUAL, missing_names, only_in_notebook
 from moe_lite.checks.program.trial import trial
 from moe_lite.checks.registry import exercises
 
