@@ -96,7 +96,7 @@ def test_reset_takes_back_a_skip_and_keeps_a_pass(capsys):
     [
         ("3.9", r"there is no exercise '3.9'; near it are (3.\d \w+(, )?)+\.$"),
         ("3", r"near it are 3.1 router_scores, 3.2 top_k_route, "),
-        ("top_k_rout", r"near it are 3.2 top_k_route\.$"),
+        ("top_k_rout", r"near it are 3.2 top_k_route, 8.4 top_k_without\.$"),
         ("zzz", r"there is no exercise 'zzz'; there are 0.1 expert_load, "),
         ("", r"there is no exercise ''; there are 0.1 expert_load, "),
         (3.2, r'an exercise is named by text in quotes, such as "3.2"; got 3.2\.$'),

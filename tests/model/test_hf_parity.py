@@ -139,6 +139,8 @@ def test_every_setting_is_free_or_refused():
         "shared_gate",
         "shared_average",
         "d_dense",
+        "threshold_memory",
+        "threshold_warmup",
     }
     refused = {"score", "renorm", "routed_scale", "n_groups", "selection_bias", "gate_on", "n_shared_experts"}
     refused |= {"capacity_factor", "jitter", "renorm_eps", "logit_scale", "logit_softcap", "router_bias"}
