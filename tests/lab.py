@@ -98,6 +98,10 @@ class Server:
         for session in json.loads(self._ask("GET", "/api/sessions")):
             self._ask("DELETE", f"/api/sessions/{session['id']}")
 
+    def kernels_command(self) -> list[str]:
+        """What starts a kernel."""
+        return json.loads(self._ask("GET", "/api/kernelspecs"))["kernelspecs"]["python3"]["spec"]["argv"]
+
     def _ask(self, method: str, path: str) -> bytes:
         headers = {"Authorization": f"token {self.token}"}
         with urllib.request.urlopen(urllib.request.Request(self.address + path, None, headers, method=method)) as reply:
@@ -266,7 +270,8 @@ def serve(folder: Path, python: list[str]) -> Iterator[Server]:
     env = {name: value for name, value in os.environ.items() if name != "MOE_LITE_CHECKS"}  # as learners have it
     env["MOE_LITE_CHECK_SECONDS"] = "100"  # a check on a busy machine is slow, and not wrong
     with tempfile.TemporaryDirectory(prefix="moe-lite-jupyter-") as own:
-        env |= {"JUPYTER_CONFIG_DIR": own, "JUPYTER_DATA_DIR": own}  # what the developer has set does not count
+        # what the developer has set does not count, and nothing stands before our kernel: not the environment's either
+        env |= {"JUPYTER_CONFIG_DIR": own, "JUPYTER_DATA_DIR": own, "JUPYTER_PATH": own}
         spec = Path(own) / "kernels" / "python3" / "kernel.json"
         spec.parent.mkdir(parents=True)
         spec.write_text(json.dumps(get_kernel_dict() | {"argv": [*python, *KERNEL]}), encoding="utf-8")
@@ -275,7 +280,10 @@ def serve(folder: Path, python: list[str]) -> Iterator[Server]:
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=env)
         try:
             _wait_for(port, process, log)
-            yield Server(folder, f"http://127.0.0.1:{port}", token)
+            server = Server(folder, f"http://127.0.0.1:{port}", token)
+            if (started_by := server.kernels_command()) != [*python, *KERNEL]:
+                raise RuntimeError(f"this JupyterLab starts its kernels by {started_by}")
+            yield server
         finally:
             _end(process)
 

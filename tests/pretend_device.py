@@ -10,14 +10,13 @@ has no NumPy array before `.cpu()`.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 PRETEND = torch.device("meta")  # the one device name besides "cpu" that every build of PyTorch has
 ops = torch.ops.aten
@@ -89,8 +88,25 @@ class _Mode(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+def _leaves(value: Any) -> Iterator:
+    """What stands in lists and tuples: an operation gets no other containers. (`_pytree` knows many, and is slow.)"""
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _mapped(change: Callable, value: Any) -> Any:
+    return type(value)(_mapped(change, v) for v in value) if isinstance(value, (list, tuple)) else change(value)
+
+
+def _inner(value: Any) -> Any:
+    return value.inner if isinstance(value, Pretended) else value
+
+
 def _run(func, args: tuple, kwargs: dict) -> Any:
-    found, _ = tree_flatten((args, kwargs))
+    found = [*_leaves(args), *_leaves(list(kwargs.values()))]
     here = [t for t in found if isinstance(t, Pretended)]
     there = [t for t in found if isinstance(t, Tensor) and not isinstance(t, Pretended) and t.dim() > 0]
     into = args[0] if args else None
@@ -107,14 +123,13 @@ def _run(func, args: tuple, kwargs: dict) -> Any:
             raise RuntimeError(f"{func}: the generator and the tensor are on two devices")
     if func is ops.copy_.default and not isinstance(into, Pretended):
         result_here = False
-    bare = tree_map(lambda t: t.inner if isinstance(t, Pretended) else t, (args, kwargs))
-    out = func(*bare[0], **bare[1])
+    out = func(*_mapped(_inner, args), **{name: _mapped(_inner, value) for name, value in kwargs.items()})
     in_place = func.__name__.split(".")[0].endswith("_")
     if in_place and isinstance(into, Pretended) and isinstance(out, Tensor):
         return into
     if isinstance(kwargs.get("out"), Pretended):
         return kwargs["out"]
-    return tree_map(lambda t: Pretended(t) if isinstance(t, Tensor) and result_here else t, out)
+    return _mapped(lambda t: Pretended(t) if isinstance(t, Tensor) and result_here else t, out)
 
 
 @contextlib.contextmanager
