@@ -646,9 +646,10 @@ for run, row in zip(recorded, rows, strict=True):
         if own.holds:
             share, ratio = work[own.expert, python] / work[own.expert].sum(), work[own.control] / work[own.expert]
             print(
-                f"  layer {layer + 1}: expert {own.expert}, {share:.0%} of its work is Python, costs {effect[own.expert]:.2f}; "
-                f"control {own.control}, with {ratio[python]:.0%} as much Python, {effect[own.control]:.2f}"
+                f"  layer {layer + 1}: expert {own.expert}, {share:.0%} of its work is Python, costs {effect[own.expert]:.2f};"
             )
+            print(f"    control {own.control}, with {ratio[python]:.0%} as much Python, {effect[own.control]:.2f}")
+
 
 # %% tags=["holds"]
 _python = verdicts[:, :, python].int().tolist()  # (runs, L)
