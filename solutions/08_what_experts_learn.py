@@ -645,10 +645,10 @@ for run, row in zip(recorded, rows, strict=True):
         work, effect = run.counts[layer], run.effect[layer, :, python]
         if own.holds:
             share, ratio = work[own.expert, python] / work[own.expert].sum(), work[own.control] / work[own.expert]
+            print(f"  layer {layer + 1}: expert {own.expert}, {share:.0%} of its work, costs {effect[own.expert]:.2f}")
             print(
-                f"  layer {layer + 1}: expert {own.expert}, {share:.0%} of its work is Python, costs {effect[own.expert]:.2f};"
+                f"    control: {own.control}, with {ratio[python]:.0%} as much Python, costs {effect[own.control]:.2f}"
             )
-            print(f"    control {own.control}, with {ratio[python]:.0%} as much Python, {effect[own.control]:.2f}")
 
 
 # %% tags=["holds"]
