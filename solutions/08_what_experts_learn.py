@@ -107,7 +107,7 @@ plots.table(shares.T.round(), "layer 4: percent of each domain's assignments by 
 # **Answer.** Python's darkest cell is that of expert 1. The next cell adds what its own assignments are made of.
 
 # %%
-python = names.index("python")
+python = names.index("python") if "python" in names else 0  # without a network there are only two domains
 most = int(counts[3][:, python].argmax())
 own = 100 * counts[3][most] / counts[3][most].sum()  # (C,) what this expert's assignments are made of
 print(f"expert {most} gets {shares[most, python]:.0f} % of Python's assignments")
@@ -609,13 +609,14 @@ check.domain_expert(domain_expert)
 # %%
 my_verdict = mine("8.5", domain_expert, default=interventions.domain_expert)
 recorded = [expert_runs.expert_run(name, seed) for name, seed in expert_runs.runs()]
+its_python = recorded[0].domains.index("python")
 verdicts = torch.tensor([
-    [[my_verdict(*tables, c)[2] for c in range(len(names))] for tables in zip(run.counts, run.effect, strict=True)]
+    [[my_verdict(*tables, c)[2] for c in range(9)] for tables in zip(run.counts, run.effect, strict=True)]
     for run in recorded
 ])  # (runs, L, C)  # fmt: skip
 rows = [f"{expert_runs.TITLES[run.name]}, seed {run.seed}" for run in recorded]
 plots.table(
-    verdicts[:, :, python].int(),
+    verdicts[:, :, its_python].int(),
     "Python has an expert of its own: 1, or not: 0",
     rows=rows,
     columns=columns,
@@ -634,20 +635,23 @@ held = verdicts.sum(dim=(1, 2))  # (runs,)
 drawn = torch.stack([run.drawn_verdicts().sum() for run in recorded])  # (runs,)
 table = torch.cat([verdicts.sum(dim=1), held[:, None], drawn[:, None]], dim=1)  # (runs, C + 2)
 plots.table(
-    table, "in how many of four layers a domain has an expert of its own", rows=rows, columns=[*names, "all", "drawn"]
+    table,
+    "in how many of four layers a domain has an expert of its own",
+    rows=rows,
+    columns=[*recorded[0].domains, "all", "drawn"],
 )
 
 # %%
 for run, row in zip(recorded, rows, strict=True):
-    print(f"{row}: Python's loss {run.loss[python]:.2f}")
+    print(f"{row}: Python's loss {run.loss[its_python]:.2f}")
     for layer, judged in enumerate(run.verdicts()):
-        own = judged[python]
-        work, effect = run.counts[layer], run.effect[layer, :, python]
+        own = judged[its_python]
+        work, effect = run.counts[layer], run.effect[layer, :, its_python]
         if own.holds:
-            share, ratio = work[own.expert, python] / work[own.expert].sum(), work[own.control] / work[own.expert]
+            share, ratio = work[own.expert, its_python] / work[own.expert].sum(), work[own.control] / work[own.expert]
             print(f"  layer {layer + 1}: expert {own.expert}, {share:.0%} of its work, costs {effect[own.expert]:.2f}")
             print(
-                f"    control: {own.control}, with {ratio[python]:.0%} as much Python, costs {effect[own.control]:.2f}"
+                f"    control: {own.control}, {ratio[its_python]:.0%} as much Python, costs {effect[own.control]:.2f}"
             )
 
 
@@ -931,7 +935,7 @@ holds(
 models = {8: model, 16: checkpoint.pretrained(16), 32: checkpoint.pretrained(32)}
 sql = "SELECT name FROM plays WHERE author = 'Shakespeare';"
 viewer = ExpertViewer(models, corpora, text=sql, layer=4, expert=2)
-viewer.suggest({"Python's expert": {"domain": "python"}, "mute it": {"muted": True}})
+viewer.suggest({"Python's expert": {"domain": names[python]}, "mute it": {"muted": True}})
 
 # %% tags=["holds"]
 _first = specialisation.read_ids(model, torch.tensor([list(data.encode(sql))])).experts[3][:, 0]

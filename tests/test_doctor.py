@@ -272,7 +272,7 @@ def test_missing_old_and_merely_different_packages_are_told_apart(runs):
     assert "pip install -c constraints.txt anywidget" in problems["anywidget"][0]
     assert problems["plotly"][0].startswith("5.9.0; the course needs >=6.0")
     ((mark, versions),) = paragraphs(run.stdout)["packages"]
-    assert mark == "--" and "9 of 10" in versions and "matplotlib 3.10.1" in versions
+    assert mark == "--" and "10 of 11" in versions and "matplotlib 3.10.1" in versions
     pins = environment.read_pins(ROOT / "constraints.txt")
     assert f"the course was proven with matplotlib {pins['matplotlib']}, plotly {pins['plotly']}" in versions
     assert paragraphs(run.stdout)["widgets"][0][0] == "--"

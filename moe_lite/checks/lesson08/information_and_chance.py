@@ -63,7 +63,6 @@ def drawn(seed: int, N: int, K: int, E: int, C: int, R: int) -> tuple:
 
 DRAWN = Drawn(
     drawn, {"N": 12, "K": 3, "E": 6, "C": 4, "R": 5}, at_most=(("K", "E"),), float32=False, not_expanded=(1, 2),
-    thousands=601,
 )  # fmt: skip
 
 
