@@ -58,9 +58,16 @@ class Answer:
         return _run(self.file)[self]
 
     def graded(self) -> CheckResult:
-        """What its check says. Only one that is meant never to end is waited for briefly: the machine may be busy."""
+        """What its check says; several tests ask, and it is graded once."""
+        return _graded(self)
+
+    def graded_anew(self) -> CheckResult:
+        """Only one that is meant never to end is waited for briefly: the machine may be busy."""
         with patch.dict(os.environ, MOE_LITE_CHECK_SECONDS="1" if NEVER_ENDS in self.titles else "100"):
             return grade(with_cases_kept(self.exercise.id), self.function())
+
+
+_graded = cache(Answer.graded_anew)
 
 
 @cache
@@ -126,8 +133,13 @@ def _run(file: Path) -> dict[Answer, Callable]:
     """All answers of a file with their functions, every one of them new."""
     _found.clear()
     namespace = {"__name__": f"answers.{file.parent.name}.{file.stem}"}
-    exec(_compiled(file.read_text(encoding="utf-8"), str(file)), namespace)
+    exec(_compiled(_text(str(file)), str(file)), namespace)
     return {Answer(file, name, titles, blind): function for name, (function, titles, blind) in _found.items()}
+
+
+@cache
+def _text(file: str) -> str:
+    return Path(file).read_text(encoding="utf-8")
 
 
 @cache
@@ -138,7 +150,7 @@ def _compiled(text: str, filename: str):
 def _changed(of: Callable, name: str, put: dict[str, str]) -> Callable:
     """The function `of` under another name, each old text of `put` replaced by its new one."""
     file = of.__code__.co_filename if inspect.isfunction(of) else ""
-    text = _sources(Path(file).read_text(encoding="utf-8")).get(of.__name__) if file else None
+    text = _sources(_text(file)).get(of.__name__) if file else None
     if text is None:
         raise ValueError(
             f"{name}: {of.__name__} is no function with @right, @wrong or @blind alone, so none to change."

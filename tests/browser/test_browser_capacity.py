@@ -1,7 +1,5 @@
 """Capacity view and bias controller in a real JupyterLab: what is struck out is what the routing says, and at once."""
 
-import random
-
 import pytest
 import torch
 from lab import open_lab
@@ -31,18 +29,16 @@ def lab(server, browser):
         yield lab
 
 
-def moved(
-    lab, css: str, label: str, low: int, high: int, at: int, moves: int = 40, look=lambda at: None
-) -> list[float]:
-    """Milliseconds from slider to redraw, of a walk between two places; `look` is called after each move."""
-    chance, times, drawn = random.Random(0), [], lab.redraws(css)
-    for _ in range(moves):
-        step = chance.choice([-1, 1])
-        step = -step if not low <= at + step <= high else step
-        at += step
-        times.append(lab.move(css, label, step))
+def moved(lab, css: str, label: str, low: int, high: int, at: int, look=lambda at: None) -> list[float]:
+    """Milliseconds from slider to redraw, of a walk down to the lowest place, up to the highest and back; `look` is
+    called after each move."""
+    places, times = [*range(at - 1, low - 1, -1), *range(low + 1, high + 1), *range(high - 1, at - 1, -1)], []
+    drawn = lab.redraws(css)
+    for place in places:
+        times.append(lab.move(css, label, place - at))
+        at = place
         look(at)
-    assert lab.redraws(css) == drawn + moves, "a move is drawn once"
+    assert lab.redraws(css) == drawn + len(places), "a move is drawn once"
     return times
 
 
@@ -63,7 +59,7 @@ def test_every_factor_strikes_out_what_the_package_drops(lab, took):
     lab.page.wait_for_function(
         "css => document.querySelector(css).querySelector('.read').innerText.includes('highest score first')", arg=css
     )
-    moved(lab, css, "capacity factor", 0, 3, at=3, moves=3)
+    moved(lab, css, "capacity factor", 2, 5, at=5, look=look)
     assert "highest score first" in lab.page.locator(f"{css} .read").inner_text()
 
 

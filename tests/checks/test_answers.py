@@ -82,7 +82,9 @@ def test_a_wrong_answer_without_titles_is_refused(run, text):
 def test_an_answer_is_given_out_anew_each_time():
     (answer,) = [answer for answer in answers.answers("0.1") if answer.name == "global_accumulates"]
     assert answer.function() is not answer.function()
-    assert answer.graded().cases == answer.graded().cases, "what it kept from the first check reached the second"
+    assert answer.graded_anew().cases == answer.graded_anew().cases, (
+        "what it kept from the first check reached the second"
+    )
 
 
 @pytest.mark.parametrize("id", exercises())

@@ -67,7 +67,7 @@ def test_the_text_form_of_each_status():
 @pytest.mark.parametrize("answer", SHOWN, ids=lambda answer: answer.id)
 @pytest.mark.slow
 def test_a_card_is_the_same_every_time_and_says_what_the_line_says(answer):
-    first, second = answer.graded(), answer.graded()
+    first, second = answer.graded(), answer.graded_anew()
     assert card_html(first) == card_html(second)
     assert repr(first) == repr(second) and "\n" not in repr(first)
     card = Outline(card_html(first))

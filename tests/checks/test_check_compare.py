@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from moe_lite.checks.engine.compare import close, decimals_that_differ, first_difference, listed, number, relation
+from moe_lite.checks.engine.compare import (
+    close,
+    decimals_that_differ,
+    differing,
+    first_difference,
+    listed,
+    number,
+    relation,
+)  # fmt: skip
 
 A = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]], dtype=torch.float64)
 
@@ -40,6 +48,20 @@ def test_close_allows_rounding_and_never_nan_or_another_shape():
     assert not close(A * float("nan"), A * float("nan"))
     assert not close(A, A[:, :2]) and not close(A[0], A)
     assert close(torch.tensor([1.0]), torch.tensor([1])) and not close(torch.tensor([1.1]), torch.tensor([1]))
+
+
+@pytest.mark.parametrize("odd", [0.0, 1e300, float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("within", [None, 0.0, 0.3, float("inf")])
+def test_what_differs_is_what_isclose_finds(odd, within):
+    """Which also says what an infinity and a nan are equal to, on either side."""
+    a = torch.tensor([0.1, odd, 1.0, odd, 3.0], dtype=torch.float64)
+    b = torch.tensor([0.1, odd, odd, 1.0, 3.0 + 1e-5], dtype=torch.float64)
+    for got, expected in ((a, b), (b, a), (a[:1], b[:1]), (a.float(), b), (a[:0], b[:0])):
+        largest = expected[expected.isfinite()].abs().max() if expected.numel() else 0.0
+        rounding = (
+            {"rtol": 1e-6, "atol": 1e-9 + 1e-8 * float(largest)} if within is None else {"rtol": 0, "atol": within}
+        )
+        assert torch.equal(differing(got, expected, within), ~torch.isclose(got.double(), expected, **rounding))
 
 
 def test_the_first_difference_is_found_row_by_row():

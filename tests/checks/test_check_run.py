@@ -17,7 +17,9 @@ from jupyter_client.manager import start_new_kernel
 from waiting import LONG, until
 
 from moe_lite.checks.engine import run
+from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.engine.run import run_limited
+from moe_lite.checks.registry import exercises
 
 
 def endless():
@@ -182,7 +184,8 @@ def test_endless_printing_is_cut():
     assert len(ended.printed) <= run.PRINT_LIMIT + 2
 
 
-def test_settings_and_generators_are_as_before():
+@pytest.mark.parametrize("around", [contextlib.nullcontext, run.generators_kept])
+def test_settings_and_generators_are_as_before(around):
     def work():
         torch.set_default_dtype(torch.float64)
         torch.set_grad_enabled(False)
@@ -191,7 +194,9 @@ def test_settings_and_generators_are_as_before():
         np.random.seed(99)
 
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    assert run_limited(work, LONG).error is None
+    with around():
+        assert run_limited(work, LONG).error is None
+        assert run_limited(lambda: run_limited(work, LONG), LONG).value.error is None
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
     assert torch.equal(torch.get_rng_state(), states[0])
@@ -199,11 +204,27 @@ def test_settings_and_generators_are_as_before():
     assert np.random.get_state()[1].tolist() == states[2]
 
 
-def test_code_with_randomness_gives_the_same_in_every_check():
-    draws = [
-        run_limited(lambda: (float(torch.rand(1)), random.random(), float(np.random.rand())), LONG).value for _ in "ab"
-    ]
+@pytest.mark.parametrize("around", [contextlib.nullcontext, run.generators_kept])
+def test_code_with_randomness_gives_the_same_in_every_check(around):
+    with around():
+        draws = [
+            run_limited(lambda: (float(torch.rand(1)), random.random(), float(np.random.rand())), LONG).value
+            for _ in "ab"
+        ]
     assert draws[0] == draws[1]
+
+
+def test_a_whole_check_leaves_the_notebooks_generators_alone():
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    exercise = exercises()["6.4"]
+
+    def draws(logits):
+        random.random(), np.random.rand(), torch.rand(1)
+        return exercise.reference(logits)
+
+    assert grade(exercise, draws).status == "not yet"
+    assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
+    assert np.random.get_state()[1].tolist() == states[2]
 
 
 def test_gradients_are_recorded_even_if_the_notebook_switched_them_off():

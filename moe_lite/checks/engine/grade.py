@@ -14,6 +14,7 @@ from moe_lite.checks.engine.errors import explain, own_fault
 from moe_lite.checks.engine.exercise import Case, Exercise, Note, Trial
 from moe_lite.checks.engine.general import earlier_changed, part_is_right
 from moe_lite.checks.engine.result import CheckResult, Failure
+from moe_lite.checks.engine.run import generators_kept
 
 DOES_NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "LOAD_SMALL_INT"}
 
@@ -23,7 +24,7 @@ def grade(exercise: Exercise, fn: Any) -> CheckResult:
 
     Gradients are recorded meanwhile, also where the notebook has switched them off.
     """
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), generators_kept():
         cases = exercise.cases()
         total = len(cases) + (exercise.drawn is not None)
         common = {"id": exercise.id, "name": exercise.name, "total": total, "hints": exercise.hints}

@@ -179,18 +179,36 @@ def _settings_kept() -> Iterator[None]:
 
     Whether gradients are recorded belongs to a thread, so the learner's code can only change that for itself.
     """
-    dtype, torch_state, python_state = torch.get_default_dtype(), torch.get_rng_state(), random.getstate()
-    numpy = sys.modules.get("numpy")
+    dtype, torch_state = torch.get_default_dtype(), torch.get_rng_state()
+    with generators_kept():
+        torch.default_generator.manual_seed(0)  # torch.manual_seed also notes down a whole stack for CUDA, at each call
+        random.seed(0)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(0)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            torch.set_rng_state(torch_state)
+
+
+_of_thread = threading.local()
+
+
+@contextlib.contextmanager
+def generators_kept() -> Iterator[None]:
+    """Put Python's and NumPy's generators back after. Around many calls it is done once: a state takes longer to get
+    and to set than a thread to start."""
+    if getattr(_of_thread, "keeps_generators", False):
+        yield
+        return
+    python_state, numpy = random.getstate(), sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy else None
-    torch.default_generator.manual_seed(0)  # torch.manual_seed also notes down a whole stack for CUDA, at each call
-    random.seed(0)
-    if numpy:
-        numpy.random.seed(0)
+    _of_thread.keeps_generators = True
     try:
         yield
     finally:
-        torch.set_default_dtype(dtype)
-        torch.set_rng_state(torch_state)
+        _of_thread.keeps_generators = False
         random.setstate(python_state)
         if numpy:
             numpy.random.set_state(numpy_state)
