@@ -5,6 +5,7 @@ import torch
 from small import random_ids, small_corpora, small_model
 
 from moe_lite import MoELanguageModel, evaluate
+from moe_lite.checks.registry import exercises
 from moe_lite.lessons import expert_groups, interventions as act, specialisation
 
 IDS = random_ids(3, 20)
@@ -218,3 +219,17 @@ def test_a_table_has_no_more_experts_than_it_has():
     ruled = act.with_routers(small_model(), {0: act.table_choice(torch.zeros(61, 1).long())})
     with pytest.raises(ValueError, match="top_k is 2, but the table has 1 experts"):
         ruled(IDS)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_packages_functions_are_what_lesson_08_asks_for(seed):
+    """They stand in for an open exercise, so they give what its check expects."""
+    for id, function in (
+        ("8.3", specialisation.information_and_chance),
+        ("8.4", act.top_k_without),
+        ("8.5", act.domain_expert),
+    ):
+        exercise = exercises()[id]
+        args = exercise.drawn.args(seed, **exercise.drawn.sizes)
+        expected, found = exercise.named(exercise.reference(*args)), exercise.named(tuple(function(*args)))
+        assert all(torch.allclose(found[name].double(), value.double()) for name, value in expected.items()), id
