@@ -1,12 +1,13 @@
 """Record trainings that are too long for a lesson: `make runs`.
 
-    python tools/record_runs.py                          # all of them: 50 runs, about 3 hours on one core
-    python tools/record_runs.py --only moe-8-top2        # one model: three learning rates, then two more seeds
+    python tools/record_runs.py                                 # all of them: about 20 hours on one core
+    python tools/record_runs.py --only moe-8-top2 --budget 1M   # three learning rates, then four more seeds
+    python tools/record_runs.py --speed                         # how long a step of each takes; keep the machine quiet
 
-Each model gets the same budget of tokens, the learning-rate schedule matched to it; of three learning rates on seed 0
-(more, if the best is the lowest or the highest of them) the best is run on two more seeds. data/runs/<name>.json is
-written after each run; what it already holds is not run again, unless a setting has changed: then the tool says so and
-stops.
+All models of a budget see as many tokens, the learning-rate schedule matched to it; of three learning rates on seed 0
+(more, if the best is the lowest or the highest of them) the best is run on the other seeds. data/runs/<name>.json is
+written after each run, other budgets than 2M in a folder of their own; what is there already is not run again, unless a
+setting has changed: then the tool says so and stops.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import platform
 import statistics
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +26,21 @@ from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.data import DOMAINS, Corpus, load_corpora
 from moe_lite.evaluate import evaluate
 from moe_lite.families import preset
-from moe_lite.lab.runs import FORMAT, SUMMARY, VERSION, Recording, Run, folder, names, read, recording, summary
+from moe_lite.lab.runs import (
+    BUDGET,
+    FORMAT,
+    SPEED,
+    SUMMARY,
+    VERSION,
+    Recording,
+    Run,
+    folder,
+    names,
+    read,
+    recording,
+    summary,
+)
+from moe_lite.lab.timing import interleaved
 from moe_lite.metrics import count_parameters, flops_per_token
 from moe_lite.model.config import dense_twin
 from moe_lite.train import train
@@ -38,6 +54,16 @@ MODELS = {
         "32 finer experts, top-7 and one shared",
         replace(SPARSE, n_experts=32, top_k=7, d_expert=SPARSE.d_expert // 4, n_shared_experts=1),
     ),
+    # as much work per token as SPARSE, more or fewer experts to choose from
+    "moe-4-top2": ("4 experts, top-2", replace(SPARSE, n_experts=4)),
+    "moe-16-top2": ("16 experts, top-2", replace(SPARSE, n_experts=16)),
+    "moe-32-top2": ("32 experts, top-2", replace(SPARSE, n_experts=32)),
+    # what moe-32-shared changes, one at a time
+    "moe-32-fine": ("32 finer experts, top-8", replace(SPARSE, n_experts=32, top_k=8, d_expert=SPARSE.d_expert // 4)),
+    "moe-8-shared": (
+        "7 experts, top-1, and one shared",
+        replace(SPARSE, n_experts=7, top_k=1, n_shared_experts=1, order="score_first", renorm=False),
+    ),
     # published rules at the size of SPARSE: 128 hidden channels of experts per token, about 512 in a layer
     "switch": ("Switch: 4 wide experts, top-1", preset("switch", n_experts=4, d_expert=128)),
     "hash_layers": ("hash layers: 4 wide experts, by token id", preset("hash_layers", n_experts=4, d_expert=128)),
@@ -50,30 +76,38 @@ MODELS = {
     ),
 }
 BASELINE = "dense-equal-active"  # what the others are compared with
-TRAIN = TrainConfig(steps=1000, warmup_steps=50, validate_every=50, validation_windows=8)
+COMPARED = [*MODELS][:9]  # lesson 10 asks whether one is better than another: five seeds
+BUDGETS = {"1M": COMPARED, "2M": [*MODELS], "8M": [*MODELS][:4]}  # who is trained on how many tokens
+STEPS = {"1M": 500, "2M": 1000, "8M": 4000}
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 BIAS_STEP = 0.001  # where a bias balances
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)  # of the models compared; the first three of the others
 NOTE_EVERY = 10  # steps
 
 
-def settings(config: ModelConfig) -> TrainConfig:
-    """How this model is trained, seed and learning rate aside."""
-    return replace(TRAIN, bias_step=BIAS_STEP) if config.selection_bias else TRAIN
+def settings(config: ModelConfig, budget: str = BUDGET) -> TrainConfig:
+    """How this model is trained on this budget, seed and learning rate aside."""
+    steps = STEPS[budget]
+    plain = TrainConfig(steps=steps, warmup_steps=50, validate_every=steps // 20, validation_windows=8)
+    return replace(plain, bias_step=BIAS_STEP) if config.selection_bias else plain
 
 
-def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig) -> None:
-    """All runs of one model that its file does not hold yet."""
+def seeds(name: str) -> tuple[int, ...]:
+    return SEEDS if name in COMPARED else SEEDS[:3]
+
+
+def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig, budget: str = BUDGET) -> None:
+    """All runs of one model on one budget that its file does not hold yet."""
     title, config = MODELS[name]
-    path = folder() / f"{name}.json"
+    path = folder(budget) / f"{name}.json"
     found = begin(path, name, title, config, train_config)
     for lr in LEARNING_RATES:
         found = add(path, found, SEEDS[0], lr, corpora)
     while (lr := beyond(found)) is not None:
         found = add(path, found, SEEDS[0], lr, corpora)
-    for seed in SEEDS[1:]:
+    for seed in seeds(name)[1:]:
         found = add(path, found, seed, found.lr, corpora)
-    print(f"{name}: {found.losses} with learning rate {found.lr}", flush=True)
+    print(f"{name}, {budget}: {found.losses} with learning rate {found.lr}", flush=True)
 
 
 def beyond(found: Recording) -> float | None:
@@ -136,10 +170,39 @@ def write(path: Path, recording: Recording) -> None:
     runs = ",\n  ".join(json.dumps(run) for run in values.pop("all_runs"))
     fields = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
     text = "{\n" + ",\n".join([*fields, f' "all_runs": [\n  {runs}\n ]']) + "\n}\n"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def record_speed(corpora: dict[str, Corpus], rounds: int = 15, steps: int = 4) -> None:
+    """Seconds of a training step, the models compared taking turns.
+
+    Each is the baseline's median times the median ratio to the baseline in the same round: a slow moment of the
+    machine meets neighbours alike.
+    """
+    longer = replace(settings(ModelConfig()), steps=10_000, validate_every=0)
+
+    def works(name: str) -> Callable[[], object]:
+        steps_of = iter(train(MoELanguageModel(MODELS[name][1]), corpora, longer))
+        return lambda: [next(steps_of) for _ in range(steps)]
+
+    timings = interleaved({name: works(name) for name in COMPARED}, rounds)
+    base = timings[BASELINE]
+    ratios = {name: timing.over(base).median for name, timing in timings.items()}
+    values = {
+        "torch": torch.__version__.split("+")[0], "threads": torch.get_num_threads(),
+        "machine": f"CPU, {platform.machine()}", "rounds": rounds, "steps_a_round": steps,
+        "tokens_per_step": longer.batch_size * longer.length,
+        "seconds_per_step": {name: round(base.median / steps * ratio, 5) for name, ratio in ratios.items()},
+        "over_baseline": {name: round(ratio, 4) for name, ratio in ratios.items()},
+        "quartiles_over_baseline": {
+            name: [round(ratio, 4) for ratio in timing.over(base).quartiles] for name, timing in timings.items()
+        },
+    }  # fmt: skip
+    (folder() / SPEED).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(values, indent=1))
 
 
 def summarise() -> None:
@@ -155,14 +218,19 @@ def summarise() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=MODELS, default=[*MODELS], metavar="NAME", help=", ".join(MODELS))
+    parser.add_argument("--budget", nargs="*", choices=BUDGETS, default=[*BUDGETS], metavar="TOKENS")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--speed", action="store_true", help="time the steps of the models compared, and nothing else")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     corpora = load_corpora()
     if [*corpora] != [*DOMAINS]:
         sys.exit(f"All nine corpora are needed, found {[*corpora]}: run `python -m moe_lite.corpora` first.")
-    for name in a.only:
-        record(name, corpora, settings(MODELS[name][1]))
+    if a.speed:
+        return record_speed(corpora)
+    for budget in a.budget:
+        for name in (name for name in a.only if name in BUDGETS[budget]):
+            record(name, corpora, settings(MODELS[name][1], budget), budget)
     summarise()
 
 

@@ -21,7 +21,9 @@ from moe_lite.model.config import ModelConfig
 from moe_lite.train import TrainConfig
 
 FORMAT, VERSION = "moe-lite-runs", 1
+SPEED = "speed.json"  # how long a training step of each model takes
 SUMMARY = "summary.json"  # numbers for prose, computed from the others
+BUDGET = "2M"  # tokens of a training, unless another budget is asked for: then the files lie in a folder of that name
 T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365}  # Student's t by degrees of freedom
 
 
@@ -119,11 +121,15 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def differences(a: Recording, b: Recording) -> list[float]:
-    """Final loss of a minus b, seed by seed: one seed draws the same texts in the same order for every model."""
+    """Final loss of a minus b, seed by seed: one seed draws the same texts in the same order for every model.
+
+    Where one was run on more seeds than the other, those of both. Raises ValueError where fewer than two are.
+    """
     mine, other = ({run.seed: run.loss for run in recording.runs} for recording in (a, b))
-    if mine.keys() != other.keys():
-        raise ValueError(f"{a.name} has seeds {sorted(mine)}, {b.name} {sorted(other)}: nothing to pair.")
-    return [mine[seed] - other[seed] for seed in sorted(mine)]
+    both = sorted(mine.keys() & other.keys())
+    if len(both) < 2:
+        raise ValueError(f"{a.name} has seeds {sorted(mine)}, {b.name} {sorted(other)}: too few to pair.")
+    return [mine[seed] - other[seed] for seed in both]
 
 
 def summary(recordings: Sequence[Recording], baseline: str) -> dict[str, dict]:
@@ -152,16 +158,23 @@ def _rounded(found: Interval) -> dict[str, float]:
     return {name: round(getattr(found, name), 4) for name in ("mean", "low", "high")}
 
 
-def names() -> list[str]:
-    """Of the recordings that the course ships."""
-    return sorted(path.stem for path in folder().glob("*.json") if path.name != SUMMARY)
+def budgets() -> list[str]:
+    """Of the recordings that the course ships, the smallest first."""
+    others = [path.name for path in folder().iterdir() if path.is_dir()]
+    return sorted([BUDGET, *others], key=lambda name: float(name.removesuffix("M")))
 
 
-def recording(name: str) -> Recording:
-    """One that the course ships. Raises ValueError for an unknown name."""
-    path = folder() / f"{name}.json"
+def names(budget: str = BUDGET) -> list[str]:
+    """Of the recordings that the course ships on this budget."""
+    return sorted(path.stem for path in folder(budget).glob("*.json") if path.name not in (SUMMARY, SPEED))
+
+
+def recording(name: str, budget: str = BUDGET) -> Recording:
+    """One that the course ships. Raises ValueError for an unknown name or budget."""
+    path = folder(budget) / f"{name}.json"
     if not path.is_file():
-        raise ValueError(f"There is no recording {name!r}; there are {', '.join(names()) or 'none'}.")
+        there = ", ".join(names(budget)) or "none"
+        raise ValueError(f"There is no recording {name!r} on {budget} tokens; there are {there}. Budgets: {budgets()}.")
     return read(path)
 
 
@@ -172,5 +185,6 @@ def read(path: Path) -> Recording:
         return Recording(**values)
 
 
-def folder() -> Path:
-    return data_dir() / "runs"
+def folder(budget: str = BUDGET) -> Path:
+    runs = data_dir() / "runs"
+    return runs if budget == BUDGET else runs / budget

@@ -1,0 +1,200 @@
+"""Is one model better than another? Recorded trainings, compared at equal tokens, FLOPs, seconds and bytes.
+
+`python -m moe_lite.lab.comparison` prints the tables of lesson 10 from data/runs/. A model was trained on several
+budgets, each with a learning-rate schedule and a learning rate of its own, so where two models are compared at, say,
+equal seconds, the loss of each is read between its budgets (`loss_at`), and never from the middle of one training.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from moe_lite.lab.runs import SPEED, T_975, Recording, budgets, folder, names, recording
+
+DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
+BYTES_PER_PARAMETER = 16  # training in float32 with Adam: weight, gradient and two moments, 4 bytes each
+PASSES = 3  # forward, and backward once for the inputs and once for the weights
+AXES = {
+    "tokens": "tokens of training",
+    "FLOPs": "FLOPs of training",
+    "seconds": "seconds of training, one thread",
+    "bytes": "bytes of weights, gradients and optimizer",
+}
+
+
+# ---- the measures that the learner writes ----------------------------------------------------------------------------
+
+
+def steps_to(steps: Tensor, losses: Tensor, target: float) -> float | None:
+    """After how many steps a curve is at `target` or below for the first time, on a straight line between its points.
+
+    steps (P,) int64, ascending; losses (P,), nats per token. None if it never is. The first point has no line that
+    leads to it: if it is low enough, its own step is the answer.
+    """
+    low = (losses <= target).nonzero()
+    if len(low) == 0:
+        return None
+    i = int(low[0])
+    if i == 0:
+        return float(steps[0])
+    part = (losses[i - 1] - target) / (losses[i - 1] - losses[i])
+    return float(steps[i - 1] + part * (steps[i] - steps[i - 1]))
+
+
+def paired_interval(a: Tensor, b: Tensor, t: float) -> tuple[float, float, float]:
+    """Mean, lower and upper end of the confidence interval of a − b, pair by pair.
+
+    a, b (S,), the value of each seed in the same order; t: the critical value of Student's t for S − 1 degrees of
+    freedom. Half the interval is t times the standard error of the mean difference.
+    """
+    difference = a - b
+    half = t * difference.std() / math.sqrt(len(difference))
+    mean = difference.mean()
+    return float(mean), float(mean - half), float(mean + half)
+
+
+def loss_at(tokens: Tensor, losses: Tensor, at: float) -> float | None:
+    """The loss of trainings on `at` tokens, read between trainings on fewer and on more.
+
+    tokens (B,) ascending; losses (B,), where a training on so many tokens ended. Linear in the logarithm of the
+    tokens; None outside of what was trained.
+    """
+    if not float(tokens[0]) <= at <= float(tokens[-1]):
+        return None
+    right = int((tokens >= at).nonzero()[0])
+    if float(tokens[right]) == at:
+        return float(losses[right])
+    x = tokens.double().log()
+    part = (math.log(at) - x[right - 1]) / (x[right] - x[right - 1])
+    return float(losses[right - 1] + part * (losses[right] - losses[right - 1]))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison of two models found."""
+
+    better: str | None  # the name of the model with the lower loss; None where the interval contains 0
+    delta_nats: float  # mean over seeds of the first model's loss minus the second's, nats per token
+    low: float
+    high: float
+    condition: str  # what was equal
+
+    def __str__(self) -> str:
+        found = f"{self.delta_nats:+.3f} [{self.low:+.3f}, {self.high:+.3f}] nats at {self.condition}"
+        return f"{f'{self.better} is better' if self.better else 'cannot tell'}: {found}".replace("-0.", "−0.")
+
+
+def verdict(names: tuple[str, str], a: Tensor, b: Tensor, t: float, condition: str) -> Verdict:
+    """Which of two models has the lower loss, from the losses (S,) of each seed, in nats per token."""
+    mean, low, high = paired_interval(a, b, t)
+    better = None if low <= 0 <= high else names[0] if high < 0 else names[1]
+    return Verdict(better, mean, low, high, condition)
+
+
+# ---- recordings by budget --------------------------------------------------------------------------------------------
+
+
+def compared() -> list[str]:
+    """The models recorded on the smallest budget as well as on the usual one, the dense ones first."""
+    first = budgets()[0]
+    both = {*names(first), *names()}
+    return sorted(both & {*names(first)} & {*names()}, key=lambda name: (not name.startswith("dense"), name))
+
+
+@dataclass(frozen=True)
+class Series:
+    """One model on every budget that it was recorded on."""
+
+    name: str
+    recordings: tuple[Recording, ...]  # the smallest budget first
+
+    @property
+    def title(self) -> str:
+        return self.recordings[0].title
+
+    @property
+    def tokens(self) -> list[int]:
+        return [one.tokens for one in self.recordings]
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """Those that every budget has."""
+        return sorted(set.intersection(*({run.seed for run in one.runs} for one in self.recordings)))
+
+    @cached_property
+    def losses(self) -> Tensor:
+        """(S, B) float64: where the training of each seed on each budget ended, nats per token."""
+        ends = [{run.seed: run.loss for run in one.runs} for one in self.recordings]
+        return torch.tensor([[end[seed] for end in ends] for seed in self.seeds], dtype=torch.float64)
+
+    @property
+    def flops_per_token(self) -> int:
+        """Of training, counted: forward and backward, router, attention and unembedding included."""
+        return PASSES * self.recordings[0].flops_per_token
+
+    @property
+    def bytes(self) -> int:
+        """Held in memory while it trains, without activations."""
+        return BYTES_PER_PARAMETER * self.recordings[0].parameters["total"]
+
+    @cached_property
+    def seconds_per_token(self) -> float:
+        """Of training, measured with nothing beside it."""
+        return speeds()[self.name] / (self.recordings[0].train.batch_size * self.recordings[0].train.length)
+
+    def per_token(self, axis: str) -> float:
+        """How much of an axis one token of training costs. Raises ValueError for bytes, which are held, not spent."""
+        costs = {"tokens": 1, "FLOPs": self.flops_per_token, "seconds": None}
+        if axis not in costs:
+            raise ValueError(f"{axis!r} is not spent token by token; expected one of {', '.join(costs)}.")
+        return self.seconds_per_token if axis == "seconds" else costs[axis]
+
+    def losses_at(self, tokens: float) -> Tensor | None:
+        """(S,) the loss of each seed after a training on so many tokens; None outside of what was trained."""
+        found = [loss_at(torch.tensor(self.tokens), row, tokens) for row in self.losses]
+        return None if None in found else torch.tensor(found, dtype=torch.float64)
+
+
+def series(name: str) -> Series:
+    """Raises ValueError for a name that no budget has."""
+    found = [recording(name, budget) for budget in budgets() if name in names(budget)]
+    return Series(name, tuple(found)) if found else Series(name, (recording(name),))
+
+
+def speeds() -> dict[str, float]:
+    """Seconds of one training step by model, all models timed in turn on an idle machine with one thread."""
+    return json.loads((folder() / SPEED).read_text(encoding="utf-8"))["seconds_per_step"]
+
+
+def equal(a: Series, b: Series, axis: str, amount: float) -> Verdict | None:
+    """a against b where both spent as much of an axis; None where one was never trained on so few or so many tokens."""
+    spent = [one.losses_at(amount / one.per_token(axis)) for one in (a, b)]
+    if None in spent:
+        return None
+    seeds = [seed for seed in a.seeds if seed in b.seeds]
+    x, y = (
+        torch.stack([losses[one.seeds.index(seed)] for seed in seeds])
+        for one, losses in zip((a, b), spent, strict=True)
+    )
+    return verdict((a.title, b.title), x, y, T_975[len(seeds) - 1], f"{amount:.3g} {axis}")
+
+
+def largest_common(a: Series, b: Series, axis: str) -> float:
+    """The most of an axis that both models spent in a training."""
+    return min(one.tokens[-1] * one.per_token(axis) for one in (a, b))
+
+
+def saved(a: Series, b: Series, axis: str) -> list[float | None]:
+    """Seed by seed: what part of b's spending on its largest budget brings a to where b ended; None if it is not
+    between two budgets of a."""
+    found = []
+    for seed in [seed for seed in a.seeds if seed in b.seeds]:
+        goal = float(b.losses[b.seeds.index(seed), -1])
+        logs = steps_to(torch.tensor(a.tokens).double().log(), a.losses[a.seeds.index(seed)], goal)
+        inside = logs is not None and a.losses[a.seeds.index(seed), 0] > goal
+        found.append(math.exp(logs) * a.per_token(axis) / (b.tokens[-1] * b.per_token(axis)) if inside else None)
+    return found
