@@ -161,8 +161,8 @@ class Series:
 
 def series(name: str) -> Series:
     """Raises ValueError for a name that no budget has."""
-    found = [recording(name, budget) for budget in budgets() if name in names(budget)]
-    return Series(name, tuple(found)) if found else Series(name, (recording(name),))
+    found = [recording(name, budget, seeds=None) for budget in budgets() if name in names(budget)]
+    return Series(name, tuple(found) or (recording(name),))
 
 
 def speeds() -> dict[str, float]:

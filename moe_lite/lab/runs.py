@@ -8,7 +8,7 @@ interval(differences(sparse, dense))         # seed by seed: the same texts in t
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from moe_lite.train import TrainConfig
 FORMAT, VERSION = "moe-lite-runs", 1
 SPEED = "speed.json"  # how long a training step of each model takes
 SUMMARY = "summary.json"  # numbers for prose, computed from the others
+SHARED_SEEDS = 3  # that every recording has; some have more
 BUDGET = "2M"  # tokens of a training, unless another budget is asked for: then the files lie in a folder of that name
 T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365}  # Student's t by degrees of freedom
 
@@ -169,13 +170,18 @@ def names(budget: str = BUDGET) -> list[str]:
     return sorted(path.stem for path in folder(budget).glob("*.json") if path.name not in (SUMMARY, SPEED))
 
 
-def recording(name: str, budget: str = BUDGET) -> Recording:
-    """One that the course ships. Raises ValueError for an unknown name or budget."""
+def recording(name: str, budget: str = BUDGET, seeds: int | None = SHARED_SEEDS) -> Recording:
+    """One that the course ships, with its first `seeds` seeds: as many as all have, or None for all of its own.
+
+    Raises ValueError for an unknown name or budget.
+    """
     path = folder(budget) / f"{name}.json"
     if not path.is_file():
-        there = ", ".join(names(budget)) or "none"
-        raise ValueError(f"There is no recording {name!r} on {budget} tokens; there are {there}. Budgets: {budgets()}.")
-    return read(path)
+        there, others = ", ".join(names(budget)) or "none", ", ".join(budgets())
+        raise ValueError(f"There is no recording {name!r} on {budget} tokens; there are {there}. Budgets: {others}.")
+    found = read(path)
+    wanted = sorted({run.seed for run in found.all_runs})[:seeds]
+    return replace(found, all_runs=tuple(run for run in found.all_runs if run.seed in wanted))
 
 
 def read(path: Path) -> Recording:

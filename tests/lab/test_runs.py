@@ -62,7 +62,9 @@ def test_differences_are_paired_by_seed():
     a = recording("a", run(0, 1e-3, 2.0), run(1, 1e-3, 3.0))
     b = recording("b", run(0, 2e-3, 2.5), run(1, 2e-3, 3.25))
     assert differences(a, b) == [-0.5, -0.25]
-    with pytest.raises(ValueError, match=r"a has seeds \[0, 1\], c \[0\]: nothing to pair"):
+    more = recording("d", run(0, 2e-3, 2.5), run(1, 2e-3, 3.25), run(2, 2e-3, 9.0))
+    assert differences(a, more) == [-0.5, -0.25]  # the seeds that both have
+    with pytest.raises(ValueError, match=r"a has seeds \[0, 1\], c \[0\]: too few to pair"):
         differences(a, recording("c", run(0, 2e-3, 2.5)))
 
 
@@ -87,16 +89,26 @@ def test_summary_quotes_losses_and_the_lead_over_the_baseline_seed_by_seed():
 def test_summary_is_what_the_recordings_say():
     record_runs = tool()
     written = json.loads((runs.folder() / runs.SUMMARY).read_text())
-    assert written == runs.summary([runs.recording(name) for name in record_runs.MODELS], record_runs.BASELINE)
-    assert sorted(written) == runs.names()
-    for name, (title, config) in record_runs.MODELS.items():
-        found = runs.recording(name)
-        assert (found.title, found.model, found.train) == (title, config, record_runs.settings(config))
-        assert [one.seed for one in found.runs] == list(record_runs.SEEDS)
+    quoted = [name for name in record_runs.MODELS if name in written]
+    assert written == runs.summary([runs.recording(name) for name in quoted], record_runs.BASELINE)
+    assert {*record_runs.MODELS} - {*record_runs.COMPARED[4:]} <= {*written}
+
+
+@pytest.mark.parametrize("budget", runs.budgets())
+def test_recordings_are_what_the_tool_would_record(budget):
+    record_runs = tool()
+    assert {*runs.names(budget)} <= {*record_runs.BUDGETS[budget]}
+    for name in runs.names(budget):
+        title, config = record_runs.MODELS[name]
+        found = runs.recording(name, budget, seeds=None)
+        assert (found.title, found.model, found.train) == (title, config, record_runs.settings(config, budget))
+        seeds = [one.seed for one in found.runs]
+        assert seeds == list(record_runs.seeds(name))[: len(seeds)] and len(seeds) >= runs.SHARED_SEEDS
+        assert min(found.learning_rates) < found.lr < max(found.learning_rates)
 
 
 def test_unknown_and_damaged_recordings_are_named(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="There is no recording 'moe-3'; there are "):
+    with pytest.raises(ValueError, match="There is no recording 'moe-3' on 2M tokens; there are "):
         runs.recording("moe-3")
     path = tmp_path / "x.json"
     path.write_text('{"format": "moe-lite-runs", "version": 2}')
@@ -109,7 +121,7 @@ def test_tool_records_what_the_model_scores_and_goes_on_where_it_stopped(tmp_pat
     config = ModelConfig(vocab_size=64, n_layers=1, d_model=16, n_heads=2, n_kv_heads=1, context_length=16, d_expert=8)
     settings = TrainConfig(steps=20, batch_size=2, length=8, warmup_steps=2, validate_every=10, validation_windows=2)
     monkeypatch.setattr(record_runs, "MODELS", {"tiny": ("a tiny one", config)})
-    monkeypatch.setattr(record_runs, "folder", lambda: tmp_path)
+    monkeypatch.setattr(record_runs, "folder", lambda budget: tmp_path)
     record_runs.record("tiny", corpora, settings)
     first = read(path)
     tried = [r.lr for r in first.all_runs if r.seed == 0]
