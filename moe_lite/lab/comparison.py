@@ -5,15 +5,17 @@ budgets, each with a learning-rate schedule and a learning rate of its own, so w
 equal seconds, the loss of each is read between its budgets (`loss_at`), and never from the middle of one training.
 """
 
+import argparse
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from moe_lite.lab.runs import SPEED, T_975, Recording, budgets, folder, names, recording
+from moe_lite.lab.runs import SHARED_SEEDS, SPEED, T_975, Recording, budgets, folder, interval, names, recording
 
 DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
 BYTES_PER_PARAMETER = 16  # training in float32 with Adam: weight, gradient and two moments, 4 bytes each
@@ -99,10 +101,8 @@ def verdict(names: tuple[str, str], a: Tensor, b: Tensor, t: float, condition: s
 
 
 def compared() -> list[str]:
-    """The models recorded on the smallest budget as well as on the usual one, the dense ones first."""
-    first = budgets()[0]
-    both = {*names(first), *names()}
-    return sorted(both & {*names(first)} & {*names()}, key=lambda name: (not name.startswith("dense"), name))
+    """The models whose steps were timed and that have the seeds to be compared, the dense ones first."""
+    return [name for name in speeds() if name in names() and len(recording(name).runs) == SHARED_SEEDS]
 
 
 @dataclass(frozen=True)
@@ -198,3 +198,77 @@ def saved(a: Series, b: Series, axis: str) -> list[float | None]:
         inside = logs is not None and a.losses[a.seeds.index(seed), 0] > goal
         found.append(math.exp(logs) * a.per_token(axis) / (b.tokens[-1] * b.per_token(axis)) if inside else None)
     return found
+
+
+def extended(tokens: Tensor, losses: Tensor, at: float) -> Tensor:
+    """(S,) the loss on `at` tokens if the straight line through the budgets (least squares, in log tokens) went on.
+
+    tokens (B,) of at least two budgets; losses (S, B). It is a guess: losses need not stay on a line.
+    """
+    x = tokens.double().log()
+    slope = ((x - x.mean()) * losses).sum(dim=1) / (x - x.mean()).square().sum()
+    return losses.mean(dim=1) + slope * (math.log(at) - x.mean())
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def tables(names: Sequence[str], against: Sequence[str]) -> str:
+    """What was compared, where it ended, and each model against each of `against`, as Markdown."""
+    models, base = [series(name) for name in names], series(DENSE_ACTIVE)
+    what = []
+    for one in models:
+        counts = [f"{one.recordings[0].parameters[kind] / 1e6:.2f} M" for kind in ("total", "active")]
+        over = [f"{one.per_token(axis) / base.per_token(axis):.2f}" for axis in ("FLOPs", "seconds")]
+        what.append([one.title, *counts, f"{one.bytes / 1e6:.1f} MB", *over])
+    ends = [[one.title] + [_ended(one, budget) for budget in budgets()] for one in models]
+    parts = [
+        "The models; FLOPs and seconds per token as multiples of the small dense model's",
+        markdown(["model", "parameters", "active", "held in training", "FLOPs", "seconds"], what),
+        "Final loss by budget, nats per token: mean and 95 % interval over seeds (number of seeds, learning rate)",
+        markdown(["model", *budgets()], ends),
+    ]
+    for name in against:
+        other = series(name)
+        rows = [[one.title] + [_told(one, other, axis) for axis in ("tokens", "FLOPs", "seconds")]
+                for one in models if one.name != name]  # fmt: skip
+        parts += [
+            f"Minus {other.title}, at the most that both spent: mean and 95 % interval, seed by seed",
+            markdown(["model", "equal tokens", "equal FLOPs", "equal seconds"], rows),
+        ]
+    return "\n\n".join(parts)
+
+
+def _ended(one: Series, budget: str) -> str:
+    if one.name not in names(budget):
+        return "—"
+    found = recording(one.name, budget, seeds=None)
+    interval_of = str(interval(found.losses)) if len(found.losses) > 1 else f"{found.losses[0]:.3f}"
+    return f"{interval_of} ({len(found.losses)}; {found.lr:g})"
+
+
+def _told(a: Series, b: Series, axis: str) -> str:
+    found = equal(a, b, axis, largest_common(a, b, axis))
+    if found is None:
+        return "—"
+    numbers = f"{found.delta_nats:+.3f} [{found.low:+.3f}, {found.high:+.3f}]".replace("-", "−")
+    return numbers if found.better else f"cannot tell {numbers}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m moe_lite.lab.comparison", description="Which model is better?")
+    parser.add_argument("--against", action="append", help="a model to compare with, in place of the usual two; repeat")
+    a = parser.parse_args(arguments)
+    try:
+        print(tables(compared(), a.against or (DENSE_ACTIVE, DENSE_TOTAL)))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
