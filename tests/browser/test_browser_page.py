@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import nbformat
 import pytest
-from lab import Lab, Server, serve
+from lab import Driver, Lab, Server, open_lab, serve
 
 from moe_lite.look import page
 
@@ -36,14 +36,22 @@ def server(tmp_path_factory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def lab(server: Server, browser: Driver) -> Iterator[Lab]:
+    """The notebook once it has run."""
+    made = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    with open_lab(server, browser) as lab:
+        lab.write("page.ipynb", *(made[kind](text) for kind, text in CELLS))
+        lab.open("page.ipynb")
+        lab.run_all()
+        lab.page.wait_for_selector(".mx.router_stepper:not(.twin) .hd")
+        yield lab
+
+
 @pytest.mark.parametrize("width", [1360, 900])
 def test_prose_keeps_its_measure_and_all_stands_on_one_left_edge(lab: Lab, width: int):
-    made = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
-    lab.write("page.ipynb", *(made[kind](text) for kind, text in CELLS))
     lab.page.set_viewport_size({"width": width, "height": 900})
-    lab.open("page.ipynb")
-    lab.run_all()
-    lab.page.wait_for_selector(".mx.router_stepper:not(.twin) .hd")
+    lab.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     places = lab.page.evaluate(PLACES)
     em = 14  # px of JupyterLab's prose
     assert all(wide <= 46 * em for _, wide in places["prose"])

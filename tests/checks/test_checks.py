@@ -1,7 +1,7 @@
 """Every check against answers that are known to be right, wrong or not there yet.
 
 `-k 3.2-` runs one exercise, `-k plain_topk` one answer. Tests of one exercise stay with one worker. `make check` leaves
-out mistakes made by their rules and odd answers.
+out mistakes made by their rules, odd answers and two long loops.
 """
 
 import copy
@@ -27,6 +27,8 @@ from moe_lite.checks.registry import exercises, exercises_in
 from moe_lite.course import outline
 from moe_lite.model.config import ModelConfig
 
+LONG_LOOPS = ("1.4-row_by_row", "4.3-row_by_row")  # over thousands of rows: four seconds each
+
 
 def params_of(exercise: Exercise, name: str, *values) -> pytest.param:
     """The parameters of one test of an exercise, called 3.2-name."""
@@ -34,7 +36,8 @@ def params_of(exercise: Exercise, name: str, *values) -> pytest.param:
 
 
 def each(found: tuple[Answer, ...]) -> list[pytest.param]:
-    return [params_of(answer.exercise, answer.name, answer) for answer in found]
+    slow = {True: pytest.mark.slow, False: ()}
+    return [pytest.param(answer, id=answer.id, marks=slow[answer.id in LONG_LOOPS]) for answer in found]
 
 
 each_exercise = pytest.mark.parametrize("exercise", [params_of(e, e.name, e) for e in exercises().values()])

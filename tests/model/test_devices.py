@@ -57,6 +57,7 @@ def strangers(model: MoELanguageModel) -> list[str]:
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_training_saving_resuming_evaluating_and_generating_stay_on_the_device(settings, tmp_path):
     config = replace(CONFIG, bias_step=0.01 if settings.get("selection_bias") else 0.0)
+    settings = {"n_layers": 2} | settings
     alone = [log.cross_entropy for log in train(small_model(**settings), small_corpora(), config)]
     with accelerator() as device:
         run = train(small_model(**settings), small_corpora(), config, device=device)

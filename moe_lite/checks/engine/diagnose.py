@@ -54,6 +54,8 @@ def diagnose(
 def _named(exercise: Exercise, failing: list[Tried], passing: list[Tried]) -> tuple[Note, Tried] | None:
     best, most = None, []
     for mistake in _mistakes(exercise):
+        if len(most) == len(failing):  # none explains more
+            break
         try:
             hits = [tried for tried in failing if mistake.recognise(tried.attempt)]
             enough = len(hits) == len(failing) if mistake.all_or_none else _explains(hits, failing)
