@@ -33,8 +33,10 @@ PLACES = {
     "mixture": "moe_lite.lessons.mixture",
     "specialisation": "moe_lite.lessons.specialisation",
     # trainings recorded and measured
+    "comparison": "moe_lite.lab.comparison",
     "costs": "moe_lite.lab.costs",
     "expert_runs": "moe_lite.lab.expert_runs",
+    "race": "moe_lite.lab.race",
     "runs": "moe_lite.lab.runs",
     "sweeps": "moe_lite.lab.sweeps",
     "symptoms": "moe_lite.lab.symptoms",

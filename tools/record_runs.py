@@ -36,6 +36,7 @@ from moe_lite.lab.runs import (
     Recording,
     Run,
     folder,
+    interval,
     names,
     read,
     recording,
@@ -109,7 +110,7 @@ def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig, bud
         found = add(path, found, SEEDS[0], lr, corpora)
     for seed in seeds(name)[1:]:
         found = add(path, found, seed, found.lr, corpora)
-    print(f"{name}, {budget}: {found.losses} with learning rate {found.lr}", flush=True)
+    print(f"{name}, {budget}: {interval(found.losses)} with learning rate {found.lr}", flush=True)
 
 
 def beyond(found: Recording) -> float | None:
