@@ -14,12 +14,14 @@ from moe_lite.widgets.results_explorer.view import End, Finding, Model, Point, S
 from moe_lite.widgets.results_explorer.words import axis_title, condition, row_words, tick_text
 
 WIDEST, TWIN, NARROWEST = 812, 760, 460  # px
-LEFT, TOP, HEIGHT, FOOT = 40, 24, 268, 38  # px for numbers at the left, over, of and under the axes
+LEFT, TOP, HEIGHT, FOOT = 40, 24, 248, 38  # px for numbers at the left, over, of and under the axes
 SCRUB = 40  # px more under them, where the script puts the slider of the marker and what stands under it
 NAMES, FEW_NAMES = 190, 128  # px for the names at the right; in a narrow figure
 GAP = 30  # px between axes and names, for the lines that lead to them
 LETTER, LINE, ABOVE = 6.2, 13, 3  # px of a letter and of a line of these names; between two names
 DODGE, MOST_DODGE = 6, 30  # px between ends that would cover each other; for all of them together
+TICK = 50  # px from a number of the horizontal axis to the next, at least
+EVEN = [[1 + i / parts for i in range(9 * parts)] for parts in (10, 5, 2, 1)]  # steps of an axis, the finest first
 STRIP, STRIP_HEIGHT = 150, 18  # px of an interval in the table
 # shapes of about one area, around (0, 0): with the hue they tell models apart, and without it
 SHAPES = (
@@ -141,7 +143,7 @@ class ResultsDrawing:
             out.append(f'<text class="d" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
         bottom = TOP + HEIGHT
         out.append(f'<path class="ax" d="M{LEFT} {bottom}h{self.wide:.1f}"/>')
-        for amount in amount_ticks(self.now, 7 if self.wide > 400 else 4):
+        for amount in self.amounts():
             x = self.x(amount)
             out.append(f'<path class="ax" d="M{x:.1f} {bottom}v4"/>')
             text = tick_text(self.now.axis, amount)
@@ -150,6 +152,22 @@ class ResultsDrawing:
         title = axis_title(self.now.axis)
         out.append(f'<text class="d" x="{end:.1f}" y="{bottom + 31}" text-anchor="end">{title}</text>')
         return "".join(out)
+
+    def amounts(self) -> list[float]:
+        """Round amounts, as many as there is room for: evenly from 0 with bytes, else in equal steps or as 1, 2, 5."""
+        low, high = self.now.amounts
+        if self.now.axis == "bytes":
+            power = 10 ** math.floor(math.log10(high / 4))
+            step = next(m * power for m in (1, 2, 5, 10, 20, 50) if self.x(m * power) - LEFT >= TICK)
+            return [i * step for i in range(int(high / step) + 1)]
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = []
+        for steps in (*EVEN, (1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1,)):
+            ticks = [m * 10**power for power in powers for m in steps if low <= m * 10**power <= high]
+            places = [self.x(tick) for tick in ticks]
+            if all(right - left >= TICK for left, right in zip(places, places[1:], strict=False)):
+                break
+        return ticks
 
     # ---- models
 
@@ -212,7 +230,7 @@ class ResultsDrawing:
             if not seen:
                 continue
             x, y = seen[-1]
-            found.append(Name(trace.model, wrapped(trace.model.title, letters), (x, y), y))
+            found.append(Name(trace.model, wrapped(trace.model.short, letters), (x, y), y))
         found.sort(key=lambda name: name.y)
         return spread_out(found, TOP, TOP + HEIGHT)
 
@@ -250,8 +268,7 @@ class ResultsDrawing:
 
 def wrapped(title: str, letters: int) -> list[str]:
     """A name in two lines at most."""
-    short = title.split(":")[0] if len(title) > 2 * letters - 6 else title
-    return textwrap.wrap(short, letters, max_lines=2, placeholder=" …") or [short[:letters]]
+    return textwrap.wrap(title, letters, max_lines=2, placeholder=" …") or [title[:letters]]
 
 
 def spread_out(names: list[Name], top: float, bottom: float) -> list[Name]:
@@ -278,21 +295,6 @@ def loss_ticks(low: float, high: float) -> list[tuple[float, str]]:
     return [(i * step, f"{i * step:.{decimals}f}") for i in range(first, last + 1)]
 
 
-def amount_ticks(now: Scene, most: int) -> list[float]:
-    """Round amounts: 1, 2 and 5 times powers of ten, or, with bytes, evenly from 0."""
-    low, high = now.amounts
-    if now.axis == "bytes":
-        power = 10 ** math.floor(math.log10(high / 4))
-        step = next(m * power for m in (1, 2, 5, 10, 20) if high / (m * power) <= most - 1)
-        return [i * step for i in range(int(high / step) + 1)]
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in (range(1, 10), (1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1,)):
-        ticks = [m * 10**power for power in powers for m in steps if low <= m * 10**power <= high]
-        if len(ticks) <= most:
-            return ticks
-    return ticks[:: -(-len(ticks) // most)]
-
-
 # ---- the table of verdicts -------------------------------------------------------------------------------------------
 
 
@@ -300,7 +302,7 @@ def summary_html(rows: Sequence[Finding], axis: str) -> str:
     """One row for each axis; that of the figure is marked."""
     first, second = rows[0].first, rows[0].second
     sides = f'<span class="sides"><i>{mark_html(first)} better</i><i>better {mark_html(second)}</i></span>'
-    head = f"<th>at the most that both have</th><th>verdict</th><th>difference in loss (95 %)</th><th>{sides}</th>"
+    head = f"<th>at the most that both spent</th><th>verdict</th><th>difference in loss (95 %)</th><th>{sides}</th>"
     most = max((max(abs(row.verdict.low), abs(row.verdict.high)) for row in rows if drawn(row)), default=1.0)
     body = "".join(_row(row, most, row.axis == axis) for row in rows)
     return f'<table class="four"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

@@ -15,20 +15,20 @@ function render({ model, el: host }) {
   curves.hidden = budgets.length < 2;
   const pair = () => [model.get("first"), model.get("second")];
   let drawn = new Set();
-  const toggles = models.map(([name, title, look, path]) => {
+  const toggles = models.map(([name, title, short, look, path]) => {
     const node = button("", () => {
       if (!drawn.delete(name)) drawn.add(name);
       mark();
       it.ask({ shown: models.map(([each]) => each).filter((each) => drawn.has(each)) });
     }, { class: "model" });
-    node.append(markOf(look, path), title);
-    return { name, node };
+    node.append(markOf(look, path), short);
+    return { name, title, node };
   });
-  const mark = () => toggles.forEach(({ name, node }) => {
+  const mark = () => toggles.forEach(({ name, title, node }) => {
     const kept = pair().includes(name);
     node.setAttribute("aria-pressed", String(kept || drawn.has(name)));
     node.disabled = kept;
-    node.title = kept ? "is compared below" : "";
+    node.title = kept ? `${title}: is compared below` : title;
   });
   const shown = el("div", { class: "models", role: "group", "aria-label": "models that are drawn" }, ...toggles.map(({ node }) => node));
   const choose = (trait, label) => {
@@ -44,7 +44,7 @@ function render({ model, el: host }) {
 
   const scrub = el("input", { type: "range", min: 0, max: 1000, step: "any", "aria-label": "compared at" });
   const where = el("span", { class: "where" });
-  const most = button("the most that both have", () => it.ask({ at: 0 }), { class: "link" });
+  const most = button("to the most that both spent", () => it.ask({ at: 0 }), { class: "link" });
   const hint = el("span", { class: "dim hint" }, "drag the line, or ← →");
   const back = el("div", { class: "back" }, scrub, el("div", {}, el("span", {}, "compared at ", where), hint, most));
   const plot = el("div", { class: "plot" }, it.stage, back);
@@ -93,7 +93,7 @@ function render({ model, el: host }) {
 
   const table = el("div", { class: "verdicts" });
   const made = el("details", { class: "note how" }, el("summary", {}, "How the figure is made"), how.join(" "));
-  return it.show([[axis, curves], shown, [both], it.problem, plot, it.note, table, made], () => {
+  return it.show([[axis, curves], shown, [both], it.problem, plot, table, it.note, made], () => {
     const { marker = {}, table: text = "", note = "", curves: has = true } = view();
     if (!it.waiting()) {
       axis.set(model.get("axis"));

@@ -48,6 +48,11 @@ class Model:
     def title(self) -> str:
         return self.series.title
 
+    @property
+    def short(self) -> str:
+        """The title without what stands behind a colon."""
+        return self.title.split(":")[0]
+
     def per_token(self, axis: str) -> float | None:
         """None where no step of this model was timed."""
         try:
@@ -203,7 +208,7 @@ class Scene:
     losses: tuple[float, float]  # and of the vertical one
     stops: tuple[float, ...] = ()  # where the marker can stand
     at: float | None = None  # where it stands
-    read: tuple[tuple[Model, float], ...] = ()  # the mean losses that are compared there
+    read: tuple[tuple[Model, float], ...] = ()  # the mean losses there that are read between two ends
     budget: str = ""  # whose curves are shown; the vertical axis is that of its ends
     uneven: bool = False  # bytes only: no budget that all of these models have
 
@@ -317,8 +322,10 @@ def stops_of(pair: Sequence[Model], axis: str, amounts: tuple[float, float]) -> 
 
 
 def read_at(model: Model, axis: str, amount: float) -> float | None:
-    """The mean over seeds of the loss at an amount, as it is compared; None outside of what was trained."""
+    """The mean over seeds of the loss at an amount between two budgets; None elsewhere."""
     tokens = model.series.tokens_for(axis, amount)
+    if tokens in model.series.tokens:
+        return None
     near = model.series.around(tokens)
     if near is None or not near.seeds:
         return None

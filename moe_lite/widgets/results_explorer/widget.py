@@ -83,7 +83,8 @@ class ResultsExplorer(MoEWidget):
         self.budgets = sorted(every, key=lambda name: float(name.removesuffix("M")))
         fixed = {
             "axes": list(AXES), "budgets": self.budgets, "width": [NARROWEST, WIDEST],
-            "models": [[name, one.title, look(one), shape(one)] for name, one in self.models.items()], "how": HOW,
+            "models": [[name, one.title, one.short, look(one), shape(one)] for name, one in self.models.items()],
+            "how": list(HOW),
         }  # fmt: skip
         super().__init__(
             axis=axis, first=first, second=second, shown=drawn, budget=budget, at=at, fixed=fixed,
@@ -198,7 +199,8 @@ class ResultsExplorer(MoEWidget):
         names = " against ".join(f"{mark_html(model)}{html.escape(model.title)}" for model in pair)
         svg = self._drawing(TWIN).svg(alternative(self.now, self.reading)) if self.now.traces else ""
         figure = drawn_only(svg) + table_html(self.now) if svg else ""
+        notes = f"{self.view['note']} {' '.join(HOW)}"
         return (
-            f'{problem}<p class="note">{names}</p>{figure}<p class="note">{html.escape(self.view["note"])}</p>'
-            f'{summary_html(self.rows, self.axis)}<p class="note how">{html.escape(" ".join(HOW))}</p>'
+            f'{problem}<p class="note">{names}</p>{figure}{summary_html(self.rows, self.axis)}'
+            f'<p class="note">{html.escape(notes)}</p>'
         )

@@ -15,10 +15,10 @@ ENDS_ONLY = (
     "Only the dots are compared, where a training ended and its learning rate had decayed: in the middle of a longer "
     "training it has not decayed yet, so its loss there is not that of a training which ends there."
 )
+PARTLY = "The curves are validated on a part of the held-out text, and the dots on all of it."
 BETWEEN = "Between two budgets the loss is read from the dashed line."
 HOW = (
     "A thick curve is the mean over seeds, a thin one is a single seed.",
-    "The curves are validated on a part of the held-out text, the dots on all of it.",
     "The 95 % interval at a dot is that of one model.",
     "Two models are compared seed by seed, because a seed draws the same texts in the same order for every model.",
     "What decides is the interval of that difference, and not whether the intervals of two dots overlap.",
@@ -172,18 +172,18 @@ def row_words(found: Finding) -> tuple[str, str]:
         a, b = (amount_text("bytes", model.series.bytes) for model in (found.first, found.second))
         if found.why == "same":
             return "one model", a
-        return f"{found.lighter.title} holds less" if found.lighter else "about the same", f"{a} against {b}"
+        return f"{found.lighter.short} holds less" if found.lighter else "about the same", f"{a} against {b}"
     if found.why:
         reasons = {
             "same": "one model on both sides", "untimed": "no step of one was timed",
             "seeds": f"{counted(found.seeds)} in common",
         }  # fmt: skip
         word = "short" if found.why == "too little" else "long"
-        never = f"{found.who.title if found.who else ''} had no training so {word}"
+        never = f"{found.who.short if found.who else ''} had no training so {word}"
         return "cannot be compared", reasons.get(found.why, never)
     verdict = found.verdict
     numbers = f"{signed(verdict.delta_nats)} ({spread(verdict.low, verdict.high)})"
-    return ("cannot tell" if found.better is None else f"{found.better.title} is better"), numbers
+    return ("cannot tell" if found.better is None else f"{found.better.short} is better"), numbers
 
 
 # ---- notes -----------------------------------------------------------------------------------------------------------
@@ -200,14 +200,16 @@ def note(now: Scene, corrected: Sequence[str]) -> str:
     if now.axis == "bytes":
         budgets = {trace.ends[0].budget for trace in now.traces}
         said.append(
-            "Each dot is a seed of the largest budget that all of these models have."
+            f"Losses are those at the end of trainings on {budgets.pop()} tokens, the largest budget that all of these "
+            "models have; a circle is a seed."
             if not now.uneven
-            else f"No budget was recorded for all of these models, so the dots are of {listed(sorted(budgets))} tokens."
+            else f"No budget was recorded for all of these models, so they were trained on {listed(sorted(budgets))} "
+            "tokens, and their losses cannot be compared here; a circle is a seed."
         )
         said.append("Bytes are those of weights, gradients and optimizer state; activations come on top.")
         return " ".join([*said, *single(now)])
     several = any(len(trace.ends) > 1 for trace in now.traces)
-    return " ".join([*said, ENDS_ONLY, *([BETWEEN] if several else []), *single(now)])
+    return " ".join([*said, ENDS_ONLY, *([BETWEEN] if several else []), *single(now), PARTLY])
 
 
 def single(now: Scene) -> list[str]:
@@ -215,10 +217,14 @@ def single(now: Scene) -> list[str]:
     said = []
     if now.axis != "bytes":
         alone = [trace.model for trace in now.traces if len(trace.ends) == 1]
-        if alone:
+        if len(alone) == len(now.traces) > 1:
+            said.append(
+                "All of these models were trained on one budget only, so there is nothing to compare elsewhere."
+            )
+        elif alone:
             names = listed([quoted(model) for model in alone])
             verb = "was trained" if len(alone) == 1 else "were trained"
-            said.append(f"{names} {verb} on one budget only, so there is nothing to compare at other amounts.")
+            said.append(f"{names} {verb} on one budget only, so there is nothing to compare elsewhere.")
         bare = [trace.model for trace in now.traces if trace.bare]
         if bare:
             verb = "was not trained" if len(bare) == 1 else "were not trained"
