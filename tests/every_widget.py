@@ -37,6 +37,6 @@ def all_widgets() -> dict[str, widgets.kit.widget.MoEWidget]:
     made = [
         tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
         widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
-        calculator, widgets.FamilyExplorer(), experts,
+        calculator, widgets.FamilyExplorer(), experts, widgets.ResultsExplorer(),
     ]  # fmt: skip
     return {widget.folder: widget for widget in made}

@@ -143,8 +143,11 @@ class Series:
 
     @cached_property
     def seconds_per_token(self) -> float:
-        """Of training, measured with nothing beside it."""
-        return speeds()[self.name] / (self.recordings[0].train.batch_size * self.recordings[0].train.length)
+        """Of training, measured with nothing beside it. Raises ValueError if no step of this model was timed."""
+        timed = speeds()
+        if self.name not in timed:
+            raise ValueError(f"No training step of {self.name!r} was timed; those of {', '.join(timed)} were.")
+        return timed[self.name] / (self.recordings[0].train.batch_size * self.recordings[0].train.length)
 
     def per_token(self, axis: str) -> float:
         """How much of an axis one token of training costs. Raises ValueError for bytes, which are held, not spent."""
@@ -152,6 +155,19 @@ class Series:
         if axis not in costs:
             raise ValueError(f"{axis!r} is not spent token by token; expected one of {', '.join(costs)}.")
         return self.seconds_per_token if axis == "seconds" else costs[axis]
+
+    def tokens_for(self, axis: str, amount: float) -> float:
+        """How many tokens of training an amount of an axis pays for; a budget's own, where only rounding is between."""
+        tokens = amount / self.per_token(axis)
+        return next((float(whole) for whole in self.tokens if math.isclose(whole, tokens, rel_tol=1e-9)), tokens)
+
+    def around(self, tokens: float) -> "Series | None":
+        """The budgets alone that the loss at so many tokens is read from: one that is met, or the two beside it. They
+        may have seeds that other budgets lack. None outside of what was trained."""
+        if not self.tokens[0] <= tokens <= self.tokens[-1]:
+            return None
+        first = max(i for i, budget in enumerate(self.tokens) if budget <= tokens)
+        return Series(self.name, self.recordings[first : first + (1 if self.tokens[first] == tokens else 2)])
 
     def losses_at(self, tokens: float) -> Tensor | None:
         """(S,) the loss of each seed after a training on so many tokens; None outside of what was trained."""
@@ -170,16 +186,30 @@ def speeds() -> dict[str, float]:
     return json.loads((folder() / SPEED).read_text(encoding="utf-8"))["seconds_per_step"]
 
 
-def equal(a: Series, b: Series, axis: str, amount: float) -> Verdict | None:
-    """a against b where both spent as much of an axis; None where one was never trained on so few or so many tokens."""
-    spent = [one.losses_at(amount / one.per_token(axis)) for one in (a, b)]
-    if None in spent:
+def paired(a: Series, b: Series, axis: str, amount: float) -> tuple[list[int], Tensor, Tensor] | None:
+    """The seeds that both have where they spent as much of an axis, and each one's losses (S,) in their order; None
+    where one was never trained on so few or so many tokens."""
+    tokens = [one.tokens_for(axis, amount) for one in (a, b)]
+    near = [one.around(at) for one, at in zip((a, b), tokens, strict=True)]
+    if near[0] is None or near[1] is None:
         return None
-    seeds = [seed for seed in a.seeds if seed in b.seeds]
-    x, y = (
-        torch.stack([losses[one.seeds.index(seed)] for seed in seeds])
-        for one, losses in zip((a, b), spent, strict=True)
-    )
+    seeds = [seed for seed in near[0].seeds if seed in near[1].seeds]
+    rows = [[one.seeds.index(seed) for seed in seeds] for one in near]
+    x, y = (one.losses_at(at)[row] for one, at, row in zip(near, tokens, rows, strict=True))
+    return seeds, x, y
+
+
+def equal(a: Series, b: Series, axis: str, amount: float) -> Verdict | None:
+    """a against b where both spent as much of an axis; None where one was never trained on so few or so many tokens.
+
+    Raises ValueError where fewer than two seeds can be paired: one difference has no interval.
+    """
+    found = paired(a, b, axis, amount)
+    if found is None:
+        return None
+    seeds, x, y = found
+    if len(seeds) < 2:
+        raise ValueError(f"{a.name} and {b.name} share {len(seeds)} seeds at {amount:.3g} {axis}: too few to pair.")
     return verdict((a.title, b.title), x, y, T_975[len(seeds) - 1], f"{amount:.3g} {axis}")
 
 

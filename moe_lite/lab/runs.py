@@ -25,7 +25,10 @@ SPEED = "speed.json"  # how long a training step of each model takes
 SUMMARY = "summary.json"  # numbers for prose, computed from the others
 SHARED_SEEDS = 3  # that every recording has; some have more
 BUDGET = "2M"  # tokens of a training, unless another budget is asked for: then the files lie in a folder of that name
-T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365}  # Student's t by degrees of freedom
+T_975 = {  # Student's t by degrees of freedom
+    1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201,
+    12: 2.179, 13: 2.160, 14: 2.145, 15: 2.131,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from moe_lite.widgets.family_explorer import FamilyExplorer
 from moe_lite.widgets.generation_viewer import GenerationViewer
 from moe_lite.widgets.model_calculator import ModelCalculator
 from moe_lite.widgets.next_tokens import NextTokens
+from moe_lite.widgets.results_explorer import ResultsExplorer
 from moe_lite.widgets.router_stepper import RouterStepper
 from moe_lite.widgets.token_viewer import TokenViewer
 from moe_lite.widgets.training_dashboard import TrainingDashboard
@@ -29,6 +30,7 @@ __all__ = [
     "GenerationViewer",
     "ModelCalculator",
     "NextTokens",
+    "ResultsExplorer",
     "RouterStepper",
     "TokenViewer",
     "TrainingDashboard",
