@@ -33,6 +33,7 @@ PLACES = {
     "mixture": "moe_lite.lessons.mixture",
     "specialisation": "moe_lite.lessons.specialisation",
     # trainings recorded and measured
+    "comparison": "moe_lite.lab.comparison",
     "costs": "moe_lite.lab.costs",
     "expert_runs": "moe_lite.lab.expert_runs",
     "runs": "moe_lite.lab.runs",
