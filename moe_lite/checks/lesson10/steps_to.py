@@ -323,8 +323,8 @@ def not_infinite(a: Attempt) -> bool:
 def how_low(a: Attempt) -> str:
     losses, target = a.args[1], a.args[2]
     return (
-        f"The lowest loss of the curve is {number(float(losses.min()))} and lies above the target, {number(target)}: the "
-        f"curve never gets there. `reached` is {number(float(a.got['reached']))}, expected inf. Return "
+        f"The lowest loss of the curve is {number(float(losses.min()))} and lies above the target, {number(target)}: "
+        f"the curve never gets there. `reached` is {number(float(a.got['reached']))}, expected inf. Return "
         '`float("inf")`, which is later than any step.'
     )
 
@@ -370,8 +370,8 @@ MISTAKES = (
     reached("The running minimum was interpolated", of_running_minimum, "`cummin` finds the right point, but it also "
             "lowers the point before it, where the line begins. Interpolate between the two losses of the curve."),
     reached("A binary search on a curve that rises", searched, RISES),
-    reached("A binary search on a curve that rises", interpolated, RISES + " `np.interp` needs values in order, too, and where the target "
-            "lies outside of them it returns the step at their end."),
+    reached("A binary search on a curve that rises", interpolated, RISES + " `np.interp` needs "
+            "values in order, too, and where the target lies outside of them it returns the step at their end."),
     reached("A binary search on a curve that rises", interpolated_or_never, RISES + " `np.interp` needs "
             "values in order, too."),
     reached("The losses were sorted", in_order, "sorted losses no longer belong to their steps. Look for the first "
@@ -393,8 +393,8 @@ MISTAKES = (
     reached("Never, though the first point is low enough", if_first(lambda *args: NEVER), "the first point is "
             "at or below the target, so the answer is its step."),
     sign("0 / 0 between equal losses", flat_at_the_target, "`reached` is {reached.beside:3}, for {note}. Two "
-         "neighbouring losses may be equal, and `before - after` is 0 then. The first point at or below the target never has an "
-         "equal one before it, and where it is the first of all, the answer is its step."),
+         "neighbouring losses may be equal, and `before - after` is 0 then. The first point at or below the target "
+         "never has an equal one before it, and where it is the first of all, the answer is its step."),
     reached("Extrapolated where the curve never gets there", if_never(extended), "the line through the last two points "
             "was followed beyond its end. Nobody knows how the training would have gone on: return `float(\"inf\")`."),
     reached("The last step where the curve never gets there", if_never(lambda s, losses, target: float(s[-1])), "that "
