@@ -31,15 +31,15 @@ AXES = {
 # ---- the measures that the learner writes ----------------------------------------------------------------------------
 
 
-def steps_to(steps: Tensor, losses: Tensor, target: float) -> float | None:
+def steps_to(steps: Tensor, losses: Tensor, target: float) -> float:
     """After how many steps a curve is at `target` or below for the first time, on a straight line between its points.
 
-    steps (P,) int64, ascending; losses (P,), nats per token. None if it never is. The first point has no line that
-    leads to it: if it is low enough, its own step is the answer.
+    steps (P,), ascending; losses (P,), nats per token. Infinite if it never is. The first point has no line that leads
+    to it: if it is low enough, its own step is the answer.
     """
     low = (losses <= target).nonzero()
     if len(low) == 0:
-        return None
+        return math.inf
     i = int(low[0])
     if i == 0:
         return float(steps[0])
@@ -59,20 +59,40 @@ def paired_interval(a: Tensor, b: Tensor, t: float) -> tuple[float, float, float
     return float(mean), float(mean - half), float(mean + half)
 
 
-def loss_at(tokens: Tensor, losses: Tensor, at: float) -> float | None:
-    """The loss of trainings on `at` tokens, read between trainings on fewer and on more.
+def loss_at(tokens: Tensor, losses: Tensor, at: float) -> float:
+    """The loss of a training on `at` tokens, read between trainings on fewer and on more.
 
     tokens (B,) ascending; losses (B,), where a training on so many tokens ended. Linear in the logarithm of the
-    tokens; None outside of what was trained.
+    tokens. Raises ValueError outside of what was trained.
     """
-    if not float(tokens[0]) <= at <= float(tokens[-1]):
-        return None
+    least, most = float(tokens[0]), float(tokens[-1])
+    if not least <= at <= most:
+        raise ValueError(f"{at:,} tokens lie outside of the budgets, which go from {least:,.0f} to {most:,.0f}.")
     right = int((tokens >= at).nonzero()[0])
     if float(tokens[right]) == at:
         return float(losses[right])
     x = tokens.double().log()
     part = (math.log(at) - x[right - 1]) / (x[right] - x[right - 1])
     return float(losses[right - 1] + part * (losses[right] - losses[right - 1]))
+
+
+def equal_cost(
+    tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float
+) -> tuple[float, int, float, float, float]:
+    """Which of two models has the lower loss when both spent as much: amount, better, mean, low, high.
+
+    tokens (B,), the budgets of both; a, b (S, B), where the training of each seed on each budget ended; cost_a, cost_b:
+    what one token of training costs. `amount` is the largest cost that both reach. `better` is 0 or 1 for the first or
+    the second model, −1 where the interval of a − b contains 0.
+    """
+    amount = min(cost_a, cost_b) * float(tokens[-1])
+    read = []
+    for losses, cost in ((a, cost_a), (b, cost_b)):
+        at = min(amount / cost, float(tokens[-1]))  # rounding can put the quotient a hair above the last budget
+        read.append(torch.tensor([loss_at(tokens, row, at) for row in losses], dtype=torch.float64))  # (S,)
+    mean, low, high = paired_interval(*read, t)
+    better = -1 if low <= 0 <= high else 0 if high < 0 else 1
+    return amount, better, mean, low, high
 
 
 @dataclass(frozen=True)
@@ -170,9 +190,15 @@ class Series:
         return Series(self.name, self.recordings[first : first + (1 if self.tokens[first] == tokens else 2)])
 
     def losses_at(self, tokens: float) -> Tensor | None:
-        """(S,) the loss of each seed after a training on so many tokens; None outside of what was trained."""
-        found = [loss_at(torch.tensor(self.tokens), row, tokens) for row in self.losses]
-        return None if None in found else torch.tensor(found, dtype=torch.float64)
+        """(S,) the loss of each seed after a training on so many tokens; None outside of what was trained.
+
+        What rounding put a hair outside counts as the budget itself.
+        """
+        inside = min(max(tokens, self.tokens[0]), self.tokens[-1])
+        if not math.isclose(inside, tokens):
+            return None
+        found = [loss_at(torch.tensor(self.tokens), row, inside) for row in self.losses]
+        return torch.tensor(found, dtype=torch.float64)
 
 
 def series(name: str) -> Series:
@@ -225,7 +251,7 @@ def saved(a: Series, b: Series, axis: str) -> list[float | None]:
     for seed in [seed for seed in a.seeds if seed in b.seeds]:
         goal = float(b.losses[b.seeds.index(seed), -1])
         logs = steps_to(torch.tensor(a.tokens).double().log(), a.losses[a.seeds.index(seed)], goal)
-        inside = logs is not None and a.losses[a.seeds.index(seed), 0] > goal
+        inside = math.isfinite(logs) and a.losses[a.seeds.index(seed), 0] > goal
         found.append(math.exp(logs) * a.per_token(axis) / (b.tokens[-1] * b.per_token(axis)) if inside else None)
     return found
 

@@ -1,0 +1,437 @@
+"""Exercise 10.1, steps_to: after how many steps a curve is at a target or below for the first time."""
+
+import bisect
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.compare import number
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.mistakes import off, sign
+
+NEVER = float("inf")
+
+
+def first_time(steps: Tensor, losses: Tensor, target: float) -> float:
+    """steps (P,), losses (P,) -> where the line through the points first comes down to `target`; inf if never."""
+    s, values = steps.tolist(), losses.tolist()
+    if values[0] <= target:
+        return float(s[0])
+    for i in range(1, len(values)):
+        if values[i] <= target:
+            return s[i - 1] + (values[i - 1] - target) / (values[i - 1] - values[i]) * (s[i] - s[i - 1])
+    return NEVER
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def cases() -> tuple[Case, ...]:
+    plain = (falling(1, 7, 3), falling(2, 10, 6), falling(3, 8, 5, scale=0.2), falling(4, 6, 1))
+    last = (falling(5, 6, 5), falling(6, 9, 8))
+    on_the_way = (
+        curve("that rises before it gets there", [6.1, 4.2, 4.9, 4.6, 3.4, 3.1], 4.05),
+        curve("that rises before it gets there", [5.7, 4.9, 4.1, 4.55, 4.7, 3.2, 2.9, 2.8], 3.83),
+        curve("that rises before it gets there", [7.2, 3.9, 6.3, 3.45, 3.2, 3.3, 2.7], 3.6),
+    )
+    again = (
+        curve("that rises above the target again", [5.9, 4.4, 3.3, 3.95, 3.1, 2.9], 3.62),
+        curve("that rises above the target again", [6.3, 5.2, 3.4, 4.4, 3.3, 4.1, 3.2], 3.77),
+        curve(
+            "that rises above the target twice",
+            [5.8, 3.3, 4.6, 4.5, 4.2, 4.3, 4.1, 3.9, 3.4, 3.95, 3.2],
+            3.7,
+        ),
+        curve("that rises above the target again and stays there", [6.0, 4.1, 3.2, 3.9, 3.8], 3.53),
+    )
+    exact = (
+        curve("with a point exactly at the target", [5.5, 4.25, 3.5, 2.75, 2.5], 3.5),
+        curve("that touches the target and rises", [6.0, 4.5, 3.5, 4.25, 3.0, 2.5], 3.5),
+        curve("that stays at the target for a while", [5.0, 4.25, 3.0, 3.0, 3.0, 2.25, 2.0], 3.0),
+        curve("that ends exactly at the target", [5.0, 4.0, 3.5, 3.25], 3.25),
+    )
+    begins = (
+        curve("that begins below the target", [3.2, 2.9, 2.7, 2.4, 2.2], 3.31),
+        curve("whose first two points lie at the target", [3.5, 3.5, 3.0, 2.5], 3.5),
+        curve("that begins below the target and rises above it", [3.1, 3.9, 3.6, 2.9, 2.7], 3.25),
+        curve("that begins at the target and rises above it", [3.25, 3.75, 3.5, 3.0], 3.25),
+    )
+    never = (
+        curve("that never gets there", [5.9, 4.7, 3.9, 3.5, 3.4], 3.1),
+        curve("that never gets there", [6.2, 4.8, 4.1, 3.6, 3.8, 3.85], 3.57),
+        curve("that never gets there", [5.2, 4.4, 4.0, 4.0], 3.2),
+    )
+    begin, _ = inputs.usual(plain[:2], plain, name="a float")
+    return (
+        *begin,
+        Case("between two points", (*plain, *last), ("reached",)),
+        Case("curves that rise on the way", on_the_way, ("reached",)),
+        Case("curves that rise again afterwards", again, ("reached",)),
+        Case("a point at the target", exact, ("reached",)),
+        Case("the first point is low enough", begins, ("reached",)),
+        Case("never", never, ("reached",)),
+    )
+
+
+def curve(note: str, losses: list[float], target: float) -> Trial:
+    """With steps between the points that all differ."""
+    values = torch.tensor(losses, dtype=torch.float64)
+    n = len(losses)
+    return Trial((uneven(n + round(100 * target), n), values, target), f"a curve of {n} points {note}")
+
+
+def uneven(seed: int, n: int) -> Tensor:
+    """(n,) int64, ascending, each distance another one; the first is larger than 0."""
+    return (17 + inputs.distinct(seed, n, low=0, high=40 * n).long()).cumsum(0)
+
+
+def falling(seed: int, n: int, at: int, scale: float = 1.0) -> Trial:
+    """A curve that always falls; its target lies between points at − 1 and at, nearer to one of them."""
+    drops = inputs.distinct(seed, n, low=0.15, high=0.9)
+    losses = (scale * (2.6 + drops.sum() - drops.cumsum(0))).round(decimals=4)
+    part = 0.31 if seed % 2 else 0.73
+    target = round(float(losses[at - 1] + part * (losses[at] - losses[at - 1])), 4)
+    return Trial((uneven(seed, n), losses, target), f"seed {seed}, a curve of {n} points")
+
+
+def drawn(seed: int, P: int) -> tuple:
+    """A noisy curve, and a target between a record and the lowest loss before it; without a record, one by the seed."""
+    g = inputs.generator(seed)
+    noise = torch.randn(P, dtype=torch.float64, generator=g) * 0.2
+    losses = (2.5 + 3 * torch.exp(-3 * torch.linspace(0, 1, P, dtype=torch.float64)) + noise).round(decimals=4)
+    lowest = losses.cummin(0).values
+    records = (losses[1:] < lowest[:-1] - 1e-3).nonzero()[:, 0] + 1
+    if not len(records):
+        return uneven(seed, P), losses, round(float(losses.min()) + (0.1 if seed % 2 else -0.1), 4)
+    at = int(records[int(torch.randint(len(records), (), generator=g))])
+    part = 0.2 + 0.6 * float(torch.rand((), generator=g))
+    return uneven(seed, P), losses, float(lowest[at - 1] + part * (losses[at] - lowest[at - 1]))
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    steps, losses, target = drawn(seed, 9)
+    zero = torch.tensor([2.0, 1.0, 0.5, 0.0, 0.25, 0.0], dtype=torch.float64)
+    flat = 3 - 1e-6 * inputs.distinct(seed, 8, low=1, high=4).cumsum(0)
+    between = float(flat[4] + 0.37 * (flat[5] - flat[4]))
+    from_zero = steps - steps[0]
+    return (
+        Trial((uneven(seed, 6), zero, 0.0), f"a loss that reaches 0, seed {seed}"),
+        Trial((uneven(seed, 8), flat, between), f"a curve that is nearly flat, seed {seed}"),
+        Trial((from_zero, losses, target), f"the first point at step 0, seed {seed}"),
+        Trial((10**8 * steps + 1, losses, target), f"steps in the billions, seed {seed}"),
+        Trial((from_zero, losses, float(losses[0]) + 0.5), f"low enough at step 0, seed {seed}"),
+    )
+
+
+DRAWN = Drawn(drawn, {"P": 11}, long="P", wide="", float32=False, not_expanded=(0,), extremes=extremes)
+
+
+# ---- mistakes --------------------------------------------------------------------------------------------------------
+
+reached = partial(off, "reached")
+Rule = Callable[[Tensor, Tensor, float], float]
+
+
+def index_of(losses: Tensor, target: float) -> int | None:
+    """Of the first point that is low enough."""
+    low = (losses <= target).nonzero()
+    return int(low[0]) if len(low) else None
+
+
+def crossing(steps: Tensor, losses: Tensor, target: float, i: int) -> float:
+    """Where the line through points i − 1 and i is at `target`, also where that lies outside of them."""
+    s0, s1, high, low = float(steps[i - 1]), float(steps[i]), float(losses[i - 1]), float(losses[i])
+    return s0 + (high - target) / (high - low) * (s1 - s0) if high != low else s0
+
+
+def at_crossing(rule: Callable[[float, float, float], float]) -> Rule:
+    """A rule of the steps before and after the crossing, and of how far between them it lies; else right."""
+
+    def found(steps: Tensor, losses: Tensor, target: float) -> float:
+        i = index_of(losses, target)
+        if not i:
+            return first_time(steps, losses, target)
+        high, low = float(losses[i - 1]), float(losses[i])
+        return rule(float(steps[i - 1]), float(steps[i]), (high - target) / (high - low))
+
+    return found
+
+
+def at_index(steps: Tensor, losses: Tensor, target: float) -> float:
+    i = index_of(losses, target)
+    return NEVER if i is None else float(i)
+
+
+def between_indices(steps: Tensor, losses: Tensor, target: float) -> float:
+    return first_time(torch.arange(len(steps)), losses, target)
+
+
+def nearest_loss(steps: Tensor, losses: Tensor, target: float) -> float:
+    """Of all points, the one whose loss is nearest."""
+    return NEVER if index_of(losses, target) is None else float(steps[(losses - target).abs().argmin()])
+
+
+def log_steps(before: float, after: float, part: float) -> float:
+    return before ** (1 - part) * after**part if before > 0 else after
+
+
+def log_losses(steps: Tensor, losses: Tensor, target: float) -> float:
+    if float(losses.min()) <= 0 or target <= 0:
+        return first_time(steps, losses, target)
+    return first_time(steps, losses.log(), math.log(target))
+
+
+def last_time(steps: Tensor, losses: Tensor, target: float) -> float:
+    """Of all times that the curve comes down to the target."""
+    down = [i for i in range(1, len(losses)) if losses[i - 1] > target >= losses[i]]
+    return crossing(steps, losses, target, down[-1]) if down else first_time(steps, losses, target)
+
+
+def last_low(steps: Tensor, losses: Tensor, target: float) -> float:
+    """The line that leads to the last point that is low enough."""
+    low = (losses <= target).nonzero()
+    if not len(low):
+        return NEVER
+    return crossing(steps, losses, target, int(low[-1])) if int(low[-1]) else float(steps[0])
+
+
+def for_good(steps: Tensor, losses: Tensor, target: float) -> float:
+    """After the last point above the target; never if that is the last point of all."""
+    above = (losses > target).nonzero()
+    if not len(above):
+        return float(steps[0])
+    i = int(above[-1]) + 1
+    return crossing(steps, losses, target, i) if i < len(losses) else NEVER
+
+
+def any_side(steps: Tensor, losses: Tensor, target: float) -> float:
+    """The first time that the curve changes sides, whether it falls or rises."""
+    for i in range(1, len(losses)):
+        if (losses[i - 1] <= target) != (losses[i] <= target):
+            return crossing(steps, losses, target, i)
+    return NEVER
+
+
+def first_passed_over(steps: Tensor, losses: Tensor, target: float) -> float:
+    """The first crossing downward; a curve that begins below has none before it has risen."""
+    down = [i for i in range(1, len(losses)) if losses[i - 1] > target >= losses[i]]
+    return crossing(steps, losses, target, down[0]) if down else NEVER
+
+
+def second_for_first(steps: Tensor, losses: Tensor, target: float) -> float:
+    """The search begins with the second point, whose line is followed backwards."""
+    i = index_of(losses[1:], target)
+    return NEVER if i is None else crossing(steps, losses, target, i + 1)
+
+
+def wrapped(steps: Tensor, losses: Tensor, target: float) -> float:
+    """The point before the first one is the last one, as index −1 says."""
+    i = index_of(losses, target)
+    return NEVER if i is None else crossing(steps, losses, target, i)
+
+
+def if_first(rule: Rule) -> Rule:
+    """Wrong only where the first point is low enough."""
+    return lambda s, losses, target: (rule if losses[0] <= target else first_time)(s, losses, target)
+
+
+def if_never(rule: Rule) -> Rule:
+    return lambda s, losses, target: (first_time if (losses <= target).any() else rule)(s, losses, target)
+
+
+def strictly(steps: Tensor, losses: Tensor, target: float) -> float:
+    """Only below counts."""
+    low = (losses < target).nonzero()
+    if not len(low):
+        return NEVER
+    return crossing(steps, losses, target, int(low[0])) if int(low[0]) else float(steps[0])
+
+
+def without_equal(steps: Tensor, losses: Tensor, target: float) -> float:
+    """Only a line that comes from above and ends below counts, not one that ends at the target."""
+    if losses[0] < target:
+        return float(steps[0])
+    down = [i for i in range(1, len(losses)) if losses[i - 1] > target > losses[i]]
+    return crossing(steps, losses, target, down[0]) if down else NEVER
+
+
+def of_running_minimum(steps: Tensor, losses: Tensor, target: float) -> float:
+    return first_time(steps, losses.cummin(0).values, target)
+
+
+def searched(steps: Tensor, losses: Tensor, target: float) -> float:
+    """By halving, as if the curve fell all the way."""
+    i = bisect.bisect_left([-value for value in losses.tolist()], -target)
+    if i == len(losses):
+        return NEVER
+    return crossing(steps, losses, target, i) if i else float(steps[0])
+
+
+def interpolated(steps: Tensor, losses: Tensor, target: float) -> float:
+    """np.interp, which searches by halving and goes on with the last value."""
+    return float(np.interp(target, losses.numpy()[::-1], steps.numpy()[::-1]))
+
+
+def interpolated_or_never(steps: Tensor, losses: Tensor, target: float) -> float:
+    return interpolated(steps, losses, target) if (losses <= target).any() else NEVER
+
+
+def in_order(steps: Tensor, losses: Tensor, target: float) -> float:
+    """The losses are put in order first, the steps stay where they are."""
+    return first_time(steps, losses.sort(descending=True).values, target)
+
+
+def extended(steps: Tensor, losses: Tensor, target: float) -> float:
+    """On the line through the last two points, unless it is level."""
+    if len(losses) < 2 or losses[-1] == losses[-2]:
+        return NEVER
+    return crossing(steps, losses, target, len(losses) - 1)
+
+
+def share_of_the_way(steps: Tensor, losses: Tensor, target: float) -> float:
+    return first_time(steps, losses, float(losses[0] + target * (losses[-1] - losses[0])))
+
+
+def times_of(rule: Callable[[float], float]) -> Rule:
+    """A rule of the right number of steps, where there is one."""
+
+    def found(steps: Tensor, losses: Tensor, target: float) -> float:
+        right = first_time(steps, losses, target)
+        return rule(right) if math.isfinite(right) else right
+
+    return found
+
+
+def from_the_first(steps: Tensor, losses: Tensor, target: float) -> float:
+    return first_time(steps - steps[0], losses, target)
+
+
+def flat_at_the_target(a: Attempt) -> bool:
+    """0 / 0: two neighbours are equal and low enough."""
+    return not math.isfinite(float(a.got["reached"])) and math.isfinite(float(a.expected["reached"]))
+
+
+def not_infinite(a: Attempt) -> bool:
+    return float(a.expected["reached"]) == NEVER != float(a.got["reached"])
+
+
+def how_low(a: Attempt) -> str:
+    losses, target = a.args[1], a.args[2]
+    return (
+        f"The lowest loss of the curve is {number(float(losses.min()))} and lies above the target, {number(target)}: "
+        f"the curve never gets there. `reached` is {number(float(a.got['reached']))}, expected inf. Return "
+        '`float("inf")`, which is later than any step.'
+    )
+
+
+STRAIGHT = (
+    "The curve is a straight line between two points, so it is at the target somewhere between them. The part of the "
+    "distance is `(before - target) / (before - after)` of the two losses."
+)
+RISES = (
+    "the curve rises on its way, and a binary search only works on values that are in order. Look for the first point "
+    "at or below the target instead: `(losses <= target).nonzero()`, or a loop."
+)
+
+MISTAKES = (
+    reached("An index, not a step", at_index, "that is the position of a point in the tensor. Look up its step in "
+            "`steps`, whose points are not one step apart."),
+    reached("An index, not a step", between_indices, "that is a position between two points of the tensor. Go the same "
+            "part of the way between their two entries in `steps`."),
+    reached("The first point that is low enough", at_crossing(lambda before, after, part: after), "that is the first "
+            "point at or below the target. " + STRAIGHT),
+    reached("The last point that is too high", at_crossing(lambda before, after, part: before), "that is the point "
+            "before the crossing. " + STRAIGHT),
+    reached("The nearest point", at_crossing(lambda before, after, part: after if part > 0.5 else before), "that is "
+            "the nearer one of the two points. " + STRAIGHT),
+    reached("The nearest point", nearest_loss, "that is the point whose loss is nearest to the target, wherever it "
+            "lies. Find the first point at or below the target; the answer lies between it and the point before."),
+    reached("Halfway between two points", at_crossing(lambda before, after, part: (before + after) / 2), "that is the "
+            "middle of the two points. How far the crossing lies between them depends on their losses: "
+            "`(before - target) / (before - after)`."),
+    reached("The fraction is turned round", at_crossing(lambda before, after, part: after + part * (before - after)),
+            "the part of the way was measured from the other end. Starting at the point before, it is "
+            "`(before - target) / (before - after)` of the two losses: 0 where the target is the higher loss."),
+    reached("Straight in the logarithm of the steps", at_crossing(log_steps), "you interpolated in log(steps). Here "
+            "the line between two points is straight in the steps themselves."),
+    reached("Straight in the logarithm of the loss", log_losses, "you interpolated in log(loss). Here the line between "
+            "two points is straight in the loss itself."),
+    reached("The last time, not the first", last_time, "the curve was at the target before that, and rose again. The "
+            "first time counts."),
+    reached("The last time, not the first", last_low, "you took the last point at or below the target. The first one "
+            "counts."),
+    reached("The last time, not the first", for_good, "you looked for the time after which the curve stays at or below "
+            "the target. It was there before, and rose again. The first time counts."),
+    reached("The running minimum was interpolated", of_running_minimum, "`cummin` finds the right point, but it also "
+            "lowers the point before it, where the line begins. Interpolate between the two losses of the curve."),
+    reached("A binary search on a curve that rises", searched, RISES),
+    reached("A binary search on a curve that rises", interpolated, RISES + " `np.interp` needs "
+            "values in order, too, and where the target lies outside of them it returns the step at their end."),
+    reached("A binary search on a curve that rises", interpolated_or_never, RISES + " `np.interp` needs "
+            "values in order, too."),
+    reached("The losses were sorted", in_order, "sorted losses no longer belong to their steps. Look for the first "
+            "point at or below the target in the curve as it is."),
+    reached("At the target is low enough", strictly, "a point lies exactly at the target, and that counts: `<=`, not "
+            "`<`."),
+    reached("At the target is low enough", without_equal, "a point lies exactly at the target, and that counts: `<=`, "
+            "not `<`."),
+    reached("A rise is no crossing", any_side, "there the curve rises above the target. It began at or below it, so "
+            "the answer is its first step."),
+    reached("The first point is passed over", first_passed_over, "the first point is at or below the target already, "
+            "so the answer is its step. No line leads to it: treat it before the loop."),
+    reached("The first point is passed over", second_for_first, "the first point is at or below the target already, "
+            "so the answer is its step. You followed the line between the first two points beyond its end."),
+    reached("The last point stands before the first", wrapped, "the first point is at or below the target. For "
+            "i = 0, the index i − 1 is −1, which is the *last* point. Where i is 0, return the first step."),
+    reached("0 where the first point is low enough", if_first(lambda *args: 0.0), "the first point is at or below "
+            "the target. What was before it is unknown, so the answer is its step."),
+    reached("Never, though the first point is low enough", if_first(lambda *args: NEVER), "the first point is "
+            "at or below the target, so the answer is its step."),
+    sign("0 / 0 between equal losses", flat_at_the_target, "`reached` is {reached.beside:3}, for {note}. Two "
+         "neighbouring losses may be equal, and `before - after` is 0 then. The first point at or below the target "
+         "never has an equal one before it, and where it is the first of all, the answer is its step."),
+    reached("Extrapolated where the curve never gets there", if_never(extended), "the line through the last two points "
+            "was followed beyond its end. Nobody knows how the training would have gone on: return `float(\"inf\")`."),
+    reached("The last step where the curve never gets there", if_never(lambda s, losses, target: float(s[-1])), "that "
+            "is the last step, and the loss is above the target there. Return `float(\"inf\")`."),
+    reached("The first step where the curve never gets there", if_never(lambda s, losses, target: float(s[0])), "that "
+            "is the first step. `argmax` of a row of False gives 0, as if the first point were low enough: ask with "
+            "`any()` first, and return `float(\"inf\")`."),
+    sign("Never is infinite", not_infinite, how_low),
+    reached("The target is a loss", share_of_the_way, "you took the target for a share of the way from the first loss "
+            "to the last. It is a loss, in nats per token."),
+    reached("Counted from the first point", from_the_first, "that is how many steps lie between the first point and "
+            "the crossing. Steps are counted from the start of the training, as `steps` counts them."),
+    reached("A whole step", times_of(math.floor), "the answer is a float and usually lies between two whole steps. Do "
+            "not round it down."),
+    reached("A whole step", times_of(math.ceil), "the answer is a float and usually lies between two whole steps. Do "
+            "not round it up."),
+    reached("A whole step", times_of(round), "the answer is a float and usually lies between two whole steps. Do not "
+            "round it."),
+    reached("A share of the training", lambda s, *rest: first_time(s, *rest) / float(s[-1]), "that is a share of all "
+            "steps. The number of steps is wanted."),
+    reached("Always the first step", lambda s, losses, target: float(s[0]), "that is the first step. The curve starts "
+            "above the target: the *lower* losses are wanted, `losses <= target`."),
+    reached("Always the last step", lambda s, losses, target: float(s[-1]), "that is the last step. The curve is at "
+            "the target before it."),
+)  # fmt: skip
+
+STEPS_TO = Exercise(
+    id="10.1", name="steps_to", parameters=("steps", "losses", "target"), sizes="P",
+    outputs=(Output("reached", real=True),), reference=first_time, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
+    hints=(
+        "Find the first point whose loss is at the target or below. There may be none, and it may be the first of "
+        "all: both have answers of their own. Otherwise the curve crosses the target on the straight line between the "
+        "point before and this one.",
+        "`low = (losses <= target).nonzero()` has one row for each point that is low enough; `len(low)` may be 0. With "
+        "i as the first of them, the line falls from `losses[i - 1]` to `losses[i]`. Divide the drop down to the "
+        "target by the whole drop, and go that part of the way from `steps[i - 1]` to `steps[i]`.",
+    ),
+    minutes=8, lines="about 6 lines",
+    done="Two curves can be compared now by how long they take to the same loss, and not only by where they end.",
+)  # fmt: skip

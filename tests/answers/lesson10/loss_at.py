@@ -1,0 +1,257 @@
+"""Answers to exercise 10.3, loss_at: right ones, and wrong ones with the message that they must get."""
+
+import bisect
+import math
+
+import numpy as np
+import torch
+from answers import blind, right, wrong
+
+# ---- right, each in its own way -------------------------------------------------------------------------------------
+
+
+@right
+def with_nonzero(tokens, losses, at):
+    i = int((tokens >= at).nonzero()[0])
+    if tokens[i] == at:
+        return float(losses[i])
+    x = tokens.double().log()
+    part = (math.log(at) - x[i - 1]) / (x[i] - x[i - 1])
+    return float(losses[i - 1] + part * (losses[i] - losses[i - 1]))
+
+
+@right
+def in_numpy(tokens, losses, at):
+    return float(np.interp(np.log(at), np.log(tokens.numpy()), losses.numpy()))
+
+
+@right
+def in_python(tokens, losses, at):
+    points = list(zip(tokens.tolist(), losses.tolist()))
+    for (t0, l0), (t1, l1) in zip(points, points[1:]):
+        if t0 <= at <= t1:
+            w = math.log(t1 / at) / math.log(t1 / t0)
+            return w * l0 + (1 - w) * l1
+
+
+@right
+def searchsorted(tokens, losses, at):
+    x = torch.log2(tokens.to(torch.float64))
+    y = torch.log2(torch.tensor(at, dtype=torch.float64))
+    j = torch.searchsorted(x, y).clamp(1, len(x) - 1)
+    return torch.lerp(losses[j - 1], losses[j], (y - x[j - 1]) / (x[j] - x[j - 1])).item()
+
+
+@right
+def bisected(tokens, losses, at):
+    t = tokens.tolist()
+    i = min(bisect.bisect_right(t, at), len(t) - 1)
+    share = (math.log10(at) - math.log10(t[i - 1])) / (math.log10(t[i]) - math.log10(t[i - 1]))
+    return losses[i - 1].item() * (1 - share) + losses[i].item() * share
+
+
+@right
+def slope_by_slope(tokens, losses, at):
+    """Down from the first budget, along every line that lies before `at`."""
+    x = [math.log(n) for n in tokens.tolist()]
+    here = math.log(at)
+    loss = losses[0].item()
+    for i in range(len(x) - 1):
+        slope = (losses[i + 1] - losses[i]).item() / (x[i + 1] - x[i])
+        loss += slope * max(min(here, x[i + 1]) - x[i], 0.0)
+    return loss
+
+
+@right
+def hats(tokens, losses, at):
+    """Each loss weighs 1 at its own budget and 0 at its neighbours."""
+    x, here, n = tokens.double().log(), math.log(at), len(tokens)
+    total = 0.0
+    for i in range(n):
+        if i > 0 and x[i - 1] <= here <= x[i]:
+            return float(
+                losses[i] * (here - x[i - 1]) / (x[i] - x[i - 1]) + losses[i - 1] * (x[i] - here) / (x[i] - x[i - 1])
+            )
+        total = float(losses[i])
+    return float(losses[0]) if at <= tokens[0] else total
+
+
+@right
+def index_minus_one_at_the_first_budget(tokens, losses, at):
+    """At the first budget, the line comes from the last one, and ends where it should."""
+    i = int((tokens >= at).nonzero()[0])
+    x = tokens.double().log()
+    return float(losses[i - 1] + (math.log(at) - x[i - 1]) / (x[i] - x[i - 1]) * (losses[i] - losses[i - 1]))
+
+
+# ---- wrong, made up with the check at hand --------------------------------------------------------------------------
+
+wrong("linear", "Straight in the tokens", of=with_nonzero,
+      put={"tokens.double().log()": "tokens.double()", "math.log(at)": "at"})  # fmt: skip
+wrong("log_in_float32", "The logarithm in float32", of=with_nonzero, put={"tokens.double().log()": "tokens.log()"})
+wrong("weights_swapped", "The weights have changed places", of=with_nonzero,
+      put={"losses[i - 1] + part * (losses[i] - losses[i - 1])": "losses[i] + part * (losses[i - 1] - losses[i])"})  # fmt: skip
+wrong("log_of_at_forgotten", "The logarithm of `at` is missing", of=with_nonzero, put={"math.log(at)": "at"})
+wrong("log_of_the_budgets_forgotten", "The logarithm of the budgets is missing", of=with_nonzero,
+      put={"tokens.double().log()": "tokens.double()"})  # fmt: skip
+wrong("the_mean", "The mean of two neighbours", of=with_nonzero,
+      put={"(math.log(at) - x[i - 1]) / (x[i] - x[i - 1])": "0.5"})  # fmt: skip
+wrong("whole_part", "The budget before", of=with_nonzero,
+      put={"(math.log(at) - x[i - 1]) / (x[i] - x[i - 1])": "(math.log(at) - x[i - 1]) // (x[i] - x[i - 1])"})  # fmt: skip
+wrong("subtracted", "The change is subtracted", of=with_nonzero, put={"+ part": "- part"})
+wrong("change_alone", "Only the change from the budget before", of=with_nonzero,
+      put={"losses[i - 1] + part": "part", "return float(losses[i])": "return float(losses[i] - losses[max(i - 1, 0)])"})  # fmt: skip
+wrong("roots", "Straight in the root of the tokens", of=with_nonzero,
+      put={"tokens.double().log()": "tokens.double().sqrt()", "math.log(at)": "math.sqrt(at)"})  # fmt: skip
+wrong("inverse", "Straight in one over the tokens", of=with_nonzero,
+      put={"tokens.double().log()": "1 / tokens.double()", "math.log(at)": "1 / at"})  # fmt: skip
+wrong("from_one_token", "The part of the way begins at 0 tokens", of=with_nonzero,
+      put={"(math.log(at) - x[i - 1]) / (x[i] - x[i - 1])": "math.log(at) / x[i]"})  # fmt: skip
+wrong("log_of_differences", "The logarithm of a difference", of=with_nonzero,
+      put={"(math.log(at) - x[i - 1]) / (x[i] - x[i - 1])": "math.log(at - tokens[i - 1]) / math.log(tokens[i] - tokens[i - 1])"})  # fmt: skip
+
+
+@wrong("Straight in the logarithm of the loss")
+def log_log(tokens, losses, at):
+    return float(np.exp(np.interp(np.log(at), np.log(tokens.numpy()), np.log(losses.numpy()))))
+
+
+@wrong("Straight in the logarithm of the loss")
+def log_of_the_loss_alone(tokens, losses, at):
+    return float(np.exp(np.interp(at, tokens.numpy(), np.log(losses.numpy()))))
+
+
+@wrong("Straight in the tokens")
+def np_interp(tokens, losses, at):
+    return float(np.interp(at, tokens.numpy(), losses.numpy()))
+
+
+@wrong("The nearest budget")
+def nearest(tokens, losses, at):
+    return losses[(tokens - at).abs().argmin()].item()
+
+
+@wrong("The nearest budget")
+def nearest_in_log(tokens, losses, at):
+    return losses[(tokens.double().log() - math.log(at)).abs().argmin()].item()
+
+
+@wrong("The budget before")
+def last_not_larger(tokens, losses, at):
+    return losses[tokens <= at][-1].item()
+
+
+@wrong("The budget after")
+def first_not_smaller(tokens, losses, at):
+    return losses[tokens >= at][0].item()
+
+
+@wrong("One line from the first budget to the last")
+def first_to_last(tokens, losses, at):
+    part = math.log(at / tokens[0]) / math.log(tokens[-1] / tokens[0])
+    return float(losses[0] + part * (losses[-1] - losses[0]))
+
+
+@wrong("One line from the first budget to the last")
+def first_to_last_in_tokens(tokens, losses, at):
+    part = (at - tokens[0]) / (tokens[-1] - tokens[0])
+    return float(losses[0] + part.double() * (losses[-1] - losses[0]))
+
+
+@wrong("A line fitted to all budgets")
+def polyfit(tokens, losses, at):
+    slope, start = np.polyfit(np.log(tokens.numpy()), losses.numpy(), 1)
+    return float(start + slope * np.log(at))
+
+
+@wrong("The line of the first two budgets")
+def first_two(tokens, losses, at):
+    x = tokens.double().log()
+    return float(losses[0] + (math.log(at) - x[0]) / (x[1] - x[0]) * (losses[1] - losses[0]))
+
+
+@wrong("The line of the last two budgets")
+def last_two(tokens, losses, at):
+    x = tokens.double().log()
+    return float(losses[-2] + (math.log(at) - x[-2]) / (x[-1] - x[-2]) * (losses[-1] - losses[-2]))
+
+
+@wrong("The wrong two neighbours")
+def one_too_far(tokens, losses, at):
+    i = min(int((tokens >= at).nonzero()[0]) + 1, len(tokens) - 1)
+    x = tokens.double().log()
+    return float(losses[i - 1] + (math.log(at) - x[i - 1]) / (x[i] - x[i - 1]) * (losses[i] - losses[i - 1]))
+
+
+@wrong("The wrong two neighbours")
+def one_too_early(tokens, losses, at):
+    i = max(int((tokens >= at).nonzero()[0]) - 1, 1)
+    x = tokens.double().log()
+    return float(losses[i - 1] + (math.log(at) - x[i - 1]) / (x[i] - x[i - 1]) * (losses[i] - losses[i - 1]))
+
+
+# ---- wrong, written from the exercise's text alone ---------------------------------------------------------------------
+
+
+@blind("An index is too large")
+def strictly_larger(tokens, losses, at):
+    i = int((tokens > at).nonzero()[0])
+    x = tokens.double().log()
+    part = (math.log(at) - x[i - 1]) / (x[i] - x[i - 1])
+    return float(losses[i - 1] + part * (losses[i] - losses[i - 1]))
+
+
+@blind("At a budget itself")
+def strict_neighbours(tokens, losses, at):
+    if at in (tokens[0], tokens[-1]):
+        return float(losses[0] if at == tokens[0] else losses[-1])
+    left, right = int((tokens < at).nonzero()[-1]), int((tokens > at).nonzero()[0])
+    x = tokens.double().log()
+    part = (math.log(at) - x[left]) / (x[right] - x[left])
+    return float(losses[left] + part * (losses[right] - losses[left]))
+
+
+@blind("Nothing is returned")
+def strictly_between(tokens, losses, at):
+    t = tokens.tolist()
+    for i in range(len(t) - 1):
+        if t[i] < at < t[i + 1]:
+            part = math.log(at / t[i]) / math.log(t[i + 1] / t[i])
+            return losses[i].item() + part * (losses[i + 1] - losses[i]).item()
+
+
+@blind("The loss is nan or infinite")
+def zero_over_zero(tokens, losses, at):
+    x = tokens.double().log()
+    left = torch.where(tokens <= at)[0][-1]
+    right = torch.where(tokens >= at)[0][0]
+    part = (math.log(at) - x[left]) / (x[right] - x[left])
+    return float(losses[left] + part * (losses[right] - losses[left]))
+
+
+@blind("The logarithm in float32", "Nearly right")
+def all_in_float32(tokens, losses, at):
+    i = max(int((tokens >= at).nonzero()[0]), 1)
+    x, here = tokens.float().log(), torch.tensor(at).log()
+    part = ((here - x[i - 1]) / (x[i] - x[i - 1])).nan_to_num(0)
+    return (losses[i - 1] + part * (losses[i] - losses[i - 1])).item()
+
+
+@blind("Not a plain float")
+def a_tensor(tokens, losses, at):
+    i = max(int((tokens >= at).nonzero()[0]), 1)
+    x = tokens.double().log()
+    return losses[i - 1] + (math.log(at) - x[i - 1]) / (x[i] - x[i - 1]) * (losses[i] - losses[i - 1])
+
+
+@blind("Always the last budget")
+def the_largest(tokens, losses, at):
+    return losses[-1].item()
+
+
+@blind("The loss itself at a budget")
+def the_next_one(tokens, losses, at):
+    t = tokens.tolist()
+    if at in t:
+        return losses[(t.index(at) + 1) % len(t)].item()
+    return float(np.interp(np.log(at), np.log(tokens.numpy()), losses.numpy()))
