@@ -189,16 +189,10 @@ class Series:
         first = max(i for i, budget in enumerate(self.tokens) if budget <= tokens)
         return Series(self.name, self.recordings[first : first + (1 if self.tokens[first] == tokens else 2)])
 
-    def losses_at(self, tokens: float) -> Tensor | None:
-        """(S,) the loss of each seed after a training on so many tokens; None outside of what was trained.
-
-        What rounding put a hair outside counts as the budget itself.
-        """
-        inside = min(max(tokens, self.tokens[0]), self.tokens[-1])
-        if not math.isclose(inside, tokens):
-            return None
-        found = [loss_at(torch.tensor(self.tokens), row, inside) for row in self.losses]
-        return torch.tensor(found, dtype=torch.float64)
+    def losses_at(self, tokens: float) -> Tensor:
+        """(S,) the loss of each seed after a training on so many tokens. Raises ValueError outside of the budgets."""
+        read = [loss_at(torch.tensor(self.tokens), row, tokens) for row in self.losses]
+        return torch.tensor(read, dtype=torch.float64)
 
 
 def series(name: str) -> Series:
@@ -245,8 +239,8 @@ def largest_common(a: Series, b: Series, axis: str) -> float:
 
 
 def saved(a: Series, b: Series, axis: str) -> list[float | None]:
-    """Seed by seed: what part of b's spending on its largest budget brings a to where b ended; None if it is not
-    between two budgets of a."""
+    """Seed by seed: what part of b's spending on its largest budget brings a to where b ended, with a schedule that
+    ends there. None where that is outside of a's budgets."""
     found = []
     for seed in [seed for seed in a.seeds if seed in b.seeds]:
         goal = float(b.losses[b.seeds.index(seed), -1])
