@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import torch
-from answers import blind, right, wrong
+from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -255,3 +255,226 @@ def the_next_one(tokens, losses, at):
     if at in t:
         return losses[(t.index(at) + 1) % len(t)].item()
     return float(np.interp(np.log(at), np.log(tokens.numpy()), losses.numpy()))
+
+
+@blind("Straight in the tokens")
+def a_straight_line_between_two_budgets(tokens, losses, at):
+    """A straight line between two budgets is np.interp."""
+    return float(np.interp(at, tokens.numpy(), losses.numpy()))
+
+
+@blind("The logarithm in float32")
+def torch_log_of_the_tokens_and(tokens, losses, at):
+    """torch.log of the tokens and math.log of `at`, then the line; a log is a log."""
+    x = torch.log(tokens)  # int64 -> float32
+    i = 0
+    while i < len(x) - 2 and tokens[i + 1] < at:
+        i += 1
+    if len(x) == 1:
+        return float(losses[0])
+    w = (math.log(at) - x[i]) / (x[i + 1] - x[i])
+    return float(losses[i] + w * (losses[i + 1] - losses[i]))
+
+
+@blind("Straight in the logarithm of the loss")
+def scaling_laws_are_straight_in_log(tokens, losses, at):
+    """Scaling laws are straight in log-log, so I take the logarithm of the losses too."""
+    y = np.interp(math.log(at), np.log(tokens.numpy()), np.log(losses.numpy()))
+    return float(np.exp(y))
+
+
+@blind("Straight in the logarithm of the loss")
+def logarithm_of_the_losses_over_the(tokens, losses, at):
+    """Logarithm of the losses over the tokens as they are."""
+    return float(np.exp(np.interp(at, tokens.numpy(), np.log(losses.numpy()))))
+
+
+@blind("The nearest budget")
+def i_take_the_loss_of_the(tokens, losses, at):
+    """I take the loss of the budget that is nearest in the logarithm."""
+    d = (tokens.double().log() - math.log(at)).abs()
+    return losses[d.argmin()].item()
+
+
+@blind("The mean of two neighbours")
+def between_two_budgets_means_the_mean(tokens, losses, at):
+    """Between two budgets means the mean of their two losses."""
+    x = tokens.tolist()
+    if at in x:
+        return losses[x.index(at)].item()
+    i = bisect.bisect(x, at)
+    return ((losses[i - 1] + losses[i]) / 2).item()
+
+
+@blind("The weights have changed places")
+def w_is_the_share_of_the(tokens, losses, at):
+    """w is the share of the first one."""
+    x, y = tokens.tolist(), losses.tolist()
+    if at in x:
+        return y[x.index(at)]
+    i = bisect.bisect(x, at)
+    w = (math.log(at) - math.log(x[i - 1])) / (math.log(x[i]) - math.log(x[i - 1]))
+    return w * y[i - 1] + (1 - w) * y[i]
+
+
+@blind("The budget before")
+def the_loss_is_that_of_the(tokens, losses, at):
+    """The loss is that of the largest budget that `at` can pay for."""
+    i = int((tokens <= at).sum()) - 1
+    return losses[i].item()
+
+
+@blind("A line fitted to all budgets")
+def a_straight_line_in_log_tokens(tokens, losses, at):
+    """A straight line in log(tokens): I fit one with least squares through all the budgets."""
+    if len(tokens) == 1:
+        return losses[0].item()
+    slope, start = np.polyfit(np.log(tokens.numpy()), losses.numpy(), 1)
+    return float(start + slope * math.log(at))
+
+
+@blind("One line from the first budget to the last")
+def the_line_goes_from_the_first(tokens, losses, at):
+    """The line goes from the first budget to the last one."""
+    if len(tokens) == 1:
+        return losses[0].item()
+    lo, hi = math.log(tokens[0]), math.log(tokens[-1])
+    w = (math.log(at) - lo) / (hi - lo)
+    return (losses[0] + w * (losses[-1] - losses[0])).item()
+
+
+@blind("An index is too large")
+def searchsorted_from_the_right_gives_the(tokens, losses, at):
+    """searchsorted from the right gives the upper neighbour, always."""
+    i = int(torch.searchsorted(tokens.double(), torch.tensor(at, dtype=torch.float64), right=True))
+    x = tokens.double().log()
+    w = (math.log(at) - x[i - 1]) / (x[i] - x[i - 1])
+    return (losses[i - 1] + w * (losses[i] - losses[i - 1])).item()
+
+
+@blind("The line of the first two budgets")
+def there_are_two_budgets_1_and(tokens, losses, at):
+    """There are two budgets, 1 and 2 million."""
+    x = tokens.double().log()
+    w = (math.log(at) - x[0]) / (x[1] - x[0])
+    return (losses[0] + w * (losses[1] - losses[0])).item()
+
+
+@blind("Not a plain float")
+def losses_is_already_the_number_no(tokens, losses, at):
+    """losses[...] is already the number, no need for item()."""
+    if len(tokens) == 1:
+        return losses[0]
+    x = tokens.double().log()
+    i = max(1, int((tokens < at).sum()))
+    w = (math.log(at) - x[i - 1]) / (x[i] - x[i - 1])
+    return losses[i - 1] + w * (losses[i] - losses[i - 1])
+
+
+@blind(ANY)
+def budgets_double_so_log2_at_tokens(tokens, losses, at):
+    """Budgets double, so log2(at / tokens[0]) is the place in the list."""
+    place = math.log2(at / tokens[0].item())
+    return float(np.interp(place, np.arange(len(tokens)), losses.numpy()))
+
+
+@blind(ANY)
+def more_tokens_give_a_lower_loss(tokens, losses, at):
+    """More tokens give a lower loss, so I sort the losses downwards first."""
+    y = losses.sort(descending=True).values
+    return float(np.interp(math.log(at), np.log(tokens.numpy()), y.numpy()))
+
+
+@blind(ANY)
+def log_tokens_1_because_of_a(tokens, losses, at):
+    """log(tokens + 1), because of a possible zero."""
+    return float(np.interp(np.log1p(at), np.log1p(tokens.numpy()), losses.numpy()))
+
+
+@blind(ANY)
+def i_find_the_share_of_the(tokens, losses, at):
+    """I find the share of the way in tokens and then take its logarithm."""
+    x, y = tokens.tolist(), losses.tolist()
+    if at in x:
+        return y[x.index(at)]
+    i = bisect.bisect(x, at)
+    w = math.log(1 + (at - x[i - 1]) / (x[i] - x[i - 1]))
+    return y[i - 1] + w * (y[i] - y[i - 1])
+
+
+@blind(ANY)
+def tokens_are_whole_numbers_so_int(tokens, losses, at):
+    """Tokens are whole numbers, so int(at)."""
+    return float(np.interp(np.log(int(at)), np.log(tokens.numpy()), losses.numpy()))
+
+
+@blind("The budget before")
+def the_share_of_the_way_with(tokens, losses, at):
+    """The share of the way with // since tokens are integers."""
+    x, y = tokens.tolist(), losses.tolist()
+    if at in x:
+        return y[x.index(at)]
+    i = bisect.bisect(x, at)
+    w = (math.log(at) - math.log(x[i - 1])) // (math.log(x[i]) - math.log(x[i - 1]))
+    return y[i - 1] + w * (y[i] - y[i - 1])
+
+
+@blind("Your function changed its input")
+def i_move_the_lower_point_up(tokens, losses, at):
+    """I move the lower point up along the line until it is at `at`, and read it there."""
+    y = losses.numpy()  # the same memory
+    x = np.log(tokens.numpy())
+    if len(y) == 1:
+        return float(y[0])
+    i = min(max(int((tokens <= at).sum()) - 1, 0), len(y) - 2)
+    y[i] += (math.log(at) - x[i]) / (x[i + 1] - x[i]) * (y[i + 1] - y[i])
+    return float(y[i])
+
+
+@blind("Nothing is returned")
+def print_shows_the_loss(tokens, losses, at):
+    """print shows the loss."""
+    print(float(np.interp(math.log(at), np.log(tokens.numpy()), losses.numpy())))
+
+
+@blind(ANY)
+def math_log_works_on_numbers_and(tokens, losses, at):
+    """math.log works on numbers and so on a tensor of numbers."""
+    x = math.log(tokens)
+    return float(np.interp(math.log(at), x, losses.numpy()))
+
+
+@blind(ANY)
+def the_two_neighbouring_budgets_are_the(tokens, losses, at):
+    """The two neighbouring budgets are the two nearest ones."""
+    if len(tokens) == 1:
+        return losses[0].item()
+    i, j = (tokens - at).abs().argsort()[:2].tolist()
+    lo, hi = math.log(tokens[i]), math.log(tokens[j])
+    w = (math.log(at) - lo) / (hi - lo)
+    return (losses[i] + w * (losses[j] - losses[i])).item()
+
+
+@blind("Nothing is returned")
+def i_loop_over_the_segments_and(tokens, losses, at):
+    """I loop over the segments and test with < on both sides."""
+    x, y = tokens.tolist(), losses.tolist()
+    for i in range(len(x) - 1):
+        if x[i] < at < x[i + 1]:
+            w = (math.log(at) - math.log(x[i])) / (math.log(x[i + 1]) - math.log(x[i]))
+            return y[i] + w * (y[i + 1] - y[i])
+
+
+@blind(ANY)
+def a_curve_through_all_the_points(tokens, losses, at):
+    """A curve through all the points in log(tokens) is better than pieces of lines."""
+    x = np.log(tokens.numpy())
+    p = math.log(at)
+    total = 0.0
+    for i in range(len(x)):
+        term = losses[i].item()
+        for j in range(len(x)):
+            if j != i:
+                term *= (p - x[j]) / (x[i] - x[j])
+        total += term
+    return float(total)
