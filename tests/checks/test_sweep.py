@@ -180,7 +180,10 @@ def any_exercise(exercise: Exercise) -> bool:
 
 SLIPS = {
     "two sizes equal": (at_equal_sizes, lambda e: e.id not in ("6.1",)),
-    "a size of 1": (where(lambda args: 1 in sizes(args)), lambda e: e.id not in ("6.1", "9.4")),
+    "a size of 1": (
+        where(lambda args: 1 in sizes(args)),
+        lambda e: e.id not in ("6.1", "9.4", "10.2", "10.3", "10.4"),  # 10.2 to 10.4: two seeds and budgets at least
+    ),
     "over a thousand": (where(lambda args: max(sizes(args)) > 1024), lambda e: e.drawn.long),
     "over 255": (where(lambda args: most(args) in range(256, 1000)), lambda e: e.drawn.wide),
     "exact zeros": (

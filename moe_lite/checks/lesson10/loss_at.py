@@ -1,6 +1,7 @@
 """Exercise 10.3, loss_at: the loss between two budgets, on a line that is straight in the logarithm of the tokens."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
-from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.causes import Line
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Note, Output, Trial
 from moe_lite.checks.engine.mistakes import not_finite, off, sign
 
 MILLION = 1_000_000
@@ -308,6 +310,17 @@ MISTAKES = (
          "float32, from rounding, or from a number that was added: compute in float64."),
 )  # fmt: skip
 
+
+def none_found(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    """The first or last row of none, or the one behind the last."""
+    return Note(
+        "No budget was found",
+        "`at` may be the largest or the smallest budget itself. No budget is larger than the largest, so `tokens > at` "
+        "is False everywhere then, and `tokens < at` at the smallest. There is no neighbour to look up; return the "
+        "loss of that budget.",
+    )
+
+
 LOSS_AT = Exercise(
     id="10.3", name="loss_at", parameters=("tokens", "losses", "at"), sizes="B",
     outputs=(Output("loss", real=True),), reference=read, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
@@ -318,6 +331,6 @@ LOSS_AT = Exercise(
         "a logarithm in float32. The part is `math.log(at)` minus the `x` on the left, over the distance of the two. "
         "Go that part of the way from one loss to the other.",
     ),
-    minutes=8, lines="about 5 lines",
+    causes=((IndexError, r"out of bounds|out of range", none_found),), minutes=8, lines="about 5 lines",
     done="So models can be compared at any cost between the budgets that were trained, and not only at the budgets.",
 )  # fmt: skip

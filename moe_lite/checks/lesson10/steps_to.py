@@ -2,6 +2,7 @@
 
 import bisect
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -10,8 +11,9 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.causes import Line
 from moe_lite.checks.engine.compare import number
-from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Output, Trial
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Note, Output, Trial
 from moe_lite.checks.engine.mistakes import off, sign
 
 NEVER = float("inf")
@@ -421,6 +423,16 @@ MISTAKES = (
             "the target before it."),
 )  # fmt: skip
 
+
+def none_found(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    """The first row of none."""
+    return Note(
+        "No point is low enough",
+        "This curve never gets down to the target, so `nonzero()` has no rows, and there is no first one. Ask with "
+        '`len(…)` or `any()` before, and return `float("inf")`.',
+    )
+
+
 STEPS_TO = Exercise(
     id="10.1", name="steps_to", parameters=("steps", "losses", "target"), sizes="P",
     outputs=(Output("reached", real=True),), reference=first_time, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
@@ -432,6 +444,6 @@ STEPS_TO = Exercise(
         "i as the first of them, the line falls from `losses[i - 1]` to `losses[i]`. Divide the drop down to the "
         "target by the whole drop, and go that part of the way from `steps[i - 1]` to `steps[i]`.",
     ),
-    minutes=8, lines="about 6 lines",
+    causes=((IndexError, r"with size 0|list index out of range", none_found),), minutes=8, lines="about 6 lines",
     done="Two curves can be compared now by how long they take to the same loss, and not only by where they end.",
 )  # fmt: skip

@@ -193,7 +193,7 @@ def one_too_early(tokens, losses, at):
 # ---- wrong, written from the exercise's text alone ---------------------------------------------------------------------
 
 
-@blind("An index is too large")
+@blind("No budget was found")
 def strictly_larger(tokens, losses, at):
     i = int((tokens > at).nonzero()[0])
     x = tokens.double().log()

@@ -297,6 +297,22 @@ def extrapolated(steps, losses, target):
     return float(steps[i - 1] + (a - target) / (a - b) * (steps[i] - steps[i - 1]))
 
 
+@wrong("No point is low enough")
+def first_of_none(steps, losses, target):
+    i = int((losses <= target).nonzero()[0])
+    if i == 0:
+        return float(steps[0])
+    return float(steps[i - 1] + (losses[i - 1] - target) / (losses[i - 1] - losses[i]) * (steps[i] - steps[i - 1]))
+
+
+@wrong("No point is low enough")
+def list_of_none(steps, losses, target):
+    i = [i for i, loss in enumerate(losses.tolist()) if loss <= target][0]
+    if i == 0:
+        return float(steps[0])
+    return float(steps[i - 1] + (losses[i - 1] - target) / (losses[i - 1] - losses[i]) * (steps[i] - steps[i - 1]))
+
+
 @wrong("The first step where the curve never gets there")
 def argmax_alone(steps, losses, target):
     i = int((losses <= target).int().argmax())
