@@ -13,7 +13,7 @@ TITLES = {
 }  # fmt: skip
 STEP = 2048  # tokens of a training step
 POINTS = 10  # of a curve
-WARM = 0.2  # nats per token by which the middle of a training is above the end of one that is as short
+WARM = 0.2  # nats per token, until the last point of a curve
 
 
 def plant(
@@ -30,6 +30,7 @@ def plant(
     training per token, parameters: all of them, each by name.
     """
     seconds, flops, parameters = seconds or {}, flops or {}, parameters or {}
+    (folder / "runs").mkdir(parents=True, exist_ok=True)
     like = json.loads(LIKE.read_text(encoding="utf-8"))
     for budget, models in losses.items():
         to = folder / "runs" / ("" if budget == runs.BUDGET else budget)
@@ -53,11 +54,9 @@ def plant(
 
 
 def _run(seed: int, loss: float, steps: int) -> dict:
-    """A curve that comes down to `loss`, from 3 nats above it, and `WARM` above the end of a shorter training."""
+    """A curve that comes down to `loss` from 2 nats above it; all but its end is WARM higher than it would be."""
     at = [STEP * steps * (i + 1) // POINTS for i in range(POINTS)]
-    curve = [
-        loss + 3.0 * (1 - i / POINTS) ** 4 + (WARM if i < POINTS else 0.0) * (i < POINTS) for i in range(1, POINTS + 1)
-    ]
+    curve = [loss + 3.0 * (1 - i / POINTS) ** 4 + WARM * (i < POINTS) for i in range(1, POINTS + 1)]
     return {
         "seed": seed, "lr": 0.002, "seconds": 1.0, "tokens": at, "train_loss": curve, "validation_tokens": at,
         "validation": curve, "final": {"math": loss - 0.5, "tales": loss + 0.5}, "load": [],

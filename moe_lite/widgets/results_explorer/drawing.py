@@ -259,7 +259,7 @@ class ResultsDrawing:
         out = f'<path class="cursor" d="M0 0v{HEIGHT + FOOT - 6 if self.live else HEIGHT}" {at}/>'
         inside = [(model, loss) for model, loss in now.read if self._inside(self.y(loss))]
         for model, loss in inside:
-            out += f'<circle class="read {look(model)}" cx="{self.x(now.at):.1f}" cy="{self.y(loss):.1f}" r="3"/>'
+            out += f'<circle class="there {look(model)}" cx="{self.x(now.at):.1f}" cy="{self.y(loss):.1f}" r="3"/>'
         if self.live:
             box = f'x="{LEFT - 8}" y="{TOP}" width="{self.wide + 16:.1f}" height="{HEIGHT + FOOT - 8}"'
             out += f'<rect class="grab" data-grab="" {box}/>'
@@ -303,7 +303,7 @@ def summary_html(rows: Sequence[Finding], axis: str) -> str:
     first, second = rows[0].first, rows[0].second
     sides = f'<span class="sides"><i>{mark_html(first)} better</i><i>better {mark_html(second)}</i></span>'
     head = f"<th>at the most that both spent</th><th>verdict</th><th>difference in loss (95 %)</th><th>{sides}</th>"
-    most = max((max(abs(row.verdict.low), abs(row.verdict.high)) for row in rows if drawn(row)), default=1.0)
+    most = max((max(abs(row.verdict.low), abs(row.verdict.high)) for row in rows if drawn(row)), default=0.0) or 1.0
     body = "".join(_row(row, most, row.axis == axis) for row in rows)
     return f'<table class="four"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 

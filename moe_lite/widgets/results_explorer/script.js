@@ -60,7 +60,7 @@ function render({ model, el: host }) {
     stop = Math.min(stops.length - 1, Math.max(0, index));
     place(stops[stop], texts[stop]);
     it.stage.querySelector("svg .cursor").setAttribute("transform", `translate(${left + wide * shareOf(stops[stop])} ${top})`);
-    it.stage.querySelectorAll("svg .read").forEach((node) => node.remove());
+    it.stage.querySelectorAll("svg .there").forEach((node) => node.remove());
     it.ask({ at: stops[stop] });
   };
   const nearest = (share) => {

@@ -62,13 +62,13 @@ class Model:
 
 
 def models(names: Iterable[str] | None) -> dict[str, Model]:
-    """By name; None: those of the comparison, and the usual pair as far as it is recorded.
+    """By name; None: those of the comparison, and of FIRST what is recorded.
 
     Raises ValueError for a name without a recording.
     """
     if names is None:
         there = {name for budget in runs.budgets() for name in runs.names(budget)}
-        offered = {*compared(), *PAIR} & there
+        offered = {*compared(), *FIRST} & there
         names = [*(name for name in FIRST if name in offered), *sorted(offered.difference(FIRST))]
     names = dict.fromkeys([names] if isinstance(names, str) else names)
     return {name: Model(series(name), budgets_of(name), place) for place, name in enumerate(names)}

@@ -45,6 +45,7 @@ def amount_text(axis: str, amount: float) -> str:
 
 def digits(value: float) -> str:
     """Three of them: 2.048 -> "2.05", 204.8 -> "205"."""
+    value = float(f"{value:.3g}") if value < 1000 else value  # 9.999 is 10.0
     decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
     return f"{value:,.{decimals}f}"
 
@@ -107,12 +108,13 @@ def impossible(found: Finding) -> str:
         )
     if found.why == "seeds":
         return too_few_seeds(found)
+    axis = "tokens" if found.axis == "bytes" else found.axis
     little = found.why == "too little"
     many, extreme = ("few", "shortest") if little else ("many", "longest")
     spent = {"tokens": f"on so {many} tokens", "FLOPs": f"with so {many} FLOPs", "seconds": f"for so {many} seconds"}
     return (
-        f"At {amount_text(found.axis, found.amount)} the two cannot be compared: {quoted(found.who)} was never trained "
-        f"{spent[found.axis]}. Its {extreme} training took {amount_text(found.axis, found.limit)}."
+        f"At {amount_text(axis, found.amount)} the two cannot be compared: {quoted(found.who)} was never trained "
+        f"{spent[axis]}. Its {extreme} training took {amount_text(axis, found.limit)}."
     )
 
 
