@@ -28,23 +28,25 @@ SIGNS = {
 }
 
 _CSS = """
-.mx-claims{font:13px/18px var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif);
+.mx-claims{container-type:inline-size;font:13px/18px var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif);
 color:var(--fg);max-width:860px;margin:4px 0 8px}
 .mx-claims.mx-claims .q{font-size:14px;line-height:20px;font-weight:600;margin-bottom:4px}
 .mx-claims.mx-claims table{border-collapse:collapse;border:0;margin:0;width:100%;table-layout:fixed;
 font-size:13px;line-height:18px;color:inherit}
-.mx-claims.mx-claims tr,.mx-claims.mx-claims tr:hover{background:none}
+.mx-claims.mx-claims.mx-claims tr{background:none}
 .mx-claims.mx-claims th,.mx-claims.mx-claims td{border:0;border-top:1px solid var(--line);padding:8px 14px 8px 0;
-text-align:left;vertical-align:top;font-weight:400;background:none;white-space:normal;overflow-wrap:anywhere}
+text-align:left;vertical-align:top;font-weight:400;line-height:18px;background:none;white-space:normal;overflow-wrap:anywhere}
 .mx-claims.mx-claims thead th{border-top:0;padding:4px 14px 4px 0;font-size:11px;color:var(--fg2)}
 .mx-claims.mx-claims tbody th{font-weight:600}
 .mx-claims.mx-claims .v{width:18%}.mx-claims.mx-claims td.v{color:var(--c);font-weight:600}
-.mx-claims.mx-claims .e{width:40%;padding-right:0}.mx-claims.mx-claims td.e{font-size:12px;line-height:17px}
+.mx-claims.mx-claims :is(th,td).e{width:40%;padding-right:0}.mx-claims.mx-claims td.e{font-size:12px;line-height:17px}
 .mx-claims.mx-claims p{margin:0 0 4px;font-weight:400}.mx-claims.mx-claims .dim{color:var(--fg2)}
-.mx-claims.mx-claims a{color:var(--brandInk);text-decoration:underline;text-underline-offset:2px}.mx-claims.mx-claims code{font-size:11px;background:none;padding:0;
+.mx-claims.mx-claims a{color:var(--brandInk);text-decoration:underline;text-underline-offset:2px}.mx-claims.mx-claims.mx-claims code{font-size:11px;background:none;padding:0;
 font-family:var(--jp-code-font-family,Menlo,Consolas,"DejaVu Sans Mono",monospace);color:inherit}
 .mx-claims.mx-claims .read{margin:0;padding-top:8px;border-top:1px solid var(--line)}
-.mx-claims.mx-claims td.p{width:56%;padding-right:0}.mx-claims .pick{display:flex;flex-wrap:wrap;gap:4px 14px;border:0;margin:0 0 4px;padding:0}
+.mx-claims.mx-claims td.p{width:56%;padding-right:0}.mx-claims.mx-claims th:has(+.p){padding-top:11px}
+.mx-claims .pick{display:flex;flex-wrap:wrap;gap:4px 12px;border:0;margin:0 0 4px;padding:0}
+@container (max-width:800px){.mx-claims.mx-claims td.p{width:67%}}
 .mx-claims label{display:inline-flex;align-items:center;gap:5px;min-height:24px;cursor:pointer}
 .mx-claims input{width:14px;height:14px;margin:0;accent-color:var(--brand)}
 .mx-claims tr:not(:has(input:checked)):not(.mx-claims:has(.all:checked) tr) .told{display:none}

@@ -29,6 +29,12 @@ PLACES = """() => {
 }"""
 
 
+SEEN = "() => [...document.querySelectorAll('.cm-scroller')].every((e) => e.scrollWidth === e.clientWidth)"
+# how many lines of the page each line of code takes
+LINES = """() => [...document.querySelectorAll('.jp-CodeCell .cm-line')]
+  .map((line) => Math.round(line.getBoundingClientRect().height / parseFloat(getComputedStyle(line).lineHeight)))"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
     """A JupyterLab whose kernels start as a learner's do, from nothing: the other journeys' kernels are forks."""
@@ -58,9 +64,10 @@ def test_prose_keeps_its_measure_and_all_stands_on_one_left_edge(lab: Lab, width
     assert all(wide <= 964 for _, wide in places["code"]) and all(wide <= 906 for _, wide in places["shown"])
     lefts = [left for kind in ("prose", "code", "shown") for left, _ in places[kind]]
     assert len(lefts) >= 12 and max(lefts) - min(lefts) <= 2
+    assert lab.page.evaluate(SEEN), "a line of code is cut"
+    assert width > 900 or lab.page.evaluate(LINES)[-1] > 1  # the longest that a line may be
     lab.page.set_viewport_size({"width": 1440, "height": 900})
-    seen = "() => [...document.querySelectorAll('.cm-scroller')].every((e) => e.scrollWidth === e.clientWidth)"
-    lab.page.wait_for_function(seen)  # the longest line of code, too
+    lab.page.wait_for_function(f"() => ({LINES})().at(-1) === 1")
     assert places["ruled"] == [False, False, False, True, True, True, False]
 
 

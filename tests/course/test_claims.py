@@ -382,6 +382,31 @@ def test_in_a_lesson_a_verdict_opens_when_one_was_picked(browser):
         assert others.count() == page.locator(".told").count() > 4
 
 
+@pytest.mark.parametrize("width", [860, 700])
+def test_claims_verdicts_and_what_decides_stand_on_the_same_edges(browser, width):
+    """As wide as in a window of 1,360 px, and of 900, with what JupyterLab says of tables."""
+    jupyter = """<style>.jp-RenderedHTMLCommon :is(td, th, tr) { line-height: normal; vertical-align: middle; }
+      .jp-RenderedHTMLCommon tbody tr:nth-child(2n) { background: rgb(245, 245, 245); }</style>"""
+    with browser.page(width + 16) as page:
+        page.set_content(f'{jupyter}<div class="jp-RenderedHTMLCommon">{claims(3).html}</div>')
+        page.get_by_label("show all verdicts").check()
+        for row in page.evaluate(EDGES):
+            assert len(row["verdicts"]) == 1, "all five verdicts stand in one line"
+            assert max(row["tops"]) - min(row["tops"]) <= 1, "in the line in which the claim begins"
+            assert {(left, right) for left, right in row["told"]} == {tuple(row["cell"])}, "and what decides is as wide"
+            assert row["behind"] == "rgba(0, 0, 0, 0)"
+
+
+EDGES = """() => [...document.querySelectorAll('tbody tr')].map((row) => {
+  const all = (css) => [...row.querySelectorAll(css)], range = document.createRange();
+  const edges = (e) => [e.getBoundingClientRect()].flatMap(({ left, right }) => [Math.round(left), Math.round(right)]);
+  const top = (e) => { range.selectNodeContents(e); return [...range.getClientRects()].at(0).top; };
+  const words = all('label').map((label) => top(label.lastChild));
+  return { verdicts: [...new Set(words)], tops: [top(row.querySelector('th')), words[0]], told: all('.told').map(edges),
+           cell: edges(row.querySelector('.pick')), behind: getComputedStyle(row).backgroundColor };
+})"""
+
+
 def test_counts_at_the_foot_are_those_of_the_rows():
     rows = [claim for claim in LEDGER if claim.id in ("small-gate", "full-precision", "less-memory")]
     assert claims_module.summary(rows) == (

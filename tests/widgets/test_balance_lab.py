@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from small import small_corpora
 from waiting import LONG, until
 
 from moe_lite.lab.sweeps import BIN, FACTORS, LabRun, grid, lab_model
+from moe_lite.look.palette import ROLES, channels, mark, tint
 from moe_lite.metrics import dead_experts, fair_multiples, load_cv, max_violation
 from moe_lite.model.balance import expert_capacity
 from moe_lite.widgets import BalanceLab
@@ -113,12 +115,27 @@ def test_each_sign_on_a_token_is_in_the_legend():
 
 
 def test_ramp_is_the_page_at_0_the_tint_at_the_fair_share_and_the_mark_at_4():
-    from moe_lite.look.palette import ROLES, mark, tint
-
     for theme in ("light", "dark"):
         colours = ramp(2, 8, theme)
         assert (len(colours), colours[0]) == (LEVELS, ROLES[theme]["bg"])
         assert colours[(LEVELS - 1) // 4] == tint(2, 8, theme) and colours[-1] == mark(2, 8, theme)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_greys_of_the_legend_can_be_told_apart(theme):
+    """Neighbours are 15 apart in lightness, CIELAB's L* from 0 to 100."""
+
+    def lightness(grey: str) -> float:
+        red, green, blue = channels(grey)
+        assert red == green == blue
+        light = red / 255
+        linear = light / 12.92 if light <= 0.04045 else ((light + 0.055) / 1.055) ** 2.4
+        return 116 * linear ** (1 / 3) - 16 if linear > 0.008856 else 903.3 * linear
+
+    greys = ramp(0, 32, theme)
+    shown = [lightness(greys[round(share * (LEVELS - 1) / HIGHEST)]) for share, _ in LEGEND]
+    assert shown == sorted(shown, reverse=theme == "light")
+    assert min(abs(a - b) for a, b in pairwise(shown)) > 15
 
 
 def test_strip_has_a_row_for_each_expert_and_a_pixel_for_each_bin():
@@ -131,8 +148,6 @@ def test_strip_has_a_row_for_each_expert_and_a_pixel_for_each_bin():
 @pytest.mark.parametrize("n_experts", [8, 32])
 def test_legend_shows_the_colours_of_the_strips(n_experts):
     from matplotlib.image import imread
-
-    from moe_lite.look.palette import channels
 
     one = column([[[1] * n_experts]])
     svg = LabDrawing([one], 0, 0, 3, 760).svg("a reading")

@@ -9,7 +9,7 @@ from widget_page import script_page, send
 
 from moe_lite.model.balance import update_selection_bias_
 from moe_lite.widgets import BiasController
-from moe_lite.widgets.bias_controller.drawing import ROW, bias_range, parted
+from moe_lite.widgets.bias_controller.drawing import ROW, Panel, bias_range, parted
 from moe_lite.widgets.bias_controller.view import STEPS, Settings, by_difference, by_sign, control
 
 PLAIN = Settings(n_experts=8, top_k=2, n_tokens=256, step=0.01, drift=0.0, frozen_from=STEPS, seed=0)
@@ -91,6 +91,12 @@ def test_a_line_leads_from_the_end_of_each_curve_to_its_numeral(n_experts, step)
         assert all(b - a > ROW - 0.2 for a, b in pairwise(heights)), "no numeral covers another"
         order = [float(end[3]) for end in ends[mine]]
         assert order == sorted(order), "no line crosses another"
+
+
+def test_numerals_stand_in_the_order_of_the_values_also_of_those_above_the_axis():
+    ends = [[1.0, 6.0, 0.5, 9.0, 1.0, 4.5, 0.0, 3.0]]  # (STEPS, E); what is above 4 is drawn at the edge
+    svg = Panel("load", torch.tensor(ends * STEPS), None, 0.0, 4.0, (0, 1), 20, 150, 812).svg()
+    assert re.findall(r'data-expert="(\d)"', svg) == ["3", "1", "5", "7", "0", "4", "2", "6"]
 
 
 def test_places_are_parted_by_as_little_as_can_be():

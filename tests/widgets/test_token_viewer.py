@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from small import SENTENCE, SMALL, model_with_opinions
-from widget_page import render_all
+from widget_page import render_all, script_page
 
 from moe_lite import MoELanguageModel, data, routing
 from moe_lite.widgets import TokenViewer
@@ -220,6 +220,16 @@ def test_script_shows_and_says_what_python_computed(model, browser):
             expected = viewer.routing.experts[layer - 1, :, choice].tolist()
             assert shown == {"reading": viewer.reading, "experts": expected, "numerals": expected}
         assert page.locator(".mx script").count() == 0
+
+
+@pytest.mark.browser
+def test_a_choice_that_is_not_there_stays_closed_when_another_is_pressed(model, browser):
+    with script_page(TokenViewer(model, SENTENCE, top_k=1), browser) as page:
+        first, second = (page.get_by_role("button", name=f"{which} choice") for which in ("first", "second"))
+        assert second.is_disabled()
+        page.evaluate("window.model.changed = () => {}")  # what was chosen already is no change, and draws nothing
+        first.click()
+        assert second.is_disabled() and first.get_attribute("aria-pressed") == "true"
 
 
 def state_of(viewer: TokenViewer) -> str:

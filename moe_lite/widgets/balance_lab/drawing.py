@@ -31,8 +31,8 @@ def ramp(expert: int, n_experts: int, theme: str) -> list[str]:
     """Colours from 0 to HIGHEST times the fair share: the page, the expert's tint at 1, its mark."""
     page = ROLES[theme]["bg"]
     if row_height(n_experts) < INK_BELOW:
-        ink = mix(ROLES[theme]["onTint"], page, 0.84)
-        fair = mix(ink, page, 0.35)
+        ink = mix(ROLES[theme]["onTint"], page, 0.92)
+        fair = mix(ink, page, 0.5)  # so that 0, ½, 1, 2 and 4 times the fair share are told apart as greys
     else:
         fair, ink = tint(expert, n_experts, theme), mark(expert, n_experts, theme)
     return [_colour(HIGHEST * level / (LEVELS - 1), fair, ink, page) for level in range(LEVELS)]

@@ -98,11 +98,11 @@ class Panel:
 
     def _ends(self) -> str:
         last = self.values[-1].tolist()
-        ends = sorted((self.y(value), expert) for expert, value in enumerate(last))
-        places = parted([y for y, _ in ends], ROW, self.top, self.top + self.tall)
+        ends = sorted((self.y(value), -value, expert) for expert, value in enumerate(last))  # those at the edge, too
+        places = parted([y for y, _, _ in ends], ROW, self.top, self.top + self.tall)
         begin, badge = _x(STEPS - 1, self.width) + 2, self.width - BADGE
         out = []
-        for (y, expert), place in zip(ends, places, strict=True):
+        for (y, _, expert), place in zip(ends, places, strict=True):
             leader = f'<path class="leader" d="M{begin:.1f} {y:.1f}h5L{badge - 5} {place:.1f}h4"/>'
             plate = f'<rect class="plate" x="{badge}" y="{place - 6:.1f}" width="{BADGE}" height="12" rx="3"/>'
             numeral = f'<text class="n0" x="{badge + BADGE / 2}" y="{place + 4:.1f}">{expert}</text>'

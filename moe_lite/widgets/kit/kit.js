@@ -79,15 +79,12 @@ function slider({ label, values, value, width = 110, show = String, onmove }) {
   return { node, input, set, get value() { return current; } };
 }
 
-// Two to four choices side by side: options [[value, text], …]. set(value, disabledValues)
+// Two to four choices side by side: options [[value, text], …]. set(value); which buttons can be pressed is the caller's.
 function segmented({ label, options, value, onpick }) {
   const buttons = options.map(([key, text]) =>
     el("button", { type: "button", "data-text": text, onclick: () => { set(key); onpick(key); } }, text));
   const node = el("span", { class: "seg", role: "group", "aria-label": label }, ...buttons);
-  const set = (next, disabled = []) => options.forEach(([key], i) => {
-    buttons[i].setAttribute("aria-pressed", String(key === next));
-    buttons[i].disabled = disabled.includes(key);
-  });
+  const set = (next) => options.forEach(([key], i) => buttons[i].setAttribute("aria-pressed", String(key === next)));
   set(value);
   return { node, set, buttons };
 }
