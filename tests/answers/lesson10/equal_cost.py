@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from answers import blind, right, wrong
+from answers import ANY, blind, right, wrong
 
 
 def loss_at(tokens, losses, at):
@@ -231,6 +231,24 @@ def clamped_at_the_largest(tokens, a, b, cost_a, cost_b, t):
 # ---- wrong, written from the exercise's text alone ---------------------------------------------------------------------
 
 
+def clamped_at(tokens, losses, at):
+    """As loss_at, but the last loss beyond the last budget."""
+    x = np.log(tokens.numpy().astype(np.float64))
+    return float(np.interp(math.log(at), x, losses.numpy().astype(np.float64)))
+
+
+def read(tokens, y, at):
+    """Every seed's loss at `at`."""
+    return torch.tensor([clamped_at(tokens, row, at) for row in y], dtype=torch.float64)
+
+
+def verdict(mean, low, high):
+    """The rule that most of the wrong ones below get right."""
+    if low <= 0 <= high:
+        return -1
+    return 0 if mean < 0 else 1
+
+
 @blind("Multiplied by the cost, not divided")
 def multiplied(tokens, a, b, cost_a, cost_b, t):
     amount = min(cost_a, cost_b) * float(tokens[-1])
@@ -298,3 +316,233 @@ def true_or_false(tokens, a, b, cost_a, cost_b, t):
 def a_tensor_of_cost(tokens, a, b, cost_a, cost_b, t):
     amount, better, mean, low, high = with_both_functions(tokens, a, b, cost_a, cost_b, t)
     return min(cost_a, cost_b) * tokens[-1], better, mean, low, high
+
+
+@blind("The cost of the more expensive model")
+def the_largest_cost_is_the_largest(tokens, a, b, cost_a, cost_b, t):
+    """The largest cost is the largest of the costs: max."""
+    amount = tokens[-1].item() * max(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("Tokens, not cost")
+def both_reach_their_last_budget_so(tokens, a, b, cost_a, cost_b, t):
+    """Both reach their last budget, so the amount is the last budget, in tokens."""
+    amount = float(tokens[-1])
+    mean, low, high = paired_interval(a[:, -1], b[:, -1], t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("Compared after the same tokens")
+def the_amount_is_right_but_equal(tokens, a, b, cost_a, cost_b, t):
+    """The amount is right, but equal means equal tokens: I compare the last column of both."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(a[:, -1], b[:, -1], t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("Multiplied by the cost, not divided")
+def at_this_cost_each_model_has(tokens, a, b, cost_a, cost_b, t):
+    """At this cost each model has amount times cost tokens."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount * cost_a), read(tokens, b, amount * cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind(ANY)
+def reached_means_measured_the_dearest_budget(tokens, a, b, cost_a, cost_b, t):
+    """Reached means measured: the dearest budget of the first model that the second can pay too."""
+    limit = min(tokens[-1].item() * cost_a, tokens[-1].item() * cost_b)
+    amount = max(n * cost_a for n in tokens.tolist() if n * cost_a <= limit)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind(ANY)
+def a_cost_that_both_reach_is(tokens, a, b, cost_a, cost_b, t):
+    """A cost that both reach is one that is in both lists of costs."""
+    both = {n * cost_a for n in tokens.tolist()} & {n * cost_b for n in tokens.tolist()}
+    amount = max(both)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("0 and 1 have changed places")
+def a_positive_a_b_means_that(tokens, a, b, cost_a, cost_b, t):
+    """A positive a - b means that the first is ahead: 0."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    better = -1 if low <= 0 <= high else (0 if mean > 0 else 1)
+    return amount, better, mean, low, high
+
+
+@blind("Judged by the mean alone")
+def the_model_with_the_lower_mean(tokens, a, b, cost_a, cost_b, t):
+    """The model with the lower mean loss is better; -1 only if they are equal."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    better = 0 if mean < 0 else 1 if mean > 0 else -1
+    return amount, better, mean, low, high
+
+
+@blind("An end at 0 is inside")
+def as_0_is_inside_when_low_0(tokens, a, b, cost_a, cost_b, t):
+    """0 is inside when low < 0 < high; otherwise the sign of the mean decides."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    better = -1 if low < 0 < high else int(mean > 0)
+    return amount, better, mean, low, high
+
+
+@blind("A float, where a whole number is asked")
+def first_the_numbers_then_the_verdict(tokens, a, b, cost_a, cost_b, t):
+    """First the numbers, then the verdict: amount, mean, low, high, better."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    return amount, mean, low, high, verdict(mean, low, high)
+
+
+@blind("The pairs are not used")
+def the_two_models_end_on_different(tokens, a, b, cost_a, cost_b, t):
+    """The two models end on different numbers of tokens, so they are no longer paired."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    x, y = read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b)
+    mean = (x.mean() - y.mean()).item()
+    half = t * math.sqrt((x.var().item() + y.var().item()) / len(x))
+    return amount, verdict(mean, mean - half, mean + half), mean, mean - half, mean + half
+
+
+@blind(ANY)
+def i_walk_over_the_second_dimension(tokens, a, b, cost_a, cost_b, t):
+    """I walk over the second dimension, seeds come last."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    x = torch.tensor([loss_at(tokens, a[:, s], amount / cost_a) for s in range(a.shape[1])], dtype=torch.float64)
+    y = torch.tensor([loss_at(tokens, b[:, s], amount / cost_b) for s in range(b.shape[1])], dtype=torch.float64)
+    mean, low, high = paired_interval(x, y, t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("Straight in the tokens")
+def between_two_budgets_i_go_straight(tokens, a, b, cost_a, cost_b, t):
+    """Between two budgets I go straight in tokens, np.interp does that."""
+    n = tokens.numpy()
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    x = torch.tensor([float(np.interp(amount / cost_a, n, r.numpy())) for r in a], dtype=torch.float64)
+    y = torch.tensor([float(np.interp(amount / cost_b, n, r.numpy())) for r in b], dtype=torch.float64)
+    mean, low, high = paired_interval(x, y, t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("Not a plain float")
+def amount_may_stay_what_tokens_1(tokens, a, b, cost_a, cost_b, t):
+    """amount may stay what tokens[-1] * cost is, a tensor."""
+    amount = torch.minimum(tokens[-1].double() * cost_a, tokens[-1].double() * cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind(ANY)
+def float_tokens_1_cost_is_a(tokens, a, b, cost_a, cost_b, t):
+    """float(tokens[-1] * cost) is a Python float, so it is exact."""
+    amount = min(float(tokens[-1] * cost_a), float(tokens[-1] * cost_b))  # int64 tensor * float -> float32
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("The cost of the first model alone")
+def the_first_model_is_the_plain(tokens, a, b, cost_a, cost_b, t):
+    """The first model is the plain one and so the cheaper one: its last budget sets the amount."""
+    amount = tokens[-1].item() * cost_a
+    mean, low, high = paired_interval(a[:, -1], read(tokens, b, amount / cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind(ANY)
+def how_far_a_model_gets_is(tokens, a, b, cost_a, cost_b, t):
+    """How far a model gets is its tokens divided by what a token costs."""
+    amount = min(tokens[-1].item() / cost_a, tokens[-1].item() / cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount * cost_a), read(tokens, b, amount * cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("The costs have changed places")
+def i_read_the_first_model_at(tokens, a, b, cost_a, cost_b, t):
+    """I read the first model at amount / cost_b and the second at amount / cost_a, each at the other's price."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_b), read(tokens, b, amount / cost_a), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("Not a whole number")
+def better_is_whether_the_second_one(tokens, a, b, cost_a, cost_b, t):
+    """better is whether the second one has the lower loss, a bool is a whole number; else -1."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    better = mean > 0 if not low <= 0 <= high else -1
+    return amount, better, mean, low, high
+
+
+@blind("The interval is not that of exercise 10.2")
+def i_average_the_seeds_first_then(tokens, a, b, cost_a, cost_b, t):
+    """I average the seeds first, then there is one curve per model and one difference."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    x = loss_at(tokens, a.mean(dim=0), amount / cost_a)
+    y = loss_at(tokens, b.mean(dim=0), amount / cost_b)
+    mean = x - y
+    half = t * (a - b).std().item() / math.sqrt(len(a))
+    return amount, verdict(mean, mean - half, mean + half), mean, mean - half, mean + half
+
+
+@blind(ANY)
+def all_the_trainings_of_all_budgets(tokens, a, b, cost_a, cost_b, t):
+    """All the trainings of all budgets cost something: a model reaches tokens.sum() * cost."""
+    amount = tokens.sum().item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("The verdict is not right")
+def each_model_has_its_own_interval(tokens, a, b, cost_a, cost_b, t):
+    """Each model has its own interval; only if they do not overlap is one better."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    x, y = read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b)
+    mean, low, high = paired_interval(x, y, t)
+    zero = torch.zeros_like(x)
+    _, low_x, high_x = paired_interval(x, zero, t)
+    _, low_y, high_y = paired_interval(y, zero, t)
+    better = 0 if high_x < low_y else 1 if high_y < low_x else -1
+    return amount, better, mean, low, high
+
+
+@blind("Your function changed its input")
+def i_write_the_losses_at_equal(tokens, a, b, cost_a, cost_b, t):
+    """I write the losses at equal cost into the last column and go on with it."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    for s in range(len(a)):
+        a[s, -1] = loss_at(tokens, a[s], amount / cost_a)
+        b[s, -1] = loss_at(tokens, b[s], amount / cost_b)
+    mean, low, high = paired_interval(a[:, -1], b[:, -1], t)
+    return amount, verdict(mean, low, high), mean, low, high
+
+
+@blind("A variable is used before it has a value")
+def if_the_runs_cannot_tell_there(tokens, a, b, cost_a, cost_b, t):
+    """If the runs cannot tell there is no better one, I only set it in the two clear cases."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    mean, low, high = paired_interval(read(tokens, a, amount / cost_a), read(tokens, b, amount / cost_b), t)
+    if high < 0:
+        better = 0
+    if low > 0:
+        better = 1
+    return amount, better, mean, low, high
+
+
+@blind(ANY)
+def loss_at_takes_tensors_so_i(tokens, a, b, cost_a, cost_b, t):
+    """loss_at takes tensors, so I give it all seeds at once."""
+    amount = tokens[-1].item() * min(cost_a, cost_b)
+    x = loss_at(tokens, a, amount / cost_a)
+    y = loss_at(tokens, b, amount / cost_b)
+    mean, low, high = paired_interval(x, y, t)
+    return amount, verdict(mean, low, high), mean, low, high
