@@ -6,6 +6,7 @@ Dimension key, used in every shape comment:
     H heads          S head size       E experts          K experts per token
     F expert width   C capacity        V vocabulary       L layers
     A assignments of a token to an expert (N·K where K is fixed)
+    P points of a training curve
 """
 
 import pkgutil
