@@ -12,7 +12,7 @@ CELLS = [
     f"""
 from moe_lite.checkpoint import pretrained
 from moe_lite.widgets import GenerationViewer
-viewer = GenerationViewer(pretrained(8), {PROMPT!r}, n_tokens=30)
+viewer = GenerationViewer(pretrained(8), {PROMPT!r}, n_tokens=30, layer=1)
 viewer
 """,
     "viewer",

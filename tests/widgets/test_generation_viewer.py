@@ -12,6 +12,7 @@ from small import SMALL, model_with_opinions
 from waiting import LONG, until
 
 from moe_lite import MoELanguageModel, data, routing
+from moe_lite.checkpoint import pretrained
 from moe_lite.model.transformer import sample_token
 from moe_lite.widgets import GenerationViewer
 from moe_lite.widgets.generation_viewer.view import make_tokens
@@ -224,7 +225,7 @@ def test_settings_hold_from_the_next_start_on(model):
 
 
 def test_prompt_is_followed_until_something_is_written(model):
-    viewer = GenerationViewer(model, "")
+    viewer = GenerationViewer(model, "", layer=1)
     assert viewer.reading == EMPTY and viewer.prompted == {}
     with pytest.raises(ValueError, match="Type the beginning of a text"):
         viewer.start()
@@ -376,14 +377,22 @@ def test_reading_line_equals_the_loads(model):
         f"Layer 2: of the 40 assignments that made 20 tokens, expert {load.argmax()} took most, {high} ({was} in the "
         f"prompt), and expert {load.argmin()} least, {low} ({low_was} in the prompt)."
     )
-    everyone = GenerationViewer(opinionated(model_with_opinions(4, top_k=4)), PROMPT, n_tokens=1).run()
+    everyone = GenerationViewer(opinionated(model_with_opinions(4, top_k=4)), PROMPT, n_tokens=1, layer=1).run()
     assert everyone.reading == (
         "Layer 1: all 4 experts took the same share, 25 %, of the 4 assignments that made 1 token."
     )
 
 
+def test_the_first_picture_shows_several_experts():
+    viewer = GenerationViewer(pretrained(8), "The", n_tokens=40).run()
+    first = np.bincount(viewer.generation.routing.experts[viewer.layer - 1, :, 0], minlength=8)
+    assert viewer.layer == 2 and (first > 0).sum() >= 4 and first.max() < 20, "no expert has half of the tokens"
+    single = opinionated(model_with_opinions(n_layers=1))
+    assert GenerationViewer(single, PROMPT, n_tokens=3).layer == 1
+
+
 def test_reading_line_of_a_token_names_what_was_read_when_it_was_made(model):
-    viewer = GenerationViewer(model, PROMPT, n_tokens=3, sample=writes("area of it")).run()
+    viewer = GenerationViewer(model, PROMPT, n_tokens=3, layer=1, sample=writes("area of it")).run()
     routed = viewer.generation.routing
     for i, (token, read) in enumerate([("area", "def"), ("of", "area"), ("it", "of")][:1]):
         viewer.pinned = i

@@ -35,7 +35,8 @@ class GenerationViewer(BackgroundWidget):
     n_tokens     how many new tokens; a prompt that leaves no room for them is cut to its last tokens
     temperature  0 to 2; 0 takes the most probable token
     seed         the same seed gives the same text
-    layer        the sparse layer shown, counted from 1
+    layer        the sparse layer shown, counted from 1; if None, the second, where there is one: in the first of the
+                 shipped model with 8 experts, one or two of them are the first choice of most that is written
     sample       a function like `transformer.sample_token(logits (1, V), temperature, generator) -> (1,)`: draws
     dense        a dense model that goes on from the same prompt beside it
     source       the badge beside the question, e.g. "your model · step 400"
@@ -80,7 +81,7 @@ class GenerationViewer(BackgroundWidget):
         n_tokens: int = 60,
         temperature: float = 0.8,
         seed: int = 0,
-        layer: int = 1,
+        layer: int | None = None,
         sample: Sample = sample_token,
         dense: MoELanguageModel | None = None,
         source: str | None = None,
@@ -102,7 +103,7 @@ class GenerationViewer(BackgroundWidget):
             prompt=prompt,
             temperature=temperature,
             seed=seed,
-            layer=layer,
+            layer=min(2, model.config.n_sparse_layers) if layer is None else layer,
             source=f"{model.config.n_experts}-expert model" if source is None else source,
             fixed={"temperatures": TEMPERATURES, "seeds": SEEDS, "say": SENTENCES, "empty": EMPTY, "how": HOW,
                    "ordinals": ORDINALS, "names": self._names() if dense is not None else []},
