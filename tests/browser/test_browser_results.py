@@ -60,7 +60,7 @@ def test_axes_models_and_pair_by_pointer(lab):
 
 def test_it_is_worked_by_keys_alone(lab):
     page, root = lab.page, lab.page.locator(ROOT)
-    model = ResultsExplorer(NAMES)
+    model = ResultsExplorer(NAMES, shown=[NAMES[0], NAMES[2]])  # as the first test leaves it: ranges depend on it
     root.get_by_role("button", name="tokens", exact=True).focus()
     page.keyboard.press("Enter")
     until(lambda: said(lab) == model.reading, SOON)

@@ -289,7 +289,7 @@ def spread_out(names: list[Name], top: float, bottom: float) -> list[Name]:
 
 def loss_ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Round losses, four to eight of them."""
-    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if (high - low) / step <= 7)
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if (high - low) / step <= 8)
     decimals = 2 if step < 0.1 else 1
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [(i * step, f"{i * step:.{decimals}f}") for i in range(first, last + 1)]
