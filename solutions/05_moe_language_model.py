@@ -11,7 +11,7 @@ from moe_lite.widgets import GenerationViewer
 GenerationViewer(pretrained(8), "The", n_tokens=40).run()
 
 # %% [markdown]
-# This is where the lesson leads: a mixture of experts writes, token by token. Each new token carries the number of its first expert in layer 1; the
+# This is where the lesson leads: a mixture of experts writes, token by token. Each new token carries the number of its first expert in layer 2; the
 # bars count how much each expert has worked. The model is small, so expect broken words. This one came with the course, and yours will have
 # the same size.
 #
