@@ -4,37 +4,34 @@ import re
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.causes import Line
 from moe_lite.checks.engine.compare import number
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
 from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
-from moe_lite.checks.lesson10.loss_at import after, linear, nearest, read
-from moe_lite.checks.lesson10.paired_interval import T_975, interval, unpaired
+from moe_lite.checks.lesson10.loss_at import budgets, linear, nearest
+from moe_lite.checks.lesson10.paired_interval import T_975, unpaired
+from moe_lite.checks.lesson10.spending import (
+    after_tokens,
+    at_equal_cost,
+    found_better,
+    left_budget,
+    no_width,
+    one_line,
+    reading,
+    right_budget,
+    spending,
+    spent,
+    tokens_as_amount,
+    turned,
+    turned_but_for_better,
+    with_interval,
+    with_seeds,
+)  # fmt: skip
 
 MILLION = 1_000_000
-
-Five = tuple[float, int, float, float, float]
-Reader = Callable[[Tensor, Tensor, float], float]  # tokens (B,), losses (B,), at -> a loss
-
-
-def at_equal_cost(tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float) -> Five:
-    """tokens (B,), a and b (S, B) -> amount, better, mean, low, high."""
-    amount = min(cost_a, cost_b) * float(tokens[-1])
-    mean, low, high = interval(spent(tokens, a, amount / cost_a), spent(tokens, b, amount / cost_b), t)
-    return amount, decided(low, high), mean, low, high
-
-
-def spent(tokens: Tensor, losses: Tensor, at: float, reader: Reader = read) -> Tensor:
-    """losses (S, B) -> (S,), what each seed would end with; rounding does not put `at` outside of the budgets."""
-    at = min(max(at, float(tokens[0])), float(tokens[-1]))
-    return torch.tensor([reader(tokens, row, at) for row in losses], dtype=torch.float64)
-
-
-def decided(low: float, high: float) -> int:
-    return -1 if low <= 0 <= high else 0 if high < 0 else 1
+UNIT = 2.0**-18  # costs are whole numbers of it
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -68,7 +65,7 @@ def cases() -> tuple[Case, ...]:
 
 
 def drawn(
-    seed: int, S: int, B: int, ratio: float | None = None, lead: float | None = None, unit: float = 64.0
+    seed: int, S: int, B: int, ratio: float | None = None, lead: float | None = None, unit: float = UNIT
 ) -> tuple:
     """The second model costs `ratio` times as much per token; its loss is `lead` lower, give or take what a seed does.
 
@@ -76,8 +73,7 @@ def drawn(
     so small that the first budget costs either model less than `amount`.
     """
     g = inputs.generator(seed + 400)
-    factors = inputs.distinct(seed, B, low=1.5, high=3.0)
-    tokens = (300_000 * factors.cumprod(0)).round().long() if B <= 12 else 300_000 + 90_000 * torch.arange(B)
+    tokens = budgets(seed, B)
     most = min(float(tokens[-1] / tokens[0]), 4.0)
     if ratio is None:
         ratio = most ** (1.6 * float(torch.rand((), generator=g)) - 0.8)
@@ -136,7 +132,8 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     zero = torch.zeros_like(a)
     return (
         Trial(
-            (tokens, a, b, cost_a, float(round(ratio * cost_a)), t), f"a cost of nearly {ratio:.1f} times, seed {seed}"
+            (tokens, a, b, cost_a, UNIT * int(ratio * cost_a / UNIT), t),
+            f"{ratio:.1f} times the cost, seed {seed}",
         ),
         Trial((tokens, a, b, 2.0**-40 * cost_a, 2.0**-40 * cost_b, t), f"very small costs, seed {seed}"),
         Trial((tokens, a, b, 2.0**40 * cost_a, 2.0**40 * cost_b, t), f"very large costs, seed {seed}"),
@@ -153,104 +150,6 @@ DRAWN = Drawn(
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
-
-Rule = Callable[..., Five]
-
-
-def verdict(amount: float, x: Tensor, y: Tensor, t: float) -> Five:
-    """From the losses (S,) of both models."""
-    mean, low, high = interval(x, y, t)
-    return amount, decided(low, high), mean, low, high
-
-
-def spending(amount_of: Callable[[Tensor, float, float], float], reader: Reader = read) -> Rule:
-    """Another amount of tokens, cost_a and cost_b; each model's loss is read after that, within the budgets."""
-
-    def found(tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float) -> Five:
-        amount = amount_of(tokens, cost_a, cost_b)
-        x, y = (spent(tokens, rows, amount / cost, reader) for rows, cost in ((a, cost_a), (b, cost_b)))
-        return verdict(amount, x, y, t)
-
-    return found
-
-
-def cheapest(tokens: Tensor, cost_a: float, cost_b: float) -> float:
-    return min(cost_a, cost_b) * float(tokens[-1])
-
-
-def reading(reader: Reader) -> Rule:
-    """The right amount, with each seed's loss read in another way."""
-    return spending(cheapest, reader)
-
-
-def after_tokens(at: Callable[[Tensor, float, float, float], tuple[float, float]]) -> Rule:
-    """The right amount; how many tokens each model sees for it follows from tokens, amount, cost_a and cost_b."""
-
-    def found(tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float) -> Five:
-        amount = cheapest(tokens, cost_a, cost_b)
-        n_a, n_b = at(tokens, amount, cost_a, cost_b)
-        return verdict(amount, spent(tokens, a, n_a), spent(tokens, b, n_b), t)
-
-    return found
-
-
-def with_seeds(change: Callable[[Tensor], Tensor]) -> Rule:
-    """Losses (S,) of both models, each changed before the interval is taken."""
-
-    def found(tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float) -> Five:
-        amount = cheapest(tokens, cost_a, cost_b)
-        x, y = (change(spent(tokens, rows, amount / cost)) for rows, cost in ((a, cost_a), (b, cost_b)))
-        return verdict(amount, x, y, t)
-
-    return found
-
-
-def with_interval(rule: Callable[[Tensor, Tensor, float], tuple[float, float, float]]) -> Rule:
-    """The losses are read rightly, and compared by another rule."""
-
-    def found(tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float) -> Five:
-        amount = cheapest(tokens, cost_a, cost_b)
-        mean, low, high = rule(spent(tokens, a, amount / cost_a), spent(tokens, b, amount / cost_b), t)
-        return amount, decided(low, high), mean, low, high
-
-    return found
-
-
-def tokens_as_amount(tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float) -> Five:
-    return verdict(float(tokens[-1]), a[:, -1], b[:, -1], t)
-
-
-def turned(tokens: Tensor, a: Tensor, b: Tensor, cost_a: float, cost_b: float, t: float) -> Five:
-    """b − a, and a verdict that follows from its sign."""
-    return with_interval(lambda x, y, t: interval(y, x, t))(tokens, a, b, cost_a, cost_b, t)
-
-
-def turned_but_for_better(*args) -> Five:
-    amount, _, mean, low, high = turned(*args)
-    return amount, at_equal_cost(*args)[1], mean, low, high
-
-
-def no_width(x: Tensor, y: Tensor, t: float) -> tuple[float, float, float]:
-    mean = interval(x, y, t)[0]
-    return mean, mean, mean
-
-
-def left_budget(tokens: Tensor, losses: Tensor, at: float) -> float:
-    return float(losses[tokens <= at][-1])
-
-
-def right_budget(tokens: Tensor, losses: Tensor, at: float) -> float:
-    return float(losses[after(tokens, at)])
-
-
-def one_line(tokens: Tensor, losses: Tensor, at: float) -> float:
-    """From the first budget to the last."""
-    return read(tokens[[0, -1]], losses[[0, -1]], at)
-
-
-def found_better(rule: Callable[[float, float, float], int]) -> Callable[..., int]:
-    """Another rule for `better`, from mean, low and high."""
-    return lambda *args: rule(*at_equal_cost(*args)[2:])
 
 
 def losses_read(a: Attempt) -> str:
@@ -305,9 +204,9 @@ MISTAKES = (
     wrong("The cost of the more expensive model", spending(lambda n, ca, cb: max(ca, cb) * float(n[-1])), AMOUNT
           + "that is what the largest budget costs the more expensive model. The cheaper one never spent so much, so "
           "both reach only the smaller of the two costs: `min`, not `max`."),
-    wrong("The cost of the more expensive model", amount=lambda n, a, b, ca, cb, t: max(ca, cb) * float(n[-1]), say=AMOUNT
-          + "that is what the largest budget costs the more expensive model. The cheaper one never spent so much, so "
-          "both reach only the smaller of the two costs: `min`, not `max`."),
+    wrong("The cost of the more expensive model", amount=lambda n, a, b, ca, cb, t: max(ca, cb) * float(n[-1]),
+          say=AMOUNT + "that is what the largest budget costs the more expensive model. The cheaper one never spent so "
+          "much, so both reach only the smaller of the two costs: `min`, not `max`."),
     wrong("The cost of the first model alone", spending(lambda n, ca, cb: ca * float(n[-1])), AMOUNT + "that is what "
           "the largest budget costs the first model. Where it costs more than the second, the second never spent so "
           "much. Take the smaller of the two costs."),
