@@ -61,6 +61,7 @@ def cases() -> tuple[Case, ...]:
         Case("an interval that ends at 0", touches, ("better",)),
         Case("equal costs, and costs that meet at a budget", (*as_dear, *doubled), everything),
         Case("costs in seconds", seconds, everything),
+        Case("amount / cost a hair above the last budget", (overshooting(25, 0), overshooting(26, 1)), everything),
     )
 
 
@@ -124,6 +125,15 @@ def at_a_budget(seed: int, n_seeds: int, ratio: float) -> Trial:
     _, a, b, cost_a, _, t = drawn(seed, n_seeds, 3)
     tokens = torch.tensor([1, 2, 4]) * MILLION
     return Trial((tokens, a, b, cost_a, ratio * cost_a, t), f"one model costs twice as much, {n_seeds} seeds")
+
+
+def overshooting(seed: int, cheaper: int) -> Trial:
+    """Rounding puts amount / cost of the cheaper model above its largest budget, by a millionth of a token."""
+    tokens, a, b, _, _, t = drawn(seed, 4, 3)
+    last = float(tokens[-1])
+    cost = next(cost for cost in (1e-4 * (1 + i / 997) for i in range(997)) if last * cost / cost > last)
+    costs = (cost, 1.4 * cost) if cheaper == 0 else (1.4 * cost, cost)
+    return Trial((tokens, a, b, *costs, t), f"costs of {costs[0]:.3g} and {costs[1]:.3g}")
 
 
 def extremes(seed: int) -> tuple[Trial, ...]:
@@ -309,7 +319,8 @@ def outside(match: re.Match, line: Line, exercise: Exercise) -> Note:
         "Outside of the budgets",
         "A loss was looked up at more tokens than the largest budget has, or at fewer than the smallest. `amount / "
         "cost` lies between them for both models if `amount` is the *smaller* one of what the largest budget costs "
-        "either model, and if each model is divided by its own cost.",
+        "either model, and if each model is divided by its own cost. If both are as they should be, rounding put "
+        "`amount / cost` a hair above the largest budget: take `min(amount / cost, float(tokens[-1]))`.",
     )
 
 

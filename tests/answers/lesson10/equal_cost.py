@@ -228,6 +228,24 @@ def clamped_at_the_largest(tokens, a, b, cost_a, cost_b, t):
     return amount, -1 if low <= 0 <= high else 0 if high < 0 else 1, mean, low, high
 
 
+@wrong("Outside of the budgets")
+def a_hair_too_far(tokens, a, b, cost_a, cost_b, t):
+    amount = min(cost_a, cost_b) * float(tokens[-1])
+    ends = []
+    for losses, cost in ((a, cost_a), (b, cost_b)):
+        right = int((tokens.double() >= amount / cost).nonzero()[0])  # none, where rounding put it above the last
+        part = 0.0 if right == 0 else reached_part(tokens, right, amount / cost)
+        before = losses[:, max(right - 1, 0)]
+        ends.append(before + part * (losses[:, right] - before))
+    mean, low, high = paired_interval(*ends, t)
+    return amount, -1 if low <= 0 <= high else int(high > 0), mean, low, high
+
+
+def reached_part(tokens, right, at):
+    x = tokens.double().log()
+    return (math.log(at) - x[right - 1]) / (x[right] - x[right - 1])
+
+
 # ---- wrong, written from the exercise's text alone ---------------------------------------------------------------------
 
 
