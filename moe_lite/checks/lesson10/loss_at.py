@@ -330,8 +330,8 @@ LOSS_AT = Exercise(
     hints=(
         "Find the first budget that is not smaller than `at`. If it is `at`, return its loss. Otherwise `at` lies "
         "between the budget before and this one: what part of the way, measured in logarithms?",
-        "`right = int((tokens.double() >= at).nonzero()[0])`, and `x = tokens.double().log()`, since torch would go over "
-        "from whole numbers to float32. The part is `math.log(at)` minus the `x` on the left, over the distance of the two. "
+        "`right = int((tokens.double() >= at).nonzero()[0])`, and `x = tokens.double().log()`: of whole numbers torch "
+        "would make float32. The part is `math.log(at)` minus the `x` on the left, over the distance of the two. "
         "Go that part of the way from one loss to the other.",
     ),
     causes=((IndexError, r"out of bounds|out of range", none_found),), minutes=8, lines="about 5 lines",

@@ -126,6 +126,9 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _parts(entries: dict[str, dict], refused: dict[str, str]) -> tuple[Part, ...]:
+    def in_course(id: str) -> list[int]:
+        return [int(number) for number in id.split(".")]
+
     def part(id: str, name: str, in_model: bool) -> Part:
         status = entries.get(id, {}).get("status")
         open_ = "you skipped this exercise" if status == "skipped" else "yours has not passed yet"
@@ -133,7 +136,7 @@ def _parts(entries: dict[str, dict], refused: dict[str, str]) -> tuple[Part, ...
 
     in_model = [part(id, slot["name"], True) for id, slot in slots().items()]
     beside = [id for id, entry in entries.items() if id not in slots() and entry["status"] == "pass"]
-    return (*in_model, *(part(id, entries[id]["name"], False) for id in sorted(beside)))
+    return (*in_model, *(part(id, entries[id]["name"], False) for id in sorted(beside, key=in_course)))
 
 
 def _text(own: dict[str, dict], entries: dict[str, dict], refused: dict[str, str], data: str) -> str:

@@ -37,6 +37,7 @@ def welch(a, b, t):
 
 def with_weights(tokens, losses, at):
     points = list(zip(tokens.tolist(), losses.tolist()))
+    at = min(at, points[-1][0])
     for (t0, l0), (t1, l1) in zip(points, points[1:]):
         if t0 <= at <= t1:
             w = math.log(t1 / at) / math.log(t1 / t0)

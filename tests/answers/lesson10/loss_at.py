@@ -343,7 +343,7 @@ def the_line_goes_from_the_first(tokens, losses, at):
     return (losses[0] + w * (losses[-1] - losses[0])).item()
 
 
-@blind("An index is too large")
+@blind("No budget was found")
 def searchsorted_from_the_right_gives_the(tokens, losses, at):
     """searchsorted from the right gives the upper neighbour, always."""
     i = int(torch.searchsorted(tokens.double(), torch.tensor(at, dtype=torch.float64), right=True))

@@ -687,7 +687,7 @@ def i_take_the_segment_after_the(steps, losses, target):
     return float(steps[i] + w * (steps[j] - steps[i]))
 
 
-@blind("An index is too large")
+@blind("No point is low enough")
 def the_first_index_of_the_mask(steps, losses, target):
     """The first index of the mask is nonzero()[0]; a target that is never reached will not come up."""
     i = int((losses <= target).nonzero()[0])
