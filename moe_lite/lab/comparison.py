@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from moe_lite.lab.runs import SHARED_SEEDS, SPEED, T_975, Recording, budgets, folder, interval, names, recording
+from moe_lite.lab.runs import SPEED, T_975, Recording, budgets, folder, interval, names, recording
 
 DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
 BYTES_PER_PARAMETER = 16  # training in float32 with Adam: weight, gradient and two moments, 4 bytes each
@@ -121,8 +121,9 @@ def verdict(names: tuple[str, str], a: Tensor, b: Tensor, t: float, condition: s
 
 
 def compared() -> list[str]:
-    """The models whose steps were timed and that have the seeds to be compared, the dense ones first."""
-    return [name for name in speeds() if name in names() and len(recording(name).runs) == SHARED_SEEDS]
+    """The models recorded on the smallest budget as well as on the usual one, the dense ones first."""
+    both = {*names(budgets()[0])} & {*names()}
+    return sorted(both, key=lambda name: (not name.startswith("dense"), name))
 
 
 @dataclass(frozen=True)

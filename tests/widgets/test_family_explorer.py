@@ -362,7 +362,7 @@ def test_one_seed_has_no_interval_and_is_not_told(monkeypatch, tmp_path):
     first = next(i for i, line in enumerate(lines) if line.startswith('  {"seed"'))
     kept = [*lines[:first], lines[first].rstrip(","), " ]", "}", ""]
     (tmp_path / "olmoe.json").write_text("\n".join(kept), encoding="utf-8")
-    monkeypatch.setattr(runs, "folder", lambda: tmp_path)
+    monkeypatch.setattr(runs, "folder", lambda *_: tmp_path)
     view.recorded_loss.cache_clear()
     assert runs.names() == ["olmoe"] and view.recorded_loss("olmoe") is None
     view.recorded_loss.cache_clear()
