@@ -750,7 +750,7 @@ explorer.suggest({"tokens": {"axis": "tokens"}, "FLOPs": {"axis": "FLOPs"}, "sec
 # - A factor read between two curves compares an end with a middle. Compare ends, each with its own schedule and learning rate.
 # - An interval over paired seeds belongs to the claim, and "cannot tell" is a result.
 # - An untuned baseline made the lead three times as large, and an untuned mixture turned it round. <!-- reasoned: 10.3 holds it -->
-# - Budgets, hardware and code are part of the answer: in a short training, whoever sees more tokens per second has a large advantage.
+# - Budgets, hardware and code are part of the answer: in a short training, a model that sees more tokens per second has a large advantage.
 #   <!-- reasoned: 10.4 shows it -->
 #
 # You know what a mixture of experts is worth in this course's models. The next part is about what it costs to run one, where memory

@@ -43,7 +43,8 @@ def test_models_are_read_where_both_spent_as_much(planted):
     assert amount == pytest.approx(200.0)
     in_time = equal(eight, small, "seconds", amount)
     assert in_time.delta_nats == pytest.approx(3.4 - 3.0) and in_time.better == small.title
-    # three quarters of that: between two budgets, halfway in the logarithm is halfway in the loss
+    # between two budgets, halfway in the logarithm is halfway in the loss
+    assert small.losses_at(1_024_000 * math.sqrt(2)).tolist() == pytest.approx([3.25, 3.35, 3.45])
     halfway = equal(small, eight, "tokens", 1_024_000 * math.sqrt(2))
     assert halfway.delta_nats == pytest.approx(0.1)
     assert equal(eight, small, "seconds", 10.0) is None  # never trained on so few tokens
