@@ -32,11 +32,13 @@ PLACES = {
     "expert_groups": "moe_lite.lessons.expert_groups",
     "interventions": "moe_lite.lessons.interventions",
     "mixture": "moe_lite.lessons.mixture",
+    "serving": "moe_lite.lessons.serving",
     "specialisation": "moe_lite.lessons.specialisation",
     # trainings recorded and measured
     "comparison": "moe_lite.lab.comparison",
     "costs": "moe_lite.lab.costs",
     "expert_runs": "moe_lite.lab.expert_runs",
+    "hosting": "moe_lite.lab.hosting",
     "race": "moe_lite.lab.race",
     "runs": "moe_lite.lab.runs",
     "sweeps": "moe_lite.lab.sweeps",
