@@ -895,7 +895,7 @@ def leaking(scores, bias, k, step):
 
 
 # %% tags=["broken"]
-n_steps, windows = train.budgeted(ci=(6, 2), normal=(300, None), long=(900, None))  # None: the whole validation split
+n_steps, windows = train.budgeted(ci=(3, 1), normal=(300, None), long=(900, None))  # None: the whole validation split
 leaks = []
 for name, rule in {"no bias": None, "your rule": my_rule, "bias leaks": leaking}.items():
     # lab_model: the small model's settings, with these changed

@@ -22,7 +22,7 @@ from importlib import import_module
 from select import select
 from unittest.mock import patch
 
-DEAR = ["torch", "matplotlib.figure", "ipywidgets", "anywidget", "tokenizers", "safetensors.torch"]
+DEAR = ["torch", "torch._dynamo", "matplotlib.figure", "ipywidgets", "anywidget", "tokenizers", "safetensors.torch"]
 DEAR += ["ipykernel.kernelapp", "jupyter_client", "nbformat"]
 KERNEL = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
 FAILED = 70  # the exit status of a program that ended without telling one

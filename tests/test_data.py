@@ -78,6 +78,7 @@ def test_vocabulary_has_2048_entries_and_every_byte():
     assert len(set(token_bytes(range(2048)))) == 2048
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_tokenizer_is_what_its_program_trains(corpus_folder, root):
     result = subprocess.run(

@@ -238,6 +238,7 @@ def test_other_seed_gives_another_run():
 
 
 @pytest.mark.parametrize("steps", [0, 1, 4])
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "of_training"),
     [

@@ -41,6 +41,30 @@ def times(timings: Mapping[str, Mapping[int, Timing]], flops: Mapping[str, Mappi
     return picture(figure, f"Time and FLOPs against {x}. " + "; ".join(read) + ".")
 
 
+def lines(panels: Mapping[str, Mapping[str, Mapping[int, float]]], x: str) -> Picture:
+    """One panel for each measure, its lines against what was varied, on a logarithmic axis; named at their highest.
+
+    panels: {measure: {name of a line: {value of x: value}}}; x: what was varied, in words
+    """
+    figure = Figure(figsize=(8.4, 3.0), layout="constrained")
+    read = []
+    for axes, (measure, by_name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for (name, by_x), style in zip(by_name.items(), cycle(_STYLES), strict=False):
+            values, heights = [*by_x], [*by_x.values()]
+            axes.plot(values, heights, style, color=FG, linewidth=1.2, marker="o", markersize=3)
+            top = max(by_x, key=by_x.get)
+            label(axes, name, (top, by_x[top]), above=True)
+            read.append(f"{measure}, {name}: " + ", ".join(f"{y:.2f} at {value}" for value, y in by_x.items()))
+        axes.set_xscale("log", base=2)
+        every = values[:: 1 + len(values) // 7]
+        axes.set_xticks(every, [f"{value:,}" for value in every])
+        axes.set_ylim(bottom=0)
+        axes.margins(y=0.15)
+        axes.set_xlabel(x)
+        axes.set_title(measure, loc="left", color=FG, fontsize=9)
+    return picture(figure, f"Against {x}. " + "; ".join(read) + ".")
+
+
 def _logarithmic(axes: Axes, values: list[int], x: str) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)

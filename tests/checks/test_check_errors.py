@@ -176,6 +176,7 @@ def test_a_list_that_got_one_more_part_is_a_changed_input():
     assert (result.status, result.mistake.title) == ("not yet", "Your function changed its input")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", exercises())
 @pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
 def test_gradients_that_the_notebook_switched_off_are_no_fault_of_the_answer(without, id):

@@ -37,7 +37,7 @@ def params_of(exercise: Exercise, name: str, *values) -> pytest.param:
 
 def each(found: tuple[Answer, ...]) -> list[pytest.param]:
     slow = {True: pytest.mark.slow, False: ()}
-    return [pytest.param(answer, id=answer.id, marks=slow[answer.id in LONG_LOOPS]) for answer in found]
+    return [pytest.param(answer, id=answer.id, marks=slow[answer.blind or answer.id in LONG_LOOPS]) for answer in found]
 
 
 each_exercise = pytest.mark.parametrize("exercise", [params_of(e, e.name, e) for e in exercises().values()])

@@ -161,6 +161,7 @@ def check_answer(question: str, answer: str) -> str:
     return "brackets" if "(" in sides[0] else re.search(r" ([+*-]) ", sides[0])[1]
 
 
+@pytest.mark.slow
 def test_every_generated_answer_is_right_and_every_kind_occurs(generated):
     asked = [problem for split in generated["math"].values() for problem in problems(split)]
     assert len(asked) > 16_000
@@ -212,6 +213,7 @@ def test_splits_share_no_document(all_documents, domain):
     assert not {document.text for document in train} & {document.text for document in val}
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_facts_and_json_hold_out_the_same_countries(all_documents):
     held_out = {document.key for domain in ("facts", "json") for document in all_documents[domain]["val"]}

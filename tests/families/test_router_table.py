@@ -30,12 +30,14 @@ def test_table_is_of_the_installed_version():
     assert TABLE["transformers"] == transformers.__version__, AGAIN
 
 
+@pytest.mark.slow
 def test_rows_and_what_is_left_out_are_those_of_the_library(found):
     assert {key for key, one in found.items() if not one.reason} == ROWS.keys(), AGAIN
     left = {(one["family"], one["name"]): one["reason"] for one in TABLE["left_out"]}
     assert {key: one.reason for key, one in found.items() if one.reason} == left, AGAIN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ROWS, ids="-".join)
 def test_row_is_what_a_fresh_run_gives(key, found):
     fresh, kept = routers.row(found[key]), ROWS[key]

@@ -248,6 +248,7 @@ def cv_before_and_after(of_model, of_training):
     return cvs[0].item(), cvs[-5:].mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_a_planted_skew_is_evened_out(rule):
     of_model, of_training, share = RULES[rule]

@@ -54,6 +54,7 @@ def strangers(model: MoELanguageModel) -> list[str]:
     return [name for name, tensor in model.state_dict().items() if not isinstance(tensor, Pretended)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_training_saving_resuming_evaluating_and_generating_stay_on_the_device(settings, tmp_path):
     config = replace(CONFIG, bias_step=0.01 if settings.get("selection_bias") else 0.0)

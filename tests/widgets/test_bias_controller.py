@@ -108,6 +108,7 @@ def test_places_are_parted_by_as_little_as_can_be():
     assert parted([7], 10, 0, 150) == [7]
 
 
+@pytest.mark.slow
 def test_the_axis_of_biases_has_few_ranges_and_holds_both_runs():
     shown = BiasController()
     assert bias_range(shown.now) == 1.0 and "selection bias, axis from −1 to 1" in shown.figure

@@ -259,6 +259,7 @@ def test_every_family_is_offered_or_named():
     assert all(name in fixed["others"] for name in others())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", offered())
 def test_every_pair_draws_and_reads(left):
     shown = FamilyExplorer(left=left)

@@ -87,6 +87,7 @@ def walk(name: str, n: int = 5):
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_bars_and_table_are_what_the_package_counts(name):
     for widget, model in walk(name):
@@ -127,6 +128,7 @@ def test_published_figures_are_met():
     assert shown["DBRX"] == ("131.6", "36.5") and shown["gpt-oss-120b"] == ("116.8", "5.7")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_written_sums_add_up(name):
     for widget, model in walk(name):
@@ -160,6 +162,7 @@ def test_parts_of_what_every_token_uses_are_the_packages(name):
         assert vocabulary == ([] if convention == "body" else vocabulary[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_sentence_is_true(name):
     units = {"billion": 10**9, "million": 10**6}
@@ -416,6 +419,7 @@ def test_ticks_stand_where_bars_ended_before_the_move():
     assert "t-active" in bars(widget)["mine"] and "t-total" not in bars(widget)["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPARSE)
 def test_the_strip_shows_every_expert_at_its_width_and_fills_those_that_work(name):
     for widget, model in walk(name, 4):

@@ -102,6 +102,7 @@ def test_what_wins_per_token_can_lose_per_second(shown):
     assert shown.view["table"].count('class="won"') == 3, "where it loses stands as large as where it wins"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", SPENT)
 def test_every_stop_of_the_marker_says_what_equal_finds(shown, axis):
     shown.axis = axis
@@ -424,6 +425,7 @@ def test_twin_has_pair_ends_verdicts_and_sentence(shown):
     assert "has not decayed yet" in page and shown.twin_bundle()["text/plain"] == shown.reading
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", AXES)
 def test_what_the_course_ships_is_drawn(axis):
     """All of them, each pair of the first, on any number of budgets and seeds."""
