@@ -90,7 +90,7 @@ def test_times_stand_beside_flops_with_their_quartiles():
 def test_lines_are_named_at_their_highest_and_begin_at_nothing():
     picture = plots.lines({"time": {"mixture": {1: 1.0, 16: 3.5, 2048: 1.25}}}, x="texts at the same time")
     assert repr(picture) == "Against texts at the same time. time, mixture: 1.00 at 1, 3.50 at 16, 1.25 at 2048."
-    for text in (">time<", ">mixture<", ">2,048<", ">0<", ">texts at the same time<"):
+    for text in (">time<", ">mixture<", ">2,048<", ">0.0<", ">texts at the same time<"):
         assert text in picture.html
     two = plots.lines({"time": {"a": {1: 1.0, 2: 2.0}}, "bytes": {"a": {1: 3.0, 2: 1.0}}}, x="n")
     assert ">time<" in two.html and ">bytes<" in two.html
