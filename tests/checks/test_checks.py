@@ -5,6 +5,7 @@ out mistakes made by their rules, odd answers and two long loops.
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -191,7 +192,10 @@ SPARSE = ("n_experts", "top_k", "n_shared_experts")
 
 
 def sizes(trial: Trial) -> list[int]:
-    """All sizes among a trial's arguments: of tensors and modules, of lists, of a config, and whole numbers."""
+    """All sizes among a trial's arguments: of tensors and modules, of lists, of a config, and whole numbers.
+
+    Those of a dict, a named tuple or another record are its whole numbers.
+    """
     found = []
     for argument in trial.args:
         if isinstance(argument, torch.Tensor):
@@ -204,7 +208,15 @@ def sizes(trial: Trial) -> list[int]:
             found.append(len(argument))
         elif type(argument) is int:
             found.append(argument)
+        elif isinstance(argument, dict | tuple) or dataclasses.is_dataclass(argument):
+            found += [value for value in fields_of(argument) if type(value) is int]
     return found
+
+
+def fields_of(record) -> list:
+    if isinstance(record, dict):
+        return list(record.values())
+    return list(record if isinstance(record, tuple) else vars(record).values())
 
 
 @each_exercise
@@ -214,7 +226,8 @@ def test_the_sizes_of_plain_trials_are_all_different(exercise):
     assert len(trials) >= 2
     for trial in trials:
         assert len(set(sizes(trial))) == len(set(exercise.sizes)), sizes(trial)
-    assert len({tuple(sizes(trial)) for trial in trials}) == len(trials), "two trials of one shape"
+    shapes = {tuple(sizes(trial)) if exercise.sizes else trial.args for trial in trials}  # without sizes: plain floats
+    assert len(shapes) == len(trials), "two trials of one shape"
 
 
 def gives_real_tensors(exercise: Exercise) -> bool:

@@ -6,7 +6,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from moe_lite.checks.card.table import side_by_side
+from moe_lite.checks.card.table import given_tables, side_by_side
 from moe_lite.checks.engine.result import CheckResult, Failure
 from moe_lite.look import palette
 from moe_lite.look.terminal import printable
@@ -82,6 +82,8 @@ def _mistake_html(result: CheckResult) -> str:
     parts = [f"<h4>{marked(result.mistake.title)}.</h4><p>{marked(result.mistake.sentence)}</p>", _cases_html(result)]
     if evidence and evidence.expected is not None and evidence.expected.dim():
         parts.append(side_by_side(evidence))
+    if evidence and evidence.given:
+        parts.append(given_tables(evidence.given))
     if evidence:
         pinned = re.sub(r"(?<= )([−\d][\d.e+−]*(?:,\d{3})*|nan|−?inf)(?=,|$)", r"<code>\1</code>", evidence.pinned)
         where = f'<span class="dim">{escape(evidence.where)}{":" if pinned else ""}</span> {pinned}'

@@ -11,6 +11,7 @@ from moe_lite.checks.engine.result import Evidence
 from moe_lite.look import palette
 
 MOST_ROWS, MOST_COLUMNS = 6, 8
+NAMES_PER_ROW = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,26 @@ def side_by_side(evidence: Evidence) -> str:
     differ = f"yours: {evidence.n_wrong} of {expected.numel()} differ, first at {list(evidence.index)}"
     left = _table(f"expected <code>{escape(evidence.label)}</code>", expected, sheet, frames=False)
     return f'<div class="mm">{left}{_table(differ, got, sheet, frames=True)}</div>'
+
+
+def given_tables(given: dict[str, dict[str, int | float]]) -> str:
+    """An input of a few numbers: a table for each argument that has fields, and one for the plain numbers."""
+    return f'<div class="mm">{"".join(_given(name, values) for name, values in given.items())}</div>'
+
+
+def _given(name: str, values: dict[str, int | float]) -> str:
+    """Names above their numbers, a few beside each other."""
+    lines, fields = [], list(values)
+    for start in range(0, len(fields), NAMES_PER_ROW):
+        part = fields[start : start + NAMES_PER_ROW]
+        heads = "".join(f'<th scope="col">{escape(field)}</th>' for field in part)
+        cells = "".join(f"<td>{_given_number(values[field])}</td>" for field in part)
+        lines += [f"<tr>{heads}</tr>", f"<tr>{cells}</tr>"]
+    return f"<table><caption>input <code>{escape(name)}</code></caption>{''.join(lines)}</table>"
+
+
+def _given_number(value: int | float) -> str:
+    return (f"{value:,}" if isinstance(value, int) else f"{value:,.6g}").replace("-", "−")
 
 
 def _as_matrix(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A trial's input as code that can be copied into a cell."""
+"""A trial's input as code that can be copied into a cell, and as the numbers that it is made of."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -7,18 +7,60 @@ import torch
 from torch import Tensor, nn
 
 from moe_lite.checks.engine.exercise import Exercise, Trial
+from moe_lite.model.config import ModelConfig
 
 LONG = 64  # rows; a longer tensor that repeats a few rows is written as these rows and how often they come
 
 
 def input_code(exercise: Exercise, trial: Trial) -> str:
-    """The arguments, one assignment each, and the call; before them the imports that modules among them need."""
+    """The arguments, one assignment each, and the call; before them the imports that modules and records need."""
     if trial.code:
         return trial.code
-    needs = {value.code_needs: None for value in trial.args if isinstance(value, nn.Module)}
+    needs = {needed: None for value in trial.args if (needed := _import_for(value))}
     lines = [*needs, *(assignment(name, value) for name, value in zip(exercise.parameters, trial.args, strict=True))]
     call = f"{exercise.name}({', '.join(exercise.parameters)})"
     return "\n".join([*lines, f"[{call} for _ in range({trial.calls})]" if trial.calls > 1 else call])
+
+
+def given(exercise: Exercise, trial: Trial) -> dict[str, dict[str, int | float]]:
+    """What can be read at a glance: the numbers of each argument by their names, and plain numbers under "".
+
+    Empty where an argument has more than a few numbers, as a tensor has.
+    """
+    found: dict[str, dict[str, int | float]] = {"": {}}
+    for name, value in zip(exercise.parameters, trial.args, strict=True):
+        if _is_number(value):
+            found[""][name] = value
+        elif (values := _by_name(value)) is not None:
+            found[name] = {field: number for field, number in values.items() if _is_number(number)}
+        else:
+            return {}
+    plain = found.pop("")
+    return found | ({"": plain} if plain else {})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _by_name(value: Any) -> dict[str, Any] | None:
+    """The fields of a dict, a named tuple or a dataclass, of the last without those at their default."""
+    if isinstance(value, dict):
+        return value
+    if hasattr(value, "_asdict"):
+        return value._asdict()
+    if is_dataclass(value):
+        return {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != f.default}
+    return None
+
+
+def _import_for(value: Any) -> str:
+    """The line that makes the type of a module or a record known; empty where every notebook knows it."""
+    if isinstance(value, nn.Module):
+        return value.code_needs
+    if hasattr(value, "_asdict") or is_dataclass(value) and not isinstance(value, ModelConfig):
+        return f"from {type(value).__module__} import {type(value).__name__}"
+    return ""
 
 
 def assignment(name: str, value: Any) -> str:
@@ -30,6 +72,8 @@ def assignment(name: str, value: Any) -> str:
     if isinstance(value, list):
         between = ",\n" + " " * len(f"{name} = [")
         return f"{name} = [{between.join(map(repr, value))}]"
+    if isinstance(value, dict):
+        return "\n".join([f"{name} = {{", *(f"    {key!r}: {part!r}," for key, part in value.items()), "}"])
     if isinstance(value, nn.Module):
         return f"{name} = {value.as_code}"  # a check that gives a module says how it made it
     if not isinstance(value, Tensor):

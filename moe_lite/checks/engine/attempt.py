@@ -185,14 +185,14 @@ def _write_over(args: tuple, values: tuple) -> None:
 
 
 def _plain_ones_changed(exercise: Exercise, before: tuple, after: tuple) -> tuple[str, ...]:
-    """Names of settings that were changed, and of lists that got longer or shorter or hold other numbers."""
+    """Names of settings and dicts that were changed, and of lists that got longer or shorter or hold other numbers."""
     changed = []
     for name, old, new in zip(exercise.parameters, before, after, strict=True):
         if isinstance(old, list):
             numbers = [isinstance(value, int | float) for value in old]
             if len(old) != len(new) or all(numbers) and old != new:
                 changed.append(name)
-        elif is_dataclass(old) and old != new:
+        elif (isinstance(old, dict) or is_dataclass(old)) and old != new:
             changed.append(name)
     return tuple(changed)
 
@@ -203,7 +203,7 @@ def _copy(value: Any) -> Any:
     if isinstance(value, list):
         copies = {id(part): _as_laid_out(part) if isinstance(part, Tensor) else copy.deepcopy(part) for part in value}
         return [copies[id(part)] for part in value]  # one thing that stands in two places stays one
-    if isinstance(value, nn.Module) or is_dataclass(value):
+    if isinstance(value, dict | nn.Module) or is_dataclass(value):
         return copy.deepcopy(value)
     return _as_laid_out(value) if isinstance(value, Tensor) else value
 
@@ -336,7 +336,9 @@ def _read_number(output: Output, value: Any) -> tuple[Tensor | None, Note | None
     if isinstance(value, Tensor) or isinstance(value, bool):
         return None, _no_number(output, value)
     try:
-        return torch.tensor(value if isinstance(value, float) else operator.index(value)), None
+        if isinstance(value, float):
+            return torch.tensor(value, dtype=torch.float64), None
+        return torch.tensor(operator.index(value)), None
     except TypeError:
         return None, _no_number(output, value)
     except (OverflowError, RuntimeError, ValueError):  # past int64

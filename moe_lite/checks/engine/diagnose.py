@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from moe_lite.checks.engine import general, sweep
-from moe_lite.checks.engine.as_code import input_code
+from moe_lite.checks.engine.as_code import given, input_code
 from moe_lite.checks.engine.compare import close, differing, first_difference
 from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Case, Exercise, Mistake, Note
 from moe_lite.checks.engine.result import Evidence
@@ -107,7 +107,8 @@ def _general(exercise: Exercise, failing: list[Tried]) -> tuple[Note, Tried]:
 def _evidence(exercise: Exercise, note: Note, shown: Tried, total: int) -> Evidence:
     """The trial that the note speaks of; with expected beside yours, if they can be laid side by side."""
     where = f"case {shown.number} of {total}, {shown.attempt.trial.note}"
-    bare = Evidence(where, input_code(exercise, shown.attempt.trial))
+    trial = shown.attempt.trial
+    bare = Evidence(where, input_code(exercise, trial), given=given(exercise, trial))
     drawn = _drawn(exercise, note, shown)
     if drawn is None:
         return bare
