@@ -37,6 +37,6 @@ def all_widgets() -> dict[str, widgets.kit.widget.MoEWidget]:
     made = [
         tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
         widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
-        calculator, widgets.FamilyExplorer(), experts, widgets.ResultsExplorer(),
+        calculator, widgets.FamilyExplorer(), experts, widgets.ResultsExplorer(), widgets.ServingExplorer(),
     ]  # fmt: skip
     return {widget.folder: widget for widget in made}

@@ -14,6 +14,7 @@ from moe_lite.widgets.model_calculator import ModelCalculator
 from moe_lite.widgets.next_tokens import NextTokens
 from moe_lite.widgets.results_explorer import ResultsExplorer
 from moe_lite.widgets.router_stepper import RouterStepper
+from moe_lite.widgets.serving_explorer import ServingExplorer
 from moe_lite.widgets.token_viewer import TokenViewer
 from moe_lite.widgets.training_dashboard import TrainingDashboard
 
@@ -32,6 +33,7 @@ __all__ = [
     "NextTokens",
     "ResultsExplorer",
     "RouterStepper",
+    "ServingExplorer",
     "TokenViewer",
     "TrainingDashboard",
 ]
