@@ -241,7 +241,7 @@ def test_a_batch_that_does_not_fit():
     assert "do not fit" in sentence(replace(view, batch=162))
     one = toy(1e12, 1e15, memory=(93.5e9 + 0.6e9) / 0.9, batch=2)
     assert one.n_machines == 1 and "1 × toy has room for 1 beside" in sentence(one)
-    assert "With the 1 that fits, a million" in sentence(one) and "and if it is busy half" in sentence(one)
+    assert "With the 1 that fits, a million" in sentence(one) and "if it is busy half" in sentence(one)
 
 
 def test_a_million_tokens_cost_as_the_lesson_says():

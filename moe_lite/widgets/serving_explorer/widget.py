@@ -147,9 +147,10 @@ class ServingExplorer(MoEWidget):
         view = self.now
         lines = drawn_only(Lines(view, None, TWIN).svg(lines_text(view, self.reading)))
         bars = drawn_only(legend_html() + Bars(view, None, TWIN).svg(bars_text(view))) + table_html(view)
-        beside = f"{html.escape(self.note)} {sources_html(view)} {html.escape(' '.join(HOW))}".strip()
+        beside = f"{html.escape(self.note)} {sources_html(view)}".strip()
+        made = f"<summary>How it is computed</summary>{html.escape(' '.join(HOW))}"
         settings = html.escape(setting(view))
         return (
             f'{self.error_html()}<p class="note">{no_formulas(settings)}</p>{lines}{bars}'
-            f'<p class="note">{no_formulas(beside)}</p>'
+            f'<p class="note">{no_formulas(beside)}</p><details class="note how">{made}</details>'
         )

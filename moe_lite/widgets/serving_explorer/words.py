@@ -173,7 +173,7 @@ def _price(view: ServingView) -> str:
     hour = f"{dollars_text(view.dollars)} per hour and accelerator"
     cost = f"a million tokens cost at least {dollars_text(view.price(MIXTURE, batch))}"
     if fitting:
-        return f"{fitting.strip()} {cost}, at {hour} and if {they} busy {busy}."
+        return f"{fitting.strip()} {cost}, at {hour}, if {they} busy {busy}."
     return f"At {hour}, and if {they} busy {busy}, {cost}."
 
 
