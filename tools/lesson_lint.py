@@ -61,6 +61,7 @@ RULES = (
     Rule("answers", lint_holds.answers),
     Rule("broken", lint_form.broken),
     Rule("fillers", lint_form.fillers),
+    Rule("prices", lint_form.prices),
     Rule("exclamations", lint_form.exclamations),
     Rule("headings", lint_form.headings),
     Rule("summary", lint_form.summary),

@@ -152,6 +152,12 @@ def fillers(lesson: Lesson) -> Found:
             yield where, f"{match[0]!r} says that it is easy to whom it is not; leave it out."
 
 
+def prices(lesson: Lesson) -> Found:
+    for cell in lesson.prose:
+        for where, match in lines_with(cell, prose_of(cell), re.compile(r"\$\d[\d.,]*")):
+            yield where, f"{match[0]!r}: two such signs make a formula of what stands between them; write dollars."
+
+
 def exclamations(lesson: Lesson) -> Found:
     for cell in lesson.prose:
         for where, _ in lines_with(cell, prose_of(cell), re.compile(r"!(?!\[)")):

@@ -15,6 +15,8 @@ OUTPUT_BYTES = 100_000  # three such pictures still fit into a learner's noteboo
 CITATION_HOSTS = (
     "arxiv.org", "doi.org", "github.com", "huggingface.co", "openreview.net", "aclanthology.org",
     "proceedings.mlr.press", "proceedings.neurips.cc", "jmlr.org", "pytorch.org", "docs.pytorch.org",
+    # what a machine can do and what sellers charge stands nowhere else
+    "nvidia.com", "waredb.com", "fireworks.ai", "mistral.ai", "mercatus-ai.com", "gputracker.dev",
 )  # fmt: skip
 CITED = re.compile(rf"https://(?:www\.)?(?:{'|'.join(map(re.escape, CITATION_HOSTS))})/")
 ADDRESS = re.compile(r"(?:https?:)?//(?!www\.w3\.org/)[\w-]+(?:\.[\w-]+)+[^\s)\"'`>]*")

@@ -12,6 +12,7 @@ from moe_lite.course import outline
 from moe_lite.course.ledger import VERDICTS, Cell, Claim, Computed, Evidence, Result, Source, ToCome, read_ledger
 from moe_lite.look import palette
 from moe_lite.look.picture import Picture
+from moe_lite.look.svg import NO_MATH
 
 QUESTION = "What do popular articles say, and what holds?"
 HOW_TO_PICK = (
@@ -73,7 +74,7 @@ def claims(lesson: int | None = None) -> Picture:
         read = f'<div class="told-all">{shows}</div>' if rows else f'<p class="read">{escape(words)}</p>'
     table = f"<table>{table}</table>" if rows else ""
     body = f'<div class="q">{QUESTION}</div>{table}{read}'
-    root = f'<div class="mx-claims" role="group" aria-label="{QUESTION}">{body}</div>'
+    root = f'<div class="mx-claims {NO_MATH}" role="group" aria-label="{QUESTION}">{body}</div>'
     text = "\n\n".join([QUESTION, *map(_row_text, rows), words])
     return Picture(f"<style>{palette.css_variables('.mx-claims')}{_CSS}</style>{root}", text)
 

@@ -74,8 +74,10 @@ def offers() -> Offers:
 def footprint(model: PublishedModel | str, bits: int = 16, context: int = 4096) -> Footprint:
     """What generating with a published model moves and computes, its texts `context` tokens long.
 
-    bits: of the weights, without scales; the cache has 16. The input embedding counts as kept, not as moved: a token
-    reads one row of it. ValueError for a model that `families.count` does not know, or a context that is no number.
+    bits: of the weights, without scales; the cache has 16. An input embedding of its own is kept and not moved: a
+    token reads one row of it.
+
+    ValueError for a model that `families.count` does not know, or a context that is no number.
     """
     counted = count(model)
     m = counted.model
@@ -84,14 +86,16 @@ def footprint(model: PublishedModel | str, bits: int = 16, context: int = 4096) 
     one = experts // m.n_experts * bits // 8 if m.n_experts else 0
     expert_flops = 2 * counted.held["experts"].matrices // m.n_experts if m.n_experts else 0
     top_k = min(m.top_k, m.n_experts)
+    lookup = 0 if m.tied else counted.held["embedding"].parameters * bits // 8
     return Footprint(
-        common_bytes=stored - m.n_experts * one,
+        common_bytes=stored - m.n_experts * one - lookup,
         expert_bytes=one,
         cache_bytes=counted.kv_cache_bytes(context),
         common_flops=counted.flops_per_token(context) - top_k * expert_flops,
         expert_flops=expert_flops,
         n_experts=m.n_experts,
         top_k=top_k,
+        lookup_bytes=lookup,
     )
 
 

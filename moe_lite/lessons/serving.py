@@ -36,11 +36,12 @@ class Footprint:
     expert_flops: int  # per token and routed expert
     n_experts: int  # E
     top_k: int  # K
+    lookup_bytes: int = 0  # an input embedding of its own: kept, but a token reads one row of it
 
     @property
     def weights_bytes(self) -> int:
         """All weights: which experts the next token needs is not known before it comes."""
-        return self.common_bytes + self.n_experts * self.expert_bytes
+        return self.lookup_bytes + self.common_bytes + self.n_experts * self.expert_bytes
 
     @property
     def flops(self) -> int:

@@ -28,6 +28,8 @@ def readable(width: float, unit: str = "px") -> str:
     return f"min-width:{width * 3 / 4:.0f}{unit}"
 
 
+# classes for a root whose dollar signs are dollars: pages that set mathematics (MathJax 2 and 3) leave it alone
+NO_MATH = "tex2jax_ignore mathjax_ignore"
 # shows what `drawn_only` gives, inside `root`; what is too wide for the page can be moved sideways
 DRAWN = (
     "{root} .pic[hidden]:has(svg){{display:block!important;overflow-x:auto}}{root} .pic:has(svg)+.alt{{display:none}}"
@@ -45,4 +47,4 @@ def framed(name: str, css: str, *parts: str) -> str:
     """The HTML of a figure: the parts inside `.mx.<name>`, with the palette's colours and its own sheet, which holds
     for nothing else on the page."""
     style = css_variables() + DRAWN.format(root=f".mx.{name}") + (f".mx.{name}{{{css}}}" if css else "")
-    return f'<style>{style}</style><div class="mx {name}">{"".join(parts)}</div>'
+    return f'<style>{style}</style><div class="mx {name} {NO_MATH}">{"".join(parts)}</div>'

@@ -42,7 +42,8 @@ def times(timings: Mapping[str, Mapping[int, Timing]], flops: Mapping[str, Mappi
 
 
 def lines(panels: Mapping[str, Mapping[str, Mapping[int, float]]], x: str) -> Picture:
-    """One panel for each measure, its lines against what was varied, on a logarithmic axis; named at their highest.
+    """One panel for each measure, its lines against what was varied, on a logarithmic axis. Each is named where it is
+    furthest from the others, a single one at its highest.
 
     panels: {measure: {name of a line: {value of x: value}}}; x: what was varied, in words
     """
@@ -52,14 +53,16 @@ def lines(panels: Mapping[str, Mapping[str, Mapping[int, float]]], x: str) -> Pi
         for (name, by_x), style in zip(by_name.items(), cycle(_STYLES), strict=False):
             values, heights = [*by_x], [*by_x.values()]
             axes.plot(values, heights, style, color=FG, linewidth=1.2, marker="o", markersize=3)
-            top = max(by_x, key=by_x.get)
-            label(axes, name, (top, by_x[top]), above=True)
+            others = [line for line in by_name.values() if line is not by_x]
+            apart = {at: min((abs(y - line[at]) for line in others), default=y) for at, y in by_x.items()}
+            at = max(apart, key=apart.get)
+            label(axes, name, (at, by_x[at]))
             read.append(f"{measure}, {name}: " + ", ".join(f"{y:.2f} at {value}" for value, y in by_x.items()))
         axes.set_xscale("log", base=2)
         every = values[:: 1 + len(values) // 7]
         axes.set_xticks(every, [f"{value:,}" for value in every])
         axes.set_ylim(bottom=0)
-        axes.margins(y=0.15)
+        axes.margins(y=0.1)
         axes.set_xlabel(x)
         axes.set_title(measure, loc="left", color=FG, fontsize=9)
     return picture(figure, f"Against {x}. " + "; ".join(read) + ".")

@@ -37,11 +37,13 @@ def table(
     columns: Iterable | None = None,
     right: tuple[str, Tensor] | None = None,
     shade: bool = False,
+    decimals: int = 2,
 ) -> Picture:
     """A small matrix, drawn: one row per token, one column per expert, unless `rows` and `columns` name them otherwise.
 
     values (R, C); to (R, C): makes each cell a range, "0.10 to 0.12"; chosen (R, k): columns to fill in the expert's
-    colour; right: a name and a number for each row; shade: the larger a value from 0 on, the darker its cell.
+    colour; right: a name and a number for each row; shade: the larger a value from 0 on, the darker its cell; decimals:
+    of columns that are not all whole numbers.
     """
     n_rows, n_columns = values.shape
     names = list(rows) if rows is not None else [f"token {i}" for i in range(n_rows)]
@@ -60,8 +62,8 @@ def table(
     if right is not None:
         heads.append(f"<th>{escape(right[0])}</th>")
     ends = [values] if to is None else [values, to]
-    shows = [column_format([v for end in ends for v in end[:, e].tolist()]) for e in range(n_columns)]
-    show_right = column_format([] if right is None else right[1].tolist())
+    shows = [column_format([v for end in ends for v in end[:, e].tolist()], decimals) for e in range(n_columns)]
+    show_right = column_format([] if right is None else right[1].tolist(), decimals)
     darkest = values.max().item() if shade else 0.0
     body = []
     for i, name in enumerate(names):
@@ -82,11 +84,11 @@ def table(
     return Picture(framed("tb", _TABLE_CSS, made), f"Table, {n_rows} × {n_columns}: {caption}")
 
 
-def column_format(values: Sequence[float]) -> Callable[[float], str]:
+def column_format(values: Sequence[float], decimals: int = 2) -> Callable[[float], str]:
     """How the numbers of one column are written: whole numbers if all are whole, else all with as many decimals."""
     if all(value == round(value) for value in values if math.isfinite(value)):
         return number
-    return lambda value: number(value, decimals=2)
+    return lambda value: number(value, decimals)
 
 
 def number(value: float, decimals: int | None = None) -> str:

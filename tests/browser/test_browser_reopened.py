@@ -11,6 +11,7 @@ from nbconvert import HTMLExporter
 from waiting import SOON, until
 
 from moe_lite import widgets
+from moe_lite.look.svg import NO_MATH
 from moe_lite.widgets.kit.widget import CALM, KERNEL_GONE
 
 NAMES = [getattr(widgets, name).folder for name in widgets.__all__]
@@ -132,4 +133,4 @@ def test_run_again_the_live_widgets_take_the_twins_places(lab, saved):
 
 def test_a_static_page_has_one_figure_of_each(saved):
     page, _ = HTMLExporter().from_notebook_node(nbformat.reads(saved["text"], as_version=4))
-    assert sorted(re.findall(r'class="mx ([^"]*)"', page)) == [f"{name} twin" for name in sorted(NAMES)]
+    assert sorted(re.findall(r'class="mx ([^"]*)"', page)) == [f"{name} twin {NO_MATH}" for name in sorted(NAMES)]

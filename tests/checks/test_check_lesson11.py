@@ -16,6 +16,7 @@ from moe_lite.checks.engine.as_code import given, input_code
 from moe_lite.checks.engine.grade import grade
 from moe_lite.checks.lesson11.config_slips import SLIPS, totals
 from moe_lite.checks.registry import exercises
+from moe_lite.lab import hosting
 from moe_lite.lessons import serving
 
 FUNCTIONS = {"11.2": serving.memory_bytes, "11.3": serving.tokens_per_second, "11.4": serving.break_even}
@@ -241,3 +242,15 @@ def test_every_sentence_of_a_step_quotes_its_own_times():
     assert result.mistake.title == "The two times are added"
     assert f"{one.moving:.4f}" in result.mistake.sentence and f"{one.computing:.4f}" in result.mistake.sentence
     assert math.isclose(batch / one.seconds, serving.tokens_per_second(model, machine, batch))
+
+
+def test_mixtral_on_an_h100_has_the_numbers_of_the_package():
+    """Three batches wait for bytes, the last one for FLOPs."""
+    trials = exercises()["11.3"].cases()[-1].trials
+    assert [serving.step(*trial.args).bound for trial in trials] == ["bandwidth"] * 3 + ["arithmetic"]
+    for trial in trials:
+        model, machine, batch = trial.args
+        context = 256 if "256 tokens" in trial.note else 4096
+        assert model == hosting.footprint("Mixtral-8x7B", 4, context)
+        assert machine == hosting.accelerator("H100 SXM").machine
+        assert batch <= serving.largest_batch(model, machine)

@@ -214,9 +214,12 @@ def sizes(trial: Trial) -> list[int]:
 
 
 def fields_of(record) -> list:
+    """What a dict, a named tuple or a record holds, but for what stands at its default."""
     if isinstance(record, dict):
-        return list(record.values())
-    return list(record if isinstance(record, tuple) else vars(record).values())
+        return [*record.values()]
+    if isinstance(record, tuple):
+        return [*record]
+    return [getattr(record, f.name) for f in dataclasses.fields(record) if getattr(record, f.name) != f.default]
 
 
 @each_exercise

@@ -14,6 +14,7 @@ def test_a_footprint_keeps_and_computes_what_count_counts() -> None:
         assert model.weights_bytes == counted.weights_bytes(bits)
         assert model.flops == counted.flops_per_token(1000)
         assert model.cache_bytes == counted.kv_cache_bytes(1000)
+        assert model.lookup_bytes == 32000 * 4096 * bits // 8
     assert model.as_dense(2).weights_bytes == pytest.approx(counted.active.all / 2, rel=1e-6)
 
 

@@ -80,6 +80,7 @@ PACE_AND_PROSE = [
     ("fillers", 39, "'just'"),
     ("fillers", 39, "'of course'"),
     ("fillers", 39, "'is clearly the'"),
+    ("prices", 42, "'$0.50'"),
     ("exclamations", 39, "expected a full stop"),
     ("headings", 37, "🎉 in a heading"),
     ("summary", 0, "Now you know has 2 lines"),

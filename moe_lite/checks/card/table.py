@@ -11,7 +11,7 @@ from moe_lite.checks.engine.result import Evidence
 from moe_lite.look import palette
 
 MOST_ROWS, MOST_COLUMNS = 6, 8
-NAMES_PER_ROW = 4
+NAMES_PER_ROW = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,8 @@ def side_by_side(evidence: Evidence) -> str:
 
 def given_tables(given: dict[str, dict[str, int | float]]) -> str:
     """An input of a few numbers: a table for each argument that has fields, and one for the plain numbers."""
-    return f'<div class="mm">{"".join(_given(name, values) for name, values in given.items())}</div>'
+    tables = "".join(_given(name, values) for name, values in given.items())
+    return f'<div class="mm" style="align-items:flex-start">{tables}</div>'
 
 
 def _given(name: str, values: dict[str, int | float]) -> str:
@@ -49,7 +50,8 @@ def _given(name: str, values: dict[str, int | float]) -> str:
         heads = "".join(f'<th scope="col">{escape(field)}</th>' for field in part)
         cells = "".join(f"<td>{_given_number(values[field])}</td>" for field in part)
         lines += [f"<tr>{heads}</tr>", f"<tr>{cells}</tr>"]
-    return f"<table><caption>input <code>{escape(name)}</code></caption>{''.join(lines)}</table>"
+    caption = f"input <code>{escape(name)}</code>" if name else "input"
+    return f"<table><caption>{caption}</caption>{''.join(lines)}</table>"
 
 
 def _given_number(value: int | float) -> str:

@@ -114,7 +114,12 @@ def single(slip: Slip, whole: bool = True) -> Mistake:
     def say(attempt: Attempt) -> str:
         return f"{beside(attempt)} {slip.said(*attempt.args)}"
 
-    return sign(slip.title, shows, say, answer=answer if whole else None)
+    def fits(attempt: Attempt) -> bool:
+        """What was right would have been wrong with this slip, unless it adds nothing there."""
+        names = ("total", "active") if whole else ("active",)
+        return not attempt.all_right or not any(slip.added(name, *attempt.args) for name in names)
+
+    return sign(slip.title, shows, say, fits=fits, answer=answer if whole else None)
 
 
 def two_at_once(slips: tuple[Slip, ...], attempt: Attempt) -> Note | None:
@@ -132,7 +137,8 @@ def two_at_once(slips: tuple[Slip, ...], attempt: Attempt) -> Note | None:
 def beside(attempt: Attempt) -> str:
     name, more = focus(attempt), off(attempt)
     mine, right = attempt.got[name].item(), attempt.expected[name].item()
-    both = f"`{name}` is {mine:,.0f}, expected {right:,}, for {attempt.trial.note}"
+    decimals = ".0f" if mine % 1 == 0 or not math.isfinite(mine) else ".2f" if abs(mine) >= 1 else ".3g"
+    both = f"`{name}` is {mine:,{decimals}}".replace("-", "−") + f", expected {right:,}, for {attempt.trial.note}"
     return f"{both}: {abs(more):,.0f} too {'many' if more > 0 else 'few'}." if math.isfinite(more) else f"{both}."
 
 
@@ -184,6 +190,9 @@ OF_ATTENTION = (
             lambda c: one_head(c) * (c["num_attention_heads"] - c["num_key_value_heads"])),
     in_both("One head of keys and values", SHARED_HEADS,
             lambda c: 2 * one_head(c) * (1 - c["num_key_value_heads"])),
+    in_both("num_key_value_heads counts heads", SHARED_HEADS + " You took it for the number of heads of queries that "
+            "share one head of keys.", lambda c: 2 * one_head(c)
+            * (c["num_attention_heads"] // c["num_key_value_heads"] - c["num_key_value_heads"])),
     in_both("Queries and output have all heads", SHARED_HEADS + " Queries and output have all heads.",
             lambda c: 2 * one_head(c) * (c["num_key_value_heads"] - c["num_attention_heads"])),
     in_both("Queries and output have all heads", SHARED_HEADS + " The output matrix takes the heads of the queries.",
@@ -213,6 +222,8 @@ OF_THE_VOCABULARY = (
             "parameters each.", lambda c: -2 * table(c)),
     in_both("A vocabulary matrix is counted twice", "There are two matrices with {vocab_size:,} rows, the embedding "
             "and the head.", table),
+    in_both("Positions have no table", "max_position_embeddings says how long a text may be. Positions turn queries "
+            "and keys by an angle, and have no parameters.", lambda c: c["max_position_embeddings"] * width(c)),
     in_both("Embedding and head in every layer", "They exist once. Only what stands inside a layer is multiplied by "
             "the {num_hidden_layers} layers.", times(n_layers, lambda c: 2 * table(c))),
     in_both("Embedding and head in every layer", "They exist once, and so does the last norm. Only what stands inside "
@@ -236,6 +247,8 @@ OF_THE_ROUTER = (
             "those that are not chosen.", lambda c: router(c) * (top_k(c) / n_experts(c) - 1)),
     in_both("One vector per router", "A router has one vector for each expert, {num_local_experts} per layer, not one "
             "for all.", lambda c: router(c) / n_experts(c) - router(c)),
+    in_both("One number per expert", "A router has a vector of hidden_size = {hidden_size:,} numbers for each expert, "
+            "not one number.", lambda c: n_layers(c) * n_experts(c) - router(c)),
     in_both("The router has no bias", "It has one vector per expert and nothing else.",
             lambda c: n_layers(c) * n_experts(c)),
     Slip("The router is active", "It scores all {num_local_experts} experts for every token, so all of it is active.",

@@ -57,6 +57,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         *(Trial((alike, bits, 64, 64, 64), f"all numbers 64, with {bits} bits") for bits in (4, 8, 16, 32)),
         *(Trial((large, bits, 128, 131_072, 512), f"10¹² parameters with {bits} bits") for bits in (4, 8, 16)),
+        Trial((Sizes(512, 192, 10), 8, 64, 17, 3), "a model of 512 parameters"),
         Trial((*at_4[:2], 2 * at_4[0].total // 4, *at_4[3:]), "two groups, 4 bits"),
         Trial((*at_4[:2], at_4[0].total, *at_4[3:]), "all weights in one group, 4 bits"),
     )

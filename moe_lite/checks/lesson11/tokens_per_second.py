@@ -54,12 +54,14 @@ def cases() -> tuple[Case, ...]:
         trial(830, 270, 58, 710, 220, 7, 7, 4, 0.7), trial(950, 310, 39, 780, 250, 5, 5, 3, 1.3),
         trial(1270, 29, 71, 990, 23, 256, 8, 9, 0.6), trial(1180, 37, 66, 1020, 31, 128, 1, 70, 1.5),
     )  # fmt: skip
-    # Mixtral 8x7B with 4 bits per weight, 4,096 tokens per text, on an H100
+    # Mixtral 8x7B with 4 bits per weight on an H100, and texts of 4,096 or of 256 tokens
+    weights, embedding, h100 = (737_282_048, 2_818_572_288), 65_536_000, Machine(80 * 2**30, 3.35e12, 989e12)
+    long = Footprint(*weights, 536_870_912, 5_096_079_360, 11_274_289_152, 8, 2, embedding)
+    short = Footprint(*weights, 33_554_432, 3_082_813_440, 11_274_289_152, 8, 2, embedding)
     mixtral = tuple(
-        Trial((Footprint(908_363_776, 3_170_893_824, 536_870_912, 3_480_223_744, 11_274_289_152, 8, 2),
-               Machine(80 * 2.0**30, 3.35e12, 9.89e14), batch), f"Mixtral 8x7B on an H100, batch {batch}")
-        for batch in (1, 16, 64)
-    )  # fmt: skip
+        Trial((model, h100, batch), f"Mixtral 8x7B on an H100, {tokens} tokens per text, batch {batch:,}")
+        for model, tokens, batch in ((long, "4,096", 1), (long, "4,096", 16), (long, "4,096", 64), (short, "256", 1024))
+    )
     return (
         Case("a float", (moving[0], computing[0], moving[1]), (FORM,)),
         Case("no memory", moving[:1], (INPUT, REPEAT)),
@@ -78,7 +80,7 @@ def trial(*numbers: float, note: str = "") -> Trial:
     model, bandwidth = Footprint(*sizes), 1000.0
     moved = step(model, Machine(0.0, bandwidth, 1.0), batch).moving
     speed = float(f"{batch * model.flops / (ratio * moved):.4g}")
-    told = note or (f"{model.top_k} of {model.n_experts} experts" if model.n_experts else "a dense model")
+    told = note or (f"{model.top_k} of {model.n_experts:,} experts" if model.n_experts else "a dense model")
     slower = "moving" if ratio < 1 else "computing"
     return Trial((model, Machine(80_000.0, bandwidth, speed), batch), f"{told}, batch {batch:,}, {slower} takes longer")
 
@@ -156,6 +158,7 @@ def numbers(a: Attempt) -> dict[str, str]:
         "E": f"{model.n_experts:,}", "K": f"{model.top_k:,}", "touched": number(touched(model, batch), 3),
         "most": f"{min(model.n_experts, model.top_k * batch):,}", "choices": f"{model.top_k * batch:,}",
         "moving": number(one.moving, 4), "computing": number(one.computing, 4), "seconds": number(one.seconds, 4),
+        "made": f"{batch:,} tokens" if batch > 1 else "1 token",
     }  # fmt: skip
 
 
@@ -171,6 +174,13 @@ def no_speed(a: Attempt) -> bool:
     """0, inf or nan for a dense model."""
     mine = float(a.got["tokens"])
     return a.args[0].n_experts == 0 and (mine == 0 or not math.isfinite(mine))
+
+
+def all_that_counts(a: Attempt) -> str:
+    """For a step that is wrong in some way that has no name."""
+    experts = TOUCHED if a.args[0].n_experts else "This model has no experts."
+    return told(f"{experts} {BOTH} So the step takes {{seconds}} s, and it makes {{made}}. Compare these "
+                "numbers with yours, one by one.", a)  # fmt: skip
 
 
 LEAD = "`tokens` is {tokens.beside:3}, for {note}: "
@@ -267,8 +277,7 @@ MISTAKES = (
            "Return a float as it comes out."),
     sign("A dense model has a speed, too", no_speed, LEAD + "where `n_experts` is 0, no expert is read or computed. "
          "All the rest stays as it is: common weights, caches and common FLOPs."),
-    sign("The step takes another time", lambda a: True, lambda a: told(f"{TOUCHED} {BOTH} So the step takes "
-         "{seconds} s, and it makes {batch:,} tokens. Compare these numbers with yours, one by one.", a)),
+    sign("The step takes another time", lambda a: True, all_that_counts),
 )  # fmt: skip
 
 

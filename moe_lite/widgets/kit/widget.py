@@ -16,6 +16,7 @@ from IPython.display import DisplayHandle, display
 from traitlets import Dict, Int, List, Unicode
 
 from moe_lite.look import palette
+from moe_lite.look.svg import NO_MATH
 
 _WIDGETS = Path(__file__).parents[1]
 # for traits that the page sets: no echo from the kernel, which could undo what the hand has moved on to since
@@ -148,7 +149,7 @@ class MoEWidget(anywidget.AnyWidget):
         tag = f'<span class="tag">{html.escape(self.source)}</span>' if self.source else ""
         head = f'<div class="hd"><span class="q">{html.escape(self.question)}</span>{tag}</div>'
         named = f'role="group" aria-label="{html.escape(self.question)}"' + (f' data-of="{of}"' if of else "")
-        root = f'<div class="mx {self.folder} twin" {named}>'
+        root = f'<div class="mx {self.folder} twin {NO_MATH}" {named}>'
         style = self._css + (NO_LIVE_WIDGET if of else "")
         return f"<style>{style}</style>{root}{head}{self.twin()}{reading}</div>"
 

@@ -17,7 +17,6 @@ from moe_lite.widgets.serving_explorer.words import (
     HOW,
     bars_text,
     lines_text,
-    no_formulas,
     note,
     sentence,
     setting,
@@ -140,9 +139,6 @@ class ServingExplorer(MoEWidget):
             "axis": lines.places(), "n": view.n_machines, "sources": sources_html(view), "legend": legend_html(moved),
         }  # fmt: skip
 
-    def reading_html(self) -> str:
-        return no_formulas(html.escape(self.reading))
-
     def twin(self) -> str:
         view = self.now
         lines = drawn_only(Lines(view, None, TWIN).svg(lines_text(view, self.reading)))
@@ -151,6 +147,6 @@ class ServingExplorer(MoEWidget):
         made = f"<summary>How it is computed</summary>{html.escape(' '.join(HOW))}"
         settings = html.escape(setting(view))
         return (
-            f'{self.error_html()}<p class="note">{no_formulas(settings)}</p>{lines}{bars}'
-            f'<p class="note">{no_formulas(beside)}</p><details class="note how">{made}</details>'
+            f'{self.error_html()}<p class="note">{settings}</p>{lines}{bars}'
+            f'<p class="note">{beside}</p><details class="note how">{made}</details>'
         )

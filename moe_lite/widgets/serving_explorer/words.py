@@ -223,11 +223,6 @@ def sources_html(view: ServingView) -> str:
     )
 
 
-def no_formulas(text: str) -> str:
-    """HTML in which no two dollar signs stand in one text: JupyterLab would take what is between them for a formula."""
-    return text.replace("$", "<span>$</span>")
-
-
 def link(address: str) -> str:
     host = urlsplit(address).netloc.removeprefix("www.")
     return f'<a href="{html.escape(address)}" target="_blank" rel="noopener">{html.escape(host)}</a>'

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from answers import ANY, right, wrong
+from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -94,3 +94,160 @@ def never(dollars_per_hour, tokens_per_second, api_price):
 def rarely_is_never(dollars_per_hour, tokens_per_second, api_price):
     u = by_price(dollars_per_hour, tokens_per_second, api_price)
     return u if not 1e-3 < u < 0.01 else u + 0.001
+
+
+# ---- wrong, written from the exercise's text alone ---------------------------------------------------------------------
+
+
+@blind("More than all of the time")
+def returns_a_share_above_one(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Returns a share above one."""
+    return dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+
+
+@blind("Just as dear at full load")
+def infinity_already_at_exactly_one(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Infinity already at exactly one."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    return u if u < 1 else float("inf")
+
+
+@blind("Upside down")
+def turns_the_quotient_upside_down(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Turns the quotient upside down."""
+    u = 3600 * tokens_per_second * api_price / (dollars_per_hour * 1e6)
+    return u if u <= 1 else float("inf")
+
+
+@blind("An hour has 3,600 seconds")
+def forgets_the_seconds_in_an_hour(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Forgets the seconds in an hour."""
+    u = dollars_per_hour * 1e6 / (tokens_per_second * api_price)
+    return u if u <= 1 else float("inf")
+
+
+@blind("An hour has 3,600 seconds")
+def takes_60_seconds_for_an_hour(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Takes 60 seconds for an hour."""
+    u = dollars_per_hour * 1e6 / (60 * tokens_per_second * api_price)
+    return u if u <= 1 else float("inf")
+
+
+@blind("The API's price is per million")
+def reads_price_as_per_single_token(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Reads price as per single token."""
+    u = dollars_per_hour / (3600 * tokens_per_second * api_price)
+    return u if u <= 1 else float("inf")
+
+
+@blind("The API's price is per million")
+def reads_price_as_per_thousand_tokens(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Reads price as per thousand tokens."""
+    u = dollars_per_hour * 1e3 / (3600 * tokens_per_second * api_price)
+    return u if u <= 1 else float("inf")
+
+
+@blind("1 where it never pays")
+def cuts_the_share_off_at_one(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Cuts the share off at one."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    return float(min(u, 1.0))
+
+
+@blind("In percent")
+def returns_percent_not_a_fraction(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Returns percent, not a fraction."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    return 100 * u if u <= 1 else float("inf")
+
+
+@blind("Nothing is returned")
+def returns_none_when_machine_is_dearer(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Returns None when machine is dearer."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    if u <= 1:
+        return u
+
+
+@blind("Not a plain float")
+def returns_the_text_inf_instead(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Returns the text "inf" instead."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    return u if u <= 1 else "inf"
+
+
+@blind("Rounded")
+def rounds_the_share_to_two_places(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Rounds the share to two places."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    return round(u, 2) if u <= 1 else float("inf")
+
+
+@blind("The idle part of the time")
+def returns_the_allowed_idle_share(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Returns the allowed idle share."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    return 1 - u if u <= 1 else float("inf")
+
+
+@blind("The fraction is another one")
+def drops_started_millions_of_tokens(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Drops started millions of tokens."""
+    millions = tokens_per_second * 3600 // 1_000_000
+    worth = millions * api_price
+    return float(dollars_per_hour / worth) if worth >= dollars_per_hour and worth else float("inf")
+
+
+@blind("The fraction is another one")
+def thinks_idle_hours_cost_nothing(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Thinks idle hours cost nothing."""
+    own = dollars_per_hour * 1e6 / (3600 * tokens_per_second)
+    return 0.0 if own <= api_price else float("inf")
+
+
+@blind("The fraction is another one")
+def tries_whole_percents_only(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Tries whole percents only."""
+    for percent in range(1, 101):
+        u = percent / 100
+        if dollars_per_hour * 1e6 <= u * 3600 * tokens_per_second * api_price:
+            return u
+    return float("inf")
+
+
+@blind("The comparison is turned")
+def infinity_when_the_machine_is_cheaper(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Infinity when the machine is cheaper."""
+    own = dollars_per_hour * 1e6 / (3600 * tokens_per_second)
+    if own < api_price:
+        return float("inf")
+    return own / api_price
+
+
+@blind("The fraction is another one")
+def compares_hourly_cost_with_token_price(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Compares hourly cost with token price."""
+    if dollars_per_hour > api_price:
+        return float("inf")
+    return dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+
+
+@blind("The fraction is another one")
+def gives_busy_time_over_idle_time(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Gives busy time over idle time."""
+    u = dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price)
+    return u / (1 - u) if u < 1 else float("inf")
+
+
+@blind("Not a plain float")
+def returns_a_torch_tensor_not_float(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Returns a torch tensor, not float."""
+    u = torch.tensor(dollars_per_hour * 1e6 / (3600 * tokens_per_second * api_price), dtype=torch.float64)
+    return torch.where(u <= 1, u, torch.tensor(float("inf"), dtype=torch.float64))
+
+
+@blind("A price, not a fraction of the time")
+def returns_own_price_not_the_share(dollars_per_hour: float, tokens_per_second: float, api_price: float) -> float:
+    """Returns own price, not the share."""
+    own = dollars_per_hour * 1e6 / (3600 * tokens_per_second)
+    return own if own <= api_price else float("inf")

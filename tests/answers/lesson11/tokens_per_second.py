@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from answers import ANY, right, wrong
+from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -153,3 +153,242 @@ def small_shares_are_zero(model, machine, batch):
     if model.n_experts and model.top_k / model.n_experts < 1e-3:
         return two_times(type(model)(**(vars(model) | {"n_experts": 0, "top_k": 0})), machine, batch)
     return two_times(model, machine, batch)
+
+
+# ---- wrong, written from the exercise's text alone ---------------------------------------------------------------------
+
+
+@blind("The two times are added")
+def adds_moving_time_and_computing_time(model, machine, batch: int) -> float:
+    """Adds moving time and computing time."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / (nbytes / machine.bandwidth + flops / machine.flops)
+
+
+@blind("The faster of the two")
+def takes_the_faster_of_the_two(model, machine, batch: int) -> float:
+    """Takes the faster of the two."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / min(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("Of one text, not of the batch")
+def gives_the_speed_of_one_text(model, machine, batch: int) -> float:
+    """Gives the speed of one text."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return 1 / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("All experts are read")
+def reads_all_experts_in_every_step(model, machine, batch: int) -> float:
+    """Reads all experts in every step."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    nbytes = model.common_bytes + E * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("Only K experts are read")
+def reads_k_experts_whatever_the_batch(model, machine, batch: int) -> float:
+    """Reads K experts whatever the batch."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    nbytes = model.common_bytes + K * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("As if no two tokens chose the same expert")
+def lets_tokens_never_share_an_expert(model, machine, batch: int) -> float:
+    """Lets tokens never share an expert."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = min(E, K * batch)
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("The cache of one text")
+def reads_the_cache_of_one_text(model, machine, batch: int) -> float:
+    """Reads the cache of one text."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("Weights are read once per step")
+def reads_common_weights_once_per_token(model, machine, batch: int) -> float:
+    """Reads common weights once per token."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = batch * (model.common_bytes + model.cache_bytes) + touched * model.expert_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("The FLOPs of one token")
+def computes_for_only_one_token(model, machine, batch: int) -> float:
+    """Computes for only one token."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = model.common_flops + K * model.expert_flops
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("FLOPs of the touched experts")
+def computes_touched_experts_not_chosen_ones(model, machine, batch: int) -> float:
+    """Computes touched experts, not chosen ones."""
+    E, K = model.n_experts, model.top_k
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * model.common_flops + touched * model.expert_flops
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("The step takes another time")
+def fixes_two_experts_flops_per_token(model, machine, batch: int) -> float:
+    """Fixes two experts' FLOPs per token."""
+    E = model.n_experts
+    touched = E * (1 - (1 - model.top_k / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + (2 * model.expert_flops if E else 0))
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("A dense model has no experts")
+def divides_by_zero_for_dense_models(model, machine, batch: int) -> float:
+    """Divides by zero for dense models."""
+    E, K = model.n_experts, model.top_k
+    touched = E * (1 - (1 - K / E) ** batch)
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("The step takes another time")
+def dense_model_is_made_one_expert(model, machine, batch: int) -> float:
+    """Dense model is made one expert."""
+    E, K = model.n_experts, model.top_k
+    if E == 0:
+        E = K = 1  # to get round the division by zero
+    touched = E * (1 - (1 - K / E) ** batch)
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("A token's experts are all different")
+def one_token_may_choose_experts_twice(model, machine, batch: int) -> float:
+    """One token may choose experts twice."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - 1 / E) ** (batch * K)) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("A mean is no whole number")
+def rounds_touched_experts_to_whole_ones(model, machine, batch: int) -> float:
+    """Rounds touched experts to whole ones."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = round(E * (1 - (1 - K / E) ** batch)) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("The step takes another time")
+def misplaced_bracket_around_e_times(model, machine, batch: int) -> float:
+    """Misplaced bracket around E times."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * 1 - (1 - K / E) ** batch if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind(ANY)
+def logarithm_fails_at_k_e(model, machine, batch: int) -> float:
+    """Logarithm fails at K = E."""
+    import math
+
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * -math.expm1(batch * math.log1p(-K / E)) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("The step takes another time")
+def compares_bytes_with_flops_before_dividing(model, machine, batch: int) -> float:
+    """Compares bytes with FLOPs before dividing."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    if nbytes > flops:
+        return batch / (nbytes / machine.bandwidth)
+    return batch / (flops / machine.flops)
+
+
+@blind("The step takes another time")
+def slower_one_per_part_then_sum(model, machine, batch: int) -> float:
+    """Slower one per part, then sum."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    common = max(
+        (model.common_bytes + batch * model.cache_bytes) / machine.bandwidth, batch * model.common_flops / machine.flops
+    )
+    experts = max(touched * model.expert_bytes / machine.bandwidth, batch * K * model.expert_flops / machine.flops)
+    return batch / (common + experts)
+
+
+@blind("The step takes another time")
+def forgets_computing_at_batch_1(model, machine, batch: int) -> float:
+    """Forgets computing at batch 1."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    if batch == 1:  # "one text is always limited by memory"
+        nbytes = model.common_bytes + K * model.expert_bytes + model.cache_bytes
+        return machine.bandwidth / nbytes
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return batch / max(nbytes / machine.bandwidth, flops / machine.flops)
+
+
+@blind("A whole number of tokens")
+def rounds_the_speed_to_an_int(model, machine, batch: int) -> float:
+    """Rounds the speed to an int."""
+    E = model.n_experts
+    K = model.top_k if E else 0
+    touched = E * (1 - (1 - K / E) ** batch) if E else 0
+    nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
+    flops = batch * (model.common_flops + K * model.expert_flops)
+    return round(batch / max(nbytes / machine.bandwidth, flops / machine.flops))
