@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 11 · Parameters, memory, money
-# *Part 4 — What it costs to run · about 120 minutes · four exercises*
+# *Part 4 — What it costs to run · about 140 minutes · four exercises*
 #
 # **Why is a 46.7B model priced like a 13B one?**
 # <!-- evidence: moe_lite/families/published_models.toml Mixtral-8x7B.published_total -->
@@ -13,7 +13,7 @@ ServingExplorer(model="Qwen3-30B-A3B", batch=8, context=1024)
 # %% [markdown]
 # The figure computes how fast a mixture can generate text at most, beside two dense models: one that is as large as the part of the mixture that works on
 # a token, and one that is as large as the whole. Move the batch, the number of texts that are generated at the same time. The strip below the lines
-# says how many times as long the mixture needs for a token as the smaller dense model. All words in the figure will be explained.
+# says how many times as long the mixture needs for a token as the smaller dense model. Words in it that are new to you come later, in 11.2 and 11.3.
 # <!-- reasoned: it says what the figure above draws -->
 #
 # This lesson is about another mixture. Mixtral 8x7B has 46.7 billion parameters, of which 12.9 billion work on a token. Its makers
@@ -74,6 +74,7 @@ holds("2.5 times the small class", round(float(prices[2] / prices[0]), 1) == 2.5
 #
 # <!-- answered -->
 # **Takeaway: this seller priced the mixture between its active and its whole size.** So neither number alone explains the price. The rest of the lesson looks for what does.
+#
 # (It is one seller's list of one year. You can read every price and every machine of this lesson, with its source and its date, in `data/prices.toml`, and put your own in.)
 # <!-- reasoned: the cell above holds it -->
 #
@@ -250,7 +251,7 @@ check.memory_bytes(memory_bytes)
 # %% [markdown]
 # For Mixtral, a token leaves 2 · 32 · 8 · 128 = 65,536 numbers behind: keys and values, in 32 layers, from 8 heads of 128 numbers. <!-- evidence: 2 * 32 * 8 * 128 -->
 #
-# A common accelerator in data centres has 80 GiB of memory, and a good graphics card for the home has 24. (1 GiB is 2³⁰ bytes, and 1 GB is 10⁹.)
+# A common accelerator in data centres has 80 GiB of memory, and a good graphics card for the home has 24. (1 GiB is 2³⁰ bytes, and 1 GB is 10⁹.) An **accelerator** is a processor with memory of its own that is made for large products, such as a GPU.
 #
 # **Predict:** how many gigabytes (GB) does Mixtral take with 16 bits, and how many with 4 bits, each for one text of 4,096 tokens?
 
@@ -262,6 +263,7 @@ my_memory = mine("11.2", memory_bytes, default=serving.memory_bytes)
 cached = 2 * 32 * 8 * 128
 mixtral = serving.Sizes(total, active, cached)
 dense_13b = serving.Sizes(active, active, cached)  # a dense model of the active size
+gib = [n * 2**30 / 1e9 for n in (80, 24)]  # two common sizes, in GB
 loads = {"one text of 4,096 tokens": (4096, 1), "one text of 32,768": (32768, 1), "64 texts of 4,096": (4096, 64)}
 rows = [f"{name}, {bits} bits" for name in ("Mixtral", "dense, active size") for bits in (32, 16, 8, 4)]
 values = torch.tensor([[my_memory(model, bits, 32, *load) / 1e9 for load in loads.values()]
@@ -278,19 +280,16 @@ holds("dense 26.3", round(float(values[5, 0]), 1) == 26.3)
 holds("4 bits is above 24 GiB", float(values[3, 0]) * 1e9 > 24 * 2**30 and float(values[1, 0]) * 1e9 > 80 * 2**30)
 
 # %% [markdown]
-# **Answer.** 93.9 GB with 16 bits, too much for one accelerator of 80 GiB, and 26.8 GB with 4 bits, a little too much for a card of 24 GiB.
+# **Answer.** 93.9 GB with 16 bits, too much for one accelerator of 80 GiB (85.9 GB), and 26.8 GB with 4 bits, a little too much for a card of 24 GiB (25.8 GB).
+# <!-- evidence: 80 * 2**30 / 10**9; 24 * 2**30 / 10**9 -->
 #
 # <!-- answered -->
 # **Takeaway: in memory, Mixtral is a 46.7B model.** A dense model of its active size takes 26.3 GB with 16 bits. And three things in the table are easy to forget:
 #
 # - The scales: half a bit per weight here, so "4 bits" are 4.5. <!-- evidence: 4 + 16 / 32 -->
-# - The cache: one long text is harmless, but 64 texts of 4,096 tokens make the 93.9 GB into 127.8, and quantising the weights does nothing about it.
+# - The cache: one long text is harmless, but 64 texts of 4,096 tokens make the 93.9 GB into 127.8, and storing the weights with fewer bits (**quantising** them) does nothing about it.
 # - What "full precision" means. Articles say that Mixtral needs about 90 GB in full precision; that is 16 bits. With 32 bits it is twice as much.
 #   <!-- reasoned: the table above has both rows -->
-#
-# While a model reads a long prompt it also needs room for what its layers compute. That is a matter of the batch and not of the number of experts, and engines read long prompts in
-# pieces to keep it small.
-# <!-- reasoned: an engine's scheduler, not measured here -->
 #
 # Can a mixture with [117 billion parameters](https://arxiv.org/abs/2508.10925) run on one accelerator of 80 GiB? gpt-oss-120b is published with its experts at 4 bits and a scale of 8 bits per 32 weights, and everything else at 16.
 
@@ -306,8 +305,10 @@ holds("60.8 and 217.6 GiB", (round(stored / 2**30, 1), round(gpt_oss.weights_byt
 #
 # ## 11.3 What a token waits for
 #
-# All texts share the weights in memory, but every token takes time. To generate one, the processor has to do two things: read the weights from
-# memory, and multiply. Both happen at the same time, so the slower one decides. Which one is it?
+# (If you want to do this lesson in two sittings, this is the place for the break: what comes now is about time and money.)
+#
+# Memory is paid once for all texts. Time is paid for every token. To generate one, the processor has to do two things: read the weights from
+# memory, and multiply. How many bytes per second it can read is called its **bandwidth**. Both things happen at the same time, so the slower one decides. Which one is it?
 #
 # Try it on your machine. The cell with the table times a dense feed-forward network with 88 megabytes of weights, with one token, with two, and so on up to 128. The weights
 # are read once for all tokens of a batch. The arithmetic grows with every token. (There are four such networks with different weights, which take turns, so that no cache near the
@@ -361,16 +362,16 @@ rates["copy"] = 2 * 4 * gate_up.numel() / 1e9 / copied["copy"].median  # read an
 print(f"one token reads its weights at {rates['one token']:.1f} GB/s; a plain copy moves {rates['copy']:.1f} GB/s")
 
 # %% [markdown]
-# If the two rates are close together, one token already takes all that the memory can give, and only more tokens per reading can make it cheaper. If the first is
-# much lower, then something else is slow in a product with one token, too.
+# If one token reads its weights about as fast as a copy moves bytes, then it takes all that the memory can give, and only more tokens per reading can make it cheaper. If it
+# reads them much more slowly, then something else is slow in a product with one token, too.
 # <!-- reasoned: two rates of one machine, printed above -->
 #
-# **Takeaway: a token alone waits for the weights, and further tokens come nearly for free.** Only when the batch is so large that the arithmetic takes longer than the reading does
-# each further token cost its full price. That picture, the slower of two times, is called the **roofline**. With one text at a time, the price of a token is
-# the number of bytes that have to be read for it.
+# **Takeaway: a token alone waits for the weights, so many tokens together take far less time per token.** In the table the way there has steps, because a library changes its method of
+# computing as a batch grows. In theory there is one bend only: up to it reading takes longer, and further tokens are free; beyond it the arithmetic takes longer, and each further token takes
+# its full time. That picture, the slower of two times, is called the **roofline**. With one text at a time, a token takes as long as the bytes that have to be read for it.
 # <!-- reasoned: the table above has the times per token -->
 #
-# For a mixture it means something new. One token reads two of eight experts. But two tokens choose different experts, and both tokens' experts have to be read. If every token
+# For a mixture it means something new. One token reads two of eight experts. But two tokens choose different experts, and both tokens' experts have to be read. One token leaves a given expert alone with probability 1 − K/E, and n tokens do with the n-th power of it. So if every token
 # chooses at random, a batch of n tokens touches E · (1 − (1 − K/E)ⁿ) different experts on average. For Mixtral that is 3.5 of 8 with two tokens, and 7.9 with 16. <!-- evidence: 8 * (1 - (1 - 2 / 8) ** 2); 8 * (1 - (1 - 2 / 8) ** 16) -->
 # So as the batch grows, a mixture reads as much as a dense model of its whole size, although it computes with two experts per token.
 # <!-- reasoned: the formula, and lesson 03's router -->
@@ -411,7 +412,7 @@ check.tokens_per_second(tokens_per_second)
 # (In a real model the input embedding is kept but not read, because a token needs one row of it only. So it is no part of `common_bytes`.)
 #
 # Now for Mixtral with 16 bits. Its weights need two accelerators of 80 GiB. We take the A100, which the seller of section 11.0 rented out. It reads 2,039 GB and computes 312 · 10¹² FLOPs
-# per second, by [its vendor's figures](https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf). Beside it stands a dense model of the same shape
+# per second, by [its vendor's figures](https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pdf/nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf). Two of them are taken as one machine with twice the memory, bandwidth and FLOPs, as if they never waited for each other. Beside Mixtral stands a dense model of the same shape
 # whose feed-forward networks are as wide as two experts: 12.9 billion parameters.
 #
 # **Predict:** with one text at a time, how many times as long does the mixture need for a token as that dense model? At which batch is it worst, and how many times as long
@@ -455,61 +456,70 @@ holds("the longer, the lower", [round(max(_by.values()), 2) for _by in longer.va
 holds("1 again at 2,048 short texts only", [round(_by[2048], 2) for _by in longer.values()] == [1.0, 1.06, 1.06])
 
 # %% [markdown]
-# **Answer.** Exactly as long with one text. With texts of 256 tokens it is worst with 16 of them, 3.56 times as long. Then it gets better, and with 2,048 such texts the two are equal again.
+# **Answer.** Exactly as long with one text. With texts of 256 tokens it is worst with 16 of them, 3.56 times as long. Then it gets better, and with very many such texts the two are equal again.
 #
 # <!-- answered -->
-# **Takeaway: one text at a time costs as much as with a dense model of the active size, and a few dozen cost up to 3.6 times as much.**
+# **Takeaway: one text at a time takes as long as with a dense model of the active size, and a few dozen take up to 3.6 times as long.**
 #
 # - With one text, both models read the same bytes: two experts and what is common.
 # - From about 16 texts on, nearly all experts are touched, and are read for few tokens each. Now Mixtral moves as many bytes as a model of its whole size.
 #   <!-- reasoned: the formula above gives 7.9 of 8 -->
 # - With very many short texts, both wait for the arithmetic, which is the same for both.
-# - With long texts, both wait for keys and values in the end. They are the same for both, too, and hide the difference.
-#   <!-- reasoned: a text of 4,096 tokens has 0.54 GB of them, and each is read for one token -->
+#
+# (Both speeds are bounds, and their ratio is an estimate. Real texts prefer some experts, as lesson 08 showed, so a batch touches fewer of them than chance would, and the real hump is
+# lower.) <!-- reasoned: lesson 08 measures preferences; fewer experts touched are fewer bytes -->
 #
 # But how many texts fit? Keys and values stand beside the weights in memory, and a tenth of it is kept free here for everything else.
 #
-# **Predict:** with texts of 1,024 tokens, and as many of them as fit: how many times as long does Mixtral need as the dense 12.9B model? And as a dense model of its whole size?
+# **Predict:** with texts of 1,024 tokens, and as many of them as fit: how many times as long does Mixtral need as the dense 12.9B model in the same situation? And as a dense model of its whole size?
 
 # %% tags=["guess"]
 my_guess = guess("11.3, full", over_active_size=None, over_whole_size=None)
 
 # %%
+one_a100 = hosting.accelerator("A100 80 GB").machine
 full = {}
 for context, model in mixtral_by_context.items():
     fits = serving.largest_batch(model, two_a100)
-    full[context] = [fits, times_as_long(model, 2, fits), times_as_long(model, 8, fits)]
+    small = model.as_dense(2)  # fits into one machine: how fast is that one, full?
+    alone = my_speed(small, one_a100, serving.largest_batch(small, one_a100))
+    per_dollar = 2 * alone / my_speed(model, two_a100, fits)
+    full[context] = [fits, times_as_long(model, 2, fits), per_dollar, times_as_long(model, 8, fits)]
+
+# %%
 asked = [float(prices[2] / prices[i]) for i in (0, 1)]
 print(f"the seller asked {asked[0]:.2f} times the price of the small class, and {asked[1]:.2f} of the large one's")
-columns = ["texts that fit", "over the active size", "over the whole size"]
+columns = ["texts that fit", "time over the active size's", "rent per token over the active size's",
+           "time over the whole size's"]  # fmt: skip
 rows = [f"texts of {context:,} tokens" for context in full]
 values = torch.tensor([*full.values()], dtype=torch.float64)
-plots.table(values, "Mixtral's time per token on two full A100", rows=rows, columns=columns)
+plots.table(values, "Mixtral on two full A100", rows=rows, columns=columns)
 
 # %% tags=["guess"]
-my_guess.beside(over_active_size=full[1024][1], over_whole_size=full[1024][2])
+my_guess.beside(over_active_size=full[1024][1], over_whole_size=full[1024][3])
 
 # %% tags=["holds"]
 holds("1,824, 456, 114", [_row[0] for _row in full.values()] == [1824, 456, 114])
-holds("1.78 and 0.55 at 1,024", [round(_x, 2) for _x in full[1024][1:]] == [1.78, 0.55])
-holds(
-    "1.00 and 0.27 at 256, 1.78 and 1.00 at 4,096",
-    [round(_x, 2) for _c in (256, 4096) for _x in full[_c][1:]] == [1.0, 0.27, 1.78, 1.0],
-)
+holds("1.78 and 0.55 at 1,024", [round(_x, 2) for _x in full[1024][1:]] == [1.78, 1.69, 0.55])
+holds("at 256: 1.00, 1.00, 0.27", [round(_x, 2) for _x in full[256][1:]] == [1.0, 1.0, 0.27])
+holds("at 4,096: 1.78, 1.69, 1.00", [round(_x, 2) for _x in full[4096][1:]] == [1.78, 1.69, 1.0])
 holds("prices: 2.5 and 0.56", [round(_x, 2) for _x in asked] == [2.5, 0.56])
 
 # %% [markdown]
 # **Answer.** 1.78 times as long as the model of its active size, and 0.55 times as long as one of its whole size.
 #
 # <!-- answered -->
-# **Takeaway: on a full machine a mixture stands between its two sizes, and the length of the texts decides where.** With texts of 256 tokens Mixtral is as fast as a 12.9B model. With
-# texts of 4,096 it is as slow as a dense model with all of its parameters.
+# **Takeaway: on a full machine Mixtral takes 1 to 1.8 times as long as a model of its active size.** With texts of 256 tokens so many fit that arithmetic decides, and the two are equal. With
+# longer texts, reading decides. Then Mixtral reads everything that is in memory, and the small model the same without six of the eight experts; that makes 1.78 times, whatever the length. The third
+# column is fairer to the small model: it needs one machine only, which it fills with its own texts. Then Mixtral's rent per token is 1.69 times as high.
+# <!-- reasoned: the table above holds the numbers -->
 #
-# The seller's prices stand between, too: 2.5 times the small class, and 0.56 of the large one.
-# The second number is close to the 0.55 in the table, and the first is not close to 1.78. That is no proof of anything. Classes are wide, so a dense 70B model costs what a 17B one costs; the small model
-# needs one of the two machines only; sellers do not publish their batches; and a price is not a cost. But it tells you what to ask for when somebody prices a
-# mixture by its active parameters: the batch, and the length of the texts.
-# <!-- reasoned: the table above and 11.0's, both held -->
+# Against a dense model of its whole size Mixtral wins as long as arithmetic decides for that one: 0.55 with texts of 1,024 tokens. With texts of 4,096 both read the same bytes, and it wins nothing.
+# <!-- reasoned: the last column of the table -->
+#
+# And the seller's prices? They stand between the two sizes, too: 2.5 times the small class, and 0.56 of the large one. The second number is close to the table's 0.55, and the first is not
+# close to 1.7. That is no proof of anything. Classes are wide, so that a dense 70B model costs what a 17B one costs; sellers do not publish their batches; and a price is not a cost. But it
+# tells you what to ask for when somebody prices a mixture by its active parameters: the batch, and the length of the texts. <!-- evidence: 0.5 / 0.2 -->
 #
 # ### Broken on purpose: all experts counted
 #
@@ -552,7 +562,7 @@ holds("80 % at 128, in truth 22", (round(reported[128]), round(true[128])) == (8
 #
 # ### Does your machine do that, too?
 #
-# The formula knows nothing of caches, kernels or the time it takes to sort tokens. The next cell measures the real thing, at the size of your processor: eight experts, two per
+# The formula knows nothing of how a product is computed, or of the time it takes to sort tokens. The next cell measures the real thing, at the size of your processor: eight experts, two per
 # token chosen at random, against the dense network from above, which is as wide as two experts.
 #
 # **Predict** the shape of the line before you run the cell.
@@ -587,9 +597,8 @@ holds("and less at the end than at its highest", measured[128] < 0.9 * max(measu
 # **Answer.** A hump here, too: slower in between than with one token, and nearer to the dense network again with many.
 #
 # <!-- answered -->
-# **Takeaway: a hump, but later and rougher than the formula's.** Small products use a processor badly, so a batch that is split over eight experts also loses time in
-# arithmetic. Therefore the line can rise above the bytes. And the dense network has steps of its own, because a library takes another way of computing when a batch grows; a step in the
-# denominator shows as a dip. This is why everything computed in this lesson is called a bound, and why engineers measure.
+# **Takeaway: a hump, but later and rougher than the formula's.** Where the line is below the bytes, a processor's own cache, a small memory next to it, has some of the weights ready. Where it is above them, small products use the processor badly: a batch that is split over eight experts
+# loses time in arithmetic, too. And the dense network has its steps, which show as dips. This is why everything computed in this lesson is called a bound, and why engineers measure.
 # <!-- reasoned: the cell above holds the hump; lesson 04 measures small products -->
 #
 # ## 11.4 Money
@@ -624,9 +633,12 @@ check.break_even(break_even)
 
 # %% [markdown]
 # The seller of section 11.0 rented out one A100 with 80 GB for [3.89 dollars per hour](https://fireworks.ai/pricing). So its two offers can be compared: two machines, or 0.50 dollars per million tokens.
-# As speed we take the bound of section 11.3, with as many texts as fit. The third column of the table below is for half of that bound, because no engine reaches all of it. Nothing
-# is counted for reading prompts. (That favours the machine. On the other side, an API bills the tokens of the prompt, too, and a machine reads a prompt much faster than it writes. With
-# long prompts and short answers your own numbers will look better than these.) <!-- reasoned: billing by prompt and answer is how the list of 11.0 is meant -->
+# As speed we take the bound of section 11.3, with as many texts as fit. The last column of the table is for half of that bound, because an **engine**, the program that serves a model, does not reach all
+# of it.
+#
+# Three things are left out, and you should know them before you trust the numbers. Every text has its full length all the time; in truth it starts short and grows. Nothing is counted for reading prompts.
+# And an API bills the tokens of the prompt, too, which a machine reads much faster than it writes. With long prompts and short answers, your own machines will look better than here.
+# <!-- reasoned: the formula of 11.3 has one length for all texts, and no prompt -->
 #
 # **Predict:** what percentage of the time must the two machines be busy until they are no dearer than the API, with texts of 1,024 tokens, at the bound?
 
@@ -659,24 +671,28 @@ holds("never at 4,096", busy[4096] == [math.inf, math.inf])
 holds("0.72 dollars", round(rows[2][1], 2) == 0.72)
 
 # %% [markdown]
-# **Answer.** 36 %, and 72 % if the engine reaches half of the bound. (inf: the machines never pay. With texts of 4,096 tokens a million costs 0.72 dollars even at best.)
+# **Answer.** 36 %, and 72 % if the engine reaches half of the bound. (inf: at these prices the machines never pay. If all texts have 4,096 tokens, a million costs 0.72 dollars even at best.)
 #
 # <!-- answered -->
 # **Takeaway: whether hosting pays hangs on three numbers that no parameter count knows: how long your texts are, how busy your machines are, and how near to the bound your engine gets.**
-# A fourth is the rent. It falls from year to year, and prices of tokens fall, too: in 2026 the same accelerator was offered for 1.30 dollars per hour, as `data/prices.toml` says.
+# A fourth is the rent. It falls from year to year, and prices of tokens fall with it: in 2026 the same accelerator was offered for 1.30 dollars per hour, as `data/prices.toml` says.
 # <!-- evidence: data/prices.toml accelerators.1.dollars_per_hour -->
 #
 # Real demand is no constant, either. Here is a day of an imaginary product: quiet nights, busy days, and a peak in the evening. You can own no machines and buy
 # everything from the API; own enough for the peak; or own some, and buy what they cannot take. The next cells compute what an average hour costs, for three sizes of the
 # product, at the bound and at half of it.
-#
+
+# %%
+day = [4] * 8 + [24] * 8 + [60] * 4 + [24] * 4  # million tokens per hour
+print(f"one pair: at most {3600 * speeds[1024] / 1e6:.0f} million tokens per hour, for {per_hour:.2f} dollars")
+
+# %% [markdown]
 # **Predict:** how many pairs of machines are cheapest for the product as it is, at the bound?
 
 # %% tags=["guess"]
 my_guess = guess("11.4, the plan", pairs=None)
 
 # %%
-day = [4] * 8 + [24] * 8 + [60] * 4 + [24] * 4  # million tokens per hour
 bound = 3600 * speeds[1024] / 1e6  # of one pair of machines, million tokens per hour
 
 
@@ -748,10 +764,10 @@ holds("three are false", _by_verdict["false"] == ["eight-times-seven", "less-mem
 # `python -m moe_lite.lab.hosting DeepSeek-V3 --bits 8 --context 8192` prints the lesson's table for any published model: how many accelerators it needs, how many
 # texts fit, and what a token costs beside dense models, by batch. The figure does it with sliders.
 #
-# **Predict:** DeepSeek-V3 has 256 experts, eight per token. Is its worst factor larger or smaller than Mixtral's? Try it with a context of 1,024.
+# **Predict:** DeepSeek-V3 has 256 experts, eight per token. You know Mixtral's worst factor from section 11.3. What is that of DeepSeek-V3, with texts of 1,024 tokens? Guess, and then move the batch.
 
 # %% tags=["widget"]
-explorer = ServingExplorer(model="DeepSeek-V3", batch=64, context=1024, bits=8)
+explorer = ServingExplorer(model="DeepSeek-V3", batch=1, context=1024, bits=8)
 explorer
 
 # %% tags=["holds"]
@@ -760,19 +776,20 @@ _one = hosting.accelerator("H100 SXM").machine
 _machine = _one.times(serving.machines_needed(_v3.weights_bytes, _one))
 _speeds = {_n: [serving.tokens_per_second(_m, _machine, _n) for _m in (_v3, _v3.as_dense(8))] for _n in hosting.BATCHES}
 _ratio = {_n: _dense / _mixture for _n, (_mixture, _dense) in _speeds.items()}
-holds("14 times at 64 texts", round(_ratio[64]) == 14 and max(_ratio.values()) > 14)
+holds("15 times at 128 texts", max(_ratio, key=_ratio.get) == 128 and round(_ratio[128]) == 15)
 
 # %% [markdown]
-# **Answer.** Much larger: with 64 texts DeepSeek-V3 needs 14 times as long as a dense model of its active size. A sparser model saves more where it is good, and loses more in between. It
-# needs far larger batches to be cheap, and therefore many machines. <!-- reasoned: the cell above holds it -->
+# **Answer.** About 15, with 128 texts. A sparser model saves more where it is good, and loses more in between. That is why such models are served with very large batches, on many machines (lesson 13).
+# <!-- reasoned: the cell above holds it -->
 
 # %% [markdown]
 # ## Now you know
 #
-# - "8x7B" is 46.7 billion parameters with 12.9 active. In memory only the first number counts, and the cache and the scales come on top.
-# - A token alone waits for bytes. Then a mixture costs what its active parameters cost.
-# - A batch touches nearly all experts. Then a mixture moves as many bytes as a model of its whole size, and Mixtral takes up to 3.6 times as long as a model of its active size.
-# - With a full machine it stands between its two sizes: near the active one with short texts, near the whole one with long texts. <!-- reasoned: 11.3 holds the three -->
+# - Is a 46.7B model priced like a 13B one? By the seller of 11.0 it was not: it asked 2.5 times as much. Does it run like one? In arithmetic, yes. In time, with one text, or with very many short
+#   ones. In memory, never.
+# - In memory all parameters count, and the cache and the scales come on top.
+# - A token alone waits for bytes. A batch touches nearly all experts, and then a mixture moves as many bytes as a model of its whole size: Mixtral takes up to 3.6 times as long as a model of its active
+#   size, and on a full machine 1 to 1.8 times. <!-- reasoned: 11.3 holds them -->
 # - Dollars per token are an hour's rent over an hour's tokens. The batch, the length of the texts, how busy the machine is and how good the engine is decide about it.
 #   <!-- reasoned: 11.4 holds it -->
 #

@@ -14,7 +14,7 @@ WORDS = (1500, 5700)  # of them a third may be answers to predictions and the op
 TOLERANCE = 0.05  # formulas, shapes and rows of a list count as words; so much is nobody's reading time
 MEDIAN_LINES, MOST_LINES = 6, 16  # of a code cell, without blank lines, with the solution
 CODE_CELLS_IN_A_ROW = 2
-MINUTES = range(45, 121)  # what learners needed, not what was planned
+MINUTES = range(45, 151)  # what learners needed, not what was planned; above two hours it says where to pause
 SETUP_LINES = 5
 SUMMARY_LINES = range(4, 7)
 DISPLAYS = re.compile(
@@ -154,7 +154,7 @@ def fillers(lesson: Lesson) -> Found:
 
 def prices(lesson: Lesson) -> Found:
     for cell in lesson.prose:
-        for where, match in lines_with(cell, prose_of(cell), re.compile(r"\$\d[\d.,]*")):
+        for where, match in lines_with(cell, prose_of(cell), re.compile(r"\$\d[\d,]*(?:\.\d+)?")):
             yield where, f"{match[0]!r}: two such signs make a formula of what stands between them; write dollars."
 
 

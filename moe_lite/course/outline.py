@@ -118,8 +118,8 @@ def _lesson(entry: Any, place: int, parts: Mapping, model: Mapping, name: str) -
         raise CourseError(f"{where}: number is {entry['number']}; lessons stand in order, so {place} is expected.")
     if entry["part"] not in parts:
         raise CourseError(f"{where}: part is {entry['part']}; parts are {', '.join(map(str, parts))}.")
-    if not 0 < entry["minutes"] <= 120:
-        raise CourseError(f"{where}: minutes is {entry['minutes']}; expected 1 to 120.")
+    if not 0 < entry["minutes"] <= 150:
+        raise CourseError(f"{where}: minutes is {entry['minutes']}; expected 1 to 150.")
     if strange := [part for part in entry["today"] if part not in (*model, "model")]:
         raise CourseError(f"{where}: today names {strange[0]!r}; parts of the model are {', '.join(model)}, and model.")
     _numbers("builds_on", entry["builds_on"], place, where)

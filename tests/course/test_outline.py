@@ -48,7 +48,7 @@ def test_lessons_build_on_earlier_ones_and_name_parts_of_the_model():
     for lesson in outline.lessons():
         assert all(number < lesson.number for number in lesson.builds_on)
         assert bool(lesson.builds_on and lesson.today) == (lesson.number > 0)
-        assert 20 <= lesson.minutes <= 120 and lesson.see and not lesson.see.endswith(".")
+        assert 20 <= lesson.minutes <= 150 and lesson.see and not lesson.see.endswith(".")
     assert outline.lesson(7).today == ("router", "experts", "residual")
 
 
@@ -75,7 +75,7 @@ def test_a_lesson_that_does_not_exist_is_named(number):
         ("[parts]", "[parts", "bad.toml cannot be read:"),
         ("minutes = 110", "", "bad.toml, lesson 1: minutes is missing."),
         ("minutes = 110", 'minutes = "70"', "lesson 1: minutes is '70'; expected int."),
-        ("minutes = 110", "minutes = 0", "lesson 1: minutes is 0; expected 1 to 120."),
+        ("minutes = 110", "minutes = 0", "lesson 1: minutes is 0; expected 1 to 150."),
         ("minutes = 110", "minutes = 110\nhours = 1", "lesson 1: unknown field hours; known are number, slug,"),
         ("number = 2\n", "number = 5\n", "lesson 2: number is 5; lessons stand in order, so 2 is expected."),
         ("number = 2\n", "number = true\n", "lesson 2: number is True; expected int."),

@@ -38,7 +38,7 @@ print(half, surprise(0.5))
 #
 # Top-k is simply a sort! As you can just see, and of course `softmax` is clearly the best.
 # See /home/someone/notes/plan.txt and issue #12. The model just trained is clearly different, just as `x != y` is; of
-# the course it is $0.50. It has just learned that.
+# the course it is $2. It has just learned that.
 
 
 # %%
