@@ -184,6 +184,9 @@ OF_THE_WHOLE = (
          lambda c: 3 * totals(c)[0], lambda c: 3 * totals(c)[1]),
 )  # fmt: skip
 OF_ATTENTION = (
+    Slip("Attention exists once in a layer", "You counted it once per expert. The {num_local_experts} experts "
+         "are parts of one model, and share its attention.", lambda c: (n_experts(c) - 1) * attention(c),
+         lambda c: (top_k(c) - 1) * attention(c)),
     in_both("Keys and values have fewer heads", SHARED_HEADS,
             lambda c: 2 * one_head(c) * (c["num_attention_heads"] - c["num_key_value_heads"])),
     in_both("Keys and values have fewer heads", SHARED_HEADS + " One of the two matrices is too large.",

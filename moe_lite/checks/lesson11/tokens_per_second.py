@@ -226,6 +226,9 @@ MISTAKES = (
     tokens("A token's experts are all different", speed(experts=lambda m, n: experts_touched(m.n_experts,
            min(m.n_experts, 1), m.top_k * n)), "you used (1 − 1/E)^(K · batch), as if a token could choose one expert "
            "twice. It chooses {K} different ones, and leaves an expert alone with probability 1 − K/E. " + TOUCHED),
+    tokens("As if every token chose one expert", speed(experts=lambda m, n: experts_touched(m.n_experts,
+           min(m.n_experts, 1), n)), "you used (1 − 1/E)^batch. A token chooses {K} experts, and leaves one alone with "
+           "probability 1 − K/E. " + TOUCHED),
     tokens("The experts that are left alone", speed(experts=lambda m, n: m.n_experts * (1 - share(m)) ** n), "you "
            "read the experts that no token chose, E · (1 − K/E)^batch. The others are read. " + TOUCHED),
     tokens("Left alone by every token", speed(experts=lambda m, n: m.n_experts * (1 - share(m) ** n)), "you took "

@@ -443,3 +443,8 @@ def returns_a_list_not_a_tuple(config: dict) -> tuple[int, int]:
     I, E, K = config["intermediate_size"], config["num_local_experts"], config["num_experts_per_tok"]
     rest = 2 * H * H + 2 * H * kv + E * H + 2 * H
     return [2 * V * H + L * (rest + n * 3 * H * I) + H for n in (E, K)]
+
+
+wrong("eight_times_the_attention", "Attention exists once in a layer", of=a_line_for_each_part,
+      put={"+ attention + router": "+ router", 'config["num_local_experts"] * expert': 'config["num_local_experts"] * (expert + attention)',
+           'config["num_experts_per_tok"] * expert': 'config["num_experts_per_tok"] * (expert + attention)'})  # fmt: skip

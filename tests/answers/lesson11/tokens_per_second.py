@@ -392,3 +392,11 @@ def rounds_the_speed_to_an_int(model, machine, batch: int) -> float:
     nbytes = model.common_bytes + touched * model.expert_bytes + batch * model.cache_bytes
     flops = batch * (model.common_flops + K * model.expert_flops)
     return round(batch / max(nbytes / machine.bandwidth, flops / machine.flops))
+
+
+wrong(
+    "one_over_e",
+    "As if every token chose one expert",
+    of=two_times,
+    put={"(1 - K / E) ** batch": "(1 - 1 / E) ** batch"},
+)
