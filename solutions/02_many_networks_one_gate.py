@@ -57,7 +57,7 @@ from moe_lite.widgets import ExpertPartition
 # **Predict:** which half will the network get right? What will its curve do at 0, where the targets jump?
 
 # %% tags=["figure"]
-steps = train.budgeted(ci=60, normal=600, long=600)
+steps = train.budgeted(ci=20, normal=600, long=600)
 single = ExpertPartition(n_experts=1, steps=steps)
 await single.start().done()
 single
