@@ -47,6 +47,7 @@ lab: $(VENV)/lab.stamp data/corpus/.complete ## set up what is missing and open 
 	@echo "Opening $(FIRST_LESSON). If no browser opens, copy the address with ?token= from below into one."
 	$(BIN)/jupyter lab $(LAB_FLAGS)
 
+check: JOBS = 2 # nothing waits for a page here, and each process imports and collects anew
 check: $(VENV)/test.stamp data/corpus/.complete lint ## lint and run the tests that are quick, without notebooks and pages: for every commit
 	$(PYTEST) -m "not notebook and not browser and not slow" $(ARGS)
 
