@@ -675,7 +675,7 @@ holds("0.72 dollars", round(rows[2][1], 2) == 0.72)
 #
 # <!-- answered -->
 # **Takeaway: whether hosting pays hangs on three numbers that no parameter count knows: how long your texts are, how busy your machines are, and how near to the bound your engine gets.**
-# A fourth is the rent. It falls from year to year, and prices of tokens fall with it: in 2026 the same accelerator was offered for 1.30 dollars per hour, as `data/prices.toml` says.
+# A fourth is the rent: in 2026 the same accelerator was offered for 1.30 dollars per hour, as `data/prices.toml` says. Compare it with an API's price of the same year.
 # <!-- evidence: data/prices.toml accelerators.1.dollars_per_hour -->
 #
 # Real demand is no constant, either. Here is a day of an imaginary product: quiet nights, busy days, and a peak in the evening. You can own no machines and buy
