@@ -18,6 +18,7 @@ from torch import Tensor
 from moe_lite.lab.runs import SPEED, T_975, Recording, budgets, folder, interval, names, recording
 
 DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
+EIGHT, CHANGED = "moe-8-top2", ("moe-32-top2", "moe-32-fine", "moe-8-shared", "moe-32-shared")  # one change, or two
 BYTES_PER_PARAMETER = 16  # training in float32 with Adam: weight, gradient and two moments, 4 bytes each
 PASSES = 3  # forward, and backward once for the inputs and once for the weights
 AXES = {
@@ -303,6 +304,29 @@ def _ended(one: Series, budget: str) -> str:
     return f"{interval_of} ({len(found.losses)}; {found.lr:g})"
 
 
+def changes() -> dict[str, tuple[float, float, float]]:
+    """Each of CHANGED minus the eight experts, at the end of the usual budget: mean, low, high over the seeds of both."""
+    found = {}
+    for name in CHANGED:
+        a, b = ({run.seed: run.loss for run in recording(one, seeds=None).runs} for one in (name, EIGHT))
+        ends = torch.tensor([[a[seed], b[seed]] for seed in sorted(a.keys() & b.keys())], dtype=torch.float64)
+        found[name] = paired_interval(ends[:, 0], ends[:, 1], T_975[len(ends) - 1])
+    return found
+
+
+def changes_table() -> str:
+    """As Markdown, with size and seconds per token."""
+    eight = series(EIGHT)
+    rows = []
+    for name, (mean, low, high) in changes().items():
+        one = series(name)
+        seconds = f"{one.seconds_per_token / eight.seconds_per_token:.2f}"
+        told = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
+        rows.append([one.title, f"{one.recordings[0].parameters['total'] / 1e6:.2f} M", seconds, told])
+    title = f"{eight.title}, changed: minus that model at equal tokens, on the usual budget"
+    return f"{title}\n\n{markdown(['model', 'parameters', 'seconds', 'difference'], rows)}"
+
+
 def _told(a: Series, b: Series, axis: str) -> str:
     found = equal(a, b, axis, largest_common(a, b, axis))
     if found is None:
@@ -317,6 +341,7 @@ def main(arguments: list[str] | None = None) -> None:
     a = parser.parse_args(arguments)
     try:
         print(tables(compared(), a.against or (DENSE_ACTIVE, DENSE_TOTAL)))
+        print(f"\n{changes_table()}")
     except ValueError as error:
         parser.error(str(error))
 

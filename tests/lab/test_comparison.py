@@ -84,6 +84,17 @@ def test_bad_questions_are_named(planted):
         series(SMALL).losses_at(3e6)
 
 
+def test_a_change_is_compared_seed_by_seed():
+    """With the eight experts of the same seed, on the usual budget; the interval is the paired one."""
+    found = comparison.changes()
+    assert list(found) == list(comparison.CHANGED)
+    for name, (mean, low, high) in found.items():
+        ends = [runs.recording(one, seeds=None).losses for one in (name, comparison.EIGHT)]
+        assert len(ends[0]) >= 3
+        differences = [a - b for a, b in zip(*ends, strict=False)]
+        assert mean == pytest.approx(sum(differences) / len(differences)) and low < mean < high
+
+
 def test_tables_of_what_is_shipped(capsys):
     comparison.main([])
     told = capsys.readouterr().out
