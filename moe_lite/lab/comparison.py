@@ -305,7 +305,7 @@ def _ended(one: Series, budget: str) -> str:
 
 
 def changes() -> dict[str, tuple[float, float, float]]:
-    """Each of CHANGED minus the eight experts, at the end of the usual budget: mean, low, high over the seeds of both."""
+    """Each of CHANGED minus the eight experts on the usual budget: mean, low, high over the seeds that both have."""
     found = {}
     for name in CHANGED:
         a, b = ({run.seed: run.loss for run in recording(one, seeds=None).runs} for one in (name, EIGHT))
