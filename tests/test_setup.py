@@ -113,14 +113,18 @@ def test_tests_run_on_one_thread_with_the_small_budget(checkout):
     assert pytest_line(checkout, "test").startswith("PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MOE_LITE_BUDGET=ci ")
 
 
-def pytest_line(checkout, target: str) -> str:
-    (line,) = [line for line in make(checkout, "--dry-run", target).stdout.splitlines() if "-m pytest" in line]
+def pytest_line(checkout, target: str, *settings: str) -> str:
+    (line,) = [
+        line for line in make(checkout, "--dry-run", target, *settings).stdout.splitlines() if "-m pytest" in line
+    ]
     return line.rstrip()
 
 
 def test_check_is_test_without_notebooks_pages_and_what_is_slow(checkout):
-    quick = ' -m "not notebook and not browser and not slow"'
-    assert pytest_line(checkout, "check") == pytest_line(checkout, "test") + quick
+    """And in two processes: nothing waits for a page there."""
+    quick, test = ' -m "not notebook and not browser and not slow"', pytest_line(checkout, "test")
+    assert pytest_line(checkout, "check").split() == (test.replace(" -n 3 ", " -n 2 ") + quick).split()
+    assert pytest_line(checkout, "check", "JOBS=1").split() == (test.replace(" -n 3 ", " -n 1 ") + quick).split()
 
 
 def test_an_environment_made_in_another_folder_is_said_and_can_be_cleaned_away(checkout):
