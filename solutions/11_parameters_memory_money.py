@@ -131,8 +131,15 @@ check.count_parameters(count_parameters)
 # %% tags=["guess"]
 my_guess = guess("11.1", billion_per_expert=None, billion_of_no_expert=None)
 
+
 # %%
-my_count = mine("11.1", count_parameters, default=lambda config: (46_702_792_704, 12_879_925_248))
+def by_package(config):
+    """What the package counts for the same fields."""
+    counted = families.count(families.from_hf_config({"model_type": "mixtral"} | config))
+    return counted.total.all, counted.active.all
+
+
+my_count = mine("11.1", count_parameters, default=by_package)
 total, active = my_count(mixtral_config)
 sizes = [mixtral_config[name] for name in ("hidden_size", "intermediate_size", "num_hidden_layers")]
 one_expert = 3 * math.prod(sizes)
@@ -263,7 +270,7 @@ my_memory = mine("11.2", memory_bytes, default=serving.memory_bytes)
 cached = 2 * 32 * 8 * 128
 mixtral = serving.Sizes(total, active, cached)
 dense_13b = serving.Sizes(active, active, cached)  # a dense model of the active size
-gib = [n * 2**30 / 1e9 for n in (80, 24)]  # two common sizes, in GB
+print("80 and 24 GiB, in GB:", [round(n * 2**30 / 1e9, 1) for n in (80, 24)])
 loads = {"one text of 4,096 tokens": (4096, 1), "one text of 32,768": (32768, 1), "64 texts of 4,096": (4096, 64)}
 rows = [f"{name}, {bits} bits" for name in ("Mixtral", "dense, active size") for bits in (32, 16, 8, 4)]
 values = torch.tensor([[my_memory(model, bits, 32, *load) / 1e9 for load in loads.values()]

@@ -100,16 +100,11 @@ def footprint(model: PublishedModel | str, bits: int = 16, context: int = 4096) 
 
 
 def _rows(model: Footprint, machine: Machine) -> list[str]:
-    twins = {
-        "": model,
-        "dense, active size": model.as_dense(model.top_k),
-        "dense, whole size": model.as_dense(model.n_experts),
-    }
+    three = [model, model.as_dense(model.top_k), model.as_dense(model.n_experts)]
     out = []
     for batch in BATCHES:
-        steps = [step(twin, machine, batch) for twin in twins.values()]
-        first = steps[0]
-        ratios = "  ".join(f"{first.seconds / other.seconds:6.2f}" for other in steps[1:])
+        first, *others = [step(each, machine, batch) for each in three]
+        ratios = "  ".join(f"{first.seconds / other.seconds:6.2f}" for other in others)
         out.append(f"{batch:6,}{batch / first.seconds:12,.0f}   {ratios}   {first.bound}")
     return out
 
@@ -125,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
         model, one = footprint(options.model, options.bits, options.context), accelerator(options.accelerator)
     except ValueError as error:
         parser.error(str(error))
-    n = machines_needed(model.weights_bytes, one.machine)
+    n = machines_needed(model.weights_bytes + model.cache_bytes, one.machine)
     machine = one.machine.times(n)
     print(f"{options.model} with {options.bits} bits: {model.weights_bytes / 1e9:.1f} GB on {n} × {one.name}, "
           f"room for {largest_batch(model, machine):,} texts of {options.context:,} tokens")  # fmt: skip

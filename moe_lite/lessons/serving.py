@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 BITS_OF_CACHE, BITS_OF_SCALE = 16, 16
-HOURS_PER_MONTH = 730
 
 
 class Machine(NamedTuple):
