@@ -96,6 +96,14 @@ def test_lines_are_named_at_their_highest_and_begin_at_nothing():
     assert ">time<" in two.html and ">bytes<" in two.html
 
 
+def test_a_table_has_as_many_decimals_as_are_asked_for_and_none_where_all_are_whole():
+    values, names = torch.tensor([[46.7, 8.0], [131.62, 16.0]]), {"rows": ["a", "b"], "columns": ["billion", "experts"]}
+    for decimals, shown in ((1, ["46.7", "8", "131.6", "16"]), (2, ["46.70", "8", "131.62", "16"])):
+        html = plots.table(values, "sizes", **names, decimals=decimals).html
+        assert re.findall(r"<td>([^<]+)</td>", html) == shown
+    assert plots.table(values, "sizes", **names).html == html, "two, unless asked"
+
+
 def test_recorded_runs_show_their_mean_and_range():
     def run(seed: int, *validation: float) -> Run:
         return Run(seed, 1e-3, 1.0, [], [], [1024, 2048], [*validation], {"a": validation[-1]}, [])
