@@ -21,7 +21,7 @@ from moe_lite.model.routing import TopK
 from moe_lite.model.transformer import MoELanguageModel
 
 FORMAT, VERSION = "moe-lite", 1
-_MODEL = "model."
+MODEL = "model."  # before the names of its tensors
 
 
 class CheckpointError(ValueError):
@@ -38,7 +38,7 @@ def save(path: str | Path, model: MoELanguageModel, *, dtype=None, extra=None, e
     path, model = check_path(path), getattr(model, "_orig_mod", model)
     # a selection bias grows by steps that bfloat16 would round away
     dtypes = {name: dtype if dtype and isinstance(t, nn.Parameter) else t.dtype for name, t in _state(model)}
-    tensors = {_MODEL + name: t.detach().to(dtypes[name]).cpu().contiguous() for name, t in _state(model)}
+    tensors = {MODEL + name: t.detach().to(dtypes[name]).cpu().contiguous() for name, t in _state(model)}
     owners = {t.data_ptr(): name for name, t in tensors.items()}  # of several that share memory the last
     tensors = {name: t if owners[t.data_ptr()] == name else t.clone() for name, t in tensors.items()}
     tensors |= {name: t.detach().cpu().contiguous() for name, t in (extra_tensors or {}).items()}
@@ -86,9 +86,9 @@ def load(
 def restore(model: MoELanguageModel, tensors: dict[str, Tensor], path: str | Path) -> None:
     """Copy the weights of `tensors` into `model`; CheckpointError unless names and shapes agree exactly."""
     found = {
-        name.removeprefix(_MODEL).removeprefix("_orig_mod."): tensor  # the second: saved from a compiled model, once
+        name.removeprefix(MODEL).removeprefix("_orig_mod."): tensor  # the second: saved from a compiled model, once
         for name, tensor in tensors.items()
-        if name.startswith(_MODEL)
+        if name.startswith(MODEL)
     }
     expected = dict(_state(model))
     if found.keys() != expected.keys():
@@ -118,7 +118,7 @@ def pretrained(
     32 has finer experts, a quarter as wide: 7 per token, and a shared one. 1 is their dense twin: as many FLOPs per
     token, one feed-forward network in each layer, no router.
     """
-    path = _shipped(n_experts).with_suffix(".safetensors")
+    path = shipped(n_experts)
     model = load(path, top_k_fn=top_k_fn, dispatch_fn=dispatch_fn)
     if model.config.n_experts != n_experts:
         raise CheckpointError(f"{path}: a model with {model.config.n_experts} experts, expected {n_experts}.")
@@ -127,7 +127,7 @@ def pretrained(
 
 def pretrained_record(n_experts: int = 8) -> dict:
     """How that model was trained, and its measured losses and loads (see data/README.md)."""
-    path = _shipped(n_experts).with_suffix(".json")
+    path = shipped(n_experts).with_suffix(".json")
     record = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(record, dict):
         raise CheckpointError(f"{path}: expected the fields of a record, found {type(record).__name__}.")
@@ -139,13 +139,14 @@ def shipped_name(n_experts: int) -> str:
     return "dense" if n_experts == 1 else f"moe-e{n_experts}"
 
 
-def _shipped(n_experts: int) -> Path:
+def shipped(n_experts: int) -> Path:
+    """The file of the model with so many experts, its record beside it. ValueError if there is none."""
     if not isinstance(n_experts, Integral):
         came = f"{n_experts!r}, a {type(n_experts).__name__}"
         raise ValueError(f"n_experts is {came}; expected a whole number, such as 8.")
     folder = data_dir() / "checkpoints"
-    path = folder / shipped_name(n_experts)
-    if not path.with_suffix(".safetensors").is_file():
+    path = folder / f"{shipped_name(n_experts)}.safetensors"
+    if not path.is_file():
         there = [n for n in (1, 2, 4, 8, 16, 32, 64) if (folder / f"{shipped_name(n)}.safetensors").is_file()]
         raise ValueError(f"No shipped model with {n_experts} experts; there are models with {there}.")
     return path
