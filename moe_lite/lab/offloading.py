@@ -163,7 +163,7 @@ def experts_of(model: MoELanguageModel) -> list[CachedExperts]:
 
 
 def decode(model: MoELanguageModel, ids: Tensor, n_tokens: int = NEW) -> Decoded:
-    """Read the prompt ids (1, T) and generate one token, which is not counted; then n_tokens more, the most probable."""
+    """Read the prompt ids (1, T), generate one token, which is not counted, and then n_tokens, the most probable."""
     layers = experts_of(model)
     steps = model.generate(ids, n_tokens + 1, temperature=0)
     next(steps)  # reads the prompt, which is not counted
