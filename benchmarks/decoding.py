@@ -1,4 +1,4 @@
-"""Greedy decoding of one text: tokens a second, with the same weights over `generate` of transformers."""
+"""Greedy decoding of one text and of many: tokens a second, with the same weights over `generate` of transformers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,17 +15,18 @@ from moe_lite.lab.timing import Timing, interleaved
 from moe_lite.model.config import dense_twin
 
 PROMPT, NEW = 32, 64  # tokens
-NOTE = f"{SIZES}, B 1, {NEW} tokens after {PROMPT}"
+MANY = 16  # texts at the same time
 DENSE, GENERATE = "own dense", "transformers Mixtral, generate"
 
-Decode = Callable[[], list[int]]
+Decode = Callable[[], list]
 
 
 def decoders(
-    config: ModelConfig = CONFIG, device: torch.device | str = "cpu", *, prompt: int = PROMPT, new: int = NEW
-) -> tuple[dict[str, Decode], dict[str, Decode]]:
-    """Ways to decode a dense model, and ways to decode a sparse one; each gives the new tokens."""
-    ids = random_ids(1, prompt, device, config.vocab_size)
+    config: ModelConfig = CONFIG, device: torch.device | str = "cpu", *, batch: int = 1, prompt: int = PROMPT,
+    new: int = NEW,
+) -> tuple[dict[str, Decode], dict[str, Decode]]:  # fmt: skip
+    """Ways to decode a dense model, and ways to decode a sparse one; each gives the new tokens of every text."""
+    ids = random_ids(batch, prompt, device, config.vocab_size)
     dense = MoELanguageModel(dense_twin(config)).to(device)
     sparse = MoELanguageModel(config).to(device)
     loop = MoELanguageModel(replace(config, implementation="loop")).to(device)
@@ -34,7 +35,8 @@ def decoders(
         {DENSE: _own(dense, ids, new), "transformers Llama, generate": _generate(twin(dense), ids, new)},
         {
             "own sorted": _own(sparse, ids, new),
-            "own loop": _own(loop, ids, new),
+            "own sorted, with its Routing": _own(sparse, ids, new, routing=True),
+            "own loop, with its Routing": _own(loop, ids, new, routing=True),
             GENERATE: _generate(mixtral, ids, new),
             "transformers Mixtral, plain loop": _plain_loop(mixtral, ids, new),
         },
@@ -42,16 +44,18 @@ def decoders(
 
 
 def decoding(rounds: int, threads: int, device: torch.device, config: ModelConfig = CONFIG) -> list[Row]:
-    """Tokens a second. The first case's ratios are of times, the second's of speeds."""
-    dense, sparse = decoders(config, device)
-    require_equal(dense)
-    require_equal(sparse)
-    timings = interleaved({name: waiting(work, device) for name, work in (dense | sparse).items()}, rounds)
-    times = {name: timing.over(timings[DENSE]) for name, timing in timings.items()}
-    speeds = {name: timings[GENERATE].over(timings[name]) for name in sparse}
-    return _rows("time over dense", DENSE, times, timings, threads) + _rows(
-        "speed over generate of transformers", GENERATE, speeds, timings, threads
-    )
+    """Tokens a second of all texts together. "time over dense" has ratios of times, the others of speeds."""
+    rows = []
+    for batch, told in ((1, ""), (MANY, f", {MANY} texts")):
+        dense, sparse = decoders(config, device, batch=batch)
+        require_equal(dense)
+        require_equal(sparse)
+        timings = interleaved({name: waiting(work, device) for name, work in (dense | sparse).items()}, rounds)
+        times = {name: timing.over(timings[DENSE]) for name, timing in timings.items()}
+        speeds = {name: timings[GENERATE].over(timings[name]) for name in sparse}
+        rows += _rows(f"time over dense{told}", DENSE, times, timings, threads, batch)
+        rows += _rows(f"speed over generate of transformers{told}", GENERATE, speeds, timings, threads, batch)
+    return rows
 
 
 def require_equal(works: Mapping[str, Decode]) -> None:
@@ -63,25 +67,29 @@ def require_equal(works: Mapping[str, Decode]) -> None:
             raise AssertionError(f"{name} decodes {found}, {first} decodes {expected}; their weights are equal.")
 
 
-def _rows(case: str, over: str, ratios: Mapping[str, Timing], timings: Mapping[str, Timing], threads: int) -> list[Row]:
-    rows = []
+def _rows(
+    case: str, over: str, ratios: Mapping[str, Timing], timings: Mapping[str, Timing], threads: int, batch: int
+) -> list[Row]:  # fmt: skip
+    rows, note = [], f"{SIZES}, B {batch}, {NEW} tokens after {PROMPT}"
     for name, ratio in ratios.items():
         low, high = ratio.quartiles
         paired = {"over": over, "ratio": ratio.median, "low": low, "high": high} if name != over else {}
-        speed = NEW / timings[name].median
-        rows.append(Row("decode", case, name, speed, "tok/s", threads, note=NOTE, **paired))
+        speed = batch * NEW / timings[name].median
+        rows.append(Row("decode", case, name, speed, "tok/s", threads, note=note, **paired))
     return rows
 
 
-def _own(model: MoELanguageModel, ids: Tensor, new: int) -> Decode:
-    return lambda: [int(token) for token, _ in model.generate(ids, new, temperature=0)]
+def _own(model: MoELanguageModel, ids: Tensor, new: int, routing: bool = False) -> Decode:
+    return lambda: torch.stack(
+        [token for token, _ in model.generate(ids, new, temperature=0, routing=routing)], dim=1
+    ).tolist()
 
 
 def _generate(model: nn.Module, ids: Tensor, new: int) -> Decode:
     model.generation_config.eos_token_id = None  # a random model may draw it; all decode equally far
     model.generation_config.pad_token_id = 0
     settings = {"attention_mask": torch.ones_like(ids), "do_sample": False, "max_new_tokens": new}
-    return lambda: model.generate(ids, **settings)[0, ids.shape[1] :].tolist()
+    return lambda: model.generate(ids, **settings)[:, ids.shape[1] :].tolist()
 
 
 def _plain_loop(model: nn.Module, ids: Tensor, new: int) -> Decode:
@@ -93,7 +101,7 @@ def _plain_loop(model: nn.Module, ids: Tensor, new: int) -> Decode:
         for _ in range(new):
             output = model(latest, past_key_values=cache, use_cache=True)
             cache, latest = output.past_key_values, output.logits[:, -1].argmax(dim=-1, keepdim=True)
-            tokens.append(int(latest))
-        return tokens
+            tokens.append(latest)
+        return torch.cat(tokens, dim=1).tolist()
 
     return decode

@@ -192,7 +192,7 @@ def test_speed_is_over_generate_and_time_over_dense(monkeypatch):
     works = {decoding.DENSE: 0.01, decoding.GENERATE: 0.06, "own sorted": 0.02}
     naps = {name: lambda seconds=seconds: work(seconds) for name, seconds in works.items()}
     dense = {decoding.DENSE: naps.pop(decoding.DENSE)}
-    monkeypatch.setattr(decoding, "decoders", lambda config, device: (dense, naps))
+    monkeypatch.setattr(decoding, "decoders", lambda config, device, batch: (dense, naps))
     rows = {(row.case, row.name): row for row in decoding.decoding(3, 1, CPU)}
     assert rows["time over dense", "own sorted"].ratio == pytest.approx(2)
     assert rows["speed over generate of transformers", "own sorted"].ratio == pytest.approx(3)
@@ -202,8 +202,9 @@ def test_decoders_give_the_tokens_asked_for_and_others_are_refused():
     dense, sparse = decoding.decoders(SMALL, prompt=5, new=7)
     for works in (dense, sparse):
         decoding.require_equal(works)
-        assert len(next(iter(works.values()))()) == 7
-    with pytest.raises(AssertionError, match=r"x decodes \[1\], own dense decodes \["):
+        assert [len(row) for row in next(iter(works.values()))()] == [7]
+    assert [len(row) for row in decoding.decoders(SMALL, batch=3, prompt=5, new=2)[1]["own sorted"]()] == [2] * 3
+    with pytest.raises(AssertionError, match=r"x decodes \[1\], own dense decodes \[\["):
         decoding.require_equal(dense | {"x": lambda: [1]})
 
 
