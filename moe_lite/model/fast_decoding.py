@@ -1,7 +1,7 @@
-"""Writing one text, token by token, without the modules around the arithmetic: the numbers of the model, no Routing.
+"""Writing texts, token by token, without the modules around the arithmetic: the numbers of the model, no Routing.
 
 Skip this file at first: it says again, in one loop, what `transformer`, `attention`, `routing` and `experts` say. With
-one token, most of the time goes into calling modules and recording who went where, not into arithmetic.
+few tokens, most of the time goes into calling modules and recording who went where, not into arithmetic.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from moe_lite.model.attention import Attention, KVCache, RMSNorm, rotate
 from moe_lite.model.config import ModelConfig
 from moe_lite.model.experts import Experts, SwiGLU, swiglu
-from moe_lite.model.fast import best_of
+from moe_lite.model.fast import best_of, each_expert
 from moe_lite.model.moe import MoELayer, moe_layer
 from moe_lite.model.routing import Router
 
@@ -47,33 +47,33 @@ def can_decode(model: nn.Module) -> bool:
 
 
 def decoder(model: nn.Module, cache: KVCache, n_tokens: int) -> Callable[[Tensor], Tensor]:
-    """A function: the id of the next token (1,) -> the logits of the one after it (1, 1, V), for `n_tokens` calls.
+    """A function: the ids of the next tokens (B,) -> the logits of those after them (B, 1, V), for `n_tokens` calls.
 
-    cache: of a text (B = 1) that the model has read; it is copied, and does not grow. Weights are looked up once: who
+    cache: of the texts that the model has read; it is copied, and does not grow. Weights are looked up once: who
     exchanges a parameter meanwhile, instead of changing it in place, needs a new decoder.
     """
     layers = [_layer(block, *pair, n_tokens) for block, pair in zip(model.blocks, cache.layers, strict=True)]
     embed, last, head, n_heads = model.embed.weight, _norm(model.norm), model.head.weight, model.config.n_heads
-    position = len(cache)
+    position, d_head = len(cache), model.config.d_head
 
     @torch.no_grad()
-    def step(token: Tensor) -> Tensor:
+    def step(tokens: Tensor) -> Tensor:
         nonlocal position
-        here, position = position, position + 1
+        here, position, n = position, position + 1, len(tokens)
         turn = model.turns[:, here:position]  # (2, 1, S)
-        x = F.embedding(token, embed)  # (1, D)
+        x = F.embedding(tokens, embed)  # (B, D)
         for norm, (query, key, value, out), keys, values, second_norm, feed_forward in layers:
             h = F.rms_norm(x, *norm)
-            qk = torch.cat([F.linear(h, query), F.linear(h, key)], dim=1)  # (1, (H + H_kv)·S)
-            qk = rotate(qk.view(1, -1, 1, turn.shape[-1]), turn)  # (1, H + H_kv, 1, S)
+            qk = torch.cat([F.linear(h, query), F.linear(h, key)], dim=1)  # (B, (H + H_kv)·S)
+            qk = rotate(qk.view(n, -1, 1, d_head), turn)  # (B, H + H_kv, 1, S)
             keys[:, :, here:position] = qk[:, n_heads:]
-            values[:, :, here:position] = F.linear(h, value).view(1, -1, 1, turn.shape[-1])
+            values[:, :, here:position] = F.linear(h, value).view(n, -1, 1, d_head)
             y = F.scaled_dot_product_attention(
                 qk[:, :n_heads], keys[:, :, :position], values[:, :, :position], enable_gqa=True
             )
-            x = x + F.linear(y.view(1, -1), out)
+            x = x + F.linear(y.reshape(n, -1), out)
             x = x + feed_forward(F.rms_norm(x, *second_norm))
-        return F.linear(F.rms_norm(x, *last), head).unsqueeze(0)
+        return F.linear(F.rms_norm(x, *last), head).unsqueeze(1)
 
     return step
 
@@ -97,19 +97,24 @@ def _dense(network: SwiGLU) -> Callable[[Tensor], Tensor]:
 
 
 def _sparse(layer: MoELayer) -> Callable[[Tensor], Tensor]:
-    """h (1, D) -> (1, D): the chosen experts, their weights renormalised, and the shared one."""
-    router, k = layer.router.weight, layer.router.k
-    gate_up, down = layer.experts.gate_up.unbind(0), layer.experts.down.unbind(0)
+    """h (B, D) -> (B, D): the chosen experts, their weights renormalised, and the shared one."""
+    router, k, experts = layer.router.weight, layer.router.k, layer.experts
+    gate_up, down = experts.gate_up.unbind(0), experts.down.unbind(0)
     shared = torch.zeros_like if layer.shared is None else _dense(layer.shared)
 
     def answer(h: Tensor) -> Tensor:
-        scores = F.linear(h, router).softmax(dim=1)  # (1, E)
-        chosen = best_of(scores, k)  # (1, K)
-        weights = scores.gather(1, chosen)  # (1, K)
+        scores = F.linear(h, router).softmax(dim=1)  # (B, E)
+        chosen = best_of(scores, k)  # (B, K)
+        weights = scores.gather(1, chosen)  # (B, K)
         weights = weights / weights.sum(dim=1, keepdim=True)
         y = shared(h)
-        for e, weight in zip(chosen[0].tolist(), weights[0].tolist(), strict=True):
-            y.add_(swiglu(h, gate_up[e], down[e]), alpha=weight)
-        return y
+        if len(h) == 1:
+            for e, weight in zip(chosen[0].tolist(), weights[0].tolist(), strict=True):
+                y.add_(swiglu(h, gate_up[e], down[e]), alpha=weight)
+            return y
+        expert_ids, order = chosen.flatten().sort(stable=True)  # (A,), (A,)
+        tokens, sizes = order // k, torch.bincount(expert_ids, minlength=len(down)).tolist()
+        out = each_expert(h.index_select(0, tokens), experts.gate_up, experts.down, sizes)  # (A, D)
+        return y.index_add_(0, tokens, out.mul_(weights.flatten().index_select(0, order).unsqueeze(1)))
 
     return answer

@@ -258,7 +258,7 @@ class MoELanguageModel(nn.Module):
         """Yield one new token at a time: its id (B,) and the LMOutput that `sample` drew it from.
 
         ids (B, T) is the prompt. Runs in evaluation mode and leaves the mode as it was. routing=False: none for new
-        tokens, for speed; one text is written in half the time where `fast_decoding` knows the model. The first token
+        tokens, for speed; a text is written in half the time where `fast_decoding` knows the model. The first token
         raises ValueError when prompt and new tokens do not fit into context_length, or where experts choose tokens.
         """
         if self.config.router == "expert_choice":
@@ -271,12 +271,12 @@ class MoELanguageModel(nn.Module):
         cache, decode = KVCache(self.config.n_layers), None
         for n_left in range(n_tokens, 0, -1):
             if decode is not None:
-                output = LMOutput(decode(ids[0]))
+                output = LMOutput(decode(ids[:, 0]))
             else:
                 with evaluating(self):  # not around the yield: who draws a token may do with the model what they like
                     output = self(ids, cache=cache)
             token = sample(output.logits[:, -1].float(), temperature, generator)  # (B,)
             yield token, output
-            if not routing and n_left == n_tokens > 1 and len(ids) == 1 and can_decode(self):
+            if not routing and n_left == n_tokens > 1 and can_decode(self):
                 decode = decoder(self, cache, n_tokens - 1)
             ids = token[:, None]  # (B, 1)

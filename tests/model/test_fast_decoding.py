@@ -98,9 +98,15 @@ def test_other_models_write_by_themselves(what: str) -> None:
     assert all(output.routing for _, output in second)
 
 
-def test_several_texts_are_written_by_the_model() -> None:
-    found = written(small_model(), random_ids(3, 4), 3, False, temperature=0)
-    assert all(output.routing and token.shape == (3,) for token, output in found)
+@pytest.mark.parametrize("n_experts", [1, 8, 32])
+@pytest.mark.parametrize("batch", [2, 5])
+def test_several_texts_are_written_together(n_experts: int, batch: int) -> None:
+    model, ids = pretrained(n_experts), random_ids(batch, 9, vocab_size=2048)
+    first, second = (written(model, ids, 12, routing, temperature=0) for routing in (True, False))
+    for (token, output), (same, other) in zip(first, second, strict=True):
+        assert torch.equal(token, same)
+        torch.testing.assert_close(output.logits[:, -1], other.logits[:, -1], atol=1e-4, rtol=1e-4)
+    assert not any(output.routing for _, output in second[1:])
 
 
 def test_a_setting_that_is_new_is_not_known_until_somebody_says_so() -> None:
