@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.machine import waiting
-from benchmarks.model import CONFIG, SIZES, random_ids
+from benchmarks.model import CONFIG, random_ids, sizes
 from benchmarks.report import Row
 from moe_lite import ModelConfig, MoELanguageModel
 from moe_lite.hf import twin
@@ -70,7 +70,7 @@ def require_equal(works: Mapping[str, Decode]) -> None:
 def _rows(
     case: str, over: str, ratios: Mapping[str, Timing], timings: Mapping[str, Timing], threads: int, batch: int
 ) -> list[Row]:  # fmt: skip
-    rows, note = [], f"{SIZES}, B {batch}, {NEW} tokens after {PROMPT}"
+    rows, note = [], f"{sizes()}, B {batch}, {NEW} tokens after {PROMPT}"
     for name, ratio in ratios.items():
         low, high = ratio.quartiles
         paired = {"over": over, "ratio": ratio.median, "low": low, "high": high} if name != over else {}

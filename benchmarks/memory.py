@@ -41,7 +41,7 @@ def compared(found: dict[str, list[dict]], threads: int) -> list[Row]:
 
 
 def main(kind: str) -> None:
-    from benchmarks.model import BATCH, CONFIG, LENGTH, NOTE, learner_of, random_ids, step
+    from benchmarks.model import BATCH, CONFIG, LENGTH, learner_of, random_ids, sizes, step
     from moe_lite import MoELanguageModel
     from moe_lite.model.config import dense_twin
 
@@ -52,7 +52,7 @@ def main(kind: str) -> None:
     for _ in range(STEPS):
         one()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(json.dumps({"before": before, "peak": peak_bytes(), "parameters": parameters, "note": NOTE}))
+    print(json.dumps({"before": before, "peak": peak_bytes(), "parameters": parameters, "note": f"{sizes()}, B {BATCH}, T {LENGTH}"}))
 
 
 if __name__ == "__main__":

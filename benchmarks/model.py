@@ -10,11 +10,12 @@ from moe_lite import ModelConfig, MoELanguageModel
 
 CONFIG = ModelConfig(d_expert=256)  # 4 layers, D 128, E 8, K 2, vocabulary 2,048, balancing on
 BATCH, LENGTH = 16, 128
-SIZES = (
-    f"L {CONFIG.n_layers}, D {CONFIG.d_model}, F {CONFIG.d_expert}, E {CONFIG.n_experts}, K {CONFIG.top_k}, "
-    f"V {CONFIG.vocab_size:,}"
-)
-NOTE = f"{SIZES}, B {BATCH}, T {LENGTH}"
+
+
+def sizes(c: ModelConfig = CONFIG) -> str:
+    shared = f" and {c.n_shared_experts} shared" if c.n_shared_experts else ""
+    experts = f"F {c.d_expert}, E {c.n_experts}, K {c.top_k}{shared}"
+    return f"L {c.n_layers}, D {c.d_model}, {experts}, V {c.vocab_size:,}"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A whole training step: forward, balancing loss, backward, clipping, AdamW. Over a dense model of the same FLOPs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from benchmarks.contenders import close
 from benchmarks.machine import waiting
-from benchmarks.model import BATCH, CONFIG, LENGTH, NOTE, Learner, learner_of, random_ids, step
+from benchmarks.model import BATCH, CONFIG, LENGTH, Learner, learner_of, random_ids, sizes, step
 from benchmarks.report import Row, rows_of
 from moe_lite import ModelConfig, MoELanguageModel
 from moe_lite.hf import twin
@@ -16,6 +17,11 @@ from moe_lite.metrics import flops_per_token
 from moe_lite.model.config import dense_twin
 
 Learners = dict[str, Learner]
+CASES = {  # the second and the third are what the lessons train
+    "training step": CONFIG,
+    "training step, narrow experts": ModelConfig(),
+    "training step, fine experts": ModelConfig(n_experts=32, top_k=7, d_expert=16, n_shared_experts=1),
+}
 
 
 def learners(config: ModelConfig = CONFIG, device: torch.device | str = "cpu") -> tuple[Learners, Learners]:
@@ -26,25 +32,30 @@ def learners(config: ModelConfig = CONFIG, device: torch.device | str = "cpu") -
     coef = config.balance_coef / config.top_k  # transformers counts assignments per token, which gives K times ours
     settings = {"output_router_logits": True, "router_aux_loss_coef": coef}
     sparse = {"own sorted": learner_of(fast), "own loop": learner_of(loop)}
-    for implementation in ("eager", "grouped_mm"):
+    for implementation in ("eager", "grouped_mm") if not config.n_shared_experts else ():  # Mixtral has none
         mixtral = twin(fast, experts_implementation=implementation, **settings)
         sparse[f"transformers Mixtral, {implementation}"] = _theirs(mixtral, coef)
     return {"own dense": learner_of(dense), "transformers Llama": _theirs(twin(dense))}, sparse
 
 
-def training(rounds: int, threads: int, peak: float, device: torch.device, config: ModelConfig = CONFIG) -> list[Row]:
+def training(
+    rounds: int, threads: int, peak: float, device: torch.device, cases: Mapping[str, ModelConfig] = CASES
+) -> list[Row]:  # fmt: skip
     """Milliseconds of a step on one batch of random tokens."""
-    ids = random_ids(BATCH, LENGTH, device, config.vocab_size)
-    dense, sparse = learners(config, device)
-    require_equal(dense, ids)
-    require_equal(sparse, ids)
-    steps = {name: waiting(step(learner, ids), device) for name, learner in (dense | sparse).items()}
-    # forward and twice as much backward; a token sees half of the others on average
-    flops = 3 * BATCH * LENGTH * flops_per_token(dense["own dense"].model, context=LENGTH // 2)
-    return rows_of(
-        interleaved(steps, rounds), section="train", case="training step", threads=threads, over="own dense",
-        flops=dict.fromkeys(steps, flops), peak=peak, note=NOTE,
-    )  # fmt: skip
+    rows = []
+    for case, config in cases.items():
+        ids = random_ids(BATCH, LENGTH, device, config.vocab_size)
+        dense, sparse = learners(config, device)
+        require_equal(dense, ids)
+        require_equal(sparse, ids)
+        steps = {name: waiting(step(learner, ids), device) for name, learner in (dense | sparse).items()}
+        # forward and twice as much backward; a token sees half of the others on average
+        flops = 3 * BATCH * LENGTH * flops_per_token(dense["own dense"].model, context=LENGTH // 2)
+        rows += rows_of(
+            interleaved(steps, rounds), section="train", case=case, threads=threads, over="own dense",
+            flops=dict.fromkeys(steps, flops), peak=peak, note=f"{sizes(config)}, B {BATCH}, T {LENGTH}",
+        )  # fmt: skip
+    return rows
 
 
 def require_equal(found: Learners, ids: Tensor) -> None:

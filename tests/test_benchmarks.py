@@ -99,7 +99,7 @@ def every_row() -> list[Row]:
     return [
         *layers.layers(1, 1, 1e11, CPU, shapes),
         *layers.growth(1, 1, CPU, TINY),
-        *training.training(1, 1, 1e11, CPU, SMALL),
+        *training.training(1, 1, 1e11, CPU, {"training step": SMALL}),
         *decoding.decoding(1, 1, CPU, SMALL),
         *memory.compared({"dense": [half], "sparse": [half]}, threads=1),
         *cases,

@@ -190,11 +190,11 @@ class Experts(nn.Module):
         rows = x.index_select(0, token_ids)  # (A, D) several times faster than x[token_ids]
         if gate_on == "input":
             rows = rows * weights
-        sizes = torch.bincount(expert_ids, minlength=len(self.gate_up)).tolist()  # E integers
+        load = torch.bincount(expert_ids, minlength=len(self.gate_up))  # (E,)
         if usual:
-            out = fast.each_expert(rows, self.gate_up, self.down, sizes)  # (A, D) `swiglu` of each slice
+            out = fast.each_expert(rows, self.gate_up, self.down, load)  # (A, D) `swiglu` of each slice
         else:
-            slices = zip(self._each(), rows.split(sizes), strict=True)
+            slices = zip(self._each(), rows.split(load.tolist()), strict=True)
             out = torch.cat([expert(part) for expert, part in slices])  # (A, D)
         if gate_on == "output":
             out = out * weights.to(out.dtype)

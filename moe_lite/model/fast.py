@@ -9,6 +9,7 @@ from torch import Tensor
 
 REGISTER = 16  # float32 numbers that one instruction works on, at most
 FEW = 8  # up to so many are found one after the other, more by sorting
+GROUPED = {"cpu": (torch.float32, torch.bfloat16, torch.float16), "cuda": (torch.bfloat16,)}  # what grouped_mm takes
 
 
 def softmax_rows(z: Tensor) -> Tensor:
@@ -40,51 +41,29 @@ def best_of(values: Tensor, k: int) -> Tensor:
     return values.sort(dim=-1, descending=True, stable=True).indices[:, :k]
 
 
-def each_expert(rows: Tensor, gate_up: Tensor, down: Tensor, sizes: list[int]) -> Tensor:
-    """`torch.cat([swiglu(*part) for part in zip(rows.split(sizes), gate_up.unbind(0), down.unbind(0))])`.
+def each_expert(rows: Tensor, gate_up: Tensor, down: Tensor, load: Tensor) -> Tensor:
+    """`torch.cat([swiglu(*part) for part in zip(rows.split(load.tolist()), gate_up.unbind(0), down.unbind(0))])`.
 
-    rows (A, D) expert by expert, gate_up (E, 2F, D), down (E, D, F), sizes of the E parts -> (A, D). Has no second
-    derivative.
+    rows (A, D) expert by expert, gate_up (E, 2F, D), down (E, D, F), load (E,) of the A rows -> (A, D).
     """
     if torch.is_autocast_enabled(rows.device.type):  # as autocast does for the loop's `linear`
         dtype = torch.get_autocast_dtype(rows.device.type)
         rows, gate_up, down = rows.to(dtype), gate_up.to(dtype), down.to(dtype)
-    return _EachExpert.apply(rows, gate_up, down, sizes)
+    gate, up = _products(rows, gate_up, load).chunk(2, dim=-1)  # (A, F), (A, F)
+    return _products(F.silu(gate) * up, down, load)
 
 
-class _EachExpert(torch.autograd.Function):
-    """With plain calls autograd computes every gradient apart and copies them together afterwards; here each matrix
-    product writes to its place."""
+def _products(rows: Tensor, weights: Tensor, load: Tensor) -> Tensor:
+    """Each expert's rows (n, I) times its weights (O, I): (A, I), (E, O, I), (E,) -> (A, O).
 
-    @staticmethod
-    def forward(ctx, rows: Tensor, gate_up: Tensor, down: Tensor, sizes: list[int]) -> Tensor:
-        out, hidden = torch.empty_like(rows), []
-        parts = zip(rows.split(sizes), out.split(sizes), gate_up.mT.unbind(0), down.mT.unbind(0), strict=True)
-        for x, y, to_hidden, to_out in parts:
-            h = x.mm(to_hidden)  # (n, 2F)
-            gate, up = h.chunk(2, dim=-1)  # (n, F), (n, F)
-            torch.mm(F.silu(gate).mul_(up), to_out, out=y)  # (n, D)
-            hidden.append(h)
-        ctx.save_for_backward(rows, gate_up, down, *hidden)
-        ctx.sizes = sizes
-        return out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """d_… is the loss's gradient for …"""
-        rows, gate_up, down, *hidden = ctx.saved_tensors
-        d_rows, d_gate_up, d_down = torch.empty_like(rows), torch.empty_like(gate_up), torch.empty_like(down)
-        slices = (t.split(ctx.sizes) for t in (rows, d_rows, d_out))
-        weights = (t.unbind(0) for t in (gate_up, d_gate_up, down, d_down))
-        for x, dx, dy, w, dw, v, dv, h in zip(*slices, *weights, hidden, strict=True):
-            gate, up = h.chunk(2, dim=-1)  # (n, F), (n, F)
-            s, da = F.silu(gate), dy.mm(v)  # (n, F), (n, F): a = s · up, y = a vᵀ
-            dh = torch.cat([torch.ops.aten.silu_backward(da * up, gate), da * s], dim=-1)  # (n, 2F)
-            torch.mm(dy.t(), s.mul_(up), out=dv)  # (D, F)
-            torch.mm(dh.t(), x, out=dw)  # (2F, D), zeros where n is 0
-            torch.mm(dh, w, out=dx)  # (n, D)
-        return d_rows, d_gate_up, d_down, None
+    PyTorch's grouped product takes all experts in one call. It knows neither float64 nor widths that are no multiple of
+    16 bytes, and does not exist before PyTorch 2.10: there each expert has a product of its own.
+    """
+    fits = all(n * rows.element_size() % 16 == 0 for n in weights.shape[1:])
+    if fits and len(rows) and rows.dtype in GROUPED.get(rows.device.type, ()) and hasattr(F, "grouped_mm"):
+        return F.grouped_mm(rows, weights.mT, offs=load.cumsum(0, dtype=torch.int32))
+    parts = zip(rows.split(load.tolist()), weights.unbind(0), strict=True)
+    return torch.cat([F.linear(part, weight) for part, weight in parts])
 
 
 def one_token(x: Tensor, gate_up: Tensor, down: Tensor, expert_ids: list[int], weights: Tensor, gate_on: str) -> Tensor:

@@ -113,8 +113,8 @@ def _sparse(layer: MoELayer) -> Callable[[Tensor], Tensor]:
                 y.add_(swiglu(h, gate_up[e], down[e]), alpha=weight)
             return y
         expert_ids, order = chosen.flatten().sort(stable=True)  # (A,), (A,)
-        tokens, sizes = order // k, torch.bincount(expert_ids, minlength=len(down)).tolist()
-        out = each_expert(h.index_select(0, tokens), experts.gate_up, experts.down, sizes)  # (A, D)
+        tokens, load = order // k, torch.bincount(expert_ids, minlength=len(down))  # (A,), (E,)
+        out = each_expert(h.index_select(0, tokens), experts.gate_up, experts.down, load)  # (A, D)
         return y.index_add_(0, tokens, out.mul_(weights.flatten().index_select(0, order).unsqueeze(1)))
 
     return answer

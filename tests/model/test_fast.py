@@ -57,17 +57,34 @@ def test_softmax_of_rows_is_softmax(n_tokens, n_experts):
     torch.testing.assert_close(*(torch.autograd.grad((y * probe).sum(), z)[0] for y in (fast, plain)))
 
 
-@pytest.mark.parametrize("sizes", [[3, 0, 4], [0, 0, 5], [1, 1, 1], [7, 2, 9]])
-def test_each_expert_is_swiglu_of_each_slice_in_value_and_gradient(sizes):
-    leaves = [randn(sum(sizes), 4).double(), randn(3, 2 * 5, 4, seed=1).double(), randn(3, 4, 5, seed=2).double()]
+WIDTHS = {"one call for all": (8, 4), "float32, 12 bytes": (8, 3), "float32, 20 bytes": (5, 4)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("widths", WIDTHS)
+@pytest.mark.parametrize("sizes", [[3, 0, 4], [0, 0, 5], [1, 1, 1], [7, 2, 9], [0, 0, 0]])
+def test_each_expert_is_swiglu_of_each_slice_in_value_and_gradient(sizes, widths, dtype):
+    d, f = WIDTHS[widths]
+    leaves = [randn(*shape, seed=i, dtype=dtype) for i, shape in enumerate([(sum(sizes), d), (3, 2 * f, d), (3, d, f)])]
     rows, gate_up, down = leaves = [leaf.requires_grad_() for leaf in leaves]
     plain = torch.cat([swiglu(*part) for part in zip(rows.split(sizes), gate_up, down, strict=True)])
-    fast = each_expert(rows, gate_up, down, sizes)
+    fast = each_expert(rows, gate_up, down, torch.tensor(sizes))
     torch.testing.assert_close(fast, plain)
-    probe = randn(*plain.shape, seed=3).double()
+    probe = randn(*plain.shape, seed=3, dtype=dtype)
     found = (torch.autograd.grad((y * probe).sum(), leaves, retain_graph=True) for y in (fast, plain))
     for ours, autograds in zip(*found, strict=True):
         torch.testing.assert_close(ours, autograds)
+
+
+def test_experts_are_one_call_where_the_library_has_one(monkeypatch):
+    """Also without it, as in PyTorch before 2.10, the numbers are the same."""
+    calls, real = [], torch.nn.functional.grouped_mm
+    monkeypatch.setattr(torch.nn.functional, "grouped_mm", lambda *a, **k: calls.append(1) or real(*a, **k))
+    parts = randn(6, 8), randn(3, 8, 8, seed=1), randn(3, 8, 4, seed=2), torch.tensor([2, 3, 1])
+    first = each_expert(*parts)
+    assert len(calls) == 2
+    monkeypatch.delattr(torch.nn.functional, "grouped_mm")
+    torch.testing.assert_close(each_expert(*parts), first)
 
 
 @pytest.mark.parametrize("gate_on", ["output", "input"])
