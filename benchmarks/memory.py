@@ -52,7 +52,8 @@ def main(kind: str) -> None:
     for _ in range(STEPS):
         one()
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(json.dumps({"before": before, "peak": peak_bytes(), "parameters": parameters, "note": f"{sizes()}, B {BATCH}, T {LENGTH}"}))
+    note = f"{sizes()}, B {BATCH}, T {LENGTH}"
+    print(json.dumps({"before": before, "peak": peak_bytes(), "parameters": parameters, "note": note}))
 
 
 if __name__ == "__main__":
