@@ -23,6 +23,7 @@ from moe_lite.checks.engine.as_code import input_code
 from moe_lite.checks.engine.attempt import try_once
 from moe_lite.checks.engine.exercise import GRADIENT, Attempt, Exercise, Mistake, Output, Trial
 from moe_lite.checks.engine.grade import grade
+from moe_lite.checks.engine.rows import lists
 from moe_lite.checks.own_functions import USUAL
 from moe_lite.checks.registry import exercises, exercises_in
 from moe_lite.course import outline
@@ -117,7 +118,9 @@ def unwatched(argument):
 
 
 def returned(output: Output, value):
-    """A rule's tensor as a learner returns it: a plain number or a bool where these are asked."""
+    """A rule's tensor as a learner returns it: a plain number, a bool or lists where these are asked."""
+    if output.rows and isinstance(value, torch.Tensor):
+        return lists(value)
     numbers = output.whole or output.real or output.kind is bool
     return value.item() if numbers and isinstance(value, torch.Tensor) else value
 

@@ -36,13 +36,13 @@ def side_by_side(evidence: Evidence) -> str:
     return f'<div class="mm">{left}{_table(differ, got, sheet, frames=True)}</div>'
 
 
-def given_tables(given: dict[str, dict[str, int | float]]) -> str:
+def given_tables(given: dict[str, dict[str, int | float | str]]) -> str:
     """An input of a few numbers: a table for each argument that has fields, and one for the plain numbers."""
     tables = "".join(_given(name, values) for name, values in given.items())
     return f'<div class="mm" style="align-items:flex-start">{tables}</div>'
 
 
-def _given(name: str, values: dict[str, int | float]) -> str:
+def _given(name: str, values: dict[str, int | float | str]) -> str:
     """Names above their numbers, a few beside each other."""
     lines, fields = [], list(values)
     for start in range(0, len(fields), NAMES_PER_ROW):
@@ -54,7 +54,9 @@ def _given(name: str, values: dict[str, int | float]) -> str:
     return f"<table><caption>{caption}</caption>{''.join(lines)}</table>"
 
 
-def _given_number(value: int | float) -> str:
+def _given_number(value: int | float | str) -> str:
+    if isinstance(value, str):
+        return escape(value)
     return (f"{value:,}" if isinstance(value, int) else f"{value:,.6g}").replace("-", "−")
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from moe_lite.checks.engine.exercise import Exercise, Trial
 from moe_lite.model.config import ModelConfig
 
+FEW = 20  # lists that are read at a glance
 LONG = 64  # rows; a longer tensor that repeats a few rows is written as these rows and how often they come
 
 
@@ -22,15 +23,18 @@ def input_code(exercise: Exercise, trial: Trial) -> str:
     return "\n".join([*lines, f"[{call} for _ in range({trial.calls})]" if trial.calls > 1 else call])
 
 
-def given(exercise: Exercise, trial: Trial) -> dict[str, dict[str, int | float]]:
+def given(exercise: Exercise, trial: Trial) -> dict[str, dict[str, int | float | str]]:
     """What can be read at a glance: the numbers of each argument by their names, and plain numbers under "".
 
-    Empty where an argument has more than a few numbers, as a tensor has.
+    A list of a few lists of ints has each of them under its place, as text. Empty where an argument has more than a few
+    numbers, as a tensor has.
     """
-    found: dict[str, dict[str, int | float]] = {"": {}}
+    found: dict[str, dict[str, int | float | str]] = {"": {}}
     for name, value in zip(exercise.parameters, trial.args, strict=True):
         if _is_number(value):
             found[""][name] = value
+        elif _is_few_lists(value):
+            found[name] = {str(place): ", ".join(map(str, row)) for place, row in enumerate(value)}
         elif (values := _by_name(value)) is not None:
             found[name] = {field: number for field, number in values.items() if _is_number(number)}
         else:
@@ -41,6 +45,14 @@ def given(exercise: Exercise, trial: Trial) -> dict[str, dict[str, int | float]]
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_few_lists(value: Any) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= FEW and all(map(_is_list_of_ints, value))
+
+
+def _is_list_of_ints(row: Any) -> bool:
+    return isinstance(row, list) and all(type(number) is int for number in row)
 
 
 def _by_name(value: Any) -> dict[str, Any] | None:

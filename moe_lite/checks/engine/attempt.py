@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from moe_lite.checks.engine.compare import close
+from moe_lite.checks.engine.compare import article, close
 from moe_lite.checks.engine.exercise import GRADIENT, REPEAT, Attempt, Case, Exercise, Note, Output, Trial
+from moe_lite.checks.engine.rows import complaint, padded
 from moe_lite.checks.engine.run import Ended, run_limited, time_limit
 
 
@@ -185,16 +186,23 @@ def _write_over(args: tuple, values: tuple) -> None:
 
 
 def _plain_ones_changed(exercise: Exercise, before: tuple, after: tuple) -> tuple[str, ...]:
-    """Names of settings and dicts that were changed, and of lists that got longer or shorter or hold other numbers."""
+    """Names of settings and dicts that were changed, and of lists that got longer or shorter or hold other numbers.
+
+    A list may hold lists.
+    """
     changed = []
     for name, old, new in zip(exercise.parameters, before, after, strict=True):
         if isinstance(old, list):
-            numbers = [isinstance(value, int | float) for value in old]
-            if len(old) != len(new) or all(numbers) and old != new:
+            if len(old) != len(new) or all(map(_is_plain, old)) and old != new:
                 changed.append(name)
         elif (isinstance(old, dict) or is_dataclass(old)) and old != new:
             changed.append(name)
     return tuple(changed)
+
+
+def _is_plain(value: Any) -> bool:
+    """A number, or a list of nothing but numbers and such lists."""
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, int | float)
 
 
 def _copy(value: Any) -> Any:
@@ -279,7 +287,7 @@ def read(exercise: Exercise, returned: Any) -> tuple[dict[str, Tensor], Note | N
         return {}, Note("A coroutine, not a result", f"Write `def`, not `async def`, and return {wanted}.")
     values = (returned,) if isinstance(returned, Tensor) or len(names) == 1 else returned
     if not isinstance(values, tuple):
-        kind = _article(type(returned).__name__)
+        kind = article(type(returned).__name__)
         return {}, Note("A tuple is expected", f"Return {wanted} as a tuple, `return {', '.join(names)}`; got {kind}.")
     if len(values) != len(names):
         came = "one tensor" if isinstance(returned, Tensor) else f"{len(values)} things"
@@ -297,19 +305,33 @@ def _reader(output: Output) -> Callable[[Output, Any], tuple[Tensor | None, Note
         return _read_number
     if output.real:
         return _read_float
+    if output.rows:
+        return _read_rows
     return _read_thing if output.kind else _read_tensor
 
 
 def _read_thing(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
     if not isinstance(value, output.kind):
-        wanted, kind = _article(output.kind.__name__), _article(type(value).__name__)
-        return None, Note(f"Not {wanted}", f"`{output.name}` should be {wanted}, got {kind}.")
+        return None, _other_kind(output, value, output.kind)
     return output.tensor_of(value), None
+
+
+def _other_kind(output: Output, value: Any, wanted: type) -> Note:
+    should, kind = article(wanted.__name__), article(type(value).__name__)
+    return Note(f"Not {should}", f"`{output.name}` should be {should}, got {kind}.")
+
+
+def _read_rows(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
+    if not isinstance(value, list):
+        return None, _other_kind(output, value, list)
+    if told := complaint(output.name, value):
+        return None, Note(*told)
+    return padded(value), None
 
 
 def _read_float(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        kind = _article(type(value).__name__)
+        kind = article(type(value).__name__)
         return None, Note("Not a plain float", f"`{output.name}` should be a plain float, got {kind}.")
     try:
         return torch.tensor(float(value), dtype=torch.float64), None
@@ -320,7 +342,7 @@ def _read_float(output: Output, value: Any) -> tuple[Tensor | None, Note | None]
 def _read_tensor(output: Output, value: Any) -> tuple[Tensor | None, Note | None]:
     if not isinstance(value, Tensor):
         cut = " `.item()` and `float()` cut the gradient: leave them out." if isinstance(value, float) else ""
-        kind = _article(type(value).__name__)
+        kind = article(type(value).__name__)
         if type(value).__module__ == "torch.return_types":  # what max(dim=…), sort and topk give
             kind = f"both values and indices, as `{type(value).__name__}` gives them: take them apart"
         return None, Note("Not a tensor", f"`{output.name}` should be a torch.Tensor, got {kind}.{cut}")
@@ -347,12 +369,8 @@ def _read_number(output: Output, value: Any) -> tuple[Tensor | None, Note | None
 
 
 def _no_number(output: Output, value: Any) -> Note:
-    kind = _article(type(value).__name__)
+    kind = article(type(value).__name__)
     return Note("Not a whole number", f"`{output.name}` should be a plain int, got {kind}.")
-
-
-def _article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def same_again(attempt: Attempt) -> bool:

@@ -132,6 +132,10 @@ def listed(values: list, decimals: int = 2, most: int = 3) -> str:
     return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)
 
 
+def article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
 def shape_text(tensor: Tensor) -> str:
     sizes = ", ".join(str(n) for n in tensor.shape)
     return f"({sizes},)" if tensor.dim() == 1 else f"({sizes})"

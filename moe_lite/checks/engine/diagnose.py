@@ -136,6 +136,8 @@ def _drawn(exercise: Exercise, note: Note, shown: Tried) -> tuple[str, Tensor, T
     compared = (*exercise.outputs, *(exercise.watch.outputs if exercise.watch else ()))
     for output in sorted(compared, key=lambda o: o.name not in parts):  # what the case looks at comes first
         expected, got = attempt.expected.get(output.name), attempt.got.get(output.name)
+        if output.rows:  # lists of different length are no table
+            continue
         if expected is not None and got is not None and _comparable(got, expected, exact=exact):
             n_experts = attempt.args[0].shape[-1] if output.expert_values else 0
             looks = {"expert_columns": output.expert_columns, "expert_values": n_experts}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from moe_lite.checks.engine.compare import close
+from moe_lite.checks.engine.rows import padded
 
 # what a case can look at, besides the outputs by their names
 FORM, INPUT, REPEAT, GRADIENT, QUIET = "form", "input", "repeat", "gradient", "quiet"
@@ -23,6 +24,7 @@ class Output:
     shape: str = ""  # in the letters of the dimension key: "N, k"; empty for a scalar
     whole: bool = False  # a Python int, kept here as an int64 tensor ()
     real: bool = False  # a Python float, kept here as a float64 tensor ()
+    rows: bool = False  # a list of lists of ints, kept here as `rows.padded` lays it out; a flat list has one dimension
     kind: type | None = None  # neither a tensor nor a number, but one of these
     tensor_of: Callable[[Any], Tensor] | None = None  # what is compared of such a thing
     strict_dtype: bool = True  # False: any floating type will do
@@ -262,6 +264,8 @@ class Exercise:
 
 
 def _as_tensor(output: Output, value: Any) -> Tensor:
+    if output.rows:
+        return padded(value)
     if output.tensor_of:
         return output.tensor_of(value)
     dtype = torch.float64 if output.real else None

@@ -89,9 +89,13 @@ def input_changed(exercise: Exercise, attempt: Attempt) -> Note | None:
     if not attempt.changed:
         return None
     names = " and ".join(f"`{name}`" for name in attempt.changed)
+    given = dict(zip(attempt.parameters, attempt.args, strict=True))
+    in_place = "`x[...] = `, `/=`, names that end in `_`"
+    if all(isinstance(given.get(name), list) for name in attempt.changed):  # of a tensor in one, the name is `x[0]`
+        in_place = "`.sort()`, `.append()`, `.remove()`, `del`"
     sentence = (
         f"{names} had other values after the call than before. Whoever called you still needs them: work on a copy, "
-        "and mind operations in place (`x[...] = `, `/=`, names that end in `_`)."
+        f"and mind operations in place ({in_place})."
     )
     return Note("Your function changed its input", sentence)
 

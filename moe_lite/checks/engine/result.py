@@ -24,7 +24,7 @@ class Evidence:
     expert_values: int = 0  # the values are numbers of so many experts
     within: float | None = None  # how far a cell may be off, where rounding is not it
     exact: bool = False  # compared without room for an eps
-    given: dict[str, dict[str, int | float]] = field(default_factory=dict)  # the input, where it is a few numbers
+    given: dict[str, dict[str, int | float | str]] = field(default_factory=dict)  # the input, where it is a few numbers
 
     @property
     def pinned(self) -> str:
