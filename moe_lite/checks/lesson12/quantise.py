@@ -1,0 +1,554 @@
+"""Exercise 12.3, quantise: codes of few bits and one scale for each group of a row."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.compare import close, dtype_text, number
+from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
+from moe_lite.checks.engine.inputs import F32, F64
+from moe_lite.checks.engine.mistakes import once_per_trial, sign, wrong
+from moe_lite.checks.engine.say import said
+from moe_lite.lessons import quantise as rounding
+
+
+def reference(weight: Tensor, bits: int, group: int) -> tuple[Tensor, Tensor]:
+    """weight (R, C) -> codes (R, C) int8, scales (R, C / group) float32."""
+    codes, scales, _ = rounding.quantise(weight, bits, group)
+    return codes, scales
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+BOTH = ("scales", "codes")
+
+
+def cases() -> tuple[Case, ...]:
+    # R, groups of a row, group, bits; the rows could be cut into groups as well as the columns
+    plain = (random(1, 6, 4, 2, 5), random(2, 10, 3, 5, 4), random(3, 9, 4, 3, 8))
+    few_and_many = tuple(random(seed, 6, 4, 3, bits) for seed, bits in ((4, 2), (5, 3), (6, 6), (7, 7), (8, 8)))
+    edges = (random(9, 5, 6, 1, 4), random(10, 5, 1, 7, 6), random(11, 1, 3, 4, 5), random(12, 4, 1, 1, 3))
+    negative = (negated(13, 6, 3, 4, 5), negated(14, 4, 2, 6, 8))
+    zeros = (with_zeros(15, 6, 4, 3, 6), with_zeros(16, 5, 3, 4, 8), nothing(17))
+    uneven = (uneven_rows(18, 6, 4, 3, 5), uneven_rows(19, 7, 2, 6, 8), scaled(20, 1e-12), scaled(21, 1e12))
+    first, _ = inputs.usual((plain[0], random(2, 10, 3, 5, 4, F32), plain[2]), plain)
+    return (
+        *first,
+        Case("scales", plain, ("scales",)),
+        Case("codes", plain, ("codes",)),
+        Case("from 2 to 8 bits", few_and_many, BOTH),
+        Case("groups of one weight, a whole row, a single row", edges, BOTH),
+        Case("the largest is negative", negative, BOTH),
+        Case("groups of zeros", zeros, BOTH),
+        Case("rows of very different size", uneven, BOTH),
+    )
+
+
+def weights(seed: int, R: int, G: int, group: int, bits: int) -> Tensor:
+    """(R, G·group) float64: whole numbers of scales and at most 0.42 beside, so that no rounding is a close decision.
+
+    In each group one weight stands for the largest code, of either sign; scales differ by a factor of up to 20.
+    """
+    g, m = inputs.generator(seed), 2 ** (bits - 1) - 1
+    codes = torch.randint(-m, m + 1, (R, G, group), generator=g)
+    beside = (torch.rand(R, G, group, dtype=F64, generator=g) * 0.36 + 0.06) * (
+        torch.randint(0, 2, (R, G, group), generator=g) * 2 - 1
+    )
+    q = torch.where(codes.abs() == m, codes - codes.sign() * beside.abs(), codes + beside)  # within −m and m
+    largest = (torch.randint(0, 2, (R, G, 1), generator=g) * 2 - 1) * float(m)
+    q = q.scatter(2, torch.randint(0, group, (R, G, 1), generator=g), largest.double())
+    scales = torch.rand(R, G, 1, dtype=F64, generator=g).mul(3.0).exp().div(2 * m)
+    return (q * scales.round(decimals=5)).flatten(1)
+
+
+def random(seed: int, R: int, G: int, group: int, bits: int, dtype: torch.dtype = F64) -> Trial:
+    return of(weights(seed, R, G, group, bits).to(dtype), bits, group, f"seed {seed}")
+
+
+def of(weight: Tensor, bits: int, group: int, what: str) -> Trial:
+    return Trial((weight, bits, group), f"{what}, {dtype_text(weight)}, {bits} bits, group = {group}")
+
+
+def negated(seed: int, R: int, G: int, group: int, bits: int) -> Trial:
+    """No weight is above 0."""
+    return of(-weights(seed, R, G, group, bits).abs(), bits, group, f"seed {seed}, no weight above 0")
+
+
+def with_zeros(seed: int, R: int, G: int, group: int, bits: int) -> Trial:
+    """Some groups and a whole row are 0."""
+    weight = weights(seed, R, G, group, bits).unflatten(1, (G, group))
+    weight[0, 1], weight[2, 0], weight[3] = 0.0, 0.0, 0.0
+    return of(weight.flatten(1), bits, group, f"seed {seed}, groups of zeros")
+
+
+def nothing(seed: int) -> Trial:
+    return of(torch.zeros(3, 8, dtype=F64), 4, 2, "all weights 0")
+
+
+def uneven_rows(seed: int, R: int, G: int, group: int, bits: int) -> Trial:
+    """Each row is ten times as large as the one before."""
+    sizes = 10.0 ** torch.arange(-3, R - 3, dtype=F64)[:, None]
+    return of(weights(seed, R, G, group, bits) * sizes, bits, group, f"seed {seed}, each row 10 times the one before")
+
+
+def scaled(seed: int, factor: float) -> Trial:
+    return of(weights(seed, 6, 3, 4, 6) * factor, 6, 4, f"seed {seed}, weights near {factor:g}")
+
+
+def drawn(seed: int, R: int, groups: int, group: int, bits: int) -> tuple:
+    return weights(seed, R, groups, group, bits), bits, group
+
+
+def extremes(seed: int) -> tuple[Trial, ...]:
+    weight, bits, group = drawn(seed, 7, 3, 4, 6)
+    hole = weight.clone()
+    hole[:, :group] = 0
+    least = torch.tensor([[0.1, -0.1, 0.02, -0.02]], dtype=F64).repeat(3, 2)
+    return (
+        Trial((weight * 1e-20, bits, group), "weights of a hundred quintillionth"),
+        Trial((weight * 1e20, bits, group), "weights of a hundred quintillion"),
+        Trial((torch.zeros_like(weight), bits, group), "all weights 0"),
+        Trial((hole, bits, group), "the first group of each row 0"),
+        Trial((torch.full_like(weight, -0.7), bits, group), "all weights −0.7"),
+        Trial((torch.full_like(weight, 0.7), 8, group), "all weights 0.7, 8 bits"),
+        Trial((least, 2, group), "2 bits"),
+        Trial((weights(seed + 1, 8, 1, 8, 8), 8, 8), "R = C = bits = group = 8"),
+    )
+
+
+DRAWN = Drawn(
+    drawn, {"R": 7, "groups": 3, "group": 4, "bits": 6}, at_least={"bits": 2}, long="R", wide="groups",
+    extremes=extremes,
+)  # fmt: skip
+
+
+# ---- mistakes of the scales ------------------------------------------------------------------------------------------
+
+Rule = Callable[[Tensor, int, int], Tensor]
+
+
+def top(bits: int) -> int:
+    return 2 ** (bits - 1) - 1
+
+
+def in_groups(weight: Tensor, group: int) -> Tensor:
+    return weight.float().unflatten(1, (-1, group))  # (R, G, group)
+
+
+def filled(scales: Tensor) -> Tensor:
+    """1 in place of 0."""
+    return torch.where(scales == 0, 1.0, scales)
+
+
+def by(measure: Callable[[Tensor], Tensor], m: Callable[[int], float] = top) -> Rule:
+    """measure: groups (R, G, group) -> (R, G), of which the m-th part is the scale."""
+    return lambda weight, bits, group: filled(measure(in_groups(weight, group)) / m(bits))
+
+
+def largest(grouped: Tensor) -> Tensor:
+    return grouped.abs().amax(dim=-1)
+
+
+def positive_or_1(weight: Tensor, bits: int, group: int) -> Tensor:
+    scales = in_groups(weight, group).amax(dim=-1) / top(bits)
+    return torch.where(scales > 0, scales, 1.0)
+
+
+def deviation(grouped: Tensor) -> Tensor:
+    """With n − 1 in place of n; nan for a single weight."""
+    squares = (grouped - grouped.mean(dim=-1, keepdim=True)).square().sum(dim=-1)
+    return (squares / (grouped.shape[-1] - 1)).sqrt()
+
+
+def span(grouped: Tensor) -> Tensor:
+    return grouped.amax(dim=-1) - grouped.amin(dim=-1)
+
+
+def inverse(weight: Tensor, bits: int, group: int) -> Tensor:
+    size = largest(in_groups(weight, group))
+    return torch.where(size > 0, top(bits) / size, 1.0)
+
+
+def inverse_or_inf(weight: Tensor, bits: int, group: int) -> Tensor:
+    return top(bits) / largest(in_groups(weight, group))
+
+
+def of_dims(*dims: int) -> Rule:
+    """One scale for all that lies along some dimensions of the matrix."""
+    return lambda weight, bits, group: filled(weight.float().abs().amax(dim=dims, keepdim=True) / top(bits))
+
+
+def down_the_columns(weight: Tensor, bits: int, group: int) -> Tensor:
+    """(R / group, C); none where a column cannot be cut so."""
+    if len(weight) % group:
+        return torch.full((1,), float("nan"))
+    return filled(weight.float().unflatten(0, (-1, group)).abs().amax(dim=1) / top(bits))
+
+
+def down_the_columns_turned(weight: Tensor, bits: int, group: int) -> Tensor:
+    return down_the_columns(weight, bits, group).mT if len(weight) % group == 0 else torch.full((1,), float("nan"))
+
+
+def interleaved(weight: Tensor, bits: int, group: int) -> Tensor:
+    """Group g has the columns g, g + G, g + 2G, …"""
+    return filled(weight.float().unflatten(1, (group, -1)).abs().amax(dim=1) / top(bits))  # (R, G)
+
+
+def along_the_groups(weight: Tensor, bits: int, group: int) -> Tensor:
+    return filled(in_groups(weight, group).abs().amax(dim=1) / top(bits))  # (R, group)
+
+
+def so_many_groups(weight: Tensor, bits: int, group: int) -> Tensor:
+    return reference(weight, bits, weight.shape[1] // group)[1]  # (R, group)
+
+
+def same_scales(got: Tensor, made: Tensor, shape: torch.Size) -> bool:
+    """Whether `made`, which may be one number per row or one for all, was returned as it is, spread over the groups or
+    with other dimensions of size 1."""
+    if not torch.isfinite(got).all() and torch.isfinite(made).all():
+        return False
+    made, got = made.nan_to_num(nan=-1.0, posinf=-2.0), got.nan_to_num(nan=-3.0, posinf=-2.0)
+    if got.shape == shape and torch.broadcast_shapes(made.shape, shape) == shape:
+        return close(got, made.expand(shape))
+    return got.numel() == made.numel() and close(got.flatten(), made.flatten())
+
+
+def fits_shape(made: Tensor, shape: torch.Size) -> Tensor:
+    """What a rule gives, spread over the groups where that is possible."""
+    spreads = made.dim() == 2 and all(size in (1, wanted) for size, wanted in zip(made.shape, shape, strict=True))
+    return made.expand(shape) if spreads else made
+
+
+def scaled_by(title: str, rule: Rule, say: str) -> Mistake:
+    """A mistake recognised by the scales, whatever the codes are: they follow from the scales in several ways."""
+    made_of = once_per_trial(lambda attempt: rule(*attempt.args))
+
+    def fits(a: Attempt) -> bool:
+        got, made, shape = a.got.get("scales"), made_of(a), a.expected["scales"].shape
+        if got is None or not got.is_floating_point():
+            return False
+        if got.shape == shape and made.shape != shape and fits_shape(made, shape).shape != shape:
+            return False
+        return same_scales(got, made, shape)
+
+    def answer(names: tuple[str, ...], args: tuple) -> tuple:
+        return None, fits_shape(rule(*args), reference(*args)[1].shape).contiguous()
+
+    def shows(a: Attempt) -> bool:
+        return not a.right("scales") and fits(a)
+
+    def words(a: Attempt) -> str:
+        return f"{first_scale(a)} {with_group(say, a)}"
+
+    return sign(title, shows, words, show="scales", fits=fits, answer=answer)
+
+
+def first_scale(a: Attempt) -> str:
+    got, right = a.got["scales"], a.expected["scales"]
+    if got.shape != right.shape:
+        return said("`scales` has the shape {scales.shape}, expected {right.scales.shape}.", a)
+    return said("{scales.first:4}.", a)
+
+
+def with_group(say: str, a: Attempt) -> str:
+    """The sentence with the numbers of the group that the first wrong scale belongs to."""
+    weight, bits, group = a.args
+    got, right = a.got["scales"], a.expected["scales"]
+    row, place = place_of(got, right)
+    values = in_groups(weight, group)[row, place]
+    biggest = values[values.abs().argmax()]
+    return said(
+        say, a, m=top(bits), less=bits - 1, half=2 ** (bits - 1), full=2**bits, caret=2 ^ (bits - 1),
+        size=number(float(values.abs().max()), 3),
+        biggest=number(float(biggest), 3), most=number(float(values.max()), 3), least=number(float(values.min()), 3),
+        start=place * group, end=place * group + group - 1, n_groups=right.shape[1], columns=weight.shape[1],
+        whole=f"Group {place} of row {row}",
+    )  # fmt: skip
+
+
+def place_of(got: Tensor, right: Tensor) -> tuple[int, int]:
+    """Row and group of the first scale that is wrong; those of the first of all where the shapes differ."""
+    if got.shape != right.shape or close(got, right):
+        return 0, 0
+    off = ~torch.isclose(got.double(), right.double(), rtol=1e-4, atol=0.0)
+    return tuple(off.nonzero()[0].tolist())
+
+
+def zero_groups(a: Attempt) -> Tensor:
+    return largest(in_groups(a.args[0], a.args[2])) == 0  # (R, G) bool
+
+
+def only_zero_groups(a: Attempt) -> bool:
+    """All scales are right but those of groups of zeros, some of which are not 1."""
+    got, right = a.got["scales"], a.expected["scales"]
+    if got.shape != right.shape or a.right("scales") or not got.is_floating_point():
+        return False
+    return bool(zero_groups(a).any()) and close(torch.where(zero_groups(a), right, got.to(right.dtype)), right)
+
+
+def scale_0(a: Attempt) -> bool:
+    return only_zero_groups(a) and bool((a.got["scales"][zero_groups(a)] == 0).all())
+
+
+def scale_tiny(a: Attempt) -> bool:
+    found = a.got["scales"][zero_groups(a)] if only_zero_groups(a) else None
+    return found is not None and bool(((found > 0) & (found < 0.01)).all())
+
+
+def scale_nan(a: Attempt) -> bool:
+    found = a.got["scales"]
+    if found.shape != a.expected["scales"].shape or not bool(zero_groups(a).any()):
+        return False
+    return only_zero_groups(a) and not bool(found[zero_groups(a)].isfinite().any())
+
+
+def zero_place(a: Attempt) -> str:
+    """The first group of zeros, with its scale."""
+    row, place = zero_groups(a).nonzero()[0].tolist()
+    scale = number(float(a.got["scales"][row, place]))
+    return f"`scales[{row}, {place}]` is {scale}, expected 1: all weights of this group are 0."
+
+
+def codes_of_zeros(a: Attempt) -> bool:
+    """All is right but codes of groups of zeros."""
+    got, right = a.got["codes"], a.expected["codes"]
+    if got.shape != right.shape or a.right("codes") or not a.right("scales"):
+        return False
+    zeros = zero_groups(a).repeat_interleave(a.args[2], dim=1)  # (R, C)
+    return bool(zeros.any()) and not bool(((got != right) & ~zeros).any())
+
+
+# ---- mistakes of the codes -------------------------------------------------------------------------------------------
+
+
+def quotients(weight: Tensor, bits: int, group: int) -> Tensor:
+    """(R, C) float64, before they are rounded."""
+    scales = reference(weight, bits, group)[1].double()
+    return weight.double() / scales.repeat_interleave(group, dim=1)
+
+
+def int8(codes: Tensor) -> Tensor:
+    """What does not fit begins again at the other end."""
+    return codes.long().to(torch.int8)
+
+
+def rounded_by(title: str, rule: Callable[[Tensor], Tensor], say: str) -> Mistake:
+    """Right scales, and another way of rounding weight / scale. A quotient that should be whole, as that of the largest
+    weight, may lie on either side of the whole number."""
+    made_of = once_per_trial(lambda attempt: [int8(rule(quotients(*attempt.args) + nudge)) for nudge in (-1e-4, 1e-4)])
+
+    def fits(a: Attempt) -> bool:
+        got = a.got.get("codes")
+        if got is None or got.shape != a.expected["codes"].shape or not a.right("scales"):
+            return False
+        low, high = made_of(a)
+        return bool(((got == low) | (got == high)).all())
+
+    def answer(names: tuple[str, ...], args: tuple) -> tuple:
+        return int8(rule(quotients(*args))), None
+
+    return sign(title, fits, lambda a: f"{first_code(a)} {say}", show="codes", fits=fits, answer=answer)
+
+
+def first_code(a: Attempt) -> str:
+    """The first wrong code, with the quotient that it stands for: "`codes[0, 2]` is 3, expected 4: … is 3.71"."""
+    index = tuple((a.got["codes"] != a.expected["codes"]).nonzero()[0].tolist())
+    mine, right = (number(found["codes"][index].item(), 3) for found in (a.got, a.expected))
+    quotient = number(float(quotients(*a.args)[index]), 3)
+    return f"`codes[{', '.join(map(str, index))}]` is {mine}, expected {right}: weight / scale is {quotient} there."
+
+
+def coded(title: str, rule: Rule, say: str) -> Mistake:
+    """Right scales, and codes as a rule of all arguments gives them."""
+    return wrong(title, codes=rule, say=lambda a: f"{first_code(a)} {said(say, a, m=top(a.args[1]))}")
+
+
+def dequantised(weight: Tensor, bits: int, group: int) -> Tensor:
+    return rounding.dequantise(rounding.quantise(weight, bits, group))
+
+
+def times_scale(weight: Tensor, bits: int, group: int) -> Tensor:
+    scales = reference(weight, bits, group)[1].double()
+    return int8((weight.double() * scales.repeat_interleave(group, dim=1)).round().clamp(-127, 127))
+
+
+def unsigned(a: Attempt) -> bool:
+    codes, right = a.got["codes"], a.expected["codes"]
+    if codes.dtype != torch.uint8 or codes.shape != right.shape:
+        return False
+    return torch.equal(codes.view(torch.int8), right) or torch.equal(codes.long(), right.long().clamp(min=0))
+
+
+def still_grouped(a: Attempt) -> bool:
+    n_rows, n_groups = a.expected["scales"].shape
+    shape, group = tuple(a.got["codes"].shape), a.args[2]
+    return shape in ((n_rows, n_groups, group), (n_rows * n_groups, group)) != tuple(a.expected["codes"].shape)
+
+
+def one_more_dimension(a: Attempt) -> bool:
+    return a.got["scales"].shape == (*a.expected["scales"].shape, 1)
+
+
+def one_column(a: Attempt) -> bool:
+    """The scales of all groups, one below the other, as rows of `group` weights give them."""
+    got, right = a.got["scales"], a.expected["scales"]
+    return right.shape[1] > 1 and got.shape in ((right.numel(),), (right.numel(), 1)) and got.shape != right.shape
+
+
+def repeated(a: Attempt) -> bool:
+    got, right = a.got["scales"], a.expected["scales"]
+    weight, _, group = a.args
+    in_shape = got.shape in (weight.shape, (*right.shape, group))
+    return group > 1 and in_shape and close(got.flatten(), right.repeat_interleave(group, dim=1).flatten())
+
+
+def float_codes(a: Attempt) -> Note | None:
+    """The right whole numbers, kept as floats."""
+    codes = a.got.get("codes")
+    if codes is None or not a.all_right or not codes.is_floating_point():
+        return None
+    return Note(
+        "The codes are floats",
+        f"`codes` holds the right whole numbers, but as {dtype_text(codes)}: each takes {codes.element_size()} bytes, "
+        "and nothing is saved. `.to(torch.int8)` after rounding makes one byte of each.",
+    )
+
+
+def long_scales(a: Attempt) -> Note | None:
+    scales = a.got.get("scales")
+    if scales is None or not a.all_right or not scales.is_floating_point() or scales.dtype == F32:
+        return None
+    return Note(
+        "The scales are not float32",
+        f"`scales` holds the right numbers, but as {dtype_text(scales)}, where `weight` is {dtype_text(a.args[0])}. "
+        "The scales are float32 whatever the type of the weights is: `.float()`.",
+    )
+
+
+M = "m is not 2^(bits − 1) − 1"
+NO_ABS, MINMAX, OTHER = "The largest without `abs`", "From the smallest to the largest", "Not the largest weight"
+PER_ROW, INVERSE = "One scale per row", "The scale is turned over"
+DOWN, STRIDE = "The groups run down the columns", "The groups are interleaved"
+NO_POWER = "`^` is not a power"
+SAY_M = "{whole} has {size} as its largest absolute weight, and with {bits} bits that is divided by m = {m}. "
+SAY_POWER = SAY_M + "In Python, `2 ^ {less}` is {caret}: `^` is no power. It is written `2 ** {less}`."
+SAY_ABS = "{whole} has {biggest} as the weight farthest from 0, and {most} as the largest. Take `abs` before `amax`."
+SAY_MINMAX = (
+    "{whole} runs from {least} to {most}, and you share out the distance between the two. Here the codes run from −m "
+    "to m with 0 in the middle, so the scale is the largest absolute weight, {size}, divided by m = {m}."
+)
+SAY_INVERSE = (
+    "{whole} has the largest absolute weight {size}, and you divide m = {m} by it. The scale is the other way round, "
+    "{size} / {m}, because weight ≈ scale · code."
+)
+
+
+def other(measure: str) -> str:
+    return (
+        f"You divide {measure} by m = {{m}}. {{whole}} has the largest absolute weight {{size}}, and only a scale of that "
+        "size divided by m gives the largest weight the code m."
+    )
+
+
+MISTAKES = (
+    sign("The codes are still cut into groups", still_grouped, "`codes` has the shape {codes.shape}. The groups are "
+         "only needed for the scales: give the codes the shape of `weight`, {right.codes.shape}, again."),
+    sign("The scales keep a dimension of 1", one_more_dimension, "`scales` has the shape {scales.shape}, expected "
+         "{right.scales.shape}. The last dimension helps in dividing and has to go before the scales are returned: "
+         "`squeeze(-1)`."),
+    sign("One scale per weight", repeated, "`scales` has the shape {scales.shape}: each scale stands there {group} "
+         "times. A group has one scale, so return {right.scales.shape}."),
+    sign("The scales are not in rows", one_column, "`scales` has the shape {scales.shape}: the groups of all rows "
+         "stand in one list. Return one row of scales for each row of `weight`, {right.scales.shape}."),
+    sign("uint8 has no negative numbers", unsigned, "`codes` is uint8, which holds 0 to 255. The codes run from −m to "
+         "m, so a signed type is needed: `torch.int8`."),
+    sign("A group of zeros has the scale 0", scale_0, lambda a: f"{zero_place(a)} With this scale its codes are 0 / 0, "
+         "which is nan. `torch.where` puts a 1 where the largest weight is 0."),
+    sign("A group of zeros has the scale nan", scale_nan, lambda a: f"{zero_place(a)} `torch.where` puts a 1 where "
+         "the largest weight is 0."),
+    sign("A small number in place of 1", scale_tiny, lambda a: f"{zero_place(a)} You keep the scale away from 0 by a "
+         "small number. Only groups of zeros need another scale, and theirs is 1: use `torch.where`."),
+    sign("The codes of a group of zeros are not 0", codes_of_zeros, lambda a: f"{first_code(a)} All weights of this "
+         "group are 0, and with the scale 1 their codes are 0. Put the 1 in place before you divide."),
+    scaled_by(M, by(largest, lambda bits: 2 ** (bits - 1)), SAY_M + "You divide by 2^{less} = {half}, and a code of "
+              "{half} does not fit into {bits} bits."),
+    scaled_by(M, by(largest, lambda bits: 2**bits - 1), SAY_M + "You divide by 2^{bits} − 1, as if there were no "
+              "negative codes: one of the bits is for the sign."),
+    scaled_by(M, by(largest, lambda bits: 2**bits), SAY_M + "You divide by 2^{bits} = {full}, and a code of {full} "
+              "does not fit into {bits} bits."),
+    scaled_by(M, by(largest, lambda bits: 2 ** (bits - 1) - 0.5), SAY_M + "You divide by m + ½, so the largest weight "
+              "is no whole number of scales."),
+    scaled_by("`bits` has no effect", by(largest, lambda bits: 127), SAY_M + "You divide by 127, as for 8 bits."),
+    scaled_by(NO_POWER, by(largest, lambda bits: (2 ^ (bits - 1)) - 1), SAY_POWER),
+    scaled_by(NO_POWER, by(largest, lambda bits: 2 ^ (bits - 1) - 1), SAY_POWER),
+    scaled_by("m is left out", by(largest, lambda bits: 1), SAY_M + "You return the largest absolute weight itself."),
+    scaled_by(NO_ABS, by(lambda grouped: grouped.amax(dim=-1)), SAY_ABS),
+    scaled_by(NO_ABS, positive_or_1, SAY_ABS),
+    scaled_by(NO_ABS, by(lambda grouped: grouped.amax(dim=-1).abs()), SAY_ABS),
+    scaled_by(MINMAX, by(span, lambda bits: 2**bits - 1), SAY_MINMAX),
+    scaled_by(MINMAX, by(span, lambda bits: 2 * top(bits)), SAY_MINMAX),
+    scaled_by(MINMAX, by(span), SAY_MINMAX),
+    scaled_by(PER_ROW, of_dims(1), "You take the largest of a whole row. A row has {n_groups} groups of {group} "
+              "weights, and each has its own scale: cut the row first, `reshape` or `unflatten`."),
+    scaled_by("One scale for the whole matrix", of_dims(0, 1), "You take the largest of all weights. Each of the "
+              "{n_groups} groups of a row has its own scale: give `amax` a dimension."),
+    scaled_by("One scale per column", of_dims(0), "You take the largest of each column. A group is {group} "
+              "neighbours in one row: cut the rows, and take the largest over the last dimension."),
+    scaled_by(DOWN, down_the_columns, "You cut the columns into pieces of {group} weights. A group is {group} "
+              "neighbours in one row, so cut the last dimension."),
+    scaled_by(DOWN, down_the_columns_turned, "You cut the columns into pieces of {group} weights. A group is {group} "
+              "neighbours in one row, so cut the last dimension."),
+    scaled_by(STRIDE, interleaved, "{whole} has the columns {start} to {end}, which are neighbours. Yours takes every "
+              "{n_groups}th column: the size of a group comes last, `unflatten(1, (-1, group))`."),
+    scaled_by(STRIDE, along_the_groups, "You take the largest over the groups, of the first weight of each, then of "
+              "the second. A group is {group} neighbours: take the largest over the last dimension."),
+    scaled_by("`group` is taken for the number of groups", so_many_groups, "You cut a row into {group} groups. `group` "
+              "says how many weights a group has, so the {columns} columns of a row make {n_groups} groups."),
+    scaled_by(INVERSE, inverse, SAY_INVERSE),
+    scaled_by(INVERSE, inverse_or_inf, SAY_INVERSE),
+    scaled_by(OTHER, by(deviation), other("the standard deviation")),
+    scaled_by(OTHER, by(lambda grouped: grouped.std(dim=-1, unbiased=False)), other("the standard "
+              "deviation")),
+    scaled_by(OTHER, by(lambda grouped: grouped.abs().mean(dim=-1)), other("the mean of the absolute weights")),
+    scaled_by(OTHER, by(lambda grouped: grouped.norm(dim=-1)), other("the norm of the group")),
+    scaled_by(OTHER, by(lambda grouped: grouped.abs().amin(dim=-1)), other("the smallest absolute weight")),
+    rounded_by("Cut off instead of rounded", torch.trunc, "A cast to int8 drops what is behind the point. Call "
+               "`round()` before."),
+    rounded_by("Rounded down", torch.floor, "`floor`, like `//`, goes down to the next whole number. The nearest one "
+               "is wanted: `round()`."),
+    rounded_by("Rounded up", torch.ceil, "`ceil` goes up to the next whole number. The nearest one is wanted: "
+               "`round()`."),
+    rounded_by("½ added and cut off", lambda q: (q + 0.5).trunc(), "½ was added before the cast, which rounds positive "
+               "numbers and not negative ones. `round()` does both."),
+    rounded_by("The sign is lost", lambda q: q.round().abs(), "A weight below 0 has a code below 0: `abs` is for the "
+               "scale alone."),
+    coded("The codes are not rounded", lambda *args: quotients(*args).float(), "The codes are whole numbers: `round()` "
+          "them, and store them as int8."),
+    coded("The weights themselves are returned", lambda weight, bits, group: weight.float(), "These are the weights as "
+          "they came. Return the whole numbers that stand for them."),
+    coded("Rounded weights instead of codes", dequantised, "This is scale · code, the weight that is computed with "
+          "later. Return the code itself, which is what is stored."),
+    coded("Multiplied by the scale", times_scale, "You multiply by the scale. A weight is a number of scales, so "
+          "divide by it."),
+    Mistake(float_codes, title="The codes are floats"),
+    Mistake(long_scales, title="The scales are not float32"),
+)  # fmt: skip
+
+QUANTISE = Exercise(
+    id="12.3", name="quantise", parameters=("weight", "bits", "group"), sizes="RCbg",
+    outputs=(Output("codes", "R, C"), Output("scales", "R, C / group")), reference=reference, cases=cases,
+    mistakes=MISTAKES, drawn=DRAWN, differentiable=False,
+    hints=(
+        "Cut the last dimension in two first: (R, C / group, group). Then every group is a row of its own, and the "
+        "largest of each is a maximum over the last dimension. Where that is 0, no division by it makes sense.",
+        "`grouped = weight.reshape(…)` in three dimensions, then `abs` and `amax` over the last one, divided by m: "
+        "these are the scales, and `torch.where` puts a 1 in place of a 0. Divide `grouped` by them with one "
+        "dimension more, `scales[…, None]`, round, bring the codes back to two dimensions, and cast: "
+        "`.to(torch.int8)` and `.float()`.",
+    ),
+    minutes=10, lines="about 6 lines",
+    done="With 8 bits a matrix takes half the bytes of bfloat16 now, and with 4 bits, two codes in a byte, a quarter. "
+    "scale · code gives every weight back, off by at most half a scale.",
+)  # fmt: skip
