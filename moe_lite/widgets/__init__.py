@@ -3,6 +3,7 @@
 from moe_lite.widgets.balance_lab import BalanceLab
 from moe_lite.widgets.bias_controller import BiasController
 from moe_lite.widgets.budget_explorer import BudgetExplorer
+from moe_lite.widgets.cache_explorer import CacheExplorer
 from moe_lite.widgets.capacity_view import CapacityView
 from moe_lite.widgets.dispatch_view import DispatchView
 from moe_lite.widgets.expert_partition import ExpertPartition
@@ -22,6 +23,7 @@ __all__ = [
     "BalanceLab",
     "BiasController",
     "BudgetExplorer",
+    "CacheExplorer",
     "CapacityView",
     "DispatchView",
     "ExpertPartition",
