@@ -9,7 +9,7 @@ from functools import cached_property
 from moe_lite.look import palette
 from moe_lite.look.svg import figure
 from moe_lite.widgets.cache_explorer.view import RULES, Moment, Setting, Written
-from moe_lite.widgets.cache_explorer.words import MARKS
+from moe_lite.widgets.cache_explorer.words import MARKS, with_rule
 from moe_lite.widgets.kit.text import Face
 
 WIDEST, TWIN, NARROWEST = 812, 760, 460  # px
@@ -18,7 +18,7 @@ WIDE, NAMED = 22, 12  # px of a column at most; at least, where tokens stand und
 TOP, FOOT, LETTERS, SMALL_FOOT = 20, 76, 9, 64
 ROWS = {8: 20, 16: 16, 32: 13}  # px of a row, by experts
 GAP = 2  # px between rows
-RULE_ROW, RULE_NAME, CHART, SIDE_BY_SIDE = 22, 108, 104, 640
+RULE_ROW, RULE_NAME, CHART, SIDE_BY_SIDE = 22, 124, 104, 640
 
 
 def box(x: float, y: float, wide: float, tall: float) -> str:
@@ -98,7 +98,8 @@ class Strip:
         held = (step for step in steps if expert in self.moments[step].resident)
         parts = [f'<rect class="bd" x="0" y="{y}" width="22" height="{tall}" rx="3"/>']
         parts.append(f'<text class="n0" x="11" y="{y + tall / 2 + 4:.1f}">{expert}</text>')
-        parts.append(f'<path class="none" d="M{BADGE} {y + tall + GAP / 2:.1f}H{self.span(len(self.moments) - 1)[1]:.1f}"/>')
+        end = self.span(len(self.moments) - 1)[1]
+        parts.append(f'<path class="none" d="M{BADGE} {y + tall + GAP / 2:.1f}H{end:.1f}"/>')
         boxes = "".join(self._box(first, last, y, tall) for first, last in runs(held))
         parts.append(f'<path class="in" d="{boxes}"/>')
         parts.append(f'<path class="use" d="{"".join(self._box(step, step, y, tall) for step in sorted(used))}"/>')
@@ -114,7 +115,8 @@ class Strip:
         """A dot in the middle of a cell."""
         left, right = self.span(step)
         r = min(3.4, (right - left) / 2 - 0.9, tall / 2 - 2)
-        return f"M{(left + right) / 2 - r:.1f} {y + tall / 2:.1f}a{r:.1f} {r:.1f} 0 1 0 {2 * r:.1f} 0a{r:.1f} {r:.1f} 0 1 0 {-2 * r:.1f} 0z"
+        half = f"a{r:.1f} {r:.1f} 0 1 0"
+        return f"M{(left + right) / 2 - r:.1f} {y + tall / 2:.1f}{half} {2 * r:.1f} 0{half} {-2 * r:.1f} 0z"
 
     def _foot(self) -> str:
         y = TOP + self.tall + 5
@@ -128,8 +130,7 @@ class Strip:
                 out.append(f'<path class="ax" d="M{middle:.1f} {y - 3}v4"/>')
                 out.append(f'<text class="d mid" x="{middle:.1f}" y="{y + 13}">{i}</text>')
         if not self.named:
-            out.append(f'<text class="d" x="{self.first}" y="{y + 32}">new tokens; their texts do not fit here: '
-                       "point at a column</text>")  # fmt: skip
+            out.append(f'<text class="d" x="{self.first}" y="{y + 32}">new tokens; their texts do not fit here</text>')
         return "".join(out)
 
 
@@ -161,8 +162,8 @@ def legend_html() -> str:
         "use": '<path class="use" d="M1 1h13v11h-13z"/>',
         "load": '<path class="use" d="M1 1h13v11h-13z"/><circle class="load" cx="7.5" cy="6.5" r="3.4"/>',
     }
-    return legend((f'<svg class="strip sw e3" width="15" height="13" viewBox="0 0 15 13" aria-hidden="true">{inside[k]}</svg>', words)
-                  for k, words in MARKS.items())  # fmt: skip
+    box = 'class="strip sw e3" width="15" height="13" viewBox="0 0 15 13" aria-hidden="true"'
+    return legend((f"<svg {box}>{inside[kind]}</svg>", words) for kind, words in MARKS.items())
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> str:
@@ -219,7 +220,7 @@ class Charts:
 
         points = " ".join(f"{x(slots):.1f},{y(self.loads(slots=slots)):.1f}" for slots in range(low, high + 1))
         here = x(setting.slots), y(self.loads())
-        out = [f'<text class="d" x="0" y="11">loaded while writing, by room, with {RULES[setting.rule]}</text>']
+        out = [f'<text class="d" x="0" y="11">loaded while writing, by room, {with_rule(setting.rule)}</text>']
         out.append(f'<path class="ax" d="M{left} {top + CHART}h{wide:.1f}"/>')
         for value in (0, most):
             out.append(f'<text class="d end" x="{left - 6}" y="{y(value) + 4:.1f}">{value:,}</text>')
@@ -227,7 +228,8 @@ class Charts:
         for slots in sorted({low, *range(low, high - step // 2, step), high}):
             out.append(f'<text class="d mid" x="{x(slots):.1f}" y="{top + CHART + 14}">{slots}</text>')
         out.append(f'<text class="d end" x="{left + wide:.1f}" y="{top + CHART + 22 + 7}">experts that fit</text>')
-        out.append(f'<path class="grid" d="M{here[0]:.1f} {top}V{top + CHART}"/><polyline class="line" points="{points}"/>')
+        out.append(f'<path class="grid" d="M{here[0]:.1f} {top}V{top + CHART}"/>')
+        out.append(f'<polyline class="line" points="{points}"/>')
         out.append(f'<circle class="here" cx="{here[0]:.1f}" cy="{here[1]:.1f}" r="4"/>')
         out.append(f'<text class="b halo" x="{here[0] + 7:.1f}" y="{here[1] - 5:.1f}">{self.loads():,}</text>')
         return "".join(out)

@@ -58,7 +58,7 @@ class Setting:
             raise ValueError(f"text is a {type(self.text).__name__}, expected a str that the model goes on from.")
         for name, offered in (("n_experts", COUNTS), ("rule", tuple(RULES)), ("domain", DOMAINS)):
             value = getattr(self, name)
-            if value not in offered or isinstance(value, bool):
+            if type(value) is not type(offered[0]) or value not in offered:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(str, offered))}.")
         for name, low, high, why in (
             ("layer", 1, self.n_layers, "the layers of this model"),

@@ -33,7 +33,6 @@ from moe_lite.widgets.cache_explorer.view import (
 )
 from moe_lite.widgets.cache_explorer.words import (
     EMPTY,
-    NOTHING,
     POINT,
     batch_sentence,
     batch_settings,
@@ -256,7 +255,10 @@ class CacheExplorer(BackgroundWidget):
         parts += [drawn_only(lines) + touched_table(batch), paragraph(batch_sentence(batch), "said")]
         if speeds:
             figure = Speeds(batch, speeds).svg(speeds_text(batch, speeds)) + speeds_legend()
-            parts += [drawn_only(figure) + speeds_table(batch, speeds), paragraph(speed_sentence(batch, speeds), "said")]
+            parts += [
+                drawn_only(figure) + speeds_table(batch, speeds),
+                paragraph(speed_sentence(batch, speeds), "said"),
+            ]
         parts.append(paragraph(missing_note(batch)))
         return "".join(parts)
 

@@ -13,7 +13,6 @@ POINT = (
     "Point at a column, or focus the figure and press ← or →: here stand the experts of that token, which of them had "
     "to be loaded, and what made room."
 )
-NOTHING = "Here a model writes, and a small memory holds some of its experts."
 RULE_HOW = {
     "lru": "LRU, least recently used: the expert whose last step is longest ago makes room.",
     "lfu": "LFU, least frequently used: the expert that was needed in the fewest steps so far makes room.",
@@ -22,7 +21,11 @@ RULE_HOW = {
     "is the bound for all rules.",
 }
 MARKS = {"in": "in memory", "use": "used, was in memory", "load": "used, had to be loaded"}
-LINES = {"even": "if choices were even", "shares": "by the shares of {domain}", "counted": "counted in validation texts"}
+LINES = {
+    "even": "if choices were even",
+    "shares": "by the shares of {domain}",
+    "counted": "counted in validation texts",
+}
 SPEEDS = {"timed": "measured here", "ahead": "if only bytes of weights counted, from the speed with one text"}
 UNITS = ((1e6, "MB"), (1e3, "kB"))
 
@@ -62,6 +65,10 @@ def at_a_time(n: int, domain: str) -> str:
     return f"{'One text' if n == 1 else f'{n} texts'} from {of_domain(domain)}"
 
 
+def with_rule(rule: str) -> str:
+    return "with a rule that knows the future" if rule == "belady" else f"with {RULES[rule]}"
+
+
 # ---- a text ----------------------------------------------------------------------------------------------------------
 
 
@@ -86,7 +93,8 @@ def _beside(setting: Setting, written: Written) -> str:
     at = setting.layer, setting.slots
     if setting.rule == "belady":
         return f"No rule loads fewer in these steps; LRU would have loaded {written.loads(at[0], 'lru', at[1]):,}."
-    return f"A rule that knows the future would have loaded {written.loads(at[0], 'belady', at[1]):,}."
+    fewest = written.loads(at[0], "belady", at[1])
+    return f"A rule that knows the future would have loaded {f'{fewest:,}' if fewest else 'none'}."
 
 
 def _in_all(setting: Setting, written: Written) -> str:
@@ -96,7 +104,7 @@ def _in_all(setting: Setting, written: Written) -> str:
         return f"The same holds for all {setting.n_layers} layers together: no weights moved."
     return (
         f"In all {setting.n_layers} layers together {loads:,} of {needed:,} were loaded ({percent(loads / needed)}), "
-        f"which moved {bytes_text(moved)} of weights per new token."
+        f"which moved {bytes_text(moved)} of bfloat16 weights per new token."
     )
 
 
@@ -133,8 +141,8 @@ def _prompt(setting: Setting, written: Written) -> Parts:
     moment = written.moments(setting.layer, setting.rule, setting.slots)[0]
     n, left = len(moment.needed), moment.resident
     said = (
-        f"The prompt is read in one step: its {tokens(written.n_prompt)} need {n} of the {setting.n_experts} experts of "
-        f"layer {setting.layer}. Memory is empty before, so {'it is' if n == 1 else 'all of them are'} loaded."
+        f"The prompt is read in one step: its {tokens(written.n_prompt)} need {n} of the {setting.n_experts} experts "
+        f"of layer {setting.layer}. Memory is empty before, so {'it is' if n == 1 else 'all of them are'} loaded."
     )
     if n <= setting.slots:
         return [said]
@@ -227,7 +235,7 @@ def speed_sentence(batch: Batch, speeds: Mapping[int, float]) -> str:
         f"On this machine one text makes {speed_text(alone)} tokens per second, and {n} texts from "
         f"{of_domain(batch.setting.domain)} together make {speed_text(speeds[n])}, "
         f"{times_text(speeds[n] / alone)} times as many. If only the bytes of weights counted, it would be "
-        f"{times_text(batch.predicted(n, alone) / alone)} times."
+        f"{times_text(batch.predicted(n, alone) / alone)} times as many."
     )
 
 
@@ -237,8 +245,8 @@ def speed_sentence(batch: Batch, speeds: Mapping[int, float]) -> str:
 def settings_text(setting: Setting) -> str:
     """The settings on one line, for pages without controls."""
     return (
-        f"{setting.n_experts} experts, {setting.top_k} per token · layer {setting.layer} · {RULES[setting.rule]} · room "
-        f"for {setting.slots} · {setting.new} new tokens"
+        f"{setting.n_experts} experts, {setting.top_k} per token · layer {setting.layer} · {RULES[setting.rule]} · "
+        f"room for {setting.slots} · {setting.new} new tokens"
     )
 
 
@@ -259,7 +267,7 @@ def charts_text(setting: Setting, written: Written) -> str:
     room = ", ".join(
         f"{slots}: {written.loads(layer, setting.rule, slots)}" for slots in range(setting.top_k, setting.n_experts + 1)
     )
-    return f"Experts loaded while writing, by rule: {rules}. With {RULES[setting.rule]}, by room: {room}."
+    return f"Experts loaded while writing, by rule: {rules}. W{with_rule(setting.rule)[1:]}, by room: {room}."
 
 
 def touched_text(batch: Batch) -> str:
