@@ -186,7 +186,7 @@ class Charts:
         wide = self.width * 0.46 if beside else self.width
         tall = 20 + RULE_ROW * len(RULES)
         left, top = (self.width * 0.54, 0) if beside else (0, tall + 16)
-        height = max(tall, CHART + 46) if beside else top + CHART + 46
+        height = max(tall, CHART + 60) if beside else top + CHART + 60
         room = f'<g transform="translate({left:.1f} {top})">{self._by_room(self.width - left)}</g>'
         return figure(self._by_rule(wide) + room, self.width, height, label, "charts")
 

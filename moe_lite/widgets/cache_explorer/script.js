@@ -91,7 +91,7 @@ function render({ model, el: host }) {
   const wait = el("span", { class: "dim", role: "status" });
   const ended = it.show([
     box, [which, rule], [layer, slots, fresh], it.note, it.problem, strip, told.node, told.voice, parts, charts,
-    sub, [batch, from, measure, wait], first, batchSaid, second, missing,
+    sub, [batch, from, measure, wait], missing, first, batchSaid, second,
   ], () => {
     const now = view();
     if (model.get("text") !== shown && typing === null && !it.waiting()) {

@@ -224,12 +224,12 @@ class HeldOut:
         return self._touched[key]
 
     def prompts(self, domain: str, n: int) -> Tensor:
-        """(n, PROMPT) ids: beginnings of validation texts, else of samples."""
+        """(n, PROMPT) ids: beginnings of validation texts, else pieces of samples."""
         if self.is_measured(domain):
             return (self._mixed[0] if domain == MIXED else self.texts[domain])[:n, :PROMPT]
         names = list(data.SAMPLES) if domain == MIXED else [domain]
-        rows = [torch.tensor(data.encode(data.SAMPLES[name])[:PROMPT]) for name in names]
-        return torch.stack([rows[i % len(rows)] for i in range(n)])
+        pieces = torch.cat([torch.tensor(data.encode(data.SAMPLES[name])).unfold(0, PROMPT, 1) for name in names])
+        return pieces[torch.linspace(0, len(pieces) - 1, n).long()]
 
 
 def there() -> tuple[str, ...]:

@@ -250,7 +250,11 @@ class CacheExplorer(BackgroundWidget):
             parts += [f'<p class="prompt">{html.escape(setting.text)}</p>', paragraph(settings_text(setting))]
             parts += [drawn_only(strip + legend_html()), drawn_only(charts) + rules_table(setting, written)]
         parts.append(paragraph(self._note(written, batch)))
-        parts += ['<p class="sub">A batch of texts</p>', paragraph(batch_settings(setting))]
+        parts += [
+            '<p class="sub">A batch of texts</p>',
+            paragraph(batch_settings(setting)),
+            paragraph(missing_note(batch)),
+        ]
         lines = Touched(batch).svg(touched_text(batch)) + touched_legend(batch)
         parts += [drawn_only(lines) + touched_table(batch), paragraph(batch_sentence(batch), "said")]
         if speeds:
@@ -259,7 +263,6 @@ class CacheExplorer(BackgroundWidget):
                 drawn_only(figure) + speeds_table(batch, speeds),
                 paragraph(speed_sentence(batch, speeds), "said"),
             ]
-        parts.append(paragraph(missing_note(batch)))
         return "".join(parts)
 
 
