@@ -231,7 +231,9 @@ class Charts:
         out.append(f'<path class="grid" d="M{here[0]:.1f} {top}V{top + CHART}"/>')
         out.append(f'<polyline class="line" points="{points}"/>')
         out.append(f'<circle class="here" cx="{here[0]:.1f}" cy="{here[1]:.1f}" r="4"/>')
-        out.append(f'<text class="b halo" x="{here[0] + 7:.1f}" y="{here[1] - 5:.1f}">{self.loads():,}</text>')
+        out.append(
+            f'<text class="b halo" x="{here[0] + 7:.1f}" y="{max(here[1] - 5, top + 6):.1f}">{self.loads():,}</text>'
+        )
         return "".join(out)
 
 
