@@ -490,6 +490,7 @@ def test_no_text_of_a_figure_is_small_cut_off_or_under_another(width, browser):
     widget = CacheExplorer()
     widget.measured[16, MIXED] = {n: 200.0 * n**0.8 for n in BATCHES}
     widget.width = 580 if width == 600 else WIDEST
+    widget.tell()
     with script_page(widget, browser, width) as page:
         for settings in SETTINGS:
             with widget.hold_trait_notifications():
