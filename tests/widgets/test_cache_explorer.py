@@ -210,7 +210,8 @@ def test_tokens_stand_under_their_columns_where_there_is_room(new, width, named)
     assert len(labels) == (new if named else 0)
     assert ("their texts do not fit here" in widget.figure) != named
     drawing = Strip(widget.now, write(widget.now), width)
-    assert drawing.span(new)[1] <= width, "every column is inside"
+    edges = [x for step in range(new + 1) for x in drawing.span(step)]
+    assert edges == sorted(edges) and edges[0] > 22 and edges[-1] <= width, "the prompt first, every column inside"
 
 
 def test_the_model_runs_only_for_another_text_model_or_length():
@@ -308,11 +309,12 @@ def test_as_a_trait_it_is_set_back_and_said(settings, said):
 def test_another_model_brings_the_room_into_its_range():
     widget = CacheExplorer(new=5)
     widget.n_experts = 32
-    assert widget.slots == 7 and "With 32 experts, 7 per token, room is for 7." in widget.note and widget.error == {}
+    assert widget.slots == 7 and widget.error == {}
+    assert "This model needs 7 experts per token and layer at once, so there is room for 7." in widget.note
     widget.slots = 30
-    assert "room is for" not in widget.note
+    assert "so there is room" not in widget.note
     widget.n_experts = 8
-    assert widget.slots == 8
+    assert widget.slots == 8 and "8 experts per layer, so there is room for all of them." in widget.note
     with pytest.raises(ValueError, match="sets places, which nothing on the widget moves"):
         widget.suggest({"x": {"places": 2}})
 

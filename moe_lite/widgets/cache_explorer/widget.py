@@ -40,6 +40,7 @@ from moe_lite.widgets.cache_explorer.words import (
     cut_note,
     keys,
     missing_note,
+    room_note,
     rule_how,
     sentence,
     settings_text,
@@ -163,7 +164,7 @@ class CacheExplorer(BackgroundWidget):
             k = Setting(asked["text"], asked["n_experts"], slots=asked["n_experts"]).top_k
             slots = min(max(k, asked["slots"]), asked["n_experts"])
             if slots != asked["slots"]:
-                self._corrected = f"With {asked['n_experts']} experts, {k} per token, room is for {slots}."
+                self._corrected = room_note(asked["n_experts"], k, slots)
             asked = asked | {"slots": slots}
         return Setting(**asked)
 

@@ -18,7 +18,7 @@ RULE_HOW = {
     "lfu": "LFU, least frequently used: the expert that was needed in the fewest steps so far makes room.",
     "favourites": "The layer's favourites stay: the expert that {texts} chose least makes room, whatever happens now.",
     "belady": "The expert that is needed again latest makes room. No program can do this while a text is written: it "
-    "is the bound for all rules.",
+    "is the bound for all rules, for the steps of writing, whose experts always fit.",
 }
 MARKS = {"in": "in memory", "use": "used, was in memory", "load": "used, had to be loaded"}
 LINES = {
@@ -111,6 +111,13 @@ def _in_all(setting: Setting, written: Written) -> str:
 def rule_how(setting: Setting, sampled: bool) -> str:
     texts = "the course's sample texts" if sampled else "the validation texts of all domains"
     return RULE_HOW[setting.rule].format(texts=texts)
+
+
+def room_note(n_experts: int, top_k: int, slots: int) -> str:
+    """Why another model has other room than was set."""
+    if slots == n_experts:
+        return f"This model has {n_experts} experts per layer, so there is room for all of them."
+    return f"This model needs {top_k} experts per token and layer at once, so there is room for {slots}."
 
 
 def cut_note(setting: Setting, written: Written | None) -> str:
