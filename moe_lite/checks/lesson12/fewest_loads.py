@@ -1,4 +1,4 @@
-"""Exercise 12.4, fewest_loads: how often experts have to be loaded at least, whatever rule makes room (Belady)."""
+"""Exercise 12.3, fewest_loads: how often experts have to be loaded at least, whatever rule makes room (Belady)."""
 
 import random as draws
 from collections.abc import Callable, Sequence
@@ -317,7 +317,7 @@ MISTAKES = (
 )  # fmt: skip
 
 FEWEST_LOADS = Exercise(
-    id="12.4", name="fewest_loads", parameters=("requests", "slots"), sizes="TS",
+    id="12.3", name="fewest_loads", parameters=("requests", "slots"), sizes="TS",
     outputs=(Output("loads", whole=True),), reference=fewest, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
     hints=(
         "The loads can be counted by going through the steps, as in exercise 12.2. Only the choice of what makes room "

@@ -1,4 +1,4 @@
-"""What a memory loads by a rule of what makes room: the rules that exercise 12.4 knows by name, and their numbers."""
+"""What a memory loads by a rule of what makes room: the rules that exercise 12.3 knows by name, and their numbers."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Wrong scales that exercise 12.3 knows by name: another divisor, another measure than the largest, other groups."""
+"""Wrong scales that exercise 12.4 knows by name: another divisor, another measure than the largest, other groups."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Answers to exercise 12.4, fewest_loads: right ones, and wrong ones with the message that they must get."""
+"""Answers to exercise 12.3, fewest_loads: right ones, and wrong ones with the message that they must get."""
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from functools import cache
