@@ -7,6 +7,7 @@ Dimension key, used in every shape comment:
     F expert width   C capacity        V vocabulary       L layers
     A assignments of a token to an expert (N·K where K is fixed)
     P points of a training curve
+    R rows of any other matrix, C its columns
 """
 
 import pkgutil

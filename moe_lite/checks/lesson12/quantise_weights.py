@@ -1,4 +1,4 @@
-"""Exercise 12.4, quantise: codes of few bits and one scale for each group of a row."""
+"""Exercise 12.4, quantise_weights: codes of few bits and one scale for each group of a row."""
 
 from collections.abc import Callable
 
@@ -320,7 +320,7 @@ MISTAKES = (
 )  # fmt: skip
 
 QUANTISE = Exercise(
-    id="12.4", name="quantise", parameters=("weight", "bits", "group"), sizes="RCbg",
+    id="12.4", name="quantise_weights", parameters=("weight", "bits", "group"), sizes="RCbg",
     outputs=(Output("codes", "R, C"), Output("scales", "R, C / group")), reference=reference, cases=cases,
     mistakes=MISTAKES, drawn=DRAWN, differentiable=False,
     hints=(

@@ -1,4 +1,4 @@
-"""Answers to exercise 12.4, quantise: right ones, and wrong ones with the message that they must get."""
+"""Answers to exercise 12.4, quantise_weights: right ones, and wrong ones with the message that they must get."""
 
 import torch
 from answers import right, wrong
