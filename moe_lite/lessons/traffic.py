@@ -1,0 +1,173 @@
+"""What travels when the experts of a layer live on many devices: bytes from device to device, and how long they take.
+
+A token lives on one device. Its vector is sent to the devices of its experts (dispatch), and what they answer comes
+back (combine). A network is a number of nodes with a fast connection inside and a slower one between them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# ---- who sends what to whom ------------------------------------------------------------------------------------------
+
+
+def spread(n: int, n_devices: int) -> Tensor:
+    """(n,) int64: the device of each of n experts or tokens, the same number of neighbours on each.
+
+    Raises ValueError if they cannot be shared out evenly.
+    """
+    if n % n_devices:
+        raise ValueError(f"{n} cannot be shared out evenly over {n_devices} devices.")
+    return torch.arange(n_devices).repeat_interleave(n // n_devices)
+
+
+def sent(expert_ids: Tensor, homes: Tensor, places: Tensor, n_devices: int, once: bool = True) -> Tensor:
+    """(M, M) int64: how many vectors device i sends to device j; the diagonal stays where it is.
+
+    expert_ids (N, K); homes (N,), the device of each token; places (E,), that of each expert. once: a vector goes to a
+    device once, however many of the token's experts are there; else once for each of them.
+    """
+    to = places[expert_ids]  # (N, K)
+    if once:
+        there = torch.zeros(len(to), n_devices, dtype=torch.int64).scatter(1, to, 1)  # (N, M)
+        return torch.zeros(n_devices, n_devices, dtype=torch.int64).index_add(0, homes, there)
+    pairs = homes[:, None] * n_devices + to  # (N, K)
+    return torch.bincount(pairs.flatten(), minlength=n_devices**2).view(n_devices, n_devices)
+
+
+def bytes_between(expert_ids: Tensor, homes: Tensor, places: Tensor, n_devices: int, vector_bytes: int) -> Tensor:
+    """(M, M) int64: bytes that device i sends to device j, each vector once to a device; 0 on the diagonal."""
+    return sent(expert_ids, homes, places, n_devices).fill_diagonal_(0) * vector_bytes
+
+
+def crossing(matrix: Tensor) -> int:
+    """How many vectors leave their device."""
+    return int(matrix.sum() - matrix.diagonal().sum())
+
+
+def expected_crossing(top_k: int, n_devices: int, once: bool = True) -> float:
+    """How many copies of a token's vector leave its device, if its K experts lie on the devices evenly at random.
+
+    once: 1 − (1 − 1/M)^K of the M − 1 other devices have one of its experts, as if a device had many of them.
+    """
+    if once:
+        return (n_devices - 1) * (1 - (1 - 1 / n_devices) ** top_k)
+    return top_k * (1 - 1 / n_devices)
+
+
+def bytes_per_token(d_model: int, dispatch_bytes: float = 2, combine_bytes: float = 2) -> float:
+    """Of one copy of a token's vector that leaves its device and of the answer that comes back, in one layer."""
+    return d_model * (dispatch_bytes + combine_bytes)
+
+
+# ---- how long it takes -----------------------------------------------------------------------------------------------
+
+
+class Network(NamedTuple):
+    """Devices in nodes. Every device sends and receives at the same time, inside of its node and beyond it."""
+
+    per_node: int  # devices
+    within: float  # bytes per second, of one device, inside of its node
+    between: float  # bytes per second, of one device, to other nodes
+    latency: float = 0.0  # seconds until the first byte arrives
+
+
+class Exchange(NamedTuple):
+    """One all-to-all: every device sends to every other what is theirs."""
+
+    within: int  # bytes that stay inside of a node
+    between: int  # bytes that leave theirs
+    seconds: float  # until the last device has everything
+    mean_seconds: float  # if the bytes were shared out evenly over the devices
+    slowest: int  # device
+
+    @property
+    def bytes(self) -> int:
+        return self.within + self.between
+
+
+def exchange(matrix: Tensor, network: Network, n_bytes: float) -> Exchange:
+    """matrix (M, M): vectors from device to device, each of n_bytes. The slowest device decides about the time.
+
+    A device is done when its slowest connection is: what it sends or what it receives, inside of the node or beyond.
+    Raises ValueError if the devices do not fill the nodes.
+    """
+    m = len(matrix)
+    if m % network.per_node:
+        raise ValueError(f"{m} devices do not fill nodes of {network.per_node}.")
+    node = torch.arange(m) // network.per_node
+    same = node[:, None] == node  # (M, M)
+    moved = matrix.double() * n_bytes * (1 - torch.eye(m, dtype=torch.float64))
+    by_link = [(moved * same, network.within), (moved * ~same, network.between)]
+    loads = [part.sum(dim=dim) / speed for part, speed in by_link for dim in (0, 1)]  # 4 of (M,) seconds
+    each = torch.stack(loads).amax(dim=0)  # (M,)
+    even = max(float(load.mean()) for load in loads)
+    slowest, total = int(each.argmax()), [int(part.sum()) for part, _ in by_link]
+    latency = network.latency if sum(total) else 0.0
+    return Exchange(*total, float(each.max()) + latency, even + latency, slowest)
+
+
+# ---- where experts stand ---------------------------------------------------------------------------------------------
+
+
+class Placement(NamedTuple):
+    """Which experts each device holds. A hot expert can stand on several; they share its tokens evenly."""
+
+    experts: list[list[int]]  # by device
+    load: Tensor  # (M,) float64: assignments that each device computes
+
+    @property
+    def imbalance(self) -> float:
+        """The busiest device over the mean: how many times as long as necessary everybody waits."""
+        return float(self.load.max() / self.load.mean())
+
+
+def placed(load: Tensor, experts: Sequence[Sequence[int]]) -> Placement:
+    """The load of every device, for a load (E,) of the experts and the experts of each device."""
+    copies = torch.bincount(torch.tensor([e for held in experts for e in held]), minlength=len(load))
+    if (copies == 0).any():
+        raise ValueError(f"Expert {int((copies == 0).nonzero()[0])} stands on no device.")
+    share = load.double() / copies
+    return Placement([sorted(held) for held in experts], torch.stack([share[list(held)].sum() for held in experts]))
+
+
+def places_by_load(load: Tensor, n_devices: int) -> Tensor:
+    """(E,) int64: the device of each expert, as many experts on each, none on two.
+
+    load (E,). The experts choose in the order of their load, the largest first, of equals the lower number: each goes to
+    the device with the least load so far that has room left, of equals again the lower number.
+    """
+    slots = len(spread(len(load), n_devices)) // n_devices
+    places, busy, held = torch.empty(len(load), dtype=torch.int64), [0] * n_devices, [0] * n_devices
+    loads = load.tolist()
+    for e in sorted(range(len(loads)), key=lambda e: (-loads[e], e)):
+        device = min((d for d in range(n_devices) if held[d] < slots), key=lambda d: (busy[d], d))
+        places[e], busy[device], held[device] = device, busy[device] + loads[e], held[device] + 1
+    return places
+
+
+def balanced(load: Tensor, n_devices: int, slots: int) -> Placement:
+    """Experts placed by their load, the hottest on several devices where there is room: the idea of DeepSeek's EPLB.
+
+    load (E,); slots: experts per device. First every slot beyond E goes to a copy of the expert whose copies have the
+    most to do each; then all copies, the busiest first, go to the device that has the least to do and a free slot, no
+    device holding an expert twice where it can be helped. Raises ValueError where the slots do not suffice.
+    """
+    n_experts = len(load)
+    if n_devices * slots < n_experts:
+        raise ValueError(f"{n_devices} devices with {slots} slots cannot hold {n_experts} experts.")
+    copies = torch.ones(n_experts, dtype=torch.int64)
+    for _ in range(n_devices * slots - n_experts):
+        copies[int((load / copies).argmax())] += 1
+    share = load.double() / copies
+    held: list[list[int]] = [[] for _ in range(n_devices)]
+    busy = [0.0] * n_devices
+    for e in sorted(range(n_experts), key=lambda e: -float(share[e])):
+        for _ in range(int(copies[e])):
+            free = [d for d in range(n_devices) if len(held[d]) < slots]
+            device = min(free, key=lambda d: (e in held[d], busy[d], d))
+            held[device].append(e)
+            busy[device] += float(share[e])
+    return placed(load, held)
