@@ -34,9 +34,11 @@ PLACES = {
     "expert_groups": "moe_lite.lessons.expert_groups",
     "interventions": "moe_lite.lessons.interventions",
     "mixture": "moe_lite.lessons.mixture",
+    "parallel": "moe_lite.lessons.parallel",
     "quantise": "moe_lite.lessons.quantise",
     "serving": "moe_lite.lessons.serving",
     "specialisation": "moe_lite.lessons.specialisation",
+    "traffic": "moe_lite.lessons.traffic",
     # trainings recorded and measured
     "comparison": "moe_lite.lab.comparison",
     "costs": "moe_lite.lab.costs",

@@ -136,7 +136,7 @@ def placed(load: Tensor, experts: Sequence[Sequence[int]]) -> Placement:
 def places_by_load(load: Tensor, n_devices: int) -> Tensor:
     """(E,) int64: the device of each expert, as many experts on each, none on two.
 
-    load (E,). The experts choose in the order of their load, the largest first, of equals the lower number: each goes to
+    load (E,). The experts are placed in the order of their load, the largest first, of equals the lower number: each on
     the device with the least load so far that has room left, of equals again the lower number.
     """
     slots = len(spread(len(load), n_devices)) // n_devices
