@@ -91,7 +91,7 @@ def test_placing_by_load_beats_neighbours_and_copies_help_where_one_expert_is_ho
     load[3] = load.sum()  # half of all
     places = places_by_load(load, 4)
     alone = placed(load, [(places == d).nonzero().flatten().tolist() for d in range(4)])
-    assert alone.imbalance > 2 > 1.1 > balanced(load, 4, 5).imbalance
+    assert alone.imbalance > 2 > 1.3 > balanced(load, 4, 5).imbalance
 
 
 def test_a_hot_expert_is_copied_and_what_does_not_fit_is_refused() -> None:
