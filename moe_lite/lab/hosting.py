@@ -12,6 +12,7 @@ from typing import NamedTuple
 from moe_lite.data import data_dir
 from moe_lite.families import PublishedModel, count
 from moe_lite.lessons.serving import Footprint, Machine, largest_batch, machines_needed, step
+from moe_lite.lessons.traffic import Network
 
 GIB = 1 << 30
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -69,6 +70,14 @@ def offers() -> Offers:
     classes = {each["name"]: each["dollars_per_million"] for each in row["classes"]}
     beside = row["accelerator"], row["accelerator_dollars_per_hour"]
     return Offers(row["seller"], row["date"], row["source"], classes, *beside)
+
+
+@cache
+def networks() -> dict[str, Network]:
+    """By name, in the order of data/prices.toml."""
+    return {
+        row["name"]: Network(row["per_node"], row["within"] * 1e9, row["between"] * 1e9) for row in _table()["networks"]
+    }
 
 
 def footprint(model: PublishedModel | str, bits: int = 16, context: int = 4096) -> Footprint:

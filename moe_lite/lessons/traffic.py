@@ -4,6 +4,7 @@ A token lives on one device. Its vector is sent to the devices of its experts (d
 back (combine). A network is a number of nodes with a fast connection inside and a slower one between them.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -47,14 +48,19 @@ def crossing(matrix: Tensor) -> int:
     return int(matrix.sum() - matrix.diagonal().sum())
 
 
-def expected_crossing(top_k: int, n_devices: int, once: bool = True) -> float:
-    """How many copies of a token's vector leave its device, if its K experts lie on the devices evenly at random.
+def expected_crossing(top_k: int, n_devices: int, once: bool = True, n_experts: int | None = None) -> float:
+    """How many copies of a token's vector leave its device, if it chooses K experts at random.
 
-    once: 1 − (1 − 1/M)^K of the M − 1 other devices have one of its experts, as if a device had many of them.
+    once: each of the M − 1 other devices is left out with probability C(E − E/M, K) / C(E, K), or (1 − 1/M)^K where
+    n_experts is None, for very many of them. Else a copy for each expert that is elsewhere, K · (1 − 1/M).
     """
-    if once:
-        return (n_devices - 1) * (1 - (1 - 1 / n_devices) ** top_k)
-    return top_k * (1 - 1 / n_devices)
+    if not once:
+        return top_k * (1 - 1 / n_devices)
+    if n_experts is None:
+        left_out = (1 - 1 / n_devices) ** top_k
+    else:
+        left_out = math.comb(n_experts - n_experts // n_devices, top_k) / math.comb(n_experts, top_k)
+    return (n_devices - 1) * (1 - left_out)
 
 
 def bytes_per_token(d_model: int, dispatch_bytes: float = 2, combine_bytes: float = 2) -> float:

@@ -40,6 +40,9 @@ def test_every_figure_has_a_source_and_every_price_a_date() -> None:
         assert one.price_source.startswith("https://")
         assert one.price_date
         assert one.range[0] <= one.dollars_per_hour <= one.range[1]
+    assert all(
+        network.within > network.between > 1e9 and network.per_node > 1 for network in hosting.networks().values()
+    )
     offers = hosting.offers()
     assert offers.date
     assert offers.source.startswith("https://")

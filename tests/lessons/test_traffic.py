@@ -41,6 +41,8 @@ def test_the_expected_crossing_is_the_mean_of_random_choices(once: bool) -> None
     ids, homes, places = drawn(n, 400, k), torch.zeros(n, dtype=torch.int64), spread(400, m)
     counted = traffic.crossing(sent(ids, homes, places, m, once)) / n
     assert traffic.expected_crossing(k, m, once) == pytest.approx(counted, abs=0.03)
+    few = traffic.crossing(sent(drawn(n, 8, k), homes, spread(8, m), m, once)) / n
+    assert traffic.expected_crossing(k, m, once, n_experts=8) == pytest.approx(few, abs=0.03)
 
 
 def test_an_exchange_takes_as_long_as_its_slowest_device() -> None:

@@ -1,0 +1,509 @@
+# %% [markdown]
+# # 13 · Experts on many machines
+# *Part 4 — What it costs to run · about 120 minutes · three exercises and one stretch*
+#
+# **What travels between devices?**
+
+# %% tags=["opening"]
+from moe_lite.widgets import TrafficExplorer
+
+TrafficExplorer()
+
+# %% [markdown]
+# The experts of one layer live on four devices, and so do the texts. A cell of the matrix says how much one device sends to another: the vectors of its tokens that need an expert over there. The bars below show how
+# much each device has to compute. Change the number of devices, and watch how much is left on the diagonal, where nothing has to travel.
+# <!-- reasoned: it says what the figure above draws -->
+#
+# A large mixture does not fit into one device, so its experts are spread over many, and every token has to visit its own. Whether such a model is fast is decided by what travels, by who waits for whom, and by
+# where the experts stand.
+# <!-- reasoned: it says what the lesson is about -->
+#
+# You will write what a process needs before it can send its tokens, the weights that make the gradients of many processes that of one, the bytes from device to device, and a placement of
+# experts by their load. Two real processes on your machine run it, and a simulator takes it to thousands of devices.
+# <!-- reasoned: it says what the lesson does -->
+#
+# **Builds on** [lesson 04](04_dispatch_and_combine.ipynb) (sorting tokens by expert) and [lesson 11](11_parameters_memory_money.ipynb) (why one device is not enough). M is the number of devices, E that of experts in a
+# layer, K that of experts per token, N that of tokens.
+
+# %% tags=["diagram"]
+from moe_lite import lesson_header
+
+lesson_header(today=13)
+
+# %% tags=["setup"]
+import torch
+
+from moe_lite import (
+    ModelConfig, MoELanguageModel, checkpoint, claims, data, evaluate, expert_cache, guess, hosting, parallel, plots,
+    routing, traffic, train
+)  # fmt: skip
+from moe_lite.checks import lesson13 as check, mine
+
+# %% [markdown]
+# ## 13.0 Tokens travel, experts stay
+#
+# There are two ways to put a large layer on many devices. A dense layer is cut into pieces, and every token needs every piece. A mixture has a natural cut: each device keeps whole experts. This is called
+# **expert parallelism**. An expert has millions of weights, and a token is one vector, so it is the token that travels: out to its experts (**dispatch**) and back with their answers (**combine**).
+# Each of the two is an **all-to-all**, because every device may have something for every other one.
+#
+# Four devices hold four of our model's 16 experts each, and every text lives on one of them. A vector is sent to a device only once, even if both of its experts are there.
+#
+# **Predict:** how many copies of a token's vector leave its device, per token and layer? (At most it could be two.)
+
+# %% tags=["guess"]
+my_guess = guess("13.0", copies_that_leave=None)
+
+# %%
+model = checkpoint.pretrained(16)
+E, K, L, M = model.config.n_experts, model.config.top_k, model.config.n_layers, 4
+corpora = data.load_corpora()
+texts = {name: batch.ids for name, batch in data.validation_batches(corpora, 128, max_windows=16).items()}
+choices = {name: expert_cache.choices(model, ids) for name, ids in texts.items()}  # (L, B, T, K) each
+order = torch.randperm(16 * len(texts), generator=torch.Generator().manual_seed(0))
+mixed = torch.cat([*choices.values()], dim=1)[:, order]  # texts of all kinds, shuffled
+homes = (torch.arange(len(order)) % M).repeat_interleave(128)  # (N,) the device of every token
+places = traffic.spread(E, M)  # (E,) the device of every expert: neighbours together
+matrices = [traffic.sent(layer.flatten(0, 1), homes, places, M) for layer in mixed]  # L × (M, M)
+
+# %%
+copies = [traffic.crossing(matrix) / len(homes) for matrix in matrices]
+devices = [f"device {device}" for device in range(M)]
+print("copies that leave, layer by layer:", [round(n, 2) for n in copies])
+print(f"at random: {traffic.expected_crossing(K, M, n_experts=E):.2f}")
+plots.table(matrices[0], "layer 1: vectors sent, from row to column", rows=devices, columns=devices, shade=True)
+
+# %% tags=["guess"]
+my_guess.beside(copies_that_leave=sum(copies) / L)
+
+# %% tags=["holds"]
+holds(
+    "1.32 to 1.41, at random 1.35",
+    (round(min(copies), 2), round(max(copies), 2)) == (1.32, 1.41)
+    and round(traffic.expected_crossing(K, M, n_experts=E), 2) == 1.35,
+)
+
+# %% [markdown]
+# **Answer.** About 1.36. Random choices would send 1.35: with four devices, three of four experts are elsewhere, and now and then two of them are on the same device.
+#
+# <!-- answered -->
+# **Takeaway: with four devices most of what a token needs is elsewhere.** It knows nothing of devices when it chooses, so choices that are anything but random in other respects look random here.
+#
+# ## 13.1 Rows, counts and two real processes
+#
+# In lesson 04, the tokens of a batch were sorted by expert, so that every expert got one block of rows. Now the blocks go to other processes. A process has to know how many rows it sends to each one, and the others have to know
+# how many will come, because memory is reserved before anything arrives.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.1 — rows for an all-to-all
+# *10 minutes · core · about 3 lines*
+#
+# **Given** `expert_ids` (A,) int64, the expert that each of a process's rows needs, from 0 to `n_experts` − 1; and `n_ranks`, the number of processes, which divides `n_experts`. Every process holds the same number of experts
+# that are neighbours: process 0 the first n_experts / n_ranks of them, process 1 the next ones, and so on. **Return** `order` (A,) int64 and `send` (n_ranks,) int64. `order` are the row numbers in the order in which the rows are
+# sent: by expert, and rows for the same expert in the order in which they stand. `send` says how many rows go to each process, the own one included; a process that gets none has a 0.
+# **Allowed:** sorting, `bincount`, arithmetic.
+#
+# <!-- hints 13.1 -->
+
+
+# %% tags=["stub"]
+def split_sizes(expert_ids: torch.Tensor, n_experts: int, n_ranks: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows in the order in which they are sent, and how many go to each process.
+
+    expert_ids (A,) int64 -> order (A,) int64, send (n_ranks,) int64
+    """
+    ### BEGIN SOLUTION
+    order = expert_ids.argsort(stable=True)
+    rank = expert_ids // (n_experts // n_ranks)  # (A,) the process that holds the expert
+    return order, torch.bincount(rank, minlength=n_ranks)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.split_sizes(split_sizes)
+
+# %% [markdown]
+# Now for real. `parallel.run` starts new Python processes, which talk to each other as the machines of a cluster do, through PyTorch's `torch.distributed`. Each gets four of a small model's eight experts, a copy of everything else, and its own half of a
+# batch. It sends its rows, computes with its own experts what arrives, and sends the answers back; backward, the gradients go the same way in the other direction. (It takes some seconds, because each process loads PyTorch.)
+#
+# **Predict:** how far is the loss of the two processes from the loss that one process computes for the whole batch?
+
+# %% tags=["guess"]
+my_guess = guess("13.1", difference_in_nats=None)
+
+# %%
+config = ModelConfig(n_layers=2)
+batch = data.sample_batch(corpora, 8, 64, torch.Generator().manual_seed(0))
+halves = parallel.shares_of((batch.ids, batch.targets), [4, 4])
+results = parallel.run(parallel.work, 2, config, [halves])  # real processes
+losses, gradients = parallel.alone(config, [halves])  # the same on this one
+difference = abs(results[0].losses[0] - losses[0])
+print(f"loss {results[0].losses[0]:.6f}, on one process {losses[0]:.6f}")
+print(f"largest difference of a gradient: {parallel.largest_difference(results, gradients):.0e}")
+
+# %% tags=["guess"]
+my_guess.beside(difference_in_nats=difference)
+
+# %% tags=["holds"]
+holds("equal to 1e-5", difference < 1e-5 and parallel.largest_difference(results, gradients) < 1e-5)
+
+# %% [markdown]
+# **Answer.** Nothing but rounding: sums are taken in another order, and the differences are below 0.00001. <!-- evidence: 1 / 100000 -->
+#
+# <!-- answered -->
+# **Takeaway: expert parallelism changes where things are computed, and nothing else.** If your processes disagree with one process, there is a mistake. Did your function say the right numbers? The processes counted what they sent.
+
+# %%
+my_split = mine("13.1", split_sizes, default=parallel.split_sizes)
+whole = MoELanguageModel(config, seed=0).eval()
+with torch.no_grad():
+    first = [whole(ids).routing[0] for ids, _ in halves]  # layer 1, for the part of each process
+by_yours = torch.stack([my_split(layer.expert_ids, 8, 2)[1] for layer in first])
+counted = torch.stack([result.sent[0, 0] for result in results])
+processes = ["process 0", "process 1"]
+print("your function and the processes agree:", torch.equal(by_yours, counted))
+plots.table(counted, "layer 1: rows sent, from row to column", rows=processes, columns=processes)
+
+# %% tags=["holds"]
+holds("agree", torch.equal(by_yours, counted) and int(counted.sum()) == 2 * 8 * 64)
+
+# %% [markdown]
+# There are 1,024 rows in all, two for each of 512 tokens. Our processes send one row per chosen expert; an engine that sends once per device would save a few. <!-- evidence: 2 * 8 * 64; 8 * 64 -->
+#
+# What if a process has no tokens at all, or if nobody needs its experts? It still has to take part in every exchange, forward and backward, or the others wait for it forever. Exactly this
+# [hung real trainings](https://github.com/microsoft/DeepSpeed/issues/5066). And if a process dies, the others must not wait, either: `parallel.run` ends them and says which one it was.
+# <!-- cited: DeepSpeed issue 5066 -->
+
+# %%
+try:
+    parallel.run(parallel.work, 2, config, [[halves[0]]], timeout=60)  # process 1 finds no part for itself
+except parallel.RankError as error:
+    print(error)
+
+# %% tags=["holds"]
+holds("the process has a name", True)
+
+# %% [markdown]
+# ## 13.2 Whose gradient is it?
+#
+# Everything that is not an expert, such as attention and routers, exists on every process, and each process computes a gradient from its own tokens. These gradients are added up, as in ordinary data
+# parallelism. An expert exists once. Its tokens came from everywhere, and so do the gradients, so its sum is complete without anybody's help.
+#
+# But a sum of what? Every process computes the *mean* loss of its own tokens, and the parts can be unequal: texts end, and batches do not divide evenly.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.2 — the same gradient as one process
+# *5 minutes · core · about 1 line*
+#
+# **Given** `n_tokens` (n_ranks,) int64, how many tokens each process has in its part of the batch; some can be 0, not all. Every process computes the mean loss of its own tokens (0 if it has none), multiplies it with a number of its own, and
+# goes backward. Then the gradients of all processes are added up. **Return** `weights` (n_ranks,), floats: the number for each process with which the sum is the gradient of the mean loss over all tokens.
+# **Allowed:** arithmetic on tensors.
+#
+# <!-- hints 13.2 -->
+
+
+# %% tags=["stub"]
+def loss_weights(n_tokens: torch.Tensor) -> torch.Tensor:
+    """What each process multiplies its mean loss with. n_tokens (n_ranks,) int64 -> (n_ranks,)"""
+    ### BEGIN SOLUTION
+    return n_tokens / n_tokens.sum()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.loss_weights(loss_weights)
+
+# %% [markdown]
+# With your weights the sum is right for both kinds of parameters. Data parallelism usually does something else: it leaves the losses as they are and *averages* the gradients over n processes. Applied to copies, that is the same if the parts are equal. An expert's gradient, however,
+# is already the sum over all processes, and there is nothing to average. So it has to be divided by n, and this was forgotten in [one](https://github.com/databricks/megablocks/issues/86) [library](https://github.com/NVIDIA/Megatron-LM/pull/5956) after another.
+# <!-- cited: megablocks issue 86, Megatron-LM PR 5956 -->
+#
+# ### Broken on purpose: experts with four times their gradient
+#
+# Here is what four processes would do that forget to divide: experts get four times their gradient, and everything else the right one. We train a small model with it, once with plain gradient descent with momentum (SGD), and once with AdamW.
+#
+# **Predict:** after 40 steps, by how much does the loss differ from that of the right training, with SGD and with AdamW?
+
+# %% tags=["guess"]
+my_guess = guess("13.2", difference_with_sgd=None, difference_with_adamw=None)
+
+
+# %%
+def learn(make_optimizer, experts_times, steps=40):
+    """Train with the experts' gradients multiplied; the mean loss of the last ten steps."""
+    model = MoELanguageModel(ModelConfig(n_layers=2, d_model=64, d_expert=32), seed=0).train()
+    optimizer, generator, losses = make_optimizer(model.parameters()), torch.Generator().manual_seed(0), []
+    for _ in range(steps):
+        batch = data.sample_batch(corpora, 8, 64, generator)
+        output = model(batch.ids, batch.targets)
+        optimizer.zero_grad()
+        output.loss.backward()
+        for name, parameter in model.named_parameters():
+            if parallel.is_expert(name):
+                parameter.grad.mul_(experts_times)
+        optimizer.step()
+        losses.append(float(output.cross_entropy.detach()))
+    return sum(losses[-10:]) / 10
+
+
+# %% tags=["broken"]
+optimizers = {
+    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.5, momentum=0.9),
+    "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=3e-3),
+}
+trained = {name: [learn(make, times) for times in (1, 4)] for name, make in optimizers.items()}
+for name, (right, wrong) in trained.items():
+    print(f"{name}: loss {right:.3f}, with four times the experts' gradients {wrong:.3f}")
+
+# %% tags=["guess"]
+apart = {name: wrong - right for name, (right, wrong) in trained.items()}
+my_guess.beside(difference_with_sgd=apart["SGD"], difference_with_adamw=apart["AdamW"])
+
+# %% tags=["holds"]
+holds("SGD, AdamW", (print(trained), True)[1])
+
+# %% [markdown]
+# **Answer.** XX
+#
+# <!-- answered -->
+# ## 13.3 Bytes
+#
+# How much is it? For each copy of a vector that leaves its device, D numbers go out, and D come back. So the traffic of a layer is a matter of counting: who sends how many vectors to whom.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.3 — bytes from device to device
+# *12 minutes · core · about 6 lines*
+#
+# **Given** `expert_ids` (N, K) int64, the K different experts of each token; `homes` (N,) int64, the device on which each token lives; `places` (E,) int64, the device of each expert; `n_devices` (M); and
+# `vector_bytes`, the size of one token's vector. A token's vector is sent to every other device that holds at least one of its experts, once, however many of its experts are there. **Return** `matrix` (M, M) int64: how many bytes row
+# i's device sends to column j's. A device sends nothing to itself.
+# **Allowed:** everything in torch.
+#
+# <!-- hints 13.3 -->
+
+
+# %% tags=["stub"]
+def bytes_between(
+    expert_ids: torch.Tensor, homes: torch.Tensor, places: torch.Tensor, n_devices: int, vector_bytes: int
+) -> torch.Tensor:  # fmt: skip
+    """Bytes that each device sends to each other one. (N, K), (N,), (E,) -> (M, M) int64"""
+    ### BEGIN SOLUTION
+    to = places[expert_ids]  # (N, K)
+    there = torch.zeros(len(to), n_devices, dtype=torch.int64).scatter(1, to, 1)  # (N, M) 1 where a vector goes
+    matrix = torch.zeros(n_devices, n_devices, dtype=torch.int64).index_add(0, homes, there)
+    return matrix.fill_diagonal_(0) * vector_bytes
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.bytes_between(bytes_between)
+
+# %% [markdown]
+# DeepSeek-V3 has 256 experts in a layer, eight per token, and vectors of 7,168 numbers. Its makers sent them out with one byte per number, and back with two. They also did not want a token to go everywhere: its experts may come from at most four nodes, that is, machines with eight GPUs each
+# ([the paper](https://arxiv.org/abs/2412.19437), sections 2.1.2 and 3.2). Inside of a node, a GPU sends 160 GB per second, and to other nodes 50.
+# <!-- cited: arXiv 2412.19437 -->
+#
+# **Predict:** the layer's experts stand on 64 GPUs in eight nodes, and tokens choose at random. To how many *other nodes* does a token travel, without the limit and with it?
+
+# %% tags=["guess"]
+my_guess = guess("13.3", nodes_without_limit=None, nodes_with_limit=None)
+
+# %%
+network = hosting.networks()["DeepSeek-V3's cluster (H800)"]
+my_bytes = mine("13.3", bytes_between, default=traffic.bytes_between)
+generator = torch.Generator().manual_seed(0)
+gpus, n_tokens, out, back = 64, 64 * 128, 7168, 2 * 7168  # bytes of a vector on its way out and back
+logits = torch.randn(n_tokens, 256, generator=generator)
+homes_there, experts_there = torch.arange(n_tokens) % gpus, traffic.spread(256, gpus)
+limits = {"no limit": {}, "from 4 of 8 nodes": {"n_groups": 8, "topk_groups": 4}}
+rows = {}
+for name, options in limits.items():
+    ids = routing.route(logits, 8, **options).top_k[1]  # (N, K)
+    to_gpus = my_bytes(ids, homes_there, experts_there, gpus, 1)  # vectors
+    to_nodes = my_bytes(ids, homes_there // 8, experts_there // 8, 8, 1)  # as if a node were a device
+    rows[name] = [int(to_gpus.sum()) / n_tokens, int(to_nodes.sum()) / n_tokens]
+
+# %%
+values = torch.tensor([[gpus_, nodes, nodes * (out + back) / 1e3] for gpus_, nodes in rows.values()])
+columns = ["other GPUs", "other nodes", "kB per token between nodes, out and back"]
+plots.table(values, "DeepSeek-V3, one layer, 64 GPUs, random choices", rows=[*rows], columns=columns)
+
+# %% tags=["guess"]
+my_guess.beside(nodes_without_limit=rows["no limit"][1], nodes_with_limit=rows["from 4 of 8 nodes"][1])
+
+# %% tags=["holds"]
+holds("4.65 and 3.5", (print(rows, values), True)[1])
+
+# %% [markdown]
+# **Answer.** To XX other nodes without the limit, and to XX with it.
+#
+# <!-- answered -->
+# **Takeaway: the limit saves a quarter of what goes over the slow connections, if a vector is sent to a node once and passed on inside.** It hardly changes the number of GPUs that a token visits.
+#
+# Does it hurt? DeepSeek report for their models that limits of three devices or more are [close to no limit](https://arxiv.org/abs/2405.04434). Here is what happens to our model with 32 experts, seven per token, on eight devices. It was trained without a limit, so this is harder for it.
+# <!-- cited: arXiv 2405.04434 section 2.2.1 -->
+
+# %%
+fine = checkpoint.pretrained(32)
+their_homes = (torch.arange(9 * 4) % 8).repeat_interleave(128)
+rows = {}
+for limit in (8, 4, 3, 2):
+    for layer in fine.moe_layers:
+        layer.router.options |= {"n_groups": 8, "topk_groups": limit, "group_score": "max"}
+    loss = evaluate.evaluate(fine, corpora, length=128, max_windows=4).mean_loss
+    ids = torch.cat([expert_cache.choices(fine, text[:4]) for text in texts.values()], dim=1)  # (L, B, T, K)
+    sent = [traffic.sent(layer.flatten(0, 1), their_homes, traffic.spread(32, 8), 8) for layer in ids]
+    copies = sum(traffic.crossing(matrix) for matrix in sent) / ids[..., 0].numel()
+    rows[f"at most {limit} devices" if limit < 8 else "no limit"] = [copies, loss]
+
+# %%
+values = torch.tensor([*rows.values()])
+plots.table(values, "32 experts on 8 devices", rows=[*rows], columns=["copies that leave", "loss"], decimals=3)
+
+# %% tags=["holds"]
+holds("limits", (print(values), True)[1])
+
+# %% [markdown]
+# **Takeaway: with at most four of eight devices a quarter of the traffic is saved for 0.013 nats, and a limit of two is expensive.** A model that is trained with its limit can learn to live with it.
+#
+# ### How long does it take?
+#
+# `traffic.exchange` is a simulator of one all-to-all. It gives every device its links, counts what goes over each, and takes the slowest link of all, because everybody waits for the last one. It knows nothing about collisions or start-up costs, so its times are bounds, as in lesson 11.
+#
+# **Predict:** each GPU has 4,096 tokens. How many milliseconds does one dispatch take on 64 GPUs, at the least?
+
+# %% tags=["guess"]
+my_guess = guess("13.3, time", milliseconds=None)
+
+# %%
+sizes = {"8 GPUs, one node": (8, 256, 8), "64 GPUs": (64, 256, 8), "256 GPUs": (256, 256, 8),
+         "2,048 GPUs, 2,048 experts, top-1": (2048, 2048, 1)}  # fmt: skip
+rows = {}
+for name, (gpus, n_experts, k) in sizes.items():
+    per_gpu = 32 if gpus > 64 else 256  # tokens drawn for each; the times are scaled to 4,096
+    drawn = torch.rand(gpus * per_gpu, n_experts, generator=generator).topk(k).indices
+    matrix = traffic.sent(drawn, torch.arange(len(drawn)) % gpus, traffic.spread(n_experts, gpus), gpus)
+    found = traffic.exchange(matrix, network, n_bytes=out * 4096 / per_gpu)
+    rows[name] = [traffic.crossing(matrix) / len(drawn), 100 * found.between / found.bytes, 1e3 * found.mean_seconds]
+
+# %%
+values = torch.tensor([*rows.values()])
+columns = ["copies that leave", "between nodes, %", "milliseconds"]
+plots.table(values, "one dispatch of 4,096 tokens per GPU", rows=[*rows], columns=columns, decimals=1)
+
+# %% tags=["guess"]
+my_guess.beside(milliseconds=float(values[1, 2]))
+
+# %% tags=["holds"]
+holds("times", (print(values), True)[1])
+
+# %% [markdown]
+# **Answer.** XX
+#
+# <!-- answered -->
+# ## 13.4 Who waits for whom
+#
+# The times above assume that everybody has the same to do. But the experts' loads are uneven, and a layer is finished when its busiest device is. The ratio of the busiest device's load to the mean says how many times as long as necessary everybody waits.
+#
+# You can watch it on two processes. The first batch is ordinary text. In the second one, every token is the same, so all of them want the same two experts.
+
+# %%
+wide = ModelConfig(n_layers=1, d_expert=512)
+ordinary = data.sample_batch(corpora, 16, 128, torch.Generator().manual_seed(1))
+same = torch.full_like(ordinary.ids, 300)
+batches = {"ordinary text": (ordinary.ids, ordinary.targets), "one token, repeated": (same, same)}
+print(f"{'':20}  {'':9}  {'rows':>6}  {'computing':>9}  {'in exchanges':>12}")
+shares = {}
+for name, whole_batch in batches.items():
+    parts = [parallel.shares_of(whole_batch, [8, 8])] * 4
+    timed = parallel.run(parallel.work, 2, wide, parts)
+    rows_of = sum(result.sent[0, 0] for result in timed)  # (2,) rows that each process computes
+    shares[name] = rows_of / rows_of.sum()
+    for rank, result in enumerate(timed):
+        print(f"{name:20}  process {rank}  {rows_of[rank]:6}  {result.computing:7.2f} s  {result.waiting:10.2f} s")
+
+# %% tags=["holds"]
+holds("shares", (print(shares), True)[1])
+
+# %% [markdown]
+# Where should experts stand, then, so that every device has as much to do? A simple rule takes the experts one after the other, the busiest first, and gives each to the device that has the least so far.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 13.4 — experts placed by their load
+# *12 minutes · stretch · about 8 lines*
+#
+# **Given** `load` (E,) int64, how many tokens each expert gets, and `n_devices`, which divides E. Every device holds E / n_devices experts. The experts are placed one after the other, the one with the largest load first
+# (of equals, the one with the lower number): each goes to the device whose experts so far have the smallest load in all (of equals, again the lower number), among those that have room left. **Return** `places` (E,) int64, the device of each expert.
+# **Allowed:** everything in torch and Python.
+#
+# <!-- hints 13.4 -->
+
+
+# %% tags=["stub"]
+def places_by_load(load: torch.Tensor, n_devices: int) -> torch.Tensor:
+    """The device of each expert. load (E,) int64 -> places (E,) int64"""
+    ### BEGIN SOLUTION
+    room = [len(load) // n_devices] * n_devices
+    busy = [0] * n_devices
+    places = torch.empty_like(load)
+    for e in sorted(range(len(load)), key=lambda e: (-int(load[e]), e)):
+        device = min((d for d in range(n_devices) if room[d]), key=lambda d: (busy[d], d))
+        places[e] = device
+        busy[device] += int(load[e])
+        room[device] -= 1
+    return places
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+check.places_by_load(places_by_load)
+
+# %% [markdown]
+# A placement is made from loads that were seen, and used for those that come. So we count the loads on one half of each domain's texts, place the experts, and look at the other half. A fourth way is DeepSeek's: give each device room for one more expert, and put **copies** of the hottest ones there, which share the tokens
+# ([EPLB](https://github.com/deepseek-ai/EPLB)).
+#
+# **Predict:** the busiest device over the mean, averaged over domains and layers: for neighbours, for your placement, and with copies?
+
+# %% tags=["guess"]
+my_guess = guess("13.4", neighbours=None, by_load=None, with_copies=None)
+
+# %%
+my_places = mine("13.4", places_by_load, default=traffic.places_by_load)
+
+
+def held_by(places):
+    """The experts of each device."""
+    return [(places == device).nonzero().flatten().tolist() for device in range(M)]
+
+
+def load_of(chosen):
+    """chosen (B, T, K) -> (E,) int64"""
+    return torch.bincount(chosen.flatten(), minlength=E)
+
+
+french = [load_of(layer[:8]) for layer in choices["french"]]
+rows = {}
+for name, chosen in choices.items():
+    ratios = []
+    for layer, known in zip(chosen, french, strict=True):
+        seen, coming = load_of(layer[:8]), load_of(layer[8:])
+        ways = [held_by(places), held_by(my_places(known, M)), held_by(my_places(seen, M)),
+                traffic.balanced(seen, M, E // M + 1).experts]  # fmt: skip
+        ratios.append([traffic.placed(coming, way).imbalance for way in ways])
+    rows[name] = torch.tensor(ratios).mean(dim=0)
+
+# %%
+columns = ["neighbours", "by French loads", "by the domain's loads", "with copies"]
+values = torch.stack([*rows.values(), torch.stack([*rows.values()]).mean(dim=0)])
+plots.table(values, "busiest device over the mean, 4 devices", rows=[*rows, "mean"], columns=columns, shade=True)
+
+# %% tags=["guess"]
+by = dict(zip(columns, values[-1].tolist(), strict=True))
+my_guess.beside(neighbours=by["neighbours"], by_load=by["by the domain's loads"], with_copies=by["with copies"])
+
+# %% tags=["holds"]
+holds("placement", (print(values), True)[1])
+
+# %% [markdown]
+# **Answer.** XX
+#
+# <!-- answered -->
