@@ -1,9 +1,8 @@
 """Exercise 13.4, places_by_load: on which device each expert stands, if the devices are to have the same load."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +12,18 @@ from moe_lite.checks.engine.causes import Line
 from moe_lite.checks.engine.compare import listed, number
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
 from moe_lite.checks.engine.mistakes import once_per_trial, one_wrong, sign
+from moe_lite.checks.lesson13.placing import (
+    Step,
+    by_key,
+    else_the_first,
+    else_the_next,
+    largest_first,
+    least_load,
+    of_rank,
+    placed,
+    steps,
+    there_and_back,
+)
 from moe_lite.lessons.traffic import places_by_load
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -89,90 +100,10 @@ def extremes(seed: int) -> tuple[Trial, ...]:
 DRAWN = Drawn(drawn, {"M": 3, "S": 5}, long="", wide="", float32=False, extremes=extremes)
 
 
-# ---- how experts are placed ------------------------------------------------------------------------------------------
-
-
-class Step(NamedTuple):
-    """What the devices have when an expert is placed."""
-
-    expert: int
-    busy: list[int]  # by device: the load so far
-    held: list[int]  # by device: how many experts
-    device: int  # where it goes
-
-
-Order = Callable[[list[int]], Iterable[int]]
-Choose = Callable[[list[int], list[int], list[int]], int]  # devices with room, busy, held -> device
-
-
-def largest_first(loads: list[int]) -> list[int]:
-    return sorted(range(len(loads)), key=lambda e: (-loads[e], e))
-
-
-def least_load(free: list[int], busy: list[int], held: list[int]) -> int:
-    return min(free, key=lambda d: (busy[d], d))
-
-
-def steps(
-    load: Tensor, n_devices: int, order: Order = largest_first, choose: Choose = least_load, room: float = 0
-) -> list[Step]:
-    """room: how many experts beyond E / n_devices a device takes."""
-    loads, busy, held, made = load.tolist(), [0] * n_devices, [0] * n_devices, []
-    for e in order(loads):
-        free = [d for d in range(n_devices) if held[d] < len(loads) // n_devices + room]
-        device = choose(free, busy, held)
-        made.append(Step(e, [*busy], [*held], device))
-        busy[device] += loads[e]
-        held[device] += 1
-    return made
-
-
-def placed(load: Tensor, n_devices: int, **how) -> Tensor:
-    """(E,) int64"""
-    places = torch.empty(len(load), dtype=torch.int64)
-    for step in steps(load, n_devices, **how):
-        places[step.expert] = step.device
-    return places
+# ---- sentences -------------------------------------------------------------------------------------------------------
 
 
 right_steps = once_per_trial(lambda a: steps(*a.args))
-
-
-def of_rank(device_of: Callable[[int, int, int], int]) -> Callable[[Tensor, int], Tensor]:
-    """By the place of an expert in the order of loads, (rank, M, E / M) -> device."""
-
-    def rule(load: Tensor, M: int) -> Tensor:
-        order, places = largest_first(load.tolist()), torch.empty(len(load), dtype=torch.int64)
-        for rank, e in enumerate(order):
-            places[e] = device_of(rank, M, len(load) // M)
-        return places
-
-    return rule
-
-
-def there_and_back(rank: int, M: int, S: int) -> int:
-    turn, place = divmod(rank, M)
-    return M - 1 - place if turn % 2 else place
-
-
-def by_key(key: Callable[[int, int, int], object]) -> Choose:
-    """(load, number of experts, number of the device): the device with the smallest key."""
-    return lambda free, busy, held: min(free, key=lambda d: key(busy[d], held[d], d))
-
-
-def else_the_first(free: list[int], busy: list[int], held: list[int]) -> int:
-    """The device with the least load of all; if it is full, the first one that is not."""
-    device = least_load(list(range(len(busy))), busy, held)
-    return device if device in free else free[0]
-
-
-def else_the_next(free: list[int], busy: list[int], held: list[int]) -> int:
-    """The device with the least load of all; if it is full, the next number that is not."""
-    device = least_load(list(range(len(busy))), busy, held)
-    return next(d for d in ((device + n) % len(busy) for n in range(len(busy))) if d in free)
-
-
-# ---- sentences -------------------------------------------------------------------------------------------------------
 
 
 def elsewhere(a: Attempt) -> tuple[int, Step]:
@@ -192,13 +123,16 @@ def lead(a: Attempt) -> str:
     if n == 1:
         return f"{told} and is the first to be placed. All devices are empty, so it goes to device 0."
     known = f"{told} and is number {n} in the order of loads."
-    S = len(load) // M
-    full = [d for d in range(M) if step.held[d] == S]
+    full = [d for d in range(M) if step.held[d] == len(load) // M]
     if M <= 6:
-        so_far = f"The devices have loads of {listed(step.busy, most=6)} then"
-        known += f" {so_far}{f', and {several(full)} full' if full else ''}."
-    least = f"Device {step.device} has the smallest load then, {step.busy[step.device]:,}"
-    return f"{known} {least}{' of those with room left' if full else ''}. {not_there(step, mine, M, full)}".rstrip()
+        so_far = listed(step.busy, most=6)
+        known += f" The devices have loads of {so_far} by then{f', and {several(full)} full' if full else ''}."
+    least = f"evice {step.device} has the smallest load, {step.busy[step.device]:,}."
+    if len(full) == M - 1:
+        least = f"Only device {step.device} has room left."
+    else:
+        least = f"Of those with room left, d{least}" if full else f"D{least}"
+    return f"{known} {least} {not_there(step, mine, M, full)}"
 
 
 def several(devices: list[int]) -> str:
@@ -208,7 +142,7 @@ def several(devices: list[int]) -> str:
 def not_there(step: Step, mine: float, M: int, full: list[int]) -> str:
     """Why an expert does not go to device `mine`."""
     if not (mine == mine and 0 <= mine < M and int(mine) == mine):
-        return f"The devices have the numbers 0 to {M - 1}."
+        return f"The devices have the numbers 0 to {M - 1}." if M > 1 else "There is no other device."
     mine = int(mine)
     if mine in full:
         return f"Device {mine} has its {step.held[mine]} {'expert' if step.held[mine] == 1 else 'experts'} already."
@@ -220,6 +154,15 @@ def not_there(step: Step, mine: float, M: int, full: list[int]) -> str:
 def other(title: str, say: str, rule: Callable[[Tensor, int], Tensor] | None = None, **how) -> Mistake:
     """Experts that stand on other devices: by a rule, or by another `order`, `choose` or `room`."""
     return one_wrong("places", title, rule or partial(placed, **how), lambda a: f"{lead(a)} {say}")
+
+
+def full_device(a: Attempt) -> str:
+    step = elsewhere(a)[1]
+    least = least_load(list(range(len(step.busy))), step.busy, step.held)
+    return (
+        f"{lead(a)} Device {least} has the smallest load of all, {step.busy[least]:,}, and is full. The next device is "
+        "chosen by its load again, and not by its number."
+    )
 
 
 def returned(title: str, rule: Callable[[Tensor, int], Tensor], say: str) -> Mistake:
@@ -274,8 +217,8 @@ def equals(a: Attempt) -> str:
     return (
         f"Experts {listed(shown.tolist())} have the same load, {int(load[step.expert]):,}, and of equals the lower "
         f"number is placed first. So they go to devices {listed(right[shown].tolist())}, and yours are on "
-        f"{listed(got[shown].tolist())}. A plain `argsort` promises nothing about equals, and sorting in reverse turns "
-        "them over: `argsort(descending=True, stable=True)` keeps them in order."
+        f"{listed(got[shown].tolist())}. A plain `argsort` promises nothing about equals, and an ascending sort that "
+        "is read backwards turns them over. `argsort(descending=True, stable=True)` keeps them in order."
     )
 
 
@@ -300,20 +243,15 @@ DEVICES, FULL = "Equal devices: the lower number comes first", "If a device is f
 IDLE, LISTS = "Experts without tokens are placed as well", "The experts of the devices, not the device of each expert"
 LOADS = "Loads, not devices"
 SAY_ROOM = "Every device holds E / `n_devices` experts, also if its load stays the smallest."
-SAY_TURNS = (
-    "You deal the sorted experts out in turn. Each expert goes to the device with the smallest load at its time."
-)
+SAY_TURNS = "You deal the sorted experts out in turn. Each one goes to the device that has the smallest load by then."
 SAY_LISTS = (
     "These are numbers of experts, device by device. Entry e of `places` is the device on which expert e stands."
 )
 SAY_IDLE = "A load of 0 is the smallest there is, so this expert comes late, but it needs its place as well."
-SAY_FULL = (
-    "Where the device with the smallest load is full, the next one is chosen by its load again, and not by its number."
-)
 
 NAMED = (
     other(ROOM, SAY_ROOM, room=float("inf")),
-    other(ROOM, SAY_ROOM + " Yours takes one more.", room=1),
+    other(ROOM, SAY_ROOM + " Yours has room for one more.", room=1),
     other(SMALLEST, "You place the smallest load first. The experts are placed from the largest load to the smallest, "
           "so that the small ones fill what is left.", order=lambda loads: sorted(range(len(loads)), key=lambda e:
           (loads[e], e))),
@@ -346,8 +284,8 @@ NAMED = (
           "however many experts they have.", choose=by_key(lambda busy, held, d: (busy, -held, d))),
     sign("Equal experts: the lower number comes first", equals_changed, equals, show="places", fits=lambda a:
          equals_changed(a) or a.right("places"), answer=other_equals),
-    other(FULL, SAY_FULL + " Yours is the first device with room.", choose=else_the_first),
-    other(FULL, SAY_FULL + " Yours is the next number with room.", choose=else_the_next),
+    *(one_wrong("places", FULL, partial(placed, choose=choose), full_device) for choose in (else_the_first,
+      else_the_next)),
     other(IDLE, SAY_IDLE, without_idle(0)),
     other(IDLE, SAY_IDLE, without_idle(-1)),
     returned(ORDER, order_of, "These are the experts in the order of their loads, and it has to be said where each of "
@@ -391,6 +329,6 @@ PLACES_BY_LOAD = Exercise(
         "over the devices with room, `key=lambda d: (busy[d], d)`, gives the device; then both of its entries grow.",
     ),
     minutes=12, lines="about 8 lines", stretch=True,
-    done="Placed by their loads, the experts of a layer keep all devices about equally busy, as far as one expert does "
-    "not outweigh a whole device.",
+    done="Placing experts by their loads makes the devices more equal, and what a token computes stays the same. "
+    "An expert that outweighs a whole device stays a problem.",
 )  # fmt: skip

@@ -106,6 +106,7 @@ wrong("higher_device", DEVICES, of=two_lists, put={KEY: "key=lambda d: (busy[d],
 wrong("fewer_of_equals", DEVICES, of=two_lists, put={KEY: "key=lambda d: (busy[d], held[d], d)"})
 wrong("fuller_of_equals", DEVICES, of=two_lists, put={KEY: "key=lambda d: (busy[d], -held[d], d)"})
 wrong("higher_expert", EXPERTS, of=two_lists, put={ORDER: "sorted(range(len(load)), key=lambda e: (-load[e], -e))"})
+wrong("plain_argsort", EXPERTS, of=two_lists, put={", stable=True": ""})
 wrong("busy_stays", BLOCKS, of=two_lists, put={"        busy[device] += int(load[e])\n": ""})
 wrong("idle_left_out", IDLE, of=two_lists, put={"stable=True).tolist():": "stable=True).tolist():\n        if not "
       "load[e]:\n            continue"})  # fmt: skip
