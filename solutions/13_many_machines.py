@@ -34,8 +34,8 @@ lesson_header(today=13)
 import torch
 
 from moe_lite import (
-    ModelConfig, MoELanguageModel, checkpoint, claims, data, evaluate, expert_cache, guess, hosting, parallel, plots,
-    routing, traffic, train
+    ModelConfig, MoELanguageModel, checkpoint, data, evaluate, expert_cache, guess, hosting, parallel, plots,
+    routing, traffic
 )  # fmt: skip
 from moe_lite.checks import lesson13 as check, mine
 
