@@ -9,8 +9,9 @@ from torch import Tensor
 from moe_lite.checks.engine import inputs
 from moe_lite.checks.engine.compare import number
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Output, Trial
-from moe_lite.checks.engine.mistakes import one_wrong, sign
+from moe_lite.checks.engine.mistakes import not_finite, one_wrong, sign
 from moe_lite.checks.engine.say import said
+from moe_lite.checks.lesson12.errors import NO_LOG_OF_0, NO_POWER, TOO_DEEP
 from moe_lite.lessons.expert_cache import expected_touched
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -74,7 +75,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     beside = torch.cat([(drawn_shares(seed, 20, 3) - rare).clamp(min=0), rare])
     return (
         listed([0.25 + little] * 3 + [0.25 - 3 * little], 2, "shares that differ in the eighth digit"),
-        listed(beside.tolist(), 100_000, "experts with a share of one in a million, 100,000 tokens"),
+        listed(beside.tolist(), 400, "experts with a share of one in a million, 400 tokens"),
         listed([1.0, 1.0, 0.0, 0.0, 0.0], 3, "two experts for all tokens, three for none"),
         listed([1.0] * 4, 5, "all experts for all tokens"),
         listed([0.0] * 5 + [1.0], 1, "one expert, one token"),
@@ -83,7 +84,8 @@ def extremes(seed: int) -> tuple[Trial, ...]:
 
 
 DRAWN = Drawn(
-    drawn, {"E": 9, "K": 3, "N": 5}, at_most=(("K", "E"),), long="N", not_expanded=(0,), extremes=extremes
+    drawn, {"E": 9, "K": 3, "N": 5}, at_most=(("K", "E"),), long="", not_expanded=(0,),
+    extremes=extremes,  # no thousands of tokens: an answer may go one call deeper for each
 )  # fmt: skip
 
 
@@ -135,6 +137,9 @@ ALONE = "The probability that an expert is left alone by all tokens is (1 − sh
 MISTAKES = (
     touched("As if all shares were equal", even, "you used the share K/E = {even} for every expert. The shares here "
             "differ: expert {top} has {most}, and expert {low} has {least}. Compute each expert with its own share."),
+    touched("As if all shares were equal", lambda s, n: expected(torch.full_like(s, 1 / len(s)), n), "you used 1/E for "
+            "every expert. The shares here differ, and they sum to K = {K}: expert {top} has {most}, and expert {low} "
+            "has {least}. Compute each expert with its own share."),
     touched("The shares are divided by their sum", lambda s, n: expected(s / s.sum(), n), "you divided the shares by "
             "their sum, K = {K}. A share is the probability that a token has this expert among its K experts already, "
             "so it is used as it is: {most} for expert {top}."),
@@ -180,6 +185,20 @@ MISTAKES = (
     touched("K is in the shares already", lambda s, n: expected(s, round(float(s.sum()) * n)), "you raised to the "
             "power K · n = {choices}. The shares sum to K, so they count all K choices of a token already; there are "
             "{n} tokens. " + ALONE),
+    touched("Squared in each round", lambda s, n: (1 - (1 - s) ** 2.0 ** (n - 1)).sum(), "you multiplied the "
+            "probability by itself for each token, which squares it each time. Each token brings one factor 1 − share. "
+            + ONE_IN),
+    touched("The sum comes before the power", lambda s, n: len(s) - (1 - s).sum() ** n, "you added 1 − share up over "
+            "the experts and raised the sum to a power. Each expert has its own power, and these are added up. "
+            + ONE_IN),
+    touched("Experts with the share 1 are left out", lambda s, n: expected(s[s < 1], n), "expert {top} has the share "
+            "{most}, so every token chooses it, and it counts 1. You left it out."),
+    touched("Only one expert is counted", lambda s, n: expected(s[:1], n), "that is the probability of expert 0 alone. "
+            "Add up those of all experts, and `return` after the loop."),
+    touched("Only one expert is counted", lambda s, n: expected(s[-1:], n), "that is the probability of the last "
+            "expert alone. Add up those of all experts: `+=`, not `=`."),
+    touched("Divided by the number of tokens", lambda s, n: expected(s, n) / n, "you divided by the number of tokens. "
+            "The average is over what the tokens may choose by chance, not over the tokens."),
     touched("One token too few", lambda s, n: expected(s, n - 1), "that is what one token fewer would choose. There "
             "are {n}. " + ONE_IN),
     touched("One token too many", lambda s, n: expected(s, n + 1), "that is what one token more would choose. There "
@@ -198,6 +217,11 @@ MISTAKES = (
             "as it comes out."),
     touched("A mean is no whole number", lambda s, n: (1 - (1 - s) ** n).round().sum(), "each expert's probability is "
             "rounded to 0 or 1. An expert that is chosen with probability {hit}, as expert {one} is, counts {hit}."),
+    *(touched("The mean is rounded", of_the_answer(lambda mean, digits=digits: round(mean, digits)), "the number is "
+              "rounded. It is a mean, and stays as it comes out.") for digits in (1, 2)),
+    sign("The result is no finite number", not_finite, lambda a: told(LEAD + "somewhere 0 was divided by 0, or "
+         "multiplied by infinity, or a number grew beyond all bounds. Any share can be 0 or 1: what does each step of "
+         "yours make of these? (1 − share)^n is 1 and 0 there.", a)),
     sign("Nearly right", nearly, lambda a: told("`touched` is {touched.beside:6}, for {note}. So small a difference "
          "comes from rounding, or from float32 where the shares are float64. Leave the shares in the type that they "
          "have, and round nothing.", a)),
@@ -208,6 +232,7 @@ MISTAKES = (
 EXPECTED_TOUCHED = Exercise(
     id="12.1", name="expected_touched", parameters=("shares", "n_tokens"), sizes="EN",
     outputs=(Output("touched", real=True),), reference=expected_touched, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
+    causes=(NO_LOG_OF_0, NO_POWER, TOO_DEEP),
     hints=(
         "Ask the opposite question first, for one expert: with which probability is it left alone by one token, and "
         "with which by all of them, if the tokens choose independently?",

@@ -11,16 +11,23 @@ from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mist
 from moe_lite.checks.engine.inputs import usual
 from moe_lite.checks.engine.mistakes import once_per_trial, one_wrong, sign
 from moe_lite.checks.engine.say import said
+from moe_lite.checks.lesson12.errors import NEVER_AGAIN, TOO_DEEP
 from moe_lite.checks.lesson12.ruled_cache import (
     NEVER,
     Requests,
     RuledCache,
+    a_few_ahead,
+    a_few_ahead_lower_number,
+    after_the_next,
+    all_of_them,
     different,
     evictions,
     fewest,
     first_in,
     first_of_all,
+    first_place_alone,
     last_of_all,
+    last_of_whole,
     latest,
     least_often_again,
     least_recent,
@@ -29,16 +36,22 @@ from moe_lite.checks.lesson12.ruled_cache import (
     least_used_since,
     lowest_number,
     most_recent,
+    most_used,
     needed_ones_go,
     needs,
     never_is_now,
     next_after,
     one_after_the_other,
+    one_in_a_step,
+    one_per_load,
     one_slot_less,
     one_step_ahead,
     served,
     soonest,
+    stays_once_full,
     step_before,
+    too_early,
+    used_and_gone,
     with_loads,
 )
 
@@ -167,7 +180,7 @@ def ruled(title: str, rule: Callable[[RuledCache, int], float], say: str) -> Mis
     result_of = once_per_trial(lambda a: served(*a.args, rule))
 
     def words(a: Attempt) -> str:
-        return f"{lead(a)} {say} {first_loss(a, result_of(a)[1])}"
+        return f"{lead(a)} {said(say, a)} {first_loss(a, result_of(a)[1])}"
 
     return one_wrong("loads", title, lambda *args: torch.tensor(served(*args, rule)[0]), words)
 
@@ -208,6 +221,16 @@ def where_steps_leave_room(mistake: Mistake) -> Mistake:
     return replace(mistake, fits=lambda a: max(map(len, a.args[0])) == a.args[1] or mistake.fits(a))
 
 
+def used_one_gone(a: Attempt) -> str:
+    """Where an expert makes room at the end of the step that needs it."""
+    one = used_and_gone(*a.args)[1]
+    where = f"In `requests[{one.step}]` expert {one.expert} makes room in the step that needs it, and " if one else ""
+    return (
+        f"{lead(a)} {where}others stay instead. While that step is served, more than {a.args[1]} experts would be in "
+        "memory: what a step needs is there together with what stays. Let the choice be among the others alone."
+    )
+
+
 def gone(title: str, count: Count) -> Mistake:
     return one_wrong("loads", title, lambda *args: torch.tensor(count(*args)), needed_one_gone)
 
@@ -217,7 +240,7 @@ def one_per_step(a: Attempt) -> bool:
 
 
 def several(a: Attempt) -> bool:
-    return not one_per_step(a) and not a.trial.kind
+    return not one_per_step(a) and not a.trial.kind and bool(a.got["loads"] > a.expected["loads"])
 
 
 def choice_of_one(a: Attempt) -> bool:
@@ -226,7 +249,7 @@ def choice_of_one(a: Attempt) -> bool:
 
 
 def fewer(a: Attempt) -> bool:
-    return choice_of_one(a) and bool(a.got["loads"] < a.expected["loads"])
+    return bool(a.got["loads"] < a.expected["loads"])
 
 
 def more(a: Attempt) -> bool:
@@ -242,12 +265,17 @@ def first_choice(a: Attempt) -> str:
             again = "is never needed again" if when == NEVER else f"is needed again latest, in `requests[{when}]`"
             known = ", ".join(map(str, sorted(one.others | {one.expert})))
             return (
-                f"The first choice comes in `requests[{one.step}]`, where one of experts {known} has to make room: "
-                f"expert {one.expert} {again}."
+                "What is needed again latest makes room, whenever memory is full, and all else stays. The first choice "
+                f"comes in `requests[{one.step}]`, where one of experts {known} has to make room: expert {one.expert} "
+                f"{again}. If it goes in yours as well, a later choice is another one."
             )
     return "Nothing has to make room here, so each expert is loaded once."
 
 
+A_FEW = (
+    "Here an expert that the next {slots} steps do not need makes room, whichever it is. Look as far ahead as there "
+    "are steps."
+)
 NEEDED, FIRST = "An expert makes room that the step needs", "The first loads are not counted"
 LFU = "That is what least frequently used loads"
 MISTAKES = (
@@ -274,6 +302,16 @@ MISTAKES = (
           "comes latest. What counts is when it is needed again for the first time."),
     ruled("How often it is needed again decides", least_often_again, "Here the expert makes room that the coming steps "
           "need least often. What counts is when it is needed again for the first time, however often that is."),
+    ruled("The last use decides, not the next one", last_of_whole, "Here the expert makes room whose last use in "
+          "the whole list comes latest. What counts is when it is needed again for the first time."),
+    ruled("The next step is left out", after_the_next, "Here the next use is looked for from the step after the "
+          "next one on. The next step counts as well: begin with `step + 1`."),
+    ruled("Only some steps ahead are looked at", a_few_ahead, A_FEW),
+    ruled("Only some steps ahead are looked at", a_few_ahead_lower_number, A_FEW),
+    ruled("Only the first of a step's experts is looked at", first_place_alone, "Here a later step counts as a "
+          "need only for the first expert of its list. Ask `e in requests[t]`."),
+    ruled("That is what most frequently used loads", most_used, "Here the expert that was needed most often so "
+          "far makes room. Look ahead instead: what is needed again latest makes room."),
     ruled("Only the next step is looked at", one_step_ahead, "Here an expert makes room that the next step does not "
           "need, whichever it is. Look as far ahead as there are steps."),
     ruled("The lowest number makes room", lowest_number, "Here the expert with the lowest number makes room. Look "
@@ -281,6 +319,7 @@ MISTAKES = (
     gone(NEEDED, one_after_the_other),
     gone(NEEDED, lambda *args: needed_ones_go(*args)[0]),
     gone(NEEDED, lambda *args: needed_ones_go(*args, listed=False)[0]),
+    one_wrong("loads", NEEDED, lambda *args: torch.tensor(used_and_gone(*args)[0]), used_one_gone),
     counts("The number of different experts", different, "There are {n_different} different experts, and each has to "
            "be loaded once. With {slots} slots some of them have to make room, and to be loaded again."),
     counts(FIRST, evictions, "An expert makes room for another one {n_evictions} times. The memory is empty at the "
@@ -294,6 +333,18 @@ MISTAKES = (
            "`slots` experts in memory."),
     where_steps_leave_room(counts("One slot too few", one_slot_less, "That is the number for {less} slots, and there "
            "are {slots}. An expert makes room only where all slots are taken.")),
+    counts("Memory gets too full", one_in_a_step, "In yours one expert makes room in a step, also where the step "
+           "loads several. Repeat it while there are more than {slots}: `while`, not `if`."),
+    counts("Memory gets too full", too_early, "Yours asks whether memory is full before what the step loads is in "
+           "it. What is there and what is loaded must fit together: never more than {slots} experts."),
+    counts("Only as many make room as have to", one_per_load, "In yours one expert makes room for each that is "
+           "loaded. Where there is still room for some of them, fewer have to go."),
+    counts("Only as many make room as have to", all_of_them, "Yours clears the memory where there is no room. "
+           "Only as many make room as have to, and the others stay."),
+    counts("Full memory stays as it is", stays_once_full, "Yours keeps what it loads only while there is room. "
+           "Every expert that is loaded comes into memory, and another one makes room."),
+    counts("The last step is left out", lambda requests, slots: fewest(requests[:-1], slots), "That is the number "
+           "without the last of the {n_steps} steps."),
     counts("Hits, not loads", lambda *args: needs(*args) - fewest(*args), "The steps need {n_needs} experts in all, "
            "and so many of them are in memory already. Count the others, which have to be loaded."),
     counts("Every need is counted", needs, "The steps need {n_needs} experts in all. One that is still in memory does "
@@ -309,16 +360,19 @@ MISTAKES = (
     counts("A share, not a number", lambda *args: 1 - fewest(*args) / needs(*args), "That is the share of the "
            "{n_needs} needs that were in memory already. The number of loads is wanted, an int."),
     sign("Wrong where a step needs several experts", several, lambda a: f"{lead(a)} The numbers are "
-         "right where each step needs one expert. What a step needs is in memory together, so first see what is there "
-         "already, and let none of the step's own experts make room.", all_or_none=True),
+         "right where each step needs one expert. Where it needs more: does none of the step's own experts make room, "
+         "do exactly as many of the others as have to, and is a later need seen wherever an expert stands in its "
+         "list?", all_or_none=True),
     sign("Fewer than can be", fewer, lambda a: f"{lead(a)} No rule can serve these requests with fewer. Is every load "
-         "counted, also into the empty memory, and are there never more than `slots` experts in memory?"),
+         "counted, in every step, are there never more than `slots` experts in memory, and is what a step needs there "
+         "together, none making room for another?"),
     sign("More than are needed", more, lambda a: f"{lead(a)} {first_choice(a)}"),
 )  # fmt: skip
 
 FEWEST_LOADS = Exercise(
     id="12.3", name="fewest_loads", parameters=("requests", "slots"), sizes="TS",
     outputs=(Output("loads", whole=True),), reference=fewest, cases=cases, mistakes=MISTAKES, drawn=DRAWN,
+    causes=(*NEVER_AGAIN, TOO_DEEP),
     hints=(
         "The loads can be counted by going through the steps, as in exercise 12.2. Only the choice of what makes room "
         "is another one, and here you may look at the coming steps: which expert could stay away longest?",

@@ -18,6 +18,7 @@ class Memory:
     here: dict[int, int] = field(default_factory=dict)  # times since it was loaded
     came: dict[int, int] = field(default_factory=dict)  # the step in which it was loaded
     came_at: dict[int, int] = field(default_factory=dict)  # counts single loads
+    stamp: dict[int, int] = field(default_factory=dict)  # the last use as a rule notes it
     now: int = 0
     count: int = 0
 
@@ -45,6 +46,8 @@ class Step(NamedTuple):
 Worth = Callable[[Memory, int], tuple]  # what is worth least makes room
 Order = Callable[[list[int], Collection[int]], list[int]]  # of a step's experts, given what is in memory
 HowMany = Callable[[Memory, list[int], list[int], float], int]  # make room for what is missing
+Stamps = Callable[[Memory, list[int], list[int]], dict[int, int]]  # noted of what is needed, and of what is missing
+After = Callable[[list[int], list[int], list[int], int], list[int]]  # unneeded, needed, loaded, slots -> in memory
 
 
 def last_use(m: Memory, e: int) -> tuple:
@@ -74,6 +77,7 @@ def what_is_missing(m: Memory, needed: list[int], missing: list[int], slots: flo
 def play(
     requests: Requests, slots: float, worth: Worth = last_use, *, order: Order = ascending,
     how_many: HowMany = what_is_missing, among: Callable[[Memory], Collection[int]] = lambda m: m.held,
+    stamps: Stamps = lambda *step: {},
 ) -> list[Step]:  # fmt: skip
     """The right rule, with some of its parts done in another way."""
     m, steps = Memory(), []
@@ -85,6 +89,7 @@ def play(
         gone = free[: how_many(m, needed, missing, slots)]
         for e in used:
             m.use(e)
+        m.stamp |= stamps(m, needed, missing)
         m.held.difference_update(gone)
         for e in missing:
             m.load(e)
@@ -94,18 +99,20 @@ def play(
 
 def one_by_one(
     requests: Requests, slots: int, worth: Worth = last_use, *, order: Order = as_listed, again: bool = True,
-    at_once: bool = True,
+    at_once: bool = True, hits_late: bool = False,
 ) -> list[Step]:  # fmt: skip
     """The experts of a step are not spared: one after the other is used, and what is worth least makes room.
 
     again: one that made room in its own step is loaded once more at its turn; else all that is missing is loaded first,
     and the step's experts are used then. at_once: what is loaded counts as used at once, and not only then.
+    hits_late: what was there counts as used only at the end of the step, and is in memory then, though it made room.
     """
     m, steps = Memory(), []
     for m.now, needed in enumerate(requests):
         held, loaded, gone = {e: m.used[e] for e in sorted(m.held)}, [], []
         for e in order(needed, held):
-            if e not in (m.held if again else held):
+            is_there = e in (m.held if again else held)
+            if not is_there:
                 if len(m.held) >= slots:
                     gone.append(min(m.held, key=lambda e: worth(m, e)))
                     m.held.remove(gone[-1])
@@ -113,13 +120,49 @@ def one_by_one(
                 loaded.append(e)
                 if at_once and not again:
                     m.use(e)
-            if again:
+            if again and not (hits_late and is_there):
                 m.use(e)
-        if not again:
+        if not again or hits_late:
             for e in needed:
                 m.use(e)
+        if hits_late:
+            m.held.update(needed)
         steps.append(Step(needed, held, loaded, gone, sorted(m.held)))
     return steps
+
+
+def room_for_missing(requests: Requests, slots: int) -> list[Step]:
+    """Room is made for what is missing before anybody looks at what the step needs itself."""
+    m, steps = Memory(), []
+    for m.now, needed in enumerate(requests):
+        held = {e: m.used[e] for e in sorted(m.held)}
+        n = len(held) + sum(e not in held for e in needed) - slots
+        gone = sorted(held, key=lambda e: last_use(m, e))[: max(n, 0)]
+        loaded = sorted(e for e in needed if e not in held or e in gone)
+        m.held.difference_update(gone)
+        for e in loaded:
+            m.load(e)
+        for e in needed:
+            m.use(e)
+        steps.append(Step(needed, held, loaded, gone, sorted(m.held)))
+    return steps
+
+
+def queue(requests: Requests, slots: int, after: After) -> list[Step]:
+    """Memory is a list, which `after` makes anew in each step."""
+    line, used, steps = [], {}, []
+    for step, needed in enumerate(requests):
+        held = {e: used[e] for e in sorted(line)}
+        loaded = sorted(e for e in needed if e not in held)
+        line = after([e for e in line if e not in needed], needed, loaded, slots)
+        used |= dict.fromkeys(needed, step)
+        gone = sorted({*held, *loaded}.difference(line))
+        steps.append(Step(needed, held, loaded, gone, sorted(line)))
+    return steps
+
+
+def next_use(requests: Requests, step: int, e: int) -> float:
+    return next((t for t in range(step + 1, len(requests)) if e in requests[t]), float("inf"))
 
 
 def hits(step: Step) -> list[int]:

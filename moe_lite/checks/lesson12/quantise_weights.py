@@ -11,7 +11,18 @@ from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mist
 from moe_lite.checks.engine.inputs import F32, F64
 from moe_lite.checks.engine.mistakes import once_per_trial, sign, wrong
 from moe_lite.checks.engine.say import said
-from moe_lite.checks.lesson12.scale_slips import WRONG_SCALES, Rule, in_groups, largest, top
+from moe_lite.checks.lesson12.scale_slips import WRONG_SCALES, Rule, top
+from moe_lite.checks.lesson12.zero_groups import (
+    negative_scale,
+    one_too_many,
+    ones_too_many,
+    scale_0,
+    scale_nan,
+    scale_part_of_1,
+    scale_tiny,
+    zero_groups,
+    zero_place,
+)
 from moe_lite.lessons import quantise as rounding
 
 
@@ -33,6 +44,7 @@ def cases() -> tuple[Case, ...]:
     edges = (random(9, 5, 6, 1, 4), random(10, 5, 1, 7, 6), random(11, 1, 3, 4, 5), random(12, 4, 1, 1, 3))
     negative = (negated(13, 6, 3, 4, 5), negated(14, 4, 2, 6, 8))
     zeros = (with_zeros(15, 6, 4, 3, 6), with_zeros(16, 5, 3, 4, 8), nothing(17))
+    zeros_inside = (zeros_among(22, 6, 5), zeros_among(23, 7, 8))
     uneven = (uneven_rows(18, 6, 4, 3, 5), uneven_rows(19, 7, 2, 6, 8), scaled(20, 1e-12), scaled(21, 1e12))
     first, _ = inputs.usual((plain[0], random(2, 10, 3, 5, 4, F32), plain[2]), plain)
     return (
@@ -43,6 +55,7 @@ def cases() -> tuple[Case, ...]:
         Case("groups of one weight, a whole row, a single row", edges, BOTH),
         Case("the largest is negative", negative, BOTH),
         Case("groups of zeros", zeros, BOTH),
+        Case("zeros among other weights", zeros_inside, BOTH),
         Case("rows of very different size", uneven, BOTH),
     )
 
@@ -82,6 +95,19 @@ def with_zeros(seed: int, R: int, G: int, group: int, bits: int) -> Trial:
     weight = weights(seed, R, G, group, bits).unflatten(1, (G, group))
     weight[0, 1], weight[2, 0], weight[3] = 0.0, 0.0, 0.0
     return of(weight.flatten(1), bits, group, f"seed {seed}, groups of zeros")
+
+
+def zeros_among(seed: int, R: int, bits: int) -> Trial:
+    """Three groups of four per row, none of zeros: the first weight of one is 0, the largest of another, and the sum of
+    the last."""
+    first, below, cancel = weights(seed, R, 3, 4, bits).unflatten(1, (3, 4)).unbind(1)  # (R, 4) each
+    is_largest = first.abs() == first.abs().amax(dim=1, keepdim=True)
+    first = torch.where(is_largest[:, :1], first.flip(1), first)
+    first[:, 0] = 0.0
+    below = -torch.where(below.abs() == below.abs().amin(dim=1, keepdim=True), 0.0, below.abs())
+    pair = cancel.gather(1, cancel.abs().argsort(dim=1, descending=True)[:, :2])  # (R, 2)
+    cancel = torch.stack([pair, -pair], dim=2).flatten(1)
+    return of(torch.cat([first, below, cancel], dim=1), bits, 4, f"seed {seed}, zeros beside other weights")
 
 
 def nothing(seed: int) -> Trial:
@@ -128,41 +154,6 @@ DRAWN = Drawn(
 # ---- mistakes --------------------------------------------------------------------------------------------------------
 
 
-def zero_groups(a: Attempt) -> Tensor:
-    return largest(in_groups(a.args[0], a.args[2])) == 0  # (R, G) bool
-
-
-def only_zero_groups(a: Attempt) -> bool:
-    """All scales are right but those of groups of zeros, some of which are not 1."""
-    got, right = a.got["scales"], a.expected["scales"]
-    if got.shape != right.shape or a.right("scales") or not got.is_floating_point():
-        return False
-    return bool(zero_groups(a).any()) and close(torch.where(zero_groups(a), right, got.to(right.dtype)), right)
-
-
-def scale_0(a: Attempt) -> bool:
-    return only_zero_groups(a) and bool((a.got["scales"][zero_groups(a)] == 0).all())
-
-
-def scale_tiny(a: Attempt) -> bool:
-    found = a.got["scales"][zero_groups(a)] if only_zero_groups(a) else None
-    return found is not None and bool(((found > 0) & (found < 0.01)).all())
-
-
-def scale_nan(a: Attempt) -> bool:
-    found = a.got["scales"]
-    if found.shape != a.expected["scales"].shape or not bool(zero_groups(a).any()):
-        return False
-    return only_zero_groups(a) and not bool(found[zero_groups(a)].isfinite().any())
-
-
-def zero_place(a: Attempt) -> str:
-    """The first group of zeros, with its scale."""
-    row, place = zero_groups(a).nonzero()[0].tolist()
-    scale = number(float(a.got["scales"][row, place]))
-    return f"`scales[{row}, {place}]` is {scale}, expected 1: all weights of this group are 0."
-
-
 def codes_of_zeros(a: Attempt) -> bool:
     """All is right but codes of groups of zeros."""
     got, right = a.got["codes"], a.expected["codes"]
@@ -172,9 +163,9 @@ def codes_of_zeros(a: Attempt) -> bool:
     return bool(zeros.any()) and not bool(((got != right) & ~zeros).any())
 
 
-def quotients(weight: Tensor, bits: int, group: int) -> Tensor:
-    """(R, C) float64, before they are rounded."""
-    scales = reference(weight, bits, group)[1].double()
+def quotients(weight: Tensor, bits: int, group: int, of: Tensor | None = None) -> Tensor:
+    """(R, C) float64, before they are rounded; with the scales `of` other weights."""
+    scales = reference(weight if of is None else of, bits, group)[1].double()
     return weight.double() / scales.repeat_interleave(group, dim=1)
 
 
@@ -288,15 +279,20 @@ MISTAKES = (
          "stand in one list. Return one row of scales for each row of `weight`, {right.scales.shape}."),
     sign("uint8 has no negative numbers", unsigned, "`codes` is uint8, which holds 0 to 255. The codes run from −m to "
          "m, so a signed type is needed: `torch.int8`."),
-    sign("A group of zeros has the scale 0", scale_0, lambda a: f"{zero_place(a)} With this scale its codes are 0 / 0, "
-         "which is nan. `torch.where` puts a 1 where the largest weight is 0."),
+    sign("A group of zeros has the scale 0", scale_0, lambda a: f"{zero_place(a)} With this scale, weight / scale "
+         "would be 0 / 0. `torch.where` puts a 1 where the largest weight is 0."),
     sign("A group of zeros has the scale nan", scale_nan, lambda a: f"{zero_place(a)} `torch.where` puts a 1 where "
          "the largest weight is 0."),
     sign("A small number in place of 1", scale_tiny, lambda a: f"{zero_place(a)} You keep the scale away from 0 by a "
          "small number. Only groups of zeros need another scale, and theirs is 1: use `torch.where`."),
+    sign("The largest is set to 1, not the scale", scale_part_of_1, lambda a: f"{zero_place(a)} You put the 1 in place "
+         f"of the largest weight and divided it by m = {top(a.args[1])}. The scale itself is 1."),
     sign("The codes of a group of zeros are not 0", codes_of_zeros, lambda a: f"{first_code(a)} All weights of this "
          "group are 0, and with the scale 1 their codes are 0. Put the 1 in place before you divide."),
     *WRONG_SCALES,
+    sign("Only a group of zeros has the scale 1", lambda a: ones_too_many(a) is not None, one_too_many),
+    sign("A scale is below 0", negative_scale, "{scales.first:4}. The scale is the largest absolute weight, divided by "
+         "m: it has no sign, and the codes have that of their weights."),
     rounded_by("Cut off instead of rounded", torch.trunc, "A cast to int8 drops what is behind the point. Call "
                "`round()` before."),
     rounded_by("Rounded down", torch.floor, "`floor`, like `//`, goes down to the next whole number. The nearest one "
@@ -313,6 +309,16 @@ MISTAKES = (
           "they came. Return the whole numbers that stand for them."),
     coded("Rounded weights instead of codes", dequantised, "This is scale · code, the weight that is computed with "
           "later. Return the code itself, which is what is stored."),
+    coded("The weights are rounded before the division", lambda w, bits, group: int8(quotients(w.round(), bits, group,
+          of=w)), "You round the weight itself. Divide by the scale first, then round."),
+    coded("The scales are repeated in another order", lambda w, bits, group: int8((w.double() / reference(w, bits,
+          group)[1].double().repeat(1, group)).round()), "`repeat` writes the whole row of scales again and again. "
+          "Neighbours share a scale: `repeat_interleave(group, dim=1)`."),
+    coded("The first scale for the whole row", lambda w, bits, group: int8((w.double() / reference(w, bits,
+          group)[1][:, :1].double()).round().clamp(-top(bits), top(bits))), "You divide the whole row by the scale of "
+          "its first group. Each group has its own."),
+    coded("The codes are shifted", lambda *args: int8(quotients(*args).round() + top(args[1])), "You added m = {m}, so "
+          "that no code is below 0. The codes run from −m to m."),
     coded("Multiplied by the scale", times_scale, "You multiply by the scale. A weight is a number of scales, so "
           "divide by it."),
     Mistake(float_codes, title="The codes are floats"),

@@ -116,6 +116,36 @@ def last_of_all(c: RuledCache, e: int) -> float:
     return -(c.coming(e) or [NEVER])[-1]
 
 
+def last_of_whole(c: RuledCache, e: int) -> float:
+    """The last step of all that needs it, also where that is over."""
+    return -max(step for step, needed in enumerate(c.requests) if e in needed)
+
+
+def after_the_next(c: RuledCache, e: int) -> float:
+    """The next step is left out."""
+    return -next_after(c.requests, c.clock + 1, e)
+
+
+def a_few_ahead(c: RuledCache, e: int) -> float:
+    """As many steps as there are slots; of equals, the highest number goes."""
+    step = c.next_use(e)
+    return -(1e9 if step > c.clock + c.slots else step * 1e3) - e / 1e3
+
+
+def a_few_ahead_lower_number(c: RuledCache, e: int) -> float:
+    step = c.next_use(e)
+    return -(NEVER if step > c.clock + c.slots else step)
+
+
+def first_place_alone(c: RuledCache, e: int) -> float:
+    """Seen only where it is the first of its step's list."""
+    return -next((t for t in range(c.clock + 1, len(c.requests)) if c.requests[t][0] == e), NEVER)
+
+
+def most_used(c: RuledCache, e: int) -> float:
+    return -c.times_used[e]
+
+
 def one_step_ahead(c: RuledCache, e: int) -> float:
     return c.clock + 1 < len(c.requests) and e in c.requests[c.clock + 1]
 
@@ -173,3 +203,57 @@ def needed_ones_go(requests: Requests, slots: int, listed: bool = True) -> tuple
 def one_slot_less(requests: Requests, slots: int) -> int:
     """Where a step needs all slots, there are several numbers: it depends on which of its own experts goes."""
     return served(requests, slots - 1, latest)[0] if slots > 1 else needs(requests, slots)
+
+
+HowMany = Callable[[set[int], set[int], int], int]  # memory, needed, slots -> how many make room
+
+
+def with_room_for(how_many: HowMany) -> Callable[[Requests, int], int]:
+    """The best choice of what makes room, and another number of experts that do."""
+
+    def count(requests: Requests, slots: int) -> int:
+        memory: set[int] = set()
+        n = 0
+        for step, needed in enumerate(requests):
+            free = sorted(memory.difference(needed), key=lambda e: (-next_after(requests, step, e), e))  # noqa: B023
+            n += len(set(needed) - memory)
+            memory = memory.difference(free[: max(0, how_many(memory, set(needed), slots))]).union(needed)
+        return n
+
+    return count
+
+
+def over(memory: set[int], needed: set[int], slots: int) -> int:
+    return len(memory | needed) - slots
+
+
+one_per_load = with_room_for(lambda m, needed, slots: len(needed - m) if over(m, needed, slots) > 0 else 0)
+one_in_a_step = with_room_for(lambda m, needed, slots: min(1, over(m, needed, slots)))
+too_early = with_room_for(lambda m, needed, slots: min(len(needed - m), len(m) - slots + 1))
+all_of_them = with_room_for(lambda m, needed, slots: len(m) if over(m, needed, slots) > 0 else 0)
+
+
+def stays_once_full(requests: Requests, slots: int) -> int:
+    memory: set[int] = set()
+    n = 0
+    for e in (e for needed in requests for e in needed):
+        if e not in memory:
+            n += 1
+            if len(memory) < slots:
+                memory.add(e)
+    return n
+
+
+def used_and_gone(requests: Requests, slots: int) -> tuple[int, Eviction | None]:
+    """After each step that which is needed latest makes room, also what the step itself needed."""
+    memory: set[int] = set()
+    n, first = 0, None
+    for step, needed in enumerate(requests):
+        n += len(set(needed) - memory)
+        memory |= set(needed)
+        while len(memory) > slots:
+            gone = max(sorted(memory), key=lambda e: next_after(requests, step, e))  # noqa: B023
+            memory.remove(gone)
+            if gone in needed and first is None:
+                first = Eviction(step, gone, set(memory))
+    return n, first

@@ -76,6 +76,20 @@ def down_the_columns_turned(weight: Tensor, bits: int, group: int) -> Tensor:
     return down_the_columns(weight, bits, group).mT if len(weight) % group == 0 else torch.full((1,), float("nan"))
 
 
+def turned_and_cut(weight: Tensor, bits: int, group: int) -> Tensor:
+    """The numbers of `weight.T`, one column after the other, cut into groups."""
+    return filled(largest(weight.float().mT.reshape(-1, group)) / top(bits)).view(len(weight), -1)
+
+
+def shared_by_rows(weight: Tensor, bits: int, group: int) -> Tensor:
+    """(1, G)"""
+    return filled(in_groups(weight, group).abs().amax(dim=(0, 2)) / top(bits))[None]
+
+
+def made_whole(change: Callable[[Tensor], Tensor]) -> Rule:
+    return lambda weight, bits, group: filled(change(largest(in_groups(weight, group)) / top(bits)))
+
+
 def interleaved(weight: Tensor, bits: int, group: int) -> Tensor:
     """Group g has the columns g, g + G, g + 2G, …"""
     return filled(weight.float().unflatten(1, (group, -1)).abs().amax(dim=1) / top(bits))  # (R, G)
@@ -168,6 +182,11 @@ NO_ABS, MINMAX, OTHER = "The largest without `abs`", "From the smallest to the l
 PER_ROW, INVERSE = "One scale per row", "The scale is turned over"
 DOWN, STRIDE = "The groups run down the columns", "The groups are interleaved"
 NO_POWER = "`^` is not a power"
+WHOLE = "The scale is no whole number"
+SAY_WHOLE = (
+    "{whole} has the largest absolute weight {size}, and the scale is {size} / {m} as it comes out. Only the codes are "
+    "rounded; `//` and `round` have no place in the scale."
+)
 SAY_M = "{whole} has {size} as its largest absolute weight, and with {bits} bits that is divided by m = {m}. "
 SAY_POWER = SAY_M + "In Python, `2 ^ {less}` is {caret}: `^` is no power. It is written `2 ** {less}`."
 SAY_ABS = "{whole} has {biggest} as the weight farthest from 0, and {most} as the largest. Take `abs` before `amax`."
@@ -197,6 +216,10 @@ WRONG_SCALES = (
               "does not fit into {bits} bits."),
     scaled_by(M, by(largest, lambda bits: 2 ** (bits - 1) - 0.5), SAY_M + "You divide by m + ½, so the largest weight "
               "is no whole number of scales."),
+    scaled_by(M, by(largest, lambda bits: 2 ** (bits - 2)), SAY_M + "You divide by 2^({bits} − 2)."),
+    scaled_by(M, by(largest, lambda bits: 2 * (bits - 1) - 1), SAY_M + "You divide by 2 · {less} − 1: a power is "
+              "written `2 ** {less}`."),
+    scaled_by(M, by(largest, lambda bits: bits), SAY_M + "You divide by {bits}, the number of bits itself."),
     scaled_by("`bits` has no effect", by(largest, lambda bits: 127), SAY_M + "You divide by 127, as for 8 bits."),
     scaled_by(NO_POWER, by(largest, lambda bits: (2 ^ (bits - 1)) - 1), SAY_POWER),
     scaled_by(NO_POWER, by(largest, lambda bits: 2 ^ (bits - 1) - 1), SAY_POWER),
@@ -217,6 +240,12 @@ WRONG_SCALES = (
               "neighbours in one row, so cut the last dimension."),
     scaled_by(DOWN, down_the_columns_turned, "You cut the columns into pieces of {group} weights. A group is {group} "
               "neighbours in one row, so cut the last dimension."),
+    scaled_by(DOWN, turned_and_cut, "You cut the turned matrix, so the columns. A group is {group} neighbours in one "
+              "row, so cut `weight` as it is, along its last dimension."),
+    scaled_by("One scale for all rows", shared_by_rows, "You take the largest over the rows, too. Each row has scales "
+              "of its own: the largest over the last dimension alone."),
+    scaled_by(WHOLE, made_whole(torch.round), SAY_WHOLE),
+    scaled_by(WHOLE, made_whole(torch.floor), SAY_WHOLE),
     scaled_by(STRIDE, interleaved, "{whole} has the columns {start} to {end}, which are neighbours. Yours takes every "
               "{n_groups}th column: the size of a group comes last, `unflatten(1, (-1, group))`."),
     scaled_by(STRIDE, along_the_groups, "You take the largest over the groups, of the first weight of each, then of "

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from answers import ANY, right, wrong
+from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -58,6 +58,30 @@ def by_squaring(shares, n_tokens):
             alone = alone * power
         power, n_tokens = power * power, n_tokens // 2
     return float((1 - alone).sum())
+
+
+@right
+def geometric(shares, n_tokens):
+    """Geometric sum of first hits."""
+    return sum(p * sum((1 - p) ** t for t in range(n_tokens)) for p in shares.tolist())
+
+
+@right
+def log_domain_f32(shares, n_tokens):
+    """Exp(n log(1-p)) in float32."""
+    return (1 - torch.exp(n_tokens * torch.log(1 - shares))).sum().item()
+
+
+@right
+def linear_recursion(shares, n_tokens):
+    """Recursion one token at a time."""
+    if n_tokens == 1:
+        return float(shares.sum())
+
+    def miss(n):
+        return 1 - shares if n == 1 else (1 - shares) * miss(n - 1)
+
+    return float((1 - miss(n_tokens)).sum())
 
 
 # ---- wrong, made up with the check at hand --------------------------------------------------------------------------
@@ -131,3 +155,102 @@ def forgets_small_shares(shares, n_tokens):
 @wrong(ANY)  # the same, for shares of which there are many
 def int8_counts(shares, n_tokens):
     return one_minus_alone(shares[:255], n_tokens)
+
+
+# ---- wrong, from readers of the text alone ---------------------------------------------------------------------------
+
+
+@blind("A logarithm of 0")
+def log_nan(shares, n_tokens):
+    """Math.log(1-p): crash for p = 1."""
+    return sum(1 - math.exp(n_tokens * math.log(1 - p)) for p in shares.tolist())
+
+
+@blind("Not a plain float")
+def per_expert(shares, n_tokens):
+    """Returns a tensor per expert, no sum."""
+    return 1 - (1 - shares) ** n_tokens
+
+
+@blind("The sum comes before the power")
+def sum_before_power(shares, n_tokens):
+    """Sum taken before the power."""
+    return float(len(shares) - (1 - shares).sum() ** n_tokens)
+
+
+@blind("The result is no finite number")
+def nan_skip(shares, n_tokens):
+    """Ratio p*(1-q^n)/(1-q) with 0/0 for p = 0."""
+    q = 1 - shares
+    return float((shares * (1 - q**n_tokens) / (1 - q)).sum())
+
+
+@blind("Experts with the share 1 are left out")
+def skip_ones(shares, n_tokens):
+    """Leaves out experts with share 1 (avoiding log 0)."""
+    s = shares[shares < 1]
+    return float(-torch.expm1(n_tokens * torch.log1p(-s)).sum())
+
+
+@blind("Another number of experts")
+def precedence(shares, n_tokens):
+    """1 - 1 - p ** n."""
+    return float((1 - 1 - shares**n_tokens).sum())
+
+
+@blind("`^` is not a power")
+def xor(shares, n_tokens):
+    """^ in place of **."""
+    return float((1 - (1 - shares) ^ n_tokens).sum())
+
+
+@blind("Another number of experts")
+def builtin_len(shares, n_tokens):
+    """Expected repeats: K*n - touched."""
+    return float(shares.sum() * n_tokens - (1 - (1 - shares) ** n_tokens).sum())
+
+
+@blind("The mean is rounded")
+def round2(shares, n_tokens):
+    """Round(x, 2)."""
+    return round(float((1 - (1 - shares) ** n_tokens).sum()), 2)
+
+
+@blind("As if all shares were equal")
+def one_over_e(shares, n_tokens):
+    """E*(1-(1-1/E)^n)."""
+    E = len(shares)
+    return E * (1 - (1 - 1 / E) ** n_tokens)
+
+
+@blind("Squared in each round")
+def squaring(shares, n_tokens):
+    """Miss *= miss in the loop (squares each time)."""
+    miss = 1 - shares
+    for _ in range(n_tokens - 1):
+        miss = miss * miss
+    return float((1 - miss).sum())
+
+
+@blind("Divided by the number of tokens")
+def shares_div_n(shares, n_tokens):
+    """Divides by n: per token."""
+    return float((1 - (1 - shares) ** n_tokens).sum() / n_tokens)
+
+
+@blind("Only one expert is counted")
+def loop_last(shares, n_tokens):
+    """Loop returns after the first expert (return indented)."""
+    total = 0.0
+    for p in shares.tolist():
+        total += 1 - (1 - p) ** n_tokens
+        return total
+
+
+@blind("Only one expert is counted")
+def overwrites(shares, n_tokens):
+    """= instead of +=."""
+    total = 0.0
+    for p in shares.tolist():
+        total = 1 - (1 - p) ** n_tokens
+    return total

@@ -1,10 +1,11 @@
 """Answers to exercise 12.3, fewest_loads: right ones, and wrong ones with the message that they must get."""
 
+import heapq
 from collections import Counter, OrderedDict, defaultdict, deque
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 
-from answers import right, wrong
+from answers import blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -92,6 +93,64 @@ def gaps_that_can_be_kept(requests, slots):
             for t in between:
                 room[t] -= 1
     return sum(map(len, requests)) - kept
+
+
+@right
+def next_use_precomputed(requests, slots):
+    """Next uses in a table from back to front, sorted list."""
+    n = len(requests)
+    nxt, seen = [None] * n, {}
+    for t in range(n - 1, -1, -1):
+        nxt[t] = {e: seen.get(e, n) for e in requests[t]}
+        for e in requests[t]:
+            seen[e] = t
+    mem, loads = {}, 0
+    for t, step in enumerate(requests):
+        loads += sum(e not in mem for e in step)
+        others = sorted((u, e) for e, u in mem.items() if e not in nxt[t])
+        others = others[: slots - len(step)]
+        mem = {e: u for u, e in others}
+        mem.update(nxt[t])
+    return loads
+
+
+@right
+def min_cost_bruteforce_dijkstra(requests, slots):
+    """Dijkstra over (step, memory)."""
+    heap, best, k = [(0, 0, 0, frozenset())], {}, 0
+    while heap:
+        cost, _, t, mem = heapq.heappop(heap)
+        if t == len(requests):
+            return cost
+        if best.get((t, mem), 10**9) <= cost:
+            continue
+        best[t, mem] = cost
+        need = frozenset(requests[t])
+        rest = mem - need
+        for keep in combinations(sorted(rest), min(slots - len(need), len(rest))):
+            k += 1
+            heapq.heappush(heap, (cost + len(need - mem), k, t + 1, need | frozenset(keep)))
+
+
+@right
+def plain_memo_one_evict(requests, slots):
+    """Branch on every victim, one at a time, memo by frozenset."""
+
+    @lru_cache(None)
+    def go(t, mem):
+        if t == len(requests):
+            return 0
+        need = frozenset(requests[t])
+
+        @lru_cache(None)
+        def shrink(m):
+            if len(m) <= slots:
+                return go(t + 1, m)
+            return min(shrink(m - {e}) for e in m - need)
+
+        return len(need - mem) + shrink(mem | need)
+
+    return go(0, frozenset())
 
 
 # ---- wrong: another rule --------------------------------------------------------------------------------------------
@@ -309,7 +368,7 @@ def emptied(requests, slots):
     return loads
 
 
-@wrong("Wrong where a step needs several experts")
+@wrong("Fewer than can be")
 def highest_of_the_step_goes(requests, slots):
     """With what the step has loaded itself among the first to go."""
     memory, loads = [], 0
@@ -323,3 +382,255 @@ def highest_of_the_step_goes(requests, slots):
                     memory.pop()
                 memory.append(e)
     return loads
+
+
+# ---- wrong, from readers of the text alone ---------------------------------------------------------------------------
+
+
+@blind("An expert makes room that the step needs")
+def no_pin(requests, slots):
+    """May evict an expert that the step itself needs."""
+    mem, loads = set(), 0
+    for t, step in enumerate(requests):
+        for e in step:
+            if e in mem:
+                continue
+            loads += 1
+            if len(mem) >= slots:
+
+                def nxt(x, t=t):
+                    return next((u for u in range(t + 1, len(requests)) if x in requests[u]), 10**9)
+
+                mem.remove(max(mem, key=nxt))
+            mem.add(e)
+    return loads
+
+
+@blind("More than are needed")
+def next_includes_now_off(requests, slots):
+    """Looks for the next use from t+2 on."""
+    mem, loads = set(), 0
+    for t, step in enumerate(requests):
+        need = set(step)
+        loads += len(need - mem)
+        mem |= need
+        while len(mem) > slots:
+
+            def nxt(e, t=t):
+                return next((u for u in range(t + 2, len(requests)) if e in requests[u]), 10**9)
+
+            mem.remove(max(mem - need, key=nxt))
+    return loads
+
+
+@blind("The last use decides, not the next one")
+def blind_last_use(requests, slots):
+    """Evicts the one whose last use in the whole is latest."""
+    mem, loads = set(), 0
+    for step in requests:
+        need = set(step)
+        loads += len(need - mem)
+        mem |= need
+        while len(mem) > slots:
+            mem.remove(max(mem - need, key=lambda e: max(u for u in range(len(requests)) if e in requests[u])))
+    return loads
+
+
+@blind("Only as many make room as have to")
+def drop_as_many(requests, slots):
+    """Evicts one per load although there is still room."""
+    mem, loads = set(), 0
+    for t, step in enumerate(requests):
+        need = set(step)
+        new = need - mem
+        loads += len(new)
+
+        def nxt(e, t=t):
+            return next((u for u in range(t + 1, len(requests)) if e in requests[u]), 10**9)
+
+        if len(mem) + len(new) > slots:
+            for _ in new:
+                if mem - need:
+                    mem.remove(max(mem - need, key=nxt))
+        mem |= need
+    return loads
+
+
+@blind("Memory gets too full")
+def evict_one(requests, slots):
+    """Evicts at most one per step."""
+    mem, loads = set(), 0
+    for t, step in enumerate(requests):
+        need = set(step)
+        loads += len(need - mem)
+        mem |= need
+
+        def nxt(e, t=t):
+            return next((u for u in range(t + 1, len(requests)) if e in requests[u]), 10**9)
+
+        if len(mem) > slots:
+            mem.remove(max(mem - need, key=nxt))
+    return loads
+
+
+@blind("Nothing to choose from")
+def index_error(requests, slots):
+    """Crashes when an expert is never used again (next without default)."""
+    mem, loads = set(), 0
+    for t, step in enumerate(requests):
+        need = set(step)
+        loads += len(need - mem)
+        mem |= need
+        while len(mem) > slots:
+            mem.remove(
+                max(mem - need, key=lambda e, t=t: min(u for u in range(t + 1, len(requests)) if e in requests[u]))
+            )
+    return loads
+
+
+@blind("An expert makes room that the step needs")
+def next_from_now(requests, slots):
+    """Next use searched from t, step's own experts not protected."""
+    mem, loads = set(), 0
+    for t, step in enumerate(requests):
+        need = set(step)
+        loads += len(need - mem)
+        mem |= need
+        while len(mem) > slots:
+
+            def nxt(e, t=t):
+                return next((u for u in range(t + 1, len(requests)) if e in requests[u]), 10**9)
+
+            mem.remove(max(mem, key=nxt))
+    return loads
+
+
+@blind("Wrong where a step needs several experts")
+def interval_by_start(requests, slots):
+    """Interval greedy but sorted by the length only."""
+    last, gaps = {}, []
+    for t, step in enumerate(requests):
+        for e in step:
+            if e in last:
+                gaps.append((t - last[e], last[e], t))
+            last[e] = t
+    cap = [slots - len(s) for s in requests]
+    saved = 0
+    for _, start, end in sorted(gaps):
+        if all(cap[u] > 0 for u in range(start + 1, end)):
+            for u in range(start + 1, end):
+                cap[u] -= 1
+            saved += 1
+    return sum(map(len, requests)) - saved
+
+
+@blind("More than are needed")
+def bool_any_future(requests, slots):
+    """Evicts one that's never needed again, otherwise LRU."""
+    last, n = {}, 0
+    for t, s in enumerate(requests):
+        need = set(s)
+        n += len(need - set(last))
+        for e in s:
+            last[e] = t
+        while len(last) > slots:
+            c = [e for e in last if e not in need]
+            del last[min(c, key=lambda e, t=t: (any(e in x for x in requests[t + 1 :]), last[e], e))]
+    return n
+
+
+@blind("More than are needed")
+def memo_t_only(requests, slots):
+    """Memo key is only the step."""
+    memo = {}
+
+    def go(t, mem):
+        if t == len(requests):
+            return 0
+        if t not in memo:
+            need = frozenset(requests[t])
+            rest = mem - need
+            memo[t] = len(need - mem) + min(
+                go(t + 1, need | frozenset(k)) for k in combinations(sorted(rest), min(slots - len(need), len(rest)))
+            )
+        return memo[t]
+
+    return go(0, frozenset())
+
+
+@blind("An expert makes room that the step needs")
+def bypass_dp(requests, slots):
+    """An expert can be used without being kept, while memory stays full."""
+    states = {frozenset(): 0}
+    for s in requests:
+        need = frozenset(s)
+        new = {}
+        for mem, c in states.items():
+            pool = sorted(mem | need)
+            for k in combinations(pool, min(slots, len(pool))):
+                k = frozenset(k)
+                v = c + len(need - mem)
+                if v < new.get(k, 10**9):
+                    new[k] = v
+        states = new
+    return min(states.values())
+
+
+@blind("Only as many make room as have to")
+def clear(requests, slots):
+    """Clears the memory when full."""
+    mem, n = set(), 0
+    for s in requests:
+        new = set(s) - mem
+        n += len(new)
+        mem = (mem | new) if len(mem | new) <= slots else set(s)
+    return n
+
+
+@blind("Only some steps ahead are looked at")
+def within_window(requests, slots):
+    """Window of slots steps ahead."""
+    mem, n = set(), 0
+    for t, s in enumerate(requests):
+        n += len(set(s) - mem)
+        mem |= set(s)
+
+        def f(e, t=t):
+            return next((u for u in range(t + 1, min(len(requests), t + 1 + slots)) if e in requests[u]), 10**9)
+
+        while len(mem) > slots:
+            mem.remove(max(mem - set(s), key=lambda e, f=f: (f(e), e)))
+    return n
+
+
+@blind("Wrong where a step needs several experts")
+def next_only_alone(requests, slots):
+    """Next use looked for as `[e] in` the first place: only if e is the first of the step."""
+    mem, n = set(), 0
+    for t, s in enumerate(requests):
+        n += len(set(s) - mem)
+        mem |= set(s)
+
+        def f(e, t=t):
+            return next((u for u in range(t + 1, len(requests)) if requests[u][0] == e), 10**9)
+
+        while len(mem) > slots:
+            mem.remove(max(mem - set(s), key=f))
+    return n
+
+
+@blind("Full memory stays as it is")
+def never_evict_stop(requests, slots):
+    """Memory is filled once, then stays; others loaded each time."""
+    mem, n = set(), 0
+    for s in requests:
+        for e in s:
+            if e not in mem:
+                n += 1
+                if len(mem) < slots:
+                    mem.add(e)
+    return n
+
+
+blind("without_the_last_step", "The last step is left out", of=belady, put={
+      "memory, loads = set(), 0": "memory, loads, requests = set(), 0, requests[:-1]"})  # fmt: skip

@@ -5,7 +5,7 @@ from collections import Counter, OrderedDict
 
 import numpy as np
 import torch
-from answers import ANY, right, wrong
+from answers import ANY, blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -127,6 +127,48 @@ def with_a_class(requests, slots):
 
     cache = Cache()
     return [cache.serve(step, needed) for step, needed in enumerate(requests)]
+
+
+@right
+def stack_distance(requests, slots):
+    """Without a memory: order all experts by last use."""
+    order, out = [], []
+    for step in requests:
+        rest = [e for e in order if e not in step]
+        inmem = set(order[:slots])
+        out.append(sorted(e for e in step if e not in inmem))
+        order = sorted(step, reverse=True) + rest
+    return out
+
+
+@right
+def recursive(requests, slots):
+    """Recursion with a tuple of groups."""
+
+    def go(i, mem):
+        if i == len(requests):
+            return []
+        step = requests[i]
+        loads = sorted(e for e in step if e not in mem)
+        kept = tuple(e for e in mem if e not in step)
+        new = kept + tuple(sorted(step))
+        return [loads] + go(i + 1, new[-slots:])
+
+    return go(0, ())
+
+
+@right
+def rescan(requests, slots):
+    """The memory's content recomputed by looking back in the requests."""
+    out = []
+    for t, step in enumerate(requests):
+        mem = []
+        for back in range(t - 1, -1, -1):
+            for e in sorted(requests[back], reverse=True):
+                if e not in mem:
+                    mem.append(e)
+        out.append(sorted(set(step) - set(mem[:slots])))
+    return out
 
 
 # ---- wrong, made up with the check at hand --------------------------------------------------------------------------
@@ -372,6 +414,271 @@ def expert_numbers_in_a_byte(requests, slots):
     return dict_of_last_uses([[e % 256 for e in needed] for needed in requests], slots)
 
 
-@wrong(ANY)  # the same, for a text of a thousand steps
+@wrong(ANY)  # the same, for a text of hundreds of steps
 def forgets_late_steps(requests, slots):
-    return dict_of_last_uses(requests[:1000], slots) + [[] for _ in requests[1000:]]
+    return dict_of_last_uses(requests[:300], slots) + [[] for _ in requests[300:]]
+
+
+# ---- wrong, from readers of the text alone ---------------------------------------------------------------------------
+
+
+@blind("One slot too few")
+def slots_minus_1_raw(requests, slots):
+    """Off by one: slots-1 (trim after each step)."""
+    queue, out = [], []
+    for step in requests:
+        out.append(sorted(set(step) - set(queue)))
+        queue = [e for e in queue if e not in step] + sorted(step)
+        while len(queue) >= slots:
+            queue.pop(0)
+    return out
+
+
+@blind("Memory gets too full")
+def evict_one_only(requests, slots):
+    """Evicts only one expert a step even if more have to go."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        if len(last) + len(loads) > slots:
+            del last[min((e for e in last if e not in step), key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("Only as many make room as have to")
+def drop_all_unneeded(requests, slots):
+    """Evicts as many as loads even if there is still room."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        if len(last) + len(loads) > slots:
+            for _ in loads:
+                c = [e for e in last if e not in step]
+                if c:
+                    del last[min(c, key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("A use is not noted")
+def loads_not_used(requests, slots):
+    """Only hits get a stamp; a fresh load counts as -1."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        while len(last) + len(loads) > slots:
+            del last[min((e for e in last if e not in step), key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t if e in last else -1
+        out.append(loads)
+    return out
+
+
+@blind("A step loads other experts")
+def refresh_before_evict_key(requests, slots):
+    """Hits pinned, but fresh loads of this step can be evicted (stamp set at the end)."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = []
+        for e in sorted(step):
+            if e in last:
+                last[e] = t
+        for e in sorted(step):
+            if e not in last:
+                if len(last) >= slots:
+                    del last[min(last, key=lambda x: (last[x], x))]
+                last[e] = t - 1
+                loads.append(e)
+        out.append(sorted(loads))
+    return out
+
+
+@blind("An expert that the step needs made room")
+def pin_too_late(requests, slots):
+    """Evicts before marking, victim may be needed by the step, then reloaded and counted."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = set(e for e in step if e not in last)
+        n = len(last) + len(loads) - slots
+        for v in sorted(last, key=lambda e: (last[e], e))[: max(n, 0)]:
+            del last[v]
+        loads = sorted(e for e in step if e not in last)
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("Full memory stays as it is")
+def stop_when_full(requests, slots):
+    """Loads only while there is room, never evicts."""
+    mem, out = set(), []
+    for step in requests:
+        new = sorted(set(step) - mem)
+        out.append(new)
+        for e in new:
+            if len(mem) < slots:
+                mem.add(e)
+    return out
+
+
+@blind("An expert that the step needs made room")
+def last_use_lost(requests, slots):
+    """A hit removes expert from order (forgets to reappend)."""
+    queue, out = [], []
+    for step in requests:
+        loads = sorted(e for e in step if e not in queue)
+        queue = [e for e in queue if e not in step] + loads
+        queue = queue[max(0, len(queue) - slots) :]
+        out.append(loads)
+    return out
+
+
+@blind("Step 0 counts as never")
+def falsy(requests, slots):
+    """Last use in step 0 is falsy: `if not last.get(e)`."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if not last.get(e))
+        n = len(set(last) | set(step)) - slots
+        for _ in range(n):
+            del last[min((e for e in last if e not in step), key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("Memory gets too full")
+def check_before_growth(requests, slots):
+    """Room checked before the loads are put in: memory overfull."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        for e in loads:
+            if len(last) >= slots:
+                c = [x for x in last if x not in step]
+                if c:
+                    del last[min(c, key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("An expert that the step needs made room")
+def pins_loads_only(requests, slots):
+    """Protects what it has just loaded, not what was there and is needed."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        got = []
+        for e in sorted(step):
+            if e not in last:
+                if len(last) >= slots:
+                    del last[min((x for x in last if x not in got), key=lambda e: (last[e], e))]
+                last[e] = t
+                got.append(e)
+        for e in step:
+            last[e] = t
+        out.append(sorted(got))
+    return out
+
+
+@blind("All entries are the same list")
+def same_list(requests, slots):
+    """Appends one list object that is cleared."""
+    last, out, got = {}, [], []
+    for t, step in enumerate(requests):
+        got.clear()
+        got.extend(sorted(e for e in step if e not in last))
+        while len(last) + len(got) > slots:
+            del last[min((e for e in last if e not in step), key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t
+        out.append(got)
+    return out
+
+
+@blind("Of equals, the lowest number makes room first")
+def tie_not_broken(requests, slots):
+    """No rule for ties: the first in the dict (order of insertion)."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        while len(last) + len(loads) > slots:
+            del last[min((e for e in last if e not in step), key=last.get)]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("A use is not noted")
+def slots_new_per_step(requests, slots):
+    """Returns early when nothing to load (continue without append and stamp)."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        if not loads:
+            out.append([])
+            continue
+        while len(last) + len(loads) > slots:
+            del last[min((e for e in last if e not in step), key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("Only as many make room as have to")
+def evict_all_older(requests, slots):
+    """All experts of the oldest step make room together."""
+    last, out = {}, []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        while len(last) + len(loads) > slots:
+            old = min(last[e] for e in last if e not in step)
+            for e in [e for e in last if last[e] == old and e not in step]:
+                del last[e]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("The longest unused makes room, not the newest")
+def neg_slice(requests, slots):
+    """LRU over all steps, queue cut from the wrong side."""
+    q, out = [], []
+    for step in requests:
+        out.append(sorted(set(step) - set(q)))
+        q = ([e for e in q if e not in step] + sorted(step))[:slots]
+    return out
+
+
+@blind("Memory is empty at the start")
+def last_uses_in_a_default_argument(requests, slots, last={}):  # noqa: B006
+    out = []
+    for t, step in enumerate(requests):
+        loads = sorted(e for e in step if e not in last)
+        while len(last) + len(loads) > slots:
+            del last[min((e for e in last if e not in step), key=lambda e: (last[e], e))]
+        for e in step:
+            last[e] = t
+        out.append(loads)
+    return out
+
+
+@blind("The loads of the first step are missing")
+def one_first_step(requests, slots):
+    queue, out = [], []
+    for i, step in enumerate(requests):
+        out.append(sorted(set(step) - set(queue)) if i else [])
+        queue = [e for e in queue if e not in step] + sorted(step)
+        queue = queue[max(0, len(queue) - slots) :]
+    return out

@@ -1,7 +1,7 @@
 """Answers to exercise 12.4, quantise_weights: right ones, and wrong ones with the message that they must get."""
 
 import torch
-from answers import right, wrong
+from answers import blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -68,6 +68,42 @@ def from_both_ends(weight, bits, group):
     scales = largest / (2 ** (bits - 1) - 1)
     scales[largest == 0] = 1
     return (grouped / scales.unsqueeze(-1)).round().flatten(1).to(torch.int8), scales.float()
+
+
+@right
+def unfold(weight, bits, group):
+    """Unfold and repeat_interleave."""
+    m = 2 ** (bits - 1) - 1
+    s = weight.unfold(1, group, group).abs().max(dim=-1).values / m
+    s[s == 0] = 1
+    full = s.repeat_interleave(group, dim=1)
+    return (weight / full).round().to(torch.int8), s.float()
+
+
+@right
+def nearest_code(weight, bits, group):
+    """Argmin of the distance to all the codes."""
+    m = 2 ** (bits - 1) - 1
+    g = weight.reshape(-1, group)
+    s = g.abs().amax(1) / m
+    s = s + (s == 0).to(s.dtype)
+    levels = torch.arange(-m, m + 1)
+    d = (g[..., None] / s[:, None, None] - levels).abs()
+    c = levels[d.argmin(-1)]
+    return c.reshape(weight.shape).to(torch.int8), s.reshape(weight.shape[0], -1).to(torch.float32)
+
+
+@right
+def chunks(weight, bits, group):
+    """Column chunks, cat."""
+    m = 2 ** (bits - 1) - 1
+    cs, ss = [], []
+    for part in weight.split(group, dim=1):
+        s = part.abs().amax(1, keepdim=True) / m
+        s = torch.where(s == 0, 1.0, s)
+        cs.append((part / s).round())
+        ss.append(s)
+    return torch.cat(cs, 1).to(torch.int8), torch.cat(ss, 1).float()
 
 
 # ---- wrong: shapes and types ----------------------------------------------------------------------------------------
@@ -262,3 +298,71 @@ wrong("weights_returned", "The weights themselves are returned", of=as_asked, pu
 wrong("dequantised", "Rounded weights instead of codes", of=as_asked, put={"codes.reshape(weight.shape),":
       "(codes * scales).reshape(weight.shape),"})  # fmt: skip
 wrong("multiplied", "Multiplied by the scale", of=as_asked, put={"grouped / scales": "grouped * scales"})
+
+
+# ---- wrong, from readers of the text alone ---------------------------------------------------------------------------
+
+
+@blind("A group of zeros has the scale 0")
+def zero_scale_0(weight, bits, group):
+    """Group of zeros: codes right, scale stays 0."""
+    m = 2 ** (bits - 1) - 1
+    g = weight.reshape(weight.shape[0], -1, group)
+    s = g.abs().amax(-1, keepdim=True) / m
+    c = torch.where(s == 0, torch.zeros_like(g), (g / torch.where(s == 0, 1.0, s)).round())
+    return c.reshape(weight.shape).to(torch.int8), s.squeeze(-1).float()
+
+
+@blind("The groups run down the columns")
+def rows_grouped(weight, bits, group):
+    """Groups along columns (neighbouring rows), via reshape of the transpose."""
+    R, C = weight.shape
+    m = 2 ** (bits - 1) - 1
+    g = weight.t().reshape(-1, group)
+    s = g.abs().amax(-1, keepdim=True) / m
+    s = torch.where(s == 0, 1.0, s)
+    c = (g / s).round().reshape(C, R).t()
+    return c.to(torch.int8), s.reshape(R, C // group).float()
+
+
+@blind("The scales are repeated in another order")
+def repeated_row_by_row(weight, bits, group):
+    m = 2 ** (bits - 1) - 1
+    s = weight.reshape(weight.shape[0], -1, group).abs().amax(-1) / m
+    s = torch.where(s == 0, 1.0, s)
+    return (weight / s.repeat(1, group)).round().to(torch.int8), s.float()
+
+
+ONLY, WHOLE = "Only a group of zeros has the scale 1", "The scale is no whole number"
+LARGEST = "grouped.abs().amax(dim=-1, keepdim=True)"
+
+
+def ones_where(condition):
+    return {FILL: f"torch.where({condition}, torch.ones_like(scales), scales)"}
+
+
+blind("any_weight_is_0", ONLY, of=as_asked, put=ones_where("(grouped == 0).any(dim=-1, keepdim=True)"))
+blind("sum_is_0", ONLY, of=as_asked, put=ones_where("grouped.sum(dim=-1, keepdim=True) == 0"))
+blind("largest_without_abs_is_0", ONLY, of=as_asked, put=ones_where("grouped.amax(dim=-1, keepdim=True) == 0"))
+blind("first_weight_is_0", ONLY, of=as_asked, put=ones_where("grouped[..., :1] == 0"))
+blind("small_scales_are_1", ONLY, of=as_asked, put=ones_where("scales < 1e-6"))
+blind("no_scale_below_1", ONLY, of=as_asked, put={FILL: "scales.clamp(min=1)"})
+blind("rows_of_zeros_alone", "A group of zeros has the scale 0", of=as_asked, put=ones_where(
+      "(weight == 0).all(dim=1)[:, None, None]"))  # fmt: skip
+blind("one_over_m", "The largest is set to 1, not the scale", of=as_asked, put={SCALES:
+      f"torch.where({LARGEST} == 0, 1.0, {LARGEST}) / m"})  # fmt: skip
+blind("sign_of_the_largest", "A scale is below 0", of=as_asked, put={SCALES:
+      "grouped.gather(-1, grouped.abs().argmax(dim=-1, keepdim=True)) / m"})  # fmt: skip
+blind("two_times", M, of=as_asked, put={"2 ** (bits - 1) - 1": "2 * (bits - 1) - 1"})
+blind("precedence", M, of=as_asked, put={"2 ** (bits - 1) - 1": "2 ** (bits - 1 - 1)"})
+blind("bits_as_levels", M, of=as_asked, put={"2 ** (bits - 1) - 1": "bits"})
+blind("over_the_rows", "One scale for all rows", of=as_asked, put={SCALES:
+      "grouped.abs().amax(dim=(0, 2), keepdim=True).expand(len(weight), -1, -1) / m"})  # fmt: skip
+blind("rounded_scale", WHOLE, of=as_asked, put={SCALES: f"({LARGEST} / m).round()"})
+blind("integer_scale", WHOLE, of=as_asked, put={SCALES: f"{LARGEST} // m"})
+blind("weight_rounded_first", "The weights are rounded before the division", of=as_asked, put={CAST:
+      "(grouped.round() / scales).to(torch.int8)"})  # fmt: skip
+blind("codes_from_0", "The codes are shifted", of=as_asked, put={CAST:
+      "((grouped / scales).round() + m).to(torch.int8)"})  # fmt: skip
+blind("first_scale_of_the_row", "The first scale for the whole row", of=as_asked, put={CAST:
+      "(grouped / scales[:, :1]).round().clamp(-m, m).to(torch.int8)"})  # fmt: skip
