@@ -38,6 +38,6 @@ def all_widgets() -> dict[str, widgets.kit.widget.MoEWidget]:
         tokens, written, drawn, budget, gallery, trained, widgets.RouterStepper(), widgets.DispatchView(TEXT),
         widgets.CapacityView(TEXT), widgets.BiasController(), widgets.ExpertPartition(), widgets.BalanceLab(),
         calculator, widgets.FamilyExplorer(), experts, widgets.ResultsExplorer(), widgets.ServingExplorer(),
-        widgets.CacheExplorer(TEXT, new=12),
+        widgets.CacheExplorer(TEXT, new=12), widgets.TrafficExplorer(devices=2, texts="kinds"),
     ]  # fmt: skip
     return {widget.folder: widget for widget in made}

@@ -6,6 +6,7 @@ back (combine). A network is a number of nodes with a fast connection inside and
 
 import math
 from collections.abc import Sequence
+from math import comb
 from typing import NamedTuple
 
 import torch
@@ -61,6 +62,18 @@ def expected_crossing(top_k: int, n_devices: int, once: bool = True, n_experts: 
     else:
         left_out = math.comb(n_experts - n_experts // n_devices, top_k) / math.comb(n_experts, top_k)
     return (n_devices - 1) * (1 - left_out)
+
+
+def expected_crossing_among(n_experts: int, top_k: int, n_devices: int, once: bool = True) -> float:
+    """`expected_crossing` where K different ones of E experts are drawn at random, and each device has E/M of them.
+
+    once: a device has none of a token's experts with probability C(E − E/M, K) / C(E, K). With many experts per device
+    this is (1 − 1/M)^K.
+    """
+    if not once:
+        return top_k * (1 - 1 / n_devices)
+    elsewhere = n_experts - n_experts // n_devices
+    return (n_devices - 1) * (1 - comb(elsewhere, top_k) / comb(n_experts, top_k))
 
 
 def bytes_per_token(d_model: int, dispatch_bytes: float = 2, combine_bytes: float = 2) -> float:
@@ -177,3 +190,30 @@ def balanced(load: Tensor, n_devices: int, slots: int) -> Placement:
             held[device].append(e)
             busy[device] += float(share[e])
     return placed(load, held)
+
+
+def to_copies(expert_ids: Tensor, homes: Tensor, experts: Sequence[Sequence[int]]) -> Tensor:
+    """(N, K) int64: the device that computes each choice where an expert may stand on several devices.
+
+    expert_ids (N, K); homes (N,), the device of each token; experts of each device. A token goes to the copy on its own
+    device if there is one, else to the copies in turn: the first token that asks for the expert from outside goes to
+    the copy with the lowest device, the next one to the next copy, and after the last copy comes the first. Raises
+    ValueError if a token asks for an expert that stands on no device.
+    """
+    n_experts = 1 + max(int(expert_ids.max()), max(e for held in experts for e in held))
+    there = torch.zeros(n_experts, len(experts), dtype=torch.bool)  # (E, M)
+    for device, held in enumerate(experts):
+        there[list(held), device] = True
+    copies = there.sum(dim=1)  # (E,)
+    if (copies[expert_ids] == 0).any():
+        raise ValueError(f"Expert {int(expert_ids[copies[expert_ids] == 0][0])} stands on no device.")
+    devices = there.int().argsort(dim=1, descending=True, stable=True)  # (E, M): those that have it come first
+    own = there[expert_ids, homes[:, None]]  # (N, K)
+    asked = expert_ids[~own]  # (A,) by token
+    order = asked.argsort(stable=True)
+    counts = torch.bincount(asked, minlength=n_experts)  # (E,)
+    turn = torch.empty_like(asked)
+    turn[order] = torch.arange(len(asked)) - (counts.cumsum(0) - counts)[asked[order]]  # 0, 1, 2, … for each expert
+    to = homes[:, None].expand_as(expert_ids).clone()  # (N, K)
+    to[~own] = devices[asked, turn % copies[asked]]
+    return to

@@ -17,6 +17,7 @@ from moe_lite.widgets.results_explorer import ResultsExplorer
 from moe_lite.widgets.router_stepper import RouterStepper
 from moe_lite.widgets.serving_explorer import ServingExplorer
 from moe_lite.widgets.token_viewer import TokenViewer
+from moe_lite.widgets.traffic_explorer import TrafficExplorer
 from moe_lite.widgets.training_dashboard import TrainingDashboard
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "RouterStepper",
     "ServingExplorer",
     "TokenViewer",
+    "TrafficExplorer",
     "TrainingDashboard",
 ]

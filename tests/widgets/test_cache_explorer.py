@@ -24,7 +24,6 @@ from moe_lite.widgets.cache_explorer.view import (
     COUNTS,
     MIXED,
     RULES,
-    WINDOW,
     Batch,
     Setting,
     held_out,
@@ -35,6 +34,7 @@ from moe_lite.widgets.cache_explorer.view import (
 )
 from moe_lite.widgets.cache_explorer.widget import TEXT
 from moe_lite.widgets.cache_explorer.words import bytes_text
+from moe_lite.widgets.kit.held_out import WINDOW
 from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.kit.widget import KERNEL_GONE
 

@@ -12,29 +12,23 @@ from torch import Tensor
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained
-from moe_lite.corpora import SPLITS
 from moe_lite.lab.decoding import BATCHES, PROMPT, decoding_speeds
 from moe_lite.lessons import expert_cache
 from moe_lite.lessons.expert_cache import LFU, LRU, Belady, ExpertCache, Favourites
 from moe_lite.lessons.serving import experts_touched
 from moe_lite.model.config import is_positive_int
 from moe_lite.model.transformer import MoELanguageModel
+from moe_lite.widgets.kit.held_out import PER_DOMAIN, shown_model, there, validation_texts
 from moe_lite.widgets.kit.text import Face, faces_of
 
 COUNTS = (8, 16, 32)  # experts of the shipped models that are offered
 RULES = {"lru": "LRU", "lfu": "LFU", "favourites": "favourites", "belady": "knows the future"}
 MIXED = "mixed"
 DOMAINS = (MIXED, *data.DOMAINS)
-MOST_NEW, MOST_TEXTS = 96, 64
+MOST_NEW, MOST_TEXTS = 96, PER_DOMAIN
 BYTES = 2  # of a weight in the file: bfloat16
-WINDOW = 64  # tokens of each validation text
 POINTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # batches that are measured
 ROUNDS = 3  # of timing
-
-
-@lru_cache(maxsize=len(COUNTS))
-def shown_model(n_experts: int) -> MoELanguageModel:
-    return pretrained(n_experts).eval()
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -232,20 +226,10 @@ class HeldOut:
         return pieces[torch.linspace(0, len(pieces) - 1, n).long()]
 
 
-def there() -> tuple[str, ...]:
-    """The domains whose texts have been built."""
-    folder = data.data_dir() / "corpus"
-    return tuple(d for d in data.DOMAINS if all((folder / f"{d}.{split}.txt").is_file() for split in SPLITS))
-
-
 @lru_cache(maxsize=2 * len(COUNTS))
 def held_out(n_experts: int, built: tuple[str, ...]) -> HeldOut:
     """`built` as `there` gives it."""
-    model, texts = shown_model(n_experts), {}
-    if built:
-        batches = data.validation_batches(data.load_corpora(built), WINDOW, max_windows=MOST_TEXTS)
-        order = torch.Generator().manual_seed(0)
-        texts = {d: batch.ids[torch.randperm(len(batch.ids), generator=order)] for d, batch in batches.items()}
+    model, texts = shown_model(n_experts), validation_texts(built)
     choices = {domain: expert_cache.choices(model, ids) for domain, ids in texts.items()}
     samples = {
         domain: expert_cache.choices(model, torch.tensor([data.encode(data.SAMPLES[domain])]))[:, 0]
