@@ -19,6 +19,7 @@ PALEST, DARKEST = 0.05, 0.55  # of the ink
 SWATCHES = 6
 NAMED, VALUE, BAR, ROW, ABOVE = 64, 48, 18, 26, 36  # px: of a bar's name, its value, height; from row to row; title
 DIGIT, MARGIN = 6.6, 4  # px of a digit, and of what is free beside a number
+BESIDE = 10  # px from the line of the mean to the middle of a number
 
 
 # ---- who sends what to whom ------------------------------------------------------------------------------------------
@@ -130,8 +131,8 @@ def legend_html(view: Traffic) -> str:
     stays += '<rect class="stays" x="1" y="1" width="13" height="10"/></svg>'
     most = per_hundred(view.busiest_pair)
     return (
-        f'<p class="legend"><span>0 {ramp} {most} vectors per 100 tokens, the most that one device sends to another'
-        f"</span> <span>{stays}stays on its device: nothing is sent</span></p>"
+        f'<p class="legend"><span>0 {ramp} {most}, the most from one device to another</span> '
+        f"<span>{stays}stays: nothing is sent</span></p>"
     )
 
 
@@ -153,7 +154,7 @@ class Loads:
     @property
     def most(self) -> float:
         """The end of the scale, which a small move keeps."""
-        return max(1.5, math.ceil(4 * max(self.view.loads) - 1e-9) / 4)
+        return max(1.25, math.ceil(4 * max(self.view.loads) - 1e-9) / 4)
 
     def long(self, load: float) -> float:
         return (self.right - NAMED) * load / self.most
@@ -179,12 +180,22 @@ class Loads:
             wide = self.long(load)
             box = f'<rect class="piece" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{BAR}"/>'
             if wide >= DIGIT * len(str(expert)) + MARGIN:
-                box += f'<text class="n0" x="{x + wide / 2:.1f}" y="{y + 13}">{expert}</text>'
+                box += f'<text class="n0" x="{self._beside_mean(x, wide):.1f}" y="{y + 13}">{expert}</text>'
             out.append(f'<g class="x{expert} {palette.expert_class(expert, n_experts)}">{box}</g>')
             x += wide
         value = number(self.view.loads[device])
         out.append(f'<text class="end {look}" x="{self.width}" y="{y + 13}">{value}</text>')
         return "".join(out)
+
+    def _beside_mean(self, x: float, wide: float) -> float:
+        """The middle of a piece, or beside the line of the mean, where that runs through it and leaves room."""
+        middle, mean = x + wide / 2, NAMED + self.long(1)
+        if abs(middle - mean) > BESIDE:
+            return middle
+        left, right = mean - x, x + wide - mean
+        if max(left, right) < 2 * BESIDE - 2:
+            return middle
+        return mean - BESIDE if left > right else mean + BESIDE
 
 
 # ---- static twin -----------------------------------------------------------------------------------------------------

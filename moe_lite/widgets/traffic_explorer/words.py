@@ -175,7 +175,7 @@ def told(view: Traffic) -> list[list[Parts]]:
 
 
 def _cell(view: Traffic, home: int, device: int) -> Parts:
-    return [_sent(view, home, device), " ", *_asked_for(view, home, device), " ", *_holds(view, device)]
+    return [_sent(view, home, device), *_favourite(view, home, device), *_holds(view, device)]
 
 
 def _sent(view: Traffic, home: int, device: int) -> str:
@@ -192,17 +192,17 @@ def _sent(view: Traffic, home: int, device: int) -> str:
     )
 
 
-def _asked_for(view: Traffic, home: int, device: int) -> Parts:
+def _favourite(view: Traffic, home: int, device: int) -> Parts:
     expert, n = view.favourite(home, device)
     if n == 0 or len(view.held[device]) == 1:
         return []
-    return ["Of the experts there, ", *experts_named([expert]), f" is asked for most, by {per_hundred(n)} of 100."]
+    return [" Of the experts there, ", *experts_named([expert]), f" gets most, from {per_hundred(n)} of 100 tokens."]
 
 
 def _holds(view: Traffic, device: int) -> Parts:
     held = view.held[device]
     named = experts_named(held) if len(held) <= MANY else [experts(len(held))]
-    return [f"Device {device} holds ", *named, "."]
+    return [f" Device {device} holds ", *named, "."]
 
 
 # ---- beside the figures ----------------------------------------------------------------------------------------------
