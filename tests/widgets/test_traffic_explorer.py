@@ -371,7 +371,7 @@ def test_the_note_says_what_the_settings_mean():
     widget.placement = "load"
     assert "by their load in these very texts" in widget.note
     widget.limit = 1
-    assert "from the device whose best expert has the highest score, as in DeepSeek-V2" in widget.note
+    assert "from the device whose best expert scores highest, as in DeepSeek-V2." in widget.note
     assert "What it costs in loss is not measured here." in widget.note
     widget.once = False
     assert "A vector is sent anew for each expert" in widget.note

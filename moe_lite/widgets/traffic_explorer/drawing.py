@@ -163,7 +163,9 @@ class Loads:
         view, m = self.view, self.view.setting.devices
         foot, mean = ABOVE + ROW * m, NAMED + self.long(1)
         busiest = max(range(m), key=lambda i: (view.loads[i], -i))
-        out = ['<text class="d" x="0" y="11">what each device computes, made of its experts, over the mean</text>']
+        out = [
+            '<text class="d" x="0" y="11">load of each device over the mean, one piece per expert that it holds</text>'
+        ]
         out += [self._bar(i, bold=i == busiest) for i in range(m)]
         out.append(f'<path class="mean" d="M{mean:.1f} {ABOVE - 6}V{foot}"/>')
         out.append(f'<text class="d mid" x="{mean:.1f}" y="{ABOVE - 9}">mean</text>')

@@ -10,7 +10,7 @@ POINT = (
     "for which expert most of it."
 )
 MANY = 8  # experts that a sentence names, at most
-ONE_MORE = "Each device has room for one expert more, and copies of hot experts stand there"
+ONE_MORE = "Each device has room for one expert more, and there stand copies of what is hottest in these very texts"
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ def placement_note(view: Traffic) -> str:
     which = plain(experts_named(view.copied)) if len(view.copied) <= MANY else f"{len(view.copied)} experts"
     are = "is" if len(view.copied) == 1 else "are"
     return (
-        f"{ONE_MORE}, counted in these very texts: {which} {are} on several devices. A token goes to the copy on its "
+        f"{ONE_MORE}: {which} {are} on several devices. A token goes to the copy on its "
         "own device if there is one, else to the copies in turn."
     )
 
@@ -117,10 +117,13 @@ def placement_note(view: Traffic) -> str:
 def limit_note(view: Traffic) -> str:
     if view.setting.limit is None:
         return ""
-    which = "the device" if view.setting.limit == 1 else f"the {view.setting.limit} devices"
+    one = view.setting.limit == 1
+    which = (
+        "the device whose best expert scores" if one else f"the {view.setting.limit} devices whose best experts score"
+    )
     return (
-        f"A token's experts come from {which} whose best expert has the highest score, as in DeepSeek-V2; this changes "
-        f"{percent(view.replaced)} of the choices in this layer. What it costs in loss is not measured here."
+        f"A token's experts come from {which} highest, as in DeepSeek-V2. This changes {percent(view.replaced)} of the "
+        "choices in this layer; the other layers choose freely. What it costs in loss is not measured here."
     )
 
 
@@ -214,7 +217,7 @@ def keys(view: Traffic) -> list[tuple[str, str]]:
         (number(view.copies), "copies of a token's vector leave their device"),
         (number(view.at_random), "if its experts were drawn at random, each on one device"),
         (bytes_text(view.bytes), "per token and layer, there and back, 2 bytes per number"),
-        (f"{number(view.over_even)} ×", "time of the all-to-all, over an even one"),
+        (f"{number(view.over_even)} ×", "time of the all-to-all, over that of an even one"),
         (f"{number(view.imbalance)} ×", "load of the busiest device, over the mean"),
     ]
 
