@@ -139,7 +139,7 @@ def choices(n_experts: int, top_k: int, built: tuple[str, ...]) -> dict[str, tup
 # ---- what travels ----------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def travels(setting: Setting, built: tuple[str, ...]) -> "Traffic":
     return Traffic(setting, built)
 
