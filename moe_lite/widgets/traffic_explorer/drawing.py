@@ -167,7 +167,7 @@ class Loads:
             '<text class="d" x="0" y="11">load of each device over the mean, one piece per expert that it holds</text>'
         ]
         out += [self._bar(i, bold=i == busiest) for i in range(m)]
-        out.append(f'<path class="mean" d="M{mean:.1f} {ABOVE - 6}V{foot}"/>')
+        out.append(f'<path class="mean" d="M{mean:.1f} {ABOVE - 6}V{foot - 5}"/>')
         out.append(f'<text class="d mid" x="{mean:.1f}" y="{ABOVE - 9}">mean</text>')
         out.append(
             f'<text class="b end" x="{self.width}" y="{foot + 14}">busiest over mean {number(view.imbalance)}</text>'
