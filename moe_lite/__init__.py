@@ -5,6 +5,7 @@ Dimension key, used in every shape comment:
     B batch          T time            N = B·T tokens     D width of the model
     H heads          S head size       E experts          K experts per token
     F expert width   C capacity        V vocabulary       L layers
+    M devices
     A assignments of a token to an expert (N·K where K is fixed)
     P points of a training curve
     R rows of any other matrix, C its columns

@@ -505,7 +505,10 @@ my_guess.beside(percent_lru=float(values[at, 0]), percent_own_favourites=float(v
 # %% tags=["holds"]
 holds("French: 28 and 22", [round(float(values[at, _c])) for _c in (0, 4)] == [28, 22])
 holds("27, 29, 31, 47, 51", [round(_v) for _v in by_order.values()] == [27, 29, 31, 47, 51])
-holds("2, 2, 16", [round(_b - _a) for _a, _b in zip([*by_order.values()], [*by_order.values()][1:4])] == [2, 2, 16])
+holds(
+    "2, 2, 16",
+    [round(_b - _a) for _a, _b in zip([*by_order.values()][:3], [*by_order.values()][1:4], strict=True)] == [2, 2, 16],
+)
 holds("LFU before LRU, general favourites behind, the bound before all", bool(
     ((values[:, 1] < values[:, 0]) & (values[:, 2] > values[:, 0]) & (values[:, 3] < values.min(dim=1).values + 1e-6)).all()
 ))  # fmt: skip

@@ -6,7 +6,6 @@ back (combine). A network is a number of nodes with a fast connection inside and
 
 import math
 from collections.abc import Sequence
-from math import comb
 from typing import NamedTuple
 
 import torch
@@ -62,18 +61,6 @@ def expected_crossing(top_k: int, n_devices: int, once: bool = True, n_experts: 
     else:
         left_out = math.comb(n_experts - n_experts // n_devices, top_k) / math.comb(n_experts, top_k)
     return (n_devices - 1) * (1 - left_out)
-
-
-def expected_crossing_among(n_experts: int, top_k: int, n_devices: int, once: bool = True) -> float:
-    """`expected_crossing` where K different ones of E experts are drawn at random, and each device has E/M of them.
-
-    once: a device has none of a token's experts with probability C(E − E/M, K) / C(E, K). With many experts per device
-    this is (1 − 1/M)^K.
-    """
-    if not once:
-        return top_k * (1 - 1 / n_devices)
-    elsewhere = n_experts - n_experts // n_devices
-    return (n_devices - 1) * (1 - comb(elsewhere, top_k) / comb(n_experts, top_k))
 
 
 def bytes_per_token(d_model: int, dispatch_bytes: float = 2, combine_bytes: float = 2) -> float:

@@ -60,12 +60,12 @@ def test_what_is_expected_at_random_is_the_mean_over_all_sets_of_experts(n_exper
             traffic.crossing(traffic.sent(torch.tensor([chosen]), homes, places, m, once))
             for chosen in combinations(range(n_experts), k)
         ]
-        found = traffic.expected_crossing_among(n_experts, k, m, once)
+        found = traffic.expected_crossing(k, m, once, n_experts)
         assert found == pytest.approx(sum(counts) / len(counts))
 
 
 def test_with_many_experts_per_device_it_becomes_the_simple_formula():
     for k, m in ((2, 4), (8, 8)):
-        many = traffic.expected_crossing_among(8000, k, m)
+        many = traffic.expected_crossing(k, m, n_experts=8000)
         assert many == pytest.approx(traffic.expected_crossing(k, m), rel=1e-3)
-        assert traffic.expected_crossing_among(16, k, m) > many, "different experts are on more devices"
+        assert traffic.expected_crossing(k, m, n_experts=16) > many, "different experts are on more devices"

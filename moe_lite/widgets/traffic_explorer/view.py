@@ -288,7 +288,7 @@ class Traffic:
     def at_random(self) -> float:
         """The same, if a token's experts were drawn at random, each on one device and without a limit."""
         setting = self.setting
-        return traffic.expected_crossing_among(setting.n_experts, setting.top_k, setting.devices, setting.once)
+        return traffic.expected_crossing(setting.top_k, setting.devices, setting.once, setting.n_experts)
 
     @property
     def copy_bytes(self) -> float:
