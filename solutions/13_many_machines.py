@@ -239,52 +239,55 @@ holds("it learns", by_two[-1] < by_two[0] - 1)
 #
 # Here is what four processes would do that forget to divide: experts get four times their gradient, and everything else the right one. We train a small model with it, once with plain gradient descent with momentum (SGD), and once with AdamW.
 #
-# **Predict:** after 40 steps, by how much does the loss differ from that of the right training, with SGD and with AdamW?
+# **Predict:** after 40 steps, how many times as far have the experts' weights moved as in the right training, with SGD and with AdamW?
 
 # %% tags=["guess"]
-my_guess = guess("13.2", difference_with_sgd=None, difference_with_adamw=None)
+my_guess = guess("13.2", times_as_far_with_sgd=None, times_as_far_with_adamw=None)
 
 
 # %%
 def learn(make_optimizer, experts_times, steps=40):
-    """Train with the experts' gradients multiplied; the mean loss of the last ten steps."""
+    """Train with the experts' gradients multiplied; the mean loss of the last ten steps, and how far experts moved."""
     model = MoELanguageModel(ModelConfig(n_layers=2, d_model=64, d_expert=32), seed=0).train()
+    experts = [parameter for name, parameter in model.named_parameters() if parallel.is_expert(name)]
+    start = [parameter.detach().clone() for parameter in experts]
     optimizer, generator, losses = make_optimizer(model.parameters()), torch.Generator().manual_seed(0), []
     for _ in range(steps):
         batch = data.sample_batch(corpora, 8, 64, generator)
         output = model(batch.ids, batch.targets)
         optimizer.zero_grad()
         output.loss.backward()
-        for name, parameter in model.named_parameters():
-            if parallel.is_expert(name):
-                parameter.grad.mul_(experts_times)
+        for parameter in experts:
+            parameter.grad.mul_(experts_times)
         optimizer.step()
         losses.append(float(output.cross_entropy.detach()))
-    return sum(losses[-10:]) / 10
+    moved = sum(float((now.detach() - then).square().sum()) for now, then in zip(experts, start, strict=True)) ** 0.5
+    return sum(losses[-10:]) / 10, moved
 
 
 # %% tags=["broken"]
 optimizers = {
-    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.5, momentum=0.9),
+    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
     "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=3e-3),
 }
 trained = {name: [learn(make, times) for times in (1, 4)] for name, make in optimizers.items()}
+far = {name: wrong[1] / right[1] for name, (right, wrong) in trained.items()}
 for name, (right, wrong) in trained.items():
-    print(f"{name}: loss {right:.3f}, with four times the experts' gradients {wrong:.3f}")
+    print(f"{name}: experts moved {far[name]:.2f} times as far; loss {wrong[0]:.3f} in place of {right[0]:.3f}")
 
 # %% tags=["guess"]
-apart = {name: wrong - right for name, (right, wrong) in trained.items()}
-my_guess.beside(difference_with_sgd=apart["SGD"], difference_with_adamw=apart["AdamW"])
+my_guess.beside(times_as_far_with_sgd=far["SGD"], times_as_far_with_adamw=far["AdamW"])
 
 # %% tags=["holds"]
-holds("0.30 and 0", 0.2 < apart["SGD"] < 0.4 and abs(apart["AdamW"]) < 0.02)
+holds("4.18 and 1.03", abs(far["SGD"] - 4.18) < 0.02 and abs(far["AdamW"] - 1.03) < 0.01)
+holds("the loss shows nothing", all(abs(_wrong[0] - _right[0]) < 0.05 for _right, _wrong in trained.values()))
 
 # %% [markdown]
-# **Answer.** By 0.30 with SGD, and by nothing with AdamW.
+# **Answer.** 4.18 times as far with SGD, and 1.03 times with AdamW.
 #
 # <!-- answered -->
-# **Takeaway: this mistake can be invisible in the loss.** AdamW divides every gradient by its usual size, so four times as large is the same to it. SGD is not so kind. What finds the mistake with every optimiser is the comparison of section 13.1: gradients of many processes beside those of one.
-# <!-- reasoned: the printed losses; AdamW (arXiv 1711.05101) normalises each parameter's gradient -->
+# **Takeaway: this mistake can be invisible in the loss.** AdamW divides every gradient by its usual size, so four times as large is the same to it. SGD takes steps four times as long. And in a short training neither shows it in the loss. What finds the mistake with every optimiser is the comparison of section 13.1: gradients of many processes beside those of one.
+# <!-- reasoned: the printed losses and distances; AdamW (arXiv 1711.05101) normalises each parameter's gradient -->
 #
 # ## 13.3 Bytes
 #
