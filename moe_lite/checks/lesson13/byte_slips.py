@@ -124,6 +124,53 @@ def one_column(place: int) -> Rule:
     return lambda ids, *rest: bytes_between(ids[:, place : place + 1 or None], *rest)
 
 
+def where(keep: Tensor, ids: Tensor, homes: Tensor, places: Tensor, M: int, b: int) -> Tensor:
+    """keep (N, K): the choices that are looked at. Each vector is sent once per device, and none to its home."""
+    needed = torch.zeros(len(ids), M + 1, dtype=torch.int64)
+    needed.scatter_(1, torch.where(keep, places[ids], M), 1)  # what is not kept goes to the column behind the last
+    return without_diagonal(torch.zeros(M, M, dtype=torch.int64).index_add(0, homes, needed[:, :M])) * b
+
+
+def until_home(ids: Tensor, homes: Tensor, places: Tensor, *rest) -> Tensor:
+    """`break` in place of `continue` at an expert at home."""
+    home = places[ids] == homes[:, None]
+    return where(home.cumsum(1) == 0, ids, homes, places, *rest)
+
+
+def first_away(ids: Tensor, homes: Tensor, places: Tensor, *rest) -> Tensor:
+    away = places[ids] != homes[:, None]
+    return where(away & (away.cumsum(1) == 1), ids, homes, places, *rest)
+
+
+def if_all_there(ids: Tensor, homes: Tensor, places: Tensor, *rest) -> Tensor:
+    """`all` in place of `any`."""
+    alike = (places[ids] == places[ids[:, :1]]).all(dim=1, keepdim=True)
+    return where(alike.expand_as(ids), ids, homes, places, *rest)
+
+
+def first_of_runs(to: Tensor) -> Tensor:
+    """(N, K) bool: where a device is another one than that of the choice before."""
+    fresh = torch.ones_like(to, dtype=torch.bool)
+    fresh[:, 1:] = to[:, 1:] != to[:, :-1]
+    return fresh
+
+
+def equal_neighbours(ids: Tensor, homes: Tensor, places: Tensor, M: int, b: int) -> Tensor:
+    """`unique_consecutive` of devices that are not sorted."""
+    cells = (homes[:, None] * M + places[ids])[first_of_runs(places[ids])]
+    return without_diagonal(torch.bincount(cells, minlength=M * M).view(M, M)) * b
+
+
+def never_forgotten(ids: Tensor, homes: Tensor, places: Tensor, *rest) -> Tensor:
+    """The set of devices that have a vector is not emptied for the next token."""
+    seen, keep = set(), torch.zeros_like(ids, dtype=torch.bool)
+    for n, (home, row) in enumerate(zip(homes.tolist(), places[ids].tolist(), strict=True)):
+        for k, device in enumerate(row):
+            keep[n, k] = device != home and device not in seen
+            seen.update({device} - {home})
+    return where(keep, ids, homes, places, *rest)
+
+
 def in_turn(n: int, M: int) -> Tensor:
     return torch.arange(n) % M
 
@@ -135,6 +182,31 @@ def neighbours(n: int, M: int) -> Tensor:
 def full_first(n: int, M: int) -> Tensor:
     """As many neighbours on each, rounded up, so that the last devices may have fewer."""
     return torch.arange(n) // -(-n // M)
+
+
+def rest_on_the_last(n: int, M: int) -> Tensor:
+    """As many neighbours on each, rounded down."""
+    return (torch.arange(n) // max(n // M, 1)).clamp(max=M - 1)
+
+
+def apart(a: Attempt, i: int, j: int) -> str:
+    to = a.args[2][a.args[0]]
+    token = next(n for n in senders(a, i, j) if ((to == j) & first_of_runs(to))[n].sum() > 1)
+    there = experts_on(a, token, j)
+    return (
+        f"Token {token} lives on device {i}, and its {named('expert', there)} are on device {j}, but do not all stand "
+        "side by side in its row. `unique_consecutive` drops only equals that are neighbours; `unique` drops all."
+    )
+
+
+def left_out_after(a: Attempt, i: int, j: int) -> str:
+    ids, _, places, *_ = a.args
+    token = next(n for n in senders(a, i, j) if (places[ids[n]] == i).any())
+    return (
+        f"Token {token} lives on device {i} and has expert {experts_on(a, token, i)[0]} there. Yours does not look at "
+        f"the experts behind that one, and expert {experts_on(a, token, j)[0]} is on device {j}. `continue` goes on to "
+        "the next expert, and `break` does not."
+    )
 
 
 def repeated(a: Attempt, i: int, j: int) -> str:

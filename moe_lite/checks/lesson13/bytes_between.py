@@ -13,20 +13,26 @@ from moe_lite.checks.engine.mistakes import sign
 from moe_lite.checks.lesson13.byte_slips import (
     all_to_others,
     answers_added,
+    apart,
     as_devices,
     averaged,
     broadcast,
     cell,
     cells,
     columns_of_experts,
+    equal_neighbours,
+    first_away,
     full_first,
+    if_all_there,
     in_turn,
     is_short,
     is_symmetric,
     lead,
+    left_out_after,
     lost,
     missed,
     neighbours,
+    never_forgotten,
     none_at_home,
     one_column,
     other_devices,
@@ -34,6 +40,7 @@ from moe_lite.checks.lesson13.byte_slips import (
     per_expert_columns,
     per_token,
     repeated,
+    rest_on_the_last,
     shapes,
     short,
     size,
@@ -43,6 +50,7 @@ from moe_lite.checks.lesson13.byte_slips import (
     tokens_of_rows,
     turned,
     unsent,
+    until_home,
     why,
     without_diagonal,
     written_once,
@@ -105,7 +113,7 @@ def drawn(seed: int, N: int, K: int, E: int, M: int, V: int) -> tuple:
 def extremes(seed: int) -> tuple[Trial, ...]:
     ids, homes, places, M, V = drawn(seed, 300, 3, 8, 5, 16)
     return (
-        Trial((ids, homes * 0, places * 0 + 1, M, 10_000_000), "300 vectors of 10,000,000 bytes, all to one device"),
+        Trial((ids, homes * 0, places * 0 + 1, M, 10_000_019), "300 vectors of 10,000,019 bytes, all to one device"),
         Trial((ids, homes, places, M, 1), "vectors of 1 byte"),
         Trial((ids[:7], homes[:7], places, 40, V), "40 devices, most of them with nothing on them"),
         Trial((ids[:40], homes[:40] * 0 + M - 1, places, M, V), "all tokens on the last device"),
@@ -143,7 +151,7 @@ def too_large(match: re.Match, line: Line, exercise: Exercise) -> Note:
 
 PLACES, HOMES = "`places` is not used", "`homes` is not used"
 ONCE, ADD = "Once per expert, not once per device", "Vectors that share a cell are not added up"
-BACK, UNIT = "The way back is counted as well", "Bits, not bytes"
+BACK, UNIT = "The way back is counted as well", "The size is in bytes already"
 FIRST, AVERAGE = "Only one expert of each token", "An average, not a sum"
 EXPERTS, SHORT = "Experts are taken for devices", "Devices without tokens or experts are missing"
 
@@ -159,6 +167,7 @@ NAMED = (
          (per_expert_columns(*args),)),
     other_devices("places", PLACES, neighbours, "as neighbours in equal parts"),
     other_devices("places", PLACES, full_first, "as neighbours, {n} on each"),
+    other_devices("places", PLACES, rest_on_the_last, "as neighbours in equal parts, the rest on the last device"),
     other_devices("places", PLACES, in_turn, "in turn"),
     other_devices("homes", HOMES, neighbours, "as neighbours in equal parts"),
     other_devices("homes", HOMES, full_first, "as neighbours, {n} on each"),
@@ -178,6 +187,17 @@ NAMED = (
     cells(ADD, written_once_per_column, lost),
     cells(FIRST, one_column(0), missed(0)),
     cells(FIRST, one_column(-1), missed(-1)),
+    cells(FIRST, first_away, "Yours sends a token's vector to one other device and no further. It goes to each device "
+          "that holds one of its experts."),
+    cells(ONCE, lambda ids, *rest: ids.shape[1] * bytes_between(ids, *rest), lambda a, i, j: f"Yours is "
+          f"{a.args[0].shape[1]} times as much, and K is {a.args[0].shape[1]}: each vector is counted for all K "
+          f"choices. {why(a, i, j)}"),
+    cells("Equal devices that stand apart", equal_neighbours, apart),
+    cells("The experts behind the one at home are left out", until_home, left_out_after),
+    cells("Only tokens with all their experts on one device", if_all_there, "Yours sends a vector only if all experts "
+          "of its token are on one device. One expert there is enough: `any`, not `all`."),
+    cells("Each device gets a vector once in all", never_forgotten, "Yours sends a device the first vector that it "
+          "needs and none after it. Which devices have the vector is noted for each token anew."),
     cells("A token with an expert at home is left out", none_at_home, unsent),
     cells("Every token is sent to every device", all_to_others, broadcast),
     cells(AVERAGE, per_token(lambda homes, M: len(homes)), partial(averaged, over_all=True)),

@@ -1,12 +1,15 @@
 """Exercise 13.2, loss_weights: with what each process multiplies its mean loss, so that gradients can be added up."""
 
 import math
+import re
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from moe_lite.checks.engine import inputs
+from moe_lite.checks.engine.causes import Line
 from moe_lite.checks.engine.compare import dtype_text, number, shape_text
 from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mistake, Note, Output, Trial
 from moe_lite.checks.engine.mistakes import not_finite, sign, wrong
@@ -166,6 +169,30 @@ def inverse(top: Callable[[Tensor], Tensor]) -> tuple[Rule, ...]:
     )
 
 
+def to_sum_1(rule: Rule, n: Tensor) -> Tensor:
+    return rule(n) / rule(n).sum()
+
+
+def rounded(n: Tensor, decimals: int) -> Tensor:
+    return (n / n.sum()).round(decimals=decimals)
+
+
+def mean_of_ints(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    return Note(
+        "`mean` needs floats",
+        "`n_tokens` holds whole numbers, and `mean` takes only floats. A share of all tokens needs no mean: divide by "
+        "the sum.",
+    )
+
+
+def fraction_in_int(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    return Note(
+        "Fractions do not fit into whole numbers",
+        "`n_tokens` holds whole numbers, and what is computed in place has to keep that type. It also belongs to "
+        "whoever called your function. `/` makes a new tensor of floats.",
+    )
+
+
 NAMED = (
     weighed("Every process counts the same", lambda n: torch.full_like(n, 1 / len(n)), UNEQUAL),
     weighed("Every process that has tokens counts the same", lambda n: (n > 0) / (n > 0).sum(), HAVE_TOKENS),
@@ -180,9 +207,20 @@ NAMED = (
             "Divide by all {N} tokens, and the sum over the processes is the mean."),
     *(weighed("Upside down", rule, UPSIDE_DOWN) for rule in inverse(torch.ones_like)),
     *(weighed("Upside down", rule, UPSIDE_DOWN) for rule in inverse(torch.sum)),
-    weighed("Divided by the mean, not by the sum", lambda n: n / n.mean(), "You divided by the mean, {mean}, so that "
-            "your numbers sum to {sum}, the number of processes. The gradients are added up, not averaged: divide by "
-            "the sum, {N}."),
+    *(weighed("Upside down", partial(to_sum_1, rule), "Yours sum to 1, but a process with more tokens has a smaller "
+              "number: you divided by its own tokens. Its number is its share of all {N}.")
+      for rule in inverse(torch.ones_like)),
+    weighed("Right for a mean over the processes", lambda n: n / n.mean(), "Yours are {R} times the right ones and "
+            "sum to {sum}, the number of processes: that would be right if the gradients were averaged at the end. "
+            "(Dividing by the mean, {mean}, gives the same numbers.) Here they are added up: divide by the sum, {N}, "
+            "and by nothing else."),
+    weighed("Right for a mean over the processes", lambda n: n / n.sum() * (n > 0).sum(), "Yours are {with_tokens} "
+            "times the right ones, as many as there are processes with tokens. The gradients are added up, not "
+            "averaged: the plain share of all {N} tokens is right."),
+    weighed("Percent, not shares", lambda n: 100 * n / n.sum(), "Yours are percentages. Together the numbers have to "
+            "be 1, and yours sum to {sum}."),
+    weighed("One is added to the sum", lambda n: n / (n.sum() + 1), "You divided by one more than the {N} tokens. The "
+            "sum is never 0, so nothing has to be added to it."),
     weighed("Divided by the largest, not by the sum", lambda n: n / n.max(), "You divided by the largest number, "
             "{most}, and yours sum to {sum}. Divide by the sum, {N}: then they sum to 1."),
     weighed("Divided by the length, not by the sum", lambda n: n / n.norm(), "The squares of yours sum to 1. The "
@@ -197,6 +235,8 @@ NAMED = (
             "does an integer type, and a share is less than 1. Divide with `/`."),
     weighed("The share is rounded", lambda n: (n / n.sum()).round(), "Your shares are rounded to whole numbers. Return "
             "them as they come out of the division, as floats."),
+    *(weighed("The share is rounded", partial(rounded, decimals=d), f"Your shares are rounded to {d} digits behind the "
+              "point. Return them as they come out of the division.") for d in (1, 2, 3, 4)),
     weighed("Softmax, not shares", lambda n: n.softmax(0), SOFTMAX),
     weighed("Softmax, not shares", lambda n: (n / n.sum()).softmax(0), SOFTMAX),
     weighed("A process without tokens counts as if it had one", lambda n: n.clamp(min=1) / n.clamp(min=1).sum(),
@@ -231,6 +271,8 @@ LOSS_WEIGHTS = Exercise(
     id="13.2", name="loss_weights", parameters=("n_tokens",), sizes="R",
     outputs=(Output("weights", "n_ranks,", strict_dtype=False),), reference=loss_weights, cases=cases,
     mistakes=(*NAMED, Mistake(without_a_name)), drawn=DRAWN, differentiable=False,
+    causes=((RuntimeError, r"could not infer output dtype", mean_of_ints),
+            (RuntimeError, r"can't be cast to the desired output type", fraction_in_int)),
     hints=(
         "Take two processes with 1 and 3 tokens. Write the mean over all 4 tokens as a sum of the two processes' "
         "means: with which number does each mean appear?",

@@ -14,13 +14,20 @@ from moe_lite.checks.engine.exercise import Attempt, Case, Drawn, Exercise, Mist
 from moe_lite.checks.engine.mistakes import once_per_trial, one_wrong, sign
 from moe_lite.checks.lesson13.placing import (
     Step,
+    as_many_as_devices,
     by_key,
+    by_sorted_loads,
     else_the_first,
     else_the_next,
+    found_by_load,
+    full_costs,
+    its_own_place,
     largest_first,
     least_load,
     of_rank,
+    or_device_0,
     placed,
+    same_sum,
     steps,
     there_and_back,
 )
@@ -88,7 +95,8 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     load, M = drawn(2 * seed, 4, 3)
     return (
         Trial((uneven(seed, 384), 64), f"384 experts, 64 devices, seed {seed}"),
-        Trial((load * 10_000, M), "loads of a hundred thousand"),
+        Trial((load * 2**24, M), "loads of billions"),
+        Trial((torch.tensor([90, 1, 2, 3, 2, 1, 1, 2]) * 2**26, 2), "one expert with billions of tokens"),
         Trial((load * 0, M), "no expert has a token"),
         Trial((load * 0 + 9, M), "all loads equal"),
         Trial((torch.where(load == load.max(), load, 0), M), "one expert has all tokens"),
@@ -229,8 +237,8 @@ def other_equals(names: tuple[str, ...], args: tuple) -> tuple[Tensor]:
 def no_room(match: re.Match, line: Line, exercise: Exercise) -> Note:
     return Note(
         "No device is left to choose from", "A smallest of nothing was asked for. Every device has room for E / "
-        "`n_devices` experts, so as long as an expert is to be placed, some device has fewer. Is the room counted in "
-        "experts, and does every expert take a place on one device only?",
+        "`n_devices` experts, so as long as an expert is to be placed, some device has fewer. Is the room "
+        "counted in experts, is it E / `n_devices`, and does every expert take a place on one device only?",
     )  # fmt: skip
 
 
@@ -241,9 +249,13 @@ SMALLEST, TURNS = "The smallest load comes first", "In turn, whatever the device
 BLOCKS, FEWEST = "One device is filled after the other", "The device with the fewest experts"
 DEVICES, FULL = "Equal devices: the lower number comes first", "If a device is full, the loads still decide"
 IDLE, LISTS = "Experts without tokens are placed as well", "The experts of the devices, not the device of each expert"
-LOADS = "Loads, not devices"
+LOADS, SUM = "Loads, not devices", "The loads of all experts on a device count"
 SAY_ROOM = "Every device holds E / `n_devices` experts, also if its load stays the smallest."
 SAY_TURNS = "You deal the sorted experts out in turn. Each one goes to the device that has the smallest load by then."
+SAY_SUM = (
+    "Yours stays with the device that got the last expert until it is full. That happens if mean loads are compared, "
+    "or if a device keeps only the load of its last expert, `=` in place of `+=`. Its loads are added up."
+)
 SAY_LISTS = (
     "These are numbers of experts, device by device. Entry e of `places` is the device on which expert e stands."
 )
@@ -252,6 +264,16 @@ SAY_IDLE = "A load of 0 is the smallest there is, so this expert comes late, but
 NAMED = (
     other(ROOM, SAY_ROOM, room=float("inf")),
     other(ROOM, SAY_ROOM + " Yours has room for one more.", room=1),
+    other("Room for `n_devices` experts", "You stop at `n_devices` experts per device. There is room for E / "
+          "`n_devices`.", room=float("inf"), choose=as_many_as_devices),
+    other("Room for one expert fewer", "Yours lets each device have one expert fewer than it has room for, so that in "
+          "the end some are left over.", room=-1, choose=or_device_0),
+    other(ROOM, SAY_ROOM + " Yours takes the first device with that load, which is full.", choose=same_sum),
+    *(other(ROOM, "This happens if a fixed number is added to the load of a full device, or stands in its place: here loads "
+            "are larger than that number. Leave full devices out, or give them infinity.", choose=full_costs(big))
+      for big in (10**3, 10**4, 10**5, 10**6, 10**9)),
+    other("A place among those with room, not a device", "You look for the smallest load among the devices with room, "
+          "and take its place in that shorter list for the number of the device.", choose=its_own_place),
     other(SMALLEST, "You place the smallest load first. The experts are placed from the largest load to the smallest, "
           "so that the small ones fill what is left.", order=lambda loads: sorted(range(len(loads)), key=lambda e:
           (loads[e], e))),
@@ -274,8 +296,12 @@ NAMED = (
           of_rank(there_and_back)),
     other(FEWEST, "You choose among the devices with the fewest experts. The number of experts only says whether there "
           "is room; the smallest load decides.", choose=by_key(lambda busy, held, d: (held, busy, d))),
-    other("The mean load, not the sum", "You compare the mean load of the devices' experts. What counts is their load "
-          "in all.", choose=by_key(lambda busy, held, d: (busy / max(held, 1), d))),
+    other(SUM, SAY_SUM, choose=by_key(lambda busy, held, d: (busy / max(held, 1), d))),
+    other(SUM, SAY_SUM, grow=lambda busy, loads, e: loads[e]),
+    other("The load of another expert is added", "The loads are sorted, and you look them up with the numbers that the "
+          "experts have before sorting. Expert e has `load[e]`.", grow=by_sorted_loads),
+    other("The number of the expert is added", "You add the number of the expert to what its device has. Add its load.",
+          grow=lambda busy, loads, e: busy + e),
     other(DEVICES, "You take the higher number. `min` and `argmin` over the devices in their order find the lower one; "
           "`<=` in a loop finds the higher.", choose=by_key(lambda busy, held, d: (busy, -d))),
     other(DEVICES, "You take the one with fewer experts. Of devices with the same load the lower number is chosen, "
@@ -286,6 +312,9 @@ NAMED = (
          equals_changed(a) or a.right("places"), answer=other_equals),
     *(one_wrong("places", FULL, partial(placed, choose=choose), full_device) for choose in (else_the_first,
       else_the_next)),
+    *(other("Experts are looked up by their load", "You look an expert up by its load, and experts with equal loads "
+            "cannot be told apart that way. Sort the numbers of the experts, as `argsort` does.", found_by_load(last))
+      for last in (False, True)),
     other(IDLE, SAY_IDLE, without_idle(0)),
     other(IDLE, SAY_IDLE, without_idle(-1)),
     returned(ORDER, order_of, "These are the experts in the order of their loads, and it has to be said where each of "

@@ -17,6 +17,7 @@ class Step(NamedTuple):
 
 
 Order = Callable[[list[int]], Iterable[int]]
+Grow = Callable[[int, list[int], int], int]  # busy of the device, loads, expert -> busy after it
 Choose = Callable[[list[int], list[int], list[int]], int]  # devices with room, busy, held -> device
 
 
@@ -28,8 +29,17 @@ def least_load(free: list[int], busy: list[int], held: list[int]) -> int:
     return min(free, key=lambda d: (busy[d], d))
 
 
+def added(busy: int, loads: list[int], e: int) -> int:
+    return busy + loads[e]
+
+
 def steps(
-    load: Tensor, n_devices: int, order: Order = largest_first, choose: Choose = least_load, room: float = 0
+    load: Tensor,
+    n_devices: int,
+    order: Order = largest_first,
+    choose: Choose = least_load,
+    room: float = 0,
+    grow: Grow = added,
 ) -> list[Step]:
     """room: how many experts beyond E / n_devices a device takes."""
     loads, busy, held, made = load.tolist(), [0] * n_devices, [0] * n_devices, []
@@ -37,7 +47,7 @@ def steps(
         free = [d for d in range(n_devices) if held[d] < len(loads) // n_devices + room]
         device = choose(free, busy, held)
         made.append(Step(e, [*busy], [*held], device))
-        busy[device] += loads[e]
+        busy[device] = grow(busy[device], loads, e)
         held[device] += 1
     return made
 
@@ -82,3 +92,46 @@ def else_the_next(free: list[int], busy: list[int], held: list[int]) -> int:
     """The device with the least load of all; if it is full, the next number that is not."""
     device = least_load(list(range(len(busy))), busy, held)
     return next(d for d in ((device + n) % len(busy) for n in range(len(busy))) if d in free)
+
+
+def its_own_place(free: list[int], busy: list[int], held: list[int]) -> int:
+    """The place of the device among those with room, taken for its number."""
+    return free.index(least_load(free, busy, held))
+
+
+def same_sum(free: list[int], busy: list[int], held: list[int]) -> int:
+    """The first device that has the smallest sum of those with room, be it full or not."""
+    return busy.index(busy[least_load(free, busy, held)])
+
+
+def as_many_as_devices(free: list[int], busy: list[int], held: list[int]) -> int:
+    """Room for M experts; device 0 if all are full, as `argmin` finds it among infinities."""
+    return least_load([d for d, n in enumerate(held) if n < len(held)] or [0], busy, held)
+
+
+def or_device_0(free: list[int], busy: list[int], held: list[int]) -> int:
+    return least_load(free or [0], busy, held)
+
+
+def full_costs(number: int) -> Choose:
+    """A full device counts with a fixed number on top of its load."""
+    return lambda free, busy, held: min(range(len(busy)), key=lambda d: (busy[d] + (0 if d in free else number), d))
+
+
+def by_sorted_loads(busy: int, loads: list[int], e: int) -> int:
+    """The sorted loads, looked up with the number that an expert has before sorting."""
+    return busy + sorted(loads, reverse=True)[e]
+
+
+def found_by_load(last: bool) -> Callable[[Tensor, int], Tensor]:
+    """An expert is looked up by its load: of equals always the first or the last one is found."""
+
+    def rule(load: Tensor, M: int) -> Tensor:
+        """Experts that are never found have device 0."""
+        loads, places = load.tolist(), torch.zeros(len(load), dtype=torch.int64)
+        at = {value: e for e, value in (enumerate(loads) if last else reversed(list(enumerate(loads))))}
+        for step in steps(load, M):
+            places[at[loads[step.expert]]] = step.device
+        return places
+
+    return rule

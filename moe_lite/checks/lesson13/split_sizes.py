@@ -140,6 +140,11 @@ def sizes_of(ids: Tensor, E: int, R: int) -> Tensor:
     return split_sizes(ids, E, R)[1]
 
 
+def by_row(ids: Tensor, E: int, R: int) -> Tensor:
+    """Counts row numbers in place of expert numbers."""
+    return torch.bincount(process_of(torch.arange(len(ids)), E, R), minlength=R)
+
+
 def in_turn(a: Attempt) -> str:
     R, held = a.args[2], per_process(a)
     wrong = next((e for e in a.args[0].tolist() if e % R != e // held), 1)
@@ -198,6 +203,19 @@ PER_EXPERT = (
 OFFSETS = "`send` says how many rows go to each process, and not at which place its rows begin or end."
 PER_ROW = "This is the process of each row. Count how many rows each of the {R} processes gets."
 EXPERTS = "Several rows can need the same expert, and each of them is sent: count rows, not experts."
+EVENLY = "Yours shares the {A} rows out as evenly as it goes. How many a process gets depends on the experts they need."
+TOO_LONG = (
+    "There are as many numbers as experts. `send` has one for each process, so `minlength` is {R} here, the number of "
+    "processes."
+)
+OF_ROWS = (
+    "You divided row numbers by {P}, and `order` holds row numbers. The process of a row follows from the expert that "
+    "it needs: divide `expert_ids` by {P} before you count."
+)
+BACKWARDS = (
+    "Yours has the rows of each expert from the last to the first, as if they were sorted from behind. With "
+    "`stable=True` an ascending sort keeps them in the order in which they stand."
+)
 EVEN = "Yours gives every process the same number of the {A} rows. How many there are depends on the experts they need."
 BY_SIZE = "These are the right numbers in another order: entry p belongs to process p, whatever its size."
 
@@ -226,6 +244,12 @@ NAMED = (
     of_send("Experts are counted, not rows", lambda ids, E, R: torch.full((R,), E // R), EXPERTS),
     of_send("The same for every process", lambda ids, E, R: torch.full((R,), len(ids) // R), EVEN),
     of_send("The same for every process", lambda ids, E, R: torch.full((R,), len(ids) / R), EVEN),
+    of_send("The same for every process", lambda ids, E, R: torch.tensor([len(c) for c in ids.tensor_split(R)]),
+            EVENLY),
+    of_send("More numbers than processes", lambda ids, E, R: torch.bincount(process_of(ids, E, R), minlength=E),
+            TOO_LONG),
+    of_send("Rows are divided, not experts", by_row, OF_ROWS),
+    of_send("Rows are divided, not experts", lambda ids, E, R: by_row(ids, E, R)[:R], OF_ROWS),
     of_send("Sorted by size", lambda *args: sizes_of(*args).sort(descending=True).values, BY_SIZE),
     of_send("Sorted by size", lambda *args: sizes_of(*args).sort().values, BY_SIZE),
     of_order("The permutation the wrong way round", lambda *args: order_of(*args).argsort(), TURNED),
@@ -244,6 +268,8 @@ NAMED = (
     of_order("Sorted by the place within a process", lambda ids, E, R: (ids % (E // R)).argsort(stable=True), "You "
              "sorted by `e % {P}`, the place that an expert has on its process. Sort by `expert_ids` itself: then all "
              "rows for process 0 come first."),
+    of_order("Rows of one expert change their order", lambda ids, E, R: len(ids) - 1 - ids.flip(0).argsort(stable=True),
+             BACKWARDS),
     sign("A process is left out", lambda a: left_out(a) is not None, left_out_sentence),
     sign("The last expert comes first", descending, lambda a: f"{order_fact(a)} Yours begins with the highest expert "
          "that occurs. The rows for expert 0 come first: sort ascending.", show="order"),
@@ -278,13 +304,22 @@ def nothing_there(match: re.Match, line: Line, exercise: Exercise) -> Note:
     )
 
 
+def not_whole(match: re.Match, line: Line, exercise: Exercise) -> Note:
+    return Note(
+        "`bincount` counts whole numbers",
+        "`/` gives floats, and `bincount` counts whole numbers only. `//` divides whole numbers, rounds down and keeps "
+        "them whole.",
+    )
+
+
 EMPTY = r"numel\(\) == 0|non-empty|with size 0|is an empty sequence|iterable argument is empty|has no elements"
 
 SPLIT_SIZES = Exercise(
     id="13.1", name="split_sizes", parameters=("expert_ids", "n_experts", "n_ranks"), sizes="AER",
     outputs=(Output("order", "A,"), Output("send", "n_ranks,")), reference=split_sizes, cases=cases,
     mistakes=(*NAMED, Mistake(without_a_name)), drawn=DRAWN,
-    causes=(((RuntimeError, IndexError, ValueError), EMPTY, nothing_there),),
+    causes=(((RuntimeError, IndexError, ValueError), EMPTY, nothing_there),
+            ((RuntimeError, NotImplementedError), r"bincount\w*\W* not implemented for", not_whole)),
     hints=(
         "Neighbouring experts are on one process. So rows that are sorted by expert are sorted by process as well, and "
         "one sort is enough. How do you get from the number of an expert to that of its process?",

@@ -119,8 +119,8 @@ wrong("back_in_the_other_cell", "The way back is counted as well", of=scattered,
 wrong("larger_of_both", "A matrix that is symmetric", of=scattered, put={END: "return torch.maximum(matrix, matrix.T) "
       "* vector_bytes"})  # fmt: skip
 wrong("vectors", "Vectors, not bytes", of=scattered, put={END: "return matrix"})
-wrong("bits", "Bits, not bytes", of=scattered, put={END: "return matrix * vector_bytes * 8"})
-wrong("float32_numbers", "Bits, not bytes", of=scattered, put={END: "return matrix * vector_bytes * 4"})
+wrong("bits", "The size is in bytes already", of=scattered, put={END: "return matrix * vector_bytes * 8"})
+wrong("float32_numbers", "The size is in bytes already", of=scattered, put={END: "return matrix * vector_bytes * 4"})
 wrong("row_average", "An average, not a sum", of=scattered, put={END: "return matrix * vector_bytes / "
       "torch.bincount(homes, minlength=n_devices).clamp(min=1)[:, None]"})  # fmt: skip
 wrong("first_only", "Only one expert of each token", of=scattered, put={"places[expert_ids]": "places[expert_ids[:, "
@@ -244,3 +244,72 @@ def first_token_of_each_device(expert_ids, homes, places, n_devices, vector_byte
         for device in {int(places[e]) for e in experts} - {home}:
             rows[home][device] += vector_bytes
     return torch.tensor(rows)
+
+
+blind(
+    "neighbours_compared",
+    "Equal devices that stand apart",
+    of=in_loops,
+    put={IN_LOOPS: "places[expert_ids[n]].unique_consecutive()"},
+)
+blind(
+    "times_k",
+    "Once per expert, not once per device",
+    of=scattered,
+    put={END: "return matrix * vector_bytes * expert_ids.shape[1]"},
+)
+blind(
+    "rounded_down_parts",
+    "`places` is not used",
+    of=scattered,
+    put={"places[expert_ids]": "(expert_ids // (len(places) // n_devices)).clamp(max=n_devices - 1)"},
+)
+blind("in_float32", "Close, but not equal", of=scattered, put={END: "return (matrix.float() * vector_bytes).long()"})
+
+
+@blind("The experts behind the one at home are left out")
+def stops_at_home(expert_ids, homes, places, n_devices, vector_bytes):
+    matrix = torch.zeros(n_devices, n_devices, dtype=torch.int64)
+    for home, experts in zip(homes.tolist(), expert_ids.tolist()):
+        seen = set()
+        for e in experts:
+            device = int(places[e])
+            if device == home:
+                break
+            if device not in seen:
+                seen.add(device)
+                matrix[home, device] += vector_bytes
+    return matrix
+
+
+@blind("Each device gets a vector once in all")
+def seen_never_emptied(expert_ids, homes, places, n_devices, vector_bytes):
+    matrix, seen = torch.zeros(n_devices, n_devices, dtype=torch.int64), set()
+    for home, experts in zip(homes.tolist(), expert_ids.tolist()):
+        for e in experts:
+            device = int(places[e])
+            if device != home and device not in seen:
+                seen.add(device)
+                matrix[home, device] += vector_bytes
+    return matrix
+
+
+@blind("Only one expert of each token")
+def stops_after_one(expert_ids, homes, places, n_devices, vector_bytes):
+    matrix = torch.zeros(n_devices, n_devices, dtype=torch.int64)
+    for home, experts in zip(homes.tolist(), expert_ids.tolist()):
+        for e in experts:
+            if places[e] != home:
+                matrix[home, places[e]] += vector_bytes
+                break
+    return matrix
+
+
+@blind("Only tokens with all their experts on one device")
+def all_in_place_of_any(expert_ids, homes, places, n_devices, vector_bytes):
+    matrix, to = torch.zeros(n_devices, n_devices, dtype=torch.int64), places[expert_ids]
+    for i in range(n_devices):
+        for j in range(n_devices):
+            if i != j:
+                matrix[i, j] = (to[homes == i] == j).all(dim=1).sum() * vector_bytes
+    return matrix

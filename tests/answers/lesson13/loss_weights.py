@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
-from answers import right, wrong
+from answers import blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -36,6 +36,12 @@ def normalised(n_tokens):
 def as_fractions(n_tokens):
     total = int(n_tokens.sum())
     return torch.tensor([float(Fraction(n, total)) for n in n_tokens.tolist()])
+
+
+@right
+def softmax_of_logarithms(n_tokens):
+    """The logarithm of 0 is −∞, and its share 0."""
+    return n_tokens.double().log().softmax(0)
 
 
 @right
@@ -77,7 +83,7 @@ changed("one_over_at_least_one", "Upside down", "1 / n_tokens.clamp(min=1)")
 changed("all_over_own", "Upside down", "n_tokens.sum() / n_tokens")
 changed("all_over_own_or_0", "Upside down", "(n_tokens.sum() / n_tokens).masked_fill(n_tokens == 0, 0.0)")
 changed("all_over_at_least_one", "Upside down", "n_tokens.sum() / n_tokens.clamp(min=1)")
-changed("over_mean", "Divided by the mean, not by the sum", "n_tokens / n_tokens.float().mean()")
+changed("over_mean", "Right for a mean over the processes", "n_tokens / n_tokens.float().mean()")
 changed("over_largest", "Divided by the largest, not by the sum", "n_tokens / n_tokens.max()")
 changed("over_length", "Divided by the length, not by the sum", "n_tokens / n_tokens.double().norm()")
 changed("over_n_ranks", "Divided by the number of processes as well", f"{SHARE} / len(n_tokens)")
@@ -100,7 +106,7 @@ changed("half_before", "A share with too few digits", "n_tokens.half() / n_token
 changed("bfloat16", "A share with too few digits", f"({SHARE}).bfloat16()")
 changed("nan_without_tokens", "Divided by the tokens of a process that has none", f"{SHARE} * n_tokens / n_tokens")
 changed("root", "`weights` is not right yet", f"({SHARE}).sqrt()")
-changed("two_decimals", "`weights` is not right yet", f"({SHARE}).round(decimals=2)")
+changed("two_decimals", "The share is rounded", f"({SHARE}).round(decimals=2)")
 changed("backwards", "`weights` is not right yet", f"({SHARE}).flip(0)")
 changed("a_float", "Not a tensor", "1 / len(n_tokens)")
 changed("a_list", "Not a tensor", f"({SHARE}).tolist()")
@@ -112,3 +118,34 @@ def at_least_one_in_place(n_tokens):
     shares = n_tokens / n_tokens.sum()
     n_tokens.clamp_(max=1)
     return shares
+
+
+# ---- wrong, written from the exercise's text alone ------------------------------------------------------------------
+
+MEAN = "Right for a mean over the processes"
+
+blind("times_n_ranks", MEAN, of=as_asked, put={SHARE: "n_tokens * len(n_tokens) / n_tokens.sum()"})
+blind("times_those_with_tokens", MEAN, of=as_asked, put={SHARE: f"{SHARE} * (n_tokens > 0).sum()"})
+blind("percent", "Percent, not shares", of=as_asked, put={SHARE: "100 * n_tokens / n_tokens.sum()"})
+blind("sum_and_one", "One is added to the sum", of=as_asked, put={SHARE: "n_tokens / (n_tokens.sum() + 1)"})
+blind("three_decimals", "The share is rounded", of=as_asked, put={SHARE: f"({SHARE}).round(decimals=3)"})
+blind("empty_ones_left_out", "Wrong shape", of=as_asked, put={SHARE: "n_tokens[n_tokens > 0] / n_tokens.sum()"})
+blind("mean_of_whole_numbers", "`mean` needs floats", of=as_asked, put={SHARE: "n_tokens / n_tokens.mean()"})
+blind("over_first", "`weights` is not right yet", of=as_asked, put={SHARE: "n_tokens / n_tokens[0]"})
+
+
+@blind("Upside down")
+def inverse_shares(n_tokens):
+    inverse = torch.where(n_tokens > 0, 1 / n_tokens, 0)
+    return inverse / inverse.sum()
+
+
+@blind("Fractions do not fit into whole numbers")
+def divided_in_place(n_tokens):
+    n_tokens /= n_tokens.sum()
+    return n_tokens
+
+
+@blind("Nothing is returned")
+def forgotten(n_tokens):
+    weights = n_tokens / n_tokens.sum()  # noqa: F841

@@ -99,7 +99,12 @@ wrong("by_number", "In the order of their numbers", of=two_lists, put={ORDER: "r
 wrong("fewest_experts", TURNS, of=two_lists, put={KEY: "key=lambda d: (held[d], d)"})
 wrong("fewest_then_least", "The device with the fewest experts", of=two_lists, put={KEY: "key=lambda d: (held[d], "
       "busy[d], d)"})  # fmt: skip
-wrong("mean_load", "The mean load, not the sum", of=two_lists, put={KEY: "key=lambda d: busy[d] / max(held[d], 1)"})
+wrong(
+    "mean_load",
+    "The loads of all experts on a device count",
+    of=two_lists,
+    put={KEY: "key=lambda d: busy[d] / max(held[d], 1)"},
+)
 wrong("busiest", BLOCKS, of=two_lists, put={"min(free, key=lambda d: (busy[d], d))":
       "max(free, key=lambda d: (busy[d], -d))"})  # fmt: skip
 wrong("higher_device", DEVICES, of=two_lists, put={KEY: "key=lambda d: (busy[d], -d)"})
@@ -242,5 +247,83 @@ def two_rounds(load, n_devices):
         device = free[0] if rank > len(load) // 2 else min(free, key=lambda d: busy[d])
         places[e] = device
         busy[device] += int(load[e])
+        held[device] += 1
+    return places
+
+
+MIXED = "Experts are looked up by their load"
+CHOSEN, GROWS = "min(free, key=lambda d: (busy[d], d))", "busy[device] += int(load[e])"
+ALL = "free = [d for d in range(n_devices) if held[d] < room]"
+
+blind(
+    "last_load_alone",
+    "The loads of all experts on a device count",
+    of=two_lists,
+    put={GROWS: "busy[device] = int(load[e])"},
+)
+blind("adds_the_number", "The number of the expert is added", of=two_lists, put={GROWS: "busy[device] += e"})
+blind(
+    "sorted_load_looked_up",
+    "The load of another expert is added",
+    of=two_lists,
+    put={GROWS: "busy[device] += int(load.sort(descending=True).values[e])"},
+)
+blind(
+    "place_in_the_list",
+    "A place among those with room, not a device",
+    of=two_lists,
+    put={CHOSEN: "free.index(min(free, key=lambda d: (busy[d], d)))"},
+)
+blind("sum_found_at_a_full_one", ROOM, of=two_lists, put={CHOSEN: "busy.index(min(busy[d] for d in free))"})
+blind(
+    "plus_1000",
+    ROOM,
+    of=two_lists,
+    put={CHOSEN: "min(range(n_devices), key=lambda d: busy[d] + 1000 * (held[d] >= room))"},
+)
+blind(
+    "plus_a_million",
+    ROOM,
+    of=two_lists,
+    put={CHOSEN: "min(range(n_devices), key=lambda d: busy[d] + 1_000_000 * (held[d] >= room))"},
+)
+blind(
+    "plus_all_loads",
+    ROOM,
+    of=two_lists,
+    put={CHOSEN: "min(range(n_devices), key=lambda d: busy[d] + int(load.sum()) * (held[d] >= room))"},
+)
+blind("room_for_n_devices", "Room for `n_devices` experts", of=tensors, put={"held < room": "held < n_devices"})
+blind("room_for_one_fewer", "Room for one expert fewer", of=tensors, put={"held < room": "held < room - 1"})
+blind(
+    "room_by_load",
+    ROOM,
+    of=two_lists,
+    put={ALL: "free = [d for d in range(n_devices) if busy[d] < load.sum() / n_devices] or range(n_devices)"},
+)
+
+
+@blind(MIXED)
+def index_of_the_load(load, n_devices):
+    loads, room = load.tolist(), len(load) // n_devices
+    busy, held = [0] * n_devices, [0] * n_devices
+    places = torch.zeros(len(load), dtype=torch.int64)
+    for value in sorted(loads, reverse=True):
+        device = min((d for d in range(n_devices) if held[d] < room), key=lambda d: busy[d])
+        places[loads.index(value)] = device
+        busy[device] += value
+        held[device] += 1
+    return places
+
+
+@blind(MIXED)
+def dict_by_load(load, n_devices):
+    number, room = {value: e for e, value in enumerate(load.tolist())}, len(load) // n_devices
+    busy, held = [0] * n_devices, [0] * n_devices
+    places = torch.zeros(len(load), dtype=torch.int64)
+    for value in sorted(load.tolist(), reverse=True):
+        device = min((d for d in range(n_devices) if held[d] < room), key=lambda d: busy[d])
+        places[number[value]] = device
+        busy[device] += value
         held[device] += 1
     return places

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from answers import right, wrong
+from answers import blind, right, wrong
 
 # ---- right, each in its own way -------------------------------------------------------------------------------------
 
@@ -228,3 +228,61 @@ def first_row_asked(expert_ids, n_experts, n_ranks):
         rows = (process == p).nonzero().flatten()
         send.append(len(rows) if rows[0] >= 0 else 0)
     return expert_ids.argsort(stable=True), torch.tensor(send)
+
+
+# ---- wrong, written from the exercise's text alone ------------------------------------------------------------------
+
+ROWS = "Rows are divided, not experts"
+blind(
+    "minlength_of_experts", "More numbers than processes", of=as_asked, put={"minlength=n_ranks": "minlength=n_experts"}
+)
+blind("order_divided", ROWS, of=as_asked, put={PROCESS: "order // (n_experts // n_ranks)"})
+blind(
+    "order_divided_and_cut",
+    ROWS,
+    of=as_asked,
+    put={PROCESS: "order // (n_experts // n_ranks)", COUNT: f"{COUNT}[:n_ranks]"},
+)
+blind(
+    "divided_with_a_slash",
+    "`bincount` counts whole numbers",
+    of=as_asked,
+    put={PROCESS: "expert_ids / (n_experts / n_ranks)"},
+)
+blind(
+    "experts_from_1",
+    "`send` is not right yet",
+    of=as_asked,
+    put={PROCESS: "(expert_ids - 1).clamp(min=0) // (n_experts // n_ranks)"},
+)
+blind(
+    "keys_of_a_fixed_size",
+    "Wrong for thousands of rows",
+    of=as_asked,
+    put={SORT: "(expert_ids * 1000 + torch.arange(len(expert_ids))).argsort()"},
+)
+blind(
+    "reshaped_the_other_way",
+    TURN,
+    of=as_asked,
+    put={COUNT: "torch.bincount(expert_ids, minlength=n_experts).view(-1, n_ranks).sum(dim=0)"},
+)
+blind(
+    "cut_evenly",
+    "The same for every process",
+    of=as_asked,
+    put={COUNT: "torch.tensor([len(c) for c in order.tensor_split(n_ranks)])"},
+)
+blind(
+    "sorted_from_behind",
+    "Rows of one expert change their order",
+    of=as_asked,
+    put={SORT: "len(expert_ids) - 1 - expert_ids.flip(0).argsort(stable=True)"},
+)
+blind("rows_in_pieces", "Not a tensor", of=as_asked, put={"return order": "return order.split(send.tolist())"})
+
+
+@blind("A row is sent twice, and another one never")
+def rows_counted_per_process(expert_ids, n_experts, n_ranks):
+    send = torch.bincount(expert_ids // (n_experts // n_ranks), minlength=n_ranks)
+    return torch.cat([torch.arange(int(n)) for n in send]), send
