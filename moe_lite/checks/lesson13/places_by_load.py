@@ -269,8 +269,9 @@ NAMED = (
     other("Room for one expert fewer", "Yours lets each device have one expert fewer than it has room for, so that in "
           "the end some are left over.", room=-1, choose=or_device_0),
     other(ROOM, SAY_ROOM + " Yours takes the first device with that load, which is full.", choose=same_sum),
-    *(other(ROOM, "This happens if a fixed number is added to the load of a full device, or stands in its place: here loads "
-            "are larger than that number. Leave full devices out, or give them infinity.", choose=full_costs(big))
+    *(other(ROOM, "This happens if a fixed number is added to the load of a full device, or stands in its place: "
+            "here loads are larger than that number. Leave full devices out, or give them infinity.",
+            choose=full_costs(big))
       for big in (10**3, 10**4, 10**5, 10**6, 10**9)),
     other("A place among those with room, not a device", "You look for the smallest load among the devices with room, "
           "and take its place in that shorter list for the number of the device.", choose=its_own_place),
