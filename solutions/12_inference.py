@@ -55,7 +55,8 @@ my_guess = guess("12.0", reading=None, writing_64_tokens=None)
 model = checkpoint.pretrained(16)
 E, K, L = model.config.n_experts, model.config.top_k, model.config.n_layers
 corpora = data.load_corpora()
-prompt = corpora["french"].val[:48][None]  # (1, T)
+FRENCH, PYTHON = ("french", "python") if "french" in corpora else [*corpora][:2]  # two are there without a network
+prompt = corpora[FRENCH].val[:48][None]  # (1, T)
 asked = [[] for _ in range(L)]  # layer by layer and step by step, the experts that are needed
 written = []
 for token, output in model.generate(prompt, 65, temperature=0):
@@ -67,7 +68,7 @@ print(data.tokenizer().decode(prompt[0].tolist()), "[…]", data.tokenizer().dec
 # %%
 reading, *writing = zip(*asked, strict=True)  # steps, each with the experts of all layers
 together = [{e for step in layer[1:] for e in step} for layer in asked]
-book = expert_cache.choices(model, corpora["french"].val[:112][None])[:, :, 48:]  # what the author wrote there
+book = expert_cache.choices(model, corpora[FRENCH].val[:112][None])[:, :, 48:]  # what the author wrote there
 needs = {
     "reading 48 tokens": [len(layer) for layer in reading],
     "writing one token": [len(layer) for layer in writing[0]],
@@ -180,8 +181,8 @@ def by_shares(chosen, n):
 
 
 # %%
-order = torch.randperm(len(choices) * 32, generator=torch.Generator().manual_seed(0))
-mixed = torch.cat([*choices.values()], dim=1)[:, order]  # texts of all domains, shuffled
+mixed = torch.cat([*choices.values()], dim=1)  # texts of all domains
+mixed = mixed[:, torch.randperm(mixed.shape[1], generator=torch.Generator().manual_seed(0))]  # shuffled
 rows = []
 for n in (1, 2, 4, 8, 16, 32):
     many = [mean_touched(expert_cache.of_many_texts(chosen, n)) for chosen in choices.values()]
@@ -197,7 +198,7 @@ plots.table(torch.tensor(rows), f"experts touched, of {E}", rows=names, columns=
 # That is the mean over nine domains. Now French alone:
 
 # %%
-french = choices["french"]
+french = choices[FRENCH]
 counted = [mean_touched(f(french, 16)) for f in (expert_cache.of_many_texts, expert_cache.of_one_text)]
 print(f"French, 16 tokens: {counted[0]:.1f} from 16 texts, {counted[1]:.1f} from one text")
 print(f"by shares {by_shares(french, 16):.1f}, at random {serving.experts_touched(E, K, 16):.1f}")
@@ -232,7 +233,8 @@ holds("shares tell one kind within a tenth", all(abs(_r[2] - _r[3]) < 0.1 for _r
 my_guess = guess("12.1, speed", times_as_many=None)
 
 # %%
-batch = torch.cat([ids[:4, :16] for ids in texts.values()])[:32]  # prompts of 16 tokens, of all kinds
+prompts = torch.cat([ids[:16, :16] for ids in texts.values()])  # of 16 tokens, of all kinds
+batch = prompts[:: len(prompts) // 32][:32]
 speeds = decoding.decoding_speeds(model, batch)
 weights = dict(model.named_parameters())
 one_expert = sum(w[0].numel() for name, w in weights.items() if ".experts." in name)  # its part in all layers
@@ -499,7 +501,7 @@ for name, chosen in orders.items():
     print(f"LRU, {name}: {by_order[name]:.1f} % loaded")
 
 # %% tags=["guess"]
-at = [*choices].index("french")
+at = [*choices].index(FRENCH)
 my_guess.beside(percent_lru=float(values[at, 0]), percent_own_favourites=float(values[at, 4]))
 
 # %% tags=["holds"]
@@ -764,7 +766,7 @@ def loss_by_domain(largest=None):
 # Now the calibration: once on 64 tokens of Python, once on a few texts of every domain.
 
 # %% tags=["broken"]
-short = corpora["python"].val[:64][None]
+short = corpora[PYTHON].val[:64][None]
 largest = largest_inputs(short)
 missing = (largest == 0).sum(dim=1).tolist()
 every_domain = torch.cat([text[:1, :7] for text in texts.values()])  # seven tokens of each
@@ -808,10 +810,10 @@ holds(
 # How long must a text be to reach every expert? Exercise 12.1 gives a first idea, because it says how many experts n tokens touch.
 
 # %%
-layer_4 = expert_cache.shares(choices["python"][3], E)
+layer_4 = expert_cache.shares(choices[PYTHON][3], E)
 for n in (64, 256, 1024, 4096):
     print(f"{n:5,} tokens of Python reach {my_touched(layer_4, n):.1f} of 16 experts in layer 4, on average")
-stretches = expert_cache.of_one_text(choices["python"][3], 64)  # 64 tokens that follow each other in one text
+stretches = expert_cache.of_one_text(choices[PYTHON][3], 64)  # 64 tokens that follow each other in one text
 print(f"counted: 64 tokens of one text reach {mean_touched(stretches):.1f}")
 print(f"the least popular expert gets one Python token in {1 / float(layer_4.min()):,.0f}")
 

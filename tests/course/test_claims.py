@@ -121,7 +121,7 @@ def test_pointer_leads_where_it_says(claim, pointer):
     ("pointer", "wrong"),
     [
         (Cell(3, "The moon is an expert."), "lesson 03 does not say 'The moon is an expert.' any more"),
-        (Cell(12, "Which experts"), "lesson 12 is not written; expected kind 'to come'"),
+        (Cell(14, "Can experts"), "lesson 14 is not written; expected kind 'to come'"),
         (Result("1", "data/checkpoints/moe-e7.json", "step", 1), "no file data/checkpoints/moe-e7.json"),
         (Result("1", "data/checkpoints/moe-e8.json", "load.9.0", 1), "no load.9.0 in data/checkpoints/moe-e8.json"),
         (Result("1", "data/checkpoints/moe-e8.json", "step.x", 1), "no step.x in data/checkpoints/moe-e8.json"),
@@ -340,10 +340,10 @@ def test_table_has_a_row_a_claim_with_verdict_condition_and_evidence():
 
 
 def test_lessons_that_are_not_written_say_so_and_are_no_links():
-    shown = Rows(claims(5).html)
-    told = next(row[1] for row in shown.rows if "runs as fast as a dense model" in row[0])
-    assert "Lessons: 04, 05, 12 (to come)" in told
-    assert "Lesson 12 will measure it; it is not written yet." in told
+    shown = Rows(claims().html)
+    told = next(" ".join(row) for row in shown.rows if "dense model can be turned into" in " ".join(row))
+    assert "Lessons: 14 (to come)" in told
+    assert "Lesson 14 will measure it; it is not written yet." in told
     notebooks = {link for link in shown.links if not link.startswith("https://")}
     assert "04_dispatch_and_combine.ipynb" in notebooks
     assert all((ROOT / "notebooks" / link).is_file() for link in notebooks)
@@ -408,9 +408,10 @@ EDGES = """() => [...document.querySelectorAll('tbody tr')].map((row) => {
 
 
 def test_counts_at_the_foot_are_those_of_the_rows():
-    rows = [claim for claim in LEDGER if claim.id in ("small-gate", "full-precision", "less-memory")]
+    rows = [claim for claim in LEDGER if claim.id in ("small-gate", "full-precision", "upcycling")]
     assert claims_module.summary(rows) == (
-        "3 claims: 1 true, 1 misleading, 1 false. 1 waits for more evidence from lessons that are not written yet."
+        "3 claims: 1 true, 1 true with conditions, 1 misleading. "
+        "1 waits for more evidence from lessons that are not written yet."
     )
 
 
