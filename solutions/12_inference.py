@@ -511,6 +511,8 @@ holds(
     "2, 2, 16",
     [round(_b - _a) for _a, _b in zip([*by_order.values()][:3], [*by_order.values()][1:4], strict=True)] == [2, 2, 16],
 )
+holds("24 to 29", (round(float(values[:, 0].min())), round(float(values[:, 0].max()))) == (24, 29))
+holds("38 and 36", [round(float(values[[*choices].index(_n), 2])) for _n in ("math", "json")] == [38, 36])
 holds("LFU before LRU, general favourites behind, the bound before all", bool(
     ((values[:, 1] < values[:, 0]) & (values[:, 2] > values[:, 0]) & (values[:, 3] < values.min(dim=1).values + 1e-6)).all()
 ))  # fmt: skip
@@ -527,6 +529,8 @@ holds("27.3, 23.6, 31.0, 16.2, 22.0", [round(_m, 1) for _m in means.values()] ==
 #   <!-- reasoned: the lines above the answer -->
 # - Counting (LFU) beats LRU in every domain. A likely reason: the stretches are short and of one kind, so what was popular at the start stays popular.
 #   <!-- reasoned: the two columns; why is not tested -->
+# - No domain is much harder for LRU than another: it loads 24 to 29 % everywhere. But general favourites fail on worked problems (38 %) and JSON (36 %), whose experts other texts rarely choose.
+#   <!-- reasoned: the first and the third column -->
 # - Favourites depend on where they were counted. Those of all domains together are worse than LRU, which knows nothing in advance, and those of the same domain are better than LRU and LFU.
 # - Even a rule that knows the future would load 16 %. No rule gets below that when the memory starts empty; only more room does, or fewer bits per expert, so that more of them fit.
 #   <!-- reasoned: the last but one column is a bound, exercise 12.3 -->

@@ -614,6 +614,8 @@ my_guess.beside(neighbours=by["neighbours"], by_load=by["by the domain's loads"]
 
 # %% tags=["holds"]
 holds("1.61, 1.55, 1.27, 1.40, 1.09", [round(_x, 2) for _x in values[-1].tolist()] == [1.61, 1.55, 1.27, 1.4, 1.09])
+_hottest = [float(load_of(_layer[8:]).max()) * M / _layer[8:].numel() for _layer in choices["french"]]
+holds("one expert above a device's fair share, in two layers", sum(_share > 1 for _share in _hottest) == 2)
 
 # %% [markdown]
 # **Answer.** 1.61 for neighbours, 1.27 placed by load, and 1.09 with copies.
@@ -625,8 +627,8 @@ holds("1.61, 1.55, 1.27, 1.40, 1.09", [round(_x, 2) for _x in values[-1].tolist(
 # If texts of all kinds come together, more than half of the waiting is gone before anybody places anything, as the row above the mean shows. Placement matters where one kind of text comes at a time.
 # <!-- reasoned: the row of mixed texts -->
 #
-# Copies cost memory, a fifth slot on each device here. They help where placing cannot: French placed by its own loads stays at 1.42, because one expert has more to do than a device's fair share.
-# <!-- reasoned: the French row; no placement of whole experts can mend it -->
+# Copies cost memory, a fifth slot on each device here. They help where placing cannot: French placed by its own loads stays at 1.42, because in two of the four layers one expert alone has more to do than a device's fair share.
+# <!-- reasoned: the cell above holds it; no placement of whole experts can mend it -->
 #
 # Balancing can also be learned. DeepSeek-V2 was trained with two more losses of the form that lesson 06 knows, with devices in the place of experts: one for what a device computes, and one for what it receives ([section 2.2.3](https://arxiv.org/abs/2405.04434)).
 # <!-- cited: arXiv 2405.04434 -->
