@@ -91,6 +91,24 @@ holds("and 1.69 at random", round(traffic.expected_crossing(K, M, n_experts=E), 
 # **Takeaway: most of what a token needs is elsewhere.** Its choices are not random, as lesson 08 showed, but with neighbours on a device and shuffled texts, the borders of devices mean nothing to a router, and so the count is that of random choices.
 # <!-- reasoned: the two printed numbers; the opening figure has other placements -->
 #
+# Would it help if every device had texts of one kind only? Then its tokens would want the same few experts.
+#
+# **Predict:** do fewer copies leave, if each device has its own kind of text? Run the cell, and read the first two numbers beside the matrix.
+
+# %% tags=["widget"]
+explorer = TrafficExplorer(devices=8, texts="kinds")
+explorer
+
+# %% tags=["holds"]
+holds("1.79 against 1.71", "1.79 copies" in explorer.reading)
+holds("1.71 with mixed texts", round(copies[0], 2) == 1.71)
+
+# %% [markdown]
+# **Answer.** No: in layer 1 it is 1.79 copies, against 1.71 with mixed texts. <!-- reasoned: the figure, held below it -->
+#
+# <!-- answered -->
+# The favourites of a kind of text stand anywhere, because nobody has put them near it.
+#
 # Is that more than a dense layer sends? It depends on which one. A dense layer on one device sends nothing. One that is cut into eight pieces has to add up what the pieces answer for every token (an **all-reduce**), and with the usual method all devices together send 14 vectors per token for that. The mixture sends 1.69 out and as many back.
 # <!-- reasoned: a ring over M devices sends 2 · (M − 1) / M from each of them -->
 #

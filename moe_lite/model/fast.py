@@ -57,10 +57,12 @@ def _products(rows: Tensor, weights: Tensor, load: Tensor) -> Tensor:
     """Each expert's rows (n, I) times its weights (O, I): (A, I), (E, O, I), (E,) -> (A, O).
 
     PyTorch's grouped product takes all experts in one call. It knows neither float64 nor widths that are no multiple of
-    16 bytes, and does not exist before PyTorch 2.10: there each expert has a product of its own.
+    16 bytes, `torch.compile` knows it for bfloat16 only, and it does not exist before PyTorch 2.10: there each expert
+    has a product of its own.
     """
+    known = hasattr(F, "grouped_mm") and not torch.compiler.is_compiling()
     fits = all(n * rows.element_size() % 16 == 0 for n in weights.shape[1:])
-    if fits and len(rows) and rows.dtype in GROUPED.get(rows.device.type, ()) and hasattr(F, "grouped_mm"):
+    if known and fits and len(rows) and rows.dtype in GROUPED.get(rows.device.type, ()):
         return F.grouped_mm(rows, weights.mT, offs=load.cumsum(0, dtype=torch.int32))
     parts = zip(rows.split(load.tolist()), weights.unbind(0), strict=True)
     return torch.cat([F.linear(part, weight) for part, weight in parts])
