@@ -190,6 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m moe_lite.lab.offloading", description=__doc__.splitlines()[0])
     parser.add_argument("--experts", type=int, default=16, help="of the shipped model: 4, 8, 16 or 32 (default 16)")
     parser.add_argument("--prompts", type=int, default=2, help="per domain (default 2)")
+    parser.add_argument("--tokens", type=int, default=NEW, help=f"to write after each prompt (default {NEW})")
     given = parser.parse_args(arguments)
     texts = [ids for of_domain in prompts(n=given.prompts).values() for ids in of_domain]
     print(f"| {given.experts} experts, in memory per layer | experts loaded of those needed | kB read per token |"
@@ -199,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
         runs = {cold: [] for cold in (False, True)}
         for ids in texts:
             for cold in runs:
-                runs[cold].append(decode(offloaded(given.experts, slots, cold=cold), ids))
+                runs[cold].append(decode(offloaded(given.experts, slots, cold=cold), ids, given.tokens))
         warm = runs[False]
         missed = sum(run.loaded for run in warm) / sum(run.needed for run in warm)
         kilobytes = sum(run.bytes_read for run in warm) / sum(len(run.ids) for run in warm) / 1e3

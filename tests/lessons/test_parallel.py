@@ -54,6 +54,7 @@ def found() -> list[dict]:
     return run(every_case, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_loss_and_gradients_are_those_of_one_process(name: str, found) -> None:
     config, batches = CASES[name]
@@ -65,6 +66,7 @@ def test_loss_and_gradients_are_those_of_one_process(name: str, found) -> None:
     assert max(float(g.abs().max()) for g in gradients.values()) > 1e-3
 
 
+@pytest.mark.slow
 def test_a_difference_would_be_seen(found) -> None:
     """A gradient that is averaged instead of added is far off."""
     config, batches = CASES["equal parts"]
@@ -76,6 +78,7 @@ def test_a_difference_would_be_seen(found) -> None:
         assert largest_difference(wrong, gradients) > 1e-4
 
 
+@pytest.mark.slow
 def test_what_was_sent_is_every_choice(found) -> None:
     config, batches = CASES["unequal parts"]
     for rank, of_rank in enumerate(found):
@@ -83,6 +86,7 @@ def test_what_was_sent_is_every_choice(found) -> None:
         assert of_rank["unequal parts"].sent.sum(dim=2).tolist() == [[rows * 10 * config.top_k] * 2]
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_less_loss_and_tells_its_times(found) -> None:
     result = found[0]["training"]
     assert len(result.losses) == 4
