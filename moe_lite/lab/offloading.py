@@ -149,10 +149,6 @@ class Decoded(NamedTuple):
     def tokens_per_second(self) -> float:
         return len(self.ids) / self.seconds
 
-    @property
-    def miss_rate(self) -> float:
-        return self.loaded / max(self.needed, 1)
-
 
 def experts_of(model: MoELanguageModel) -> list[CachedExperts]:
     """Those of its layers. ValueError if a layer has its experts in memory."""

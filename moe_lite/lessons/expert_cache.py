@@ -183,11 +183,6 @@ def loads(steps: Sequence[Step]) -> int:
     return sum(len(step.loaded) for step in steps)
 
 
-def miss_rate(steps: Sequence[Step]) -> float:
-    """Of all experts that were needed, the part that had to be loaded."""
-    return loads(steps) / max(sum(len(step.needed) for step in steps), 1)
-
-
 def lru(requests: Requests, slots: int) -> list[list[int]]:
     """Step by step, which experts a cache loads that gives up the least recently used one."""
     return [sorted(step.loaded) for step in serve(LRU(slots), requests)]

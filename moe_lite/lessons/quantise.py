@@ -31,11 +31,6 @@ class Quantised(NamedTuple):
     scales: Tensor  # (..., C / group) float32, one for each group of a row
     bits: int
 
-    @property
-    def n_bytes(self) -> int:
-        """With codes packed and scales of 16 bits."""
-        return (self.codes.numel() * self.bits + self.scales.numel() * SCALE_BITS) // 8
-
 
 def quantise(weight: Tensor, bits: int = 8, group: int | None = None) -> Quantised:
     """weight (..., C) -> codes and scales, the largest of a group at the largest code.
@@ -64,24 +59,6 @@ def dequantise(quantised: Quantised) -> Tensor:
     codes, scales = quantised.codes.float(), quantised.scales
     grouped = codes.unflatten(-1, (scales.shape[-1], -1))  # (..., G, group)
     return (grouped * scales.unsqueeze(-1)).flatten(-2)
-
-
-def pack(codes: Tensor) -> Tensor:
-    """Codes of 4 bits (..., C) int8 with C even -> (..., C / 2) uint8, two in a byte, the first in the lower half."""
-    low, high = (codes.view(torch.uint8) & 15).unflatten(-1, (-1, 2)).unbind(-1)
-    return low | (high << 4)
-
-
-def unpack(packed: Tensor) -> Tensor:
-    """`pack` undone."""
-    halves = torch.stack([packed & 15, packed >> 4], dim=-1).flatten(-2).view(torch.int8)
-    return torch.where(halves > 7, halves - 16, halves)
-
-
-def relative_error(weight: Tensor, rounded: Tensor, dims: int = 2) -> Tensor:
-    """|rounded − weight| over |weight|, norms over the last `dims` dimensions: of a stack (E, R, C) one per expert."""
-    over = tuple(range(-dims, 0))
-    return (rounded - weight).norm(dim=over) / weight.norm(dim=over)
 
 
 def names_of(model: MoELanguageModel, parts: Sequence[str]) -> list[str]:

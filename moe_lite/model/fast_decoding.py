@@ -27,12 +27,14 @@ SIZES = (  # and what matters in training only. Where any other setting is not t
 PARTS = (nn.Embedding, nn.Linear, nn.ModuleList, RMSNorm, Attention, SwiGLU, MoELayer, Router, Experts)
 
 
-def can_decode(model: nn.Module) -> bool:
-    """Whether `decoder` computes what this model computes: usual settings, no part replaced, nobody listening in."""
+def can_decode(model: nn.Module, own: tuple[type, ...]) -> bool:
+    """Whether `decoder` computes what this model computes: usual settings, no part replaced, nobody listening in.
+
+    own: the classes of the model itself and of its blocks, which are built from the parts known here.
+    """
     usual = ModelConfig()
     if any(getattr(model.config, f.name) != getattr(usual, f.name) for f in fields(usual) if f.name not in SIZES):
         return False
-    own = (type(model), *{type(block) for block in model.blocks})
     for module in model.modules():
         if type(module) not in (*own, *PARTS) or module._forward_hooks or module._forward_pre_hooks:
             return False

@@ -277,6 +277,6 @@ class MoELanguageModel(nn.Module):
                     output = self(ids, cache=cache)
             token = sample(output.logits[:, -1].float(), temperature, generator)  # (B,)
             yield token, output
-            if not routing and n_left == n_tokens > 1 and can_decode(self):
+            if not routing and n_left == n_tokens > 1 and can_decode(self, (MoELanguageModel, Block)):
                 decode = decoder(self, cache, n_tokens - 1)
             ids = token[:, None]  # (B, 1)

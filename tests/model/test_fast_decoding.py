@@ -1,5 +1,7 @@
 """Writing without modules gives the model's own tokens and logits, and steps aside where a model is an unusual one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from small import random_ids, small_config, small_model
@@ -12,6 +14,25 @@ from moe_lite.lessons.interventions import frozen_choice, with_routers, without_
 from moe_lite.model.fast_decoding import can_decode
 from moe_lite.model.moe import moe_layer
 from moe_lite.model.routing import top_k_route
+from moe_lite.model.transformer import Block
+
+OWN = (MoELanguageModel, Block)
+
+
+class Negated(MoELanguageModel):
+    """A model of a learner's own, whose `forward` does something else."""
+
+    def forward(self, *arguments, **options):
+        output = super().forward(*arguments, **options)
+        return replace(output, logits=-output.logits)
+
+
+class Reversed(Block):
+    """A block of a learner's own."""
+
+    def forward(self, x, *arguments, **options):
+        y, routing = super().forward(x, *arguments, **options)
+        return x - (y - x), routing
 
 
 def written(model: MoELanguageModel, ids: torch.Tensor, n: int, routing: bool, **options):
@@ -21,7 +42,7 @@ def written(model: MoELanguageModel, ids: torch.Tensor, n: int, routing: bool, *
 @pytest.mark.parametrize("n_experts", [1, 4, 8, 16, 32])
 def test_the_shipped_models_write_the_same(n_experts: int) -> None:
     model, ids = pretrained(n_experts), random_ids(1, 20, vocab_size=2048)
-    assert can_decode(model)
+    assert can_decode(model, OWN)
     for first, second in zip(
         written(model, ids, 40, True, temperature=0), written(model, ids, 40, False, temperature=0), strict=True
     ):
@@ -68,7 +89,14 @@ def with_own_head(model: MoELanguageModel) -> MoELanguageModel:
     return model
 
 
+def with_own_block(model: MoELanguageModel) -> MoELanguageModel:
+    model.blocks[1].__class__ = Reversed
+    return model
+
+
 UNUSUAL = {
+    "a model of another class": lambda: Negated(small_config()),
+    "a block of another class": lambda: with_own_block(small_model()),
     "a part that somebody listens to": lambda: listening(small_model()),
     "another head": lambda: with_own_head(small_model()),
     "a rule for the router": lambda: with_routers(small_model(), {1: frozen_choice(5, 16)}),
@@ -91,7 +119,7 @@ UNUSUAL = {
 @pytest.mark.parametrize("what", UNUSUAL)
 def test_other_models_write_by_themselves(what: str) -> None:
     model = UNUSUAL[what]()
-    assert not can_decode(model)
+    assert not can_decode(model, OWN)
     ids = random_ids(1, 6, vocab_size=model.config.vocab_size)
     first, second = (written(model, ids, 5, routing, temperature=0) for routing in (True, False))
     assert [int(token) for token, _ in first] == [int(token) for token, _ in second]
