@@ -56,6 +56,15 @@ def test_an_exchange_takes_as_long_as_its_slowest_device() -> None:
     assert found.slowest in (0, 3)
 
 
+def test_who_sends_and_who_receives_most_can_be_the_slowest() -> None:
+    network = Network(per_node=2, within=100, between=10)
+    matrix = torch.tensor([[0, 0, 0, 2], [0, 0, 0, 2], [0, 0, 0, 0], [0, 0, 0, 0]])
+    received = exchange(matrix, network, n_bytes=10)
+    assert (received.seconds, received.slowest) == (pytest.approx(4), 3)  # each sender is done after 2
+    sent_ = exchange(matrix.T, network, n_bytes=10)
+    assert (sent_.seconds, sent_.slowest) == (pytest.approx(4), 3)
+
+
 def test_nothing_sent_takes_no_time_and_devices_must_fill_their_nodes() -> None:
     network = Network(2, 100, 10, latency=0.5)
     assert exchange(torch.eye(4, dtype=torch.int64), network, 10).seconds == 0
@@ -100,6 +109,13 @@ def test_a_hot_expert_is_copied_and_what_does_not_fit_is_refused() -> None:
     copied = balanced(torch.tensor([90, 10, 10, 10]), 3, 2)
     assert sum(held.count(0) for held in copied.experts) == 3
     assert copied.imbalance == pytest.approx(1.0)
+    # the second copy goes to whose copies have most to do each, not again to the hottest; and never twice to a device
+    shared = balanced(torch.tensor([60, 50, 10, 10, 10, 10]), 4, 2)
+    held = [e for experts in shared.experts for e in experts]
+    assert [held.count(e) for e in range(6)] == [2, 2, 1, 1, 1, 1]
+    assert all(len(set(experts)) == 2 for experts in shared.experts)
+    apart = balanced(torch.tensor([100, 60, 5, 5]), 3, 2)  # the device of one copy of 1 has still the least to do
+    assert all(len(set(experts)) == 2 for experts in apart.experts)
     with pytest.raises(ValueError, match="2 devices with 1 slots cannot hold 4 experts"):
         balanced(torch.ones(4), 2, 1)
     with pytest.raises(ValueError, match="Expert 2 stands on no device"):
