@@ -334,8 +334,9 @@ for name, make in optimizers.items():
     pairs = [(learn(make, 1, seed), learn(make, 4, seed)) for seed in range(3)]
     apart[name] = [wrong[0] - right[0] for right, wrong in pairs]
     far[name] = sum(wrong[1] / right[1] for right, wrong in pairs) / 3
-    print(f"{name}: experts moved {far[name]:.1f} times as far; loss, wrong minus right, three seeds:",
-          ", ".join(f"{difference:+.3f}" for difference in apart[name]), f"(from {uniform:.2f} to {pairs[0][0][0]:.2f})")  # fmt: skip
+    worse = ", ".join(f"{difference:+.3f}" for difference in apart[name])
+    learned = f"from {uniform:.2f} to {pairs[0][0][0]:.2f}"
+    print(f"{name}: experts moved {far[name]:.1f} times as far; loss, wrong minus right: {worse} ({learned})")
 
 # %% tags=["guess"]
 my_guess.beside(times_as_far_with_sgd=far["SGD"], times_as_far_with_adamw=far["AdamW"])
