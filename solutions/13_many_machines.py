@@ -147,7 +147,7 @@ check.split_sizes(split_sizes)
 
 # %% [markdown]
 # Now for real. `parallel.run` starts new Python processes, which talk to each other as the machines of a cluster do, through PyTorch's `torch.distributed`, where a process is called a **rank**. Each gets four of a small model's eight experts, a copy of everything else, and its own half of a
-# batch. It sends its rows, computes with its own experts what arrives, and sends the answers back; backward, the gradients go the same way in the other direction. (It takes some seconds, because each process loads PyTorch.)
+# batch. It sends its rows, computes with its own experts what arrives, and sends the answers back; backward, the gradients go the same way in the other direction. (The first time takes some seconds: on Linux a process loads PyTorch once and is then copied, elsewhere each loads its own.)
 #
 # **Predict:** how far is the loss of the two processes from the loss that one process computes for the whole batch?
 

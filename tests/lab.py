@@ -262,8 +262,8 @@ class Lab:
 def serve(folder: Path, python: list[str]) -> Iterator[Server]:
     """Start JupyterLab on `folder` (free port, own token and settings, localhost); end it afterwards. Its kernels are
     started by `python`, as tests/forked.py gives it."""
-    port, token = _free_port(), secrets.token_hex(16)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    token = secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={_free_port()}"]
     command += ["--allow-root", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}"]
     command += ["--LabApp.expose_app_in_browser=True", "--custom-css"]
     page.install(page.place(), Path(sys.prefix))  # as `make lab` does
@@ -271,7 +271,7 @@ def serve(folder: Path, python: list[str]) -> Iterator[Server]:
     env["MOE_LITE_CHECK_SECONDS"] = "100"  # a check on a busy machine is slow, and not wrong
     with tempfile.TemporaryDirectory(prefix="moe-lite-jupyter-") as own:
         # what the developer has set does not count, and nothing stands before our kernel: not the environment's either
-        env |= {"JUPYTER_CONFIG_DIR": own, "JUPYTER_DATA_DIR": own, "JUPYTER_PATH": own}
+        env |= {"JUPYTER_CONFIG_DIR": own, "JUPYTER_DATA_DIR": own, "JUPYTER_PATH": own, "JUPYTER_RUNTIME_DIR": own}
         spec = Path(own) / "kernels" / "python3" / "kernel.json"
         spec.parent.mkdir(parents=True)
         spec.write_text(json.dumps(get_kernel_dict() | {"argv": [*python, *KERNEL]}), encoding="utf-8")
@@ -279,7 +279,7 @@ def serve(folder: Path, python: list[str]) -> Iterator[Server]:
         with open(log, "w") as file:
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=env)
         try:
-            _wait_for(port, process, log)
+            port = _port_of(process, Path(own), log)
             server = Server(folder, f"http://127.0.0.1:{port}", token)
             if (started_by := server.kernels_command()) != [*python, *KERNEL]:
                 raise RuntimeError(f"this JupyterLab starts its kernels by {started_by}")
@@ -351,11 +351,19 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_for(port: int, process: subprocess.Popen, log: Path) -> None:
-    def answers() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+def _port_of(process: subprocess.Popen, runtime: Path, log: Path) -> int:
+    """Where this JupyterLab listens, once it does: on another port if the one it was given has been taken since."""
+    note = runtime / f"jpserver-{process.pid}.json"
 
-    until(lambda: answers() or process.poll() is not None)
+    def listens() -> int:
+        try:
+            port = json.loads(note.read_text())["port"]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return 0
+        with socket.socket() as probe:
+            return port if probe.connect_ex(("127.0.0.1", port)) == 0 else 0
+
+    until(lambda: listens() or process.poll() is not None)
     if process.poll() is not None:
         raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    return listens()
