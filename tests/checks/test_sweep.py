@@ -201,7 +201,11 @@ SLIPS = {
     "memory read": (reads_memory_row_by_row, lambda e: has_tensors(e) and e.id not in ("6.1", "7.5")),
     "input spoiled late": (spoils_its_input_late, has_tensors),
     "gradients left off": (leaves_gradients_off, any_exercise),
-    "float32 inside": (forgets_small_parts, lambda e: has_float64(e) and all(o.strict_dtype for o in e.outputs)),
+    # a single number in float32 is by luck within the room that float64 has
+    "float32 inside": (
+        forgets_small_parts,
+        lambda e: has_float64(e) and all(o.strict_dtype for o in e.outputs) and [o.real for o in e.outputs] != [True],
+    ),
 }  # fmt: skip
 
 
