@@ -641,8 +641,10 @@ ids, targets = (torch.cat([getattr(batch, name) for batch in held_out]) for name
 
 @torch.no_grad()
 def loss_and_choices():
-    """Nats per token, and the experts of every token, sorted: (L, B, T, K)."""
-    return float(model(ids, targets).cross_entropy), expert_cache.choices(model, ids).sort(dim=-1).values
+    """Nats per token, and the experts of every token, sorted: (L, B·T, K)."""
+    output = model(ids, targets)
+    chosen = torch.stack([routing.top_k[1] for routing in output.routing])
+    return float(output.cross_entropy), chosen.sort(dim=-1).values
 
 
 def round_to(bits):

@@ -37,7 +37,7 @@ import torch
 
 from moe_lite import (
     ModelConfig, MoELanguageModel, checkpoint, claims, data, evaluate, expert_cache, guess, hosting, parallel, plots,
-    routing, traffic
+    routing, traffic, train
 )  # fmt: skip
 from moe_lite.checks import lesson13 as check, mine
 
@@ -305,13 +305,13 @@ my_guess = guess("13.2", times_as_far_with_sgd=None, times_as_far_with_adamw=Non
 
 
 # %%
-def learn(make_optimizer, experts_times, seed, steps=20):
+def learn(make_optimizer, experts_times, seed):
     """Train with the experts' gradients multiplied; the last loss, and how far the experts moved."""
     model = MoELanguageModel(ModelConfig(n_layers=2, d_model=64, d_expert=32), seed=seed).train()
     experts = [parameter for name, parameter in model.named_parameters() if parallel.is_expert(name)]
     start = [parameter.detach().clone() for parameter in experts]
     optimizer, generator = make_optimizer(model.parameters()), torch.Generator().manual_seed(seed)
-    for _ in range(steps):
+    for _ in range(train.budgeted(ci=5, normal=20, long=20)):
         batch = data.sample_batch(corpora, 8, 64, generator)
         output = model(batch.ids, batch.targets)
         optimizer.zero_grad()
