@@ -383,8 +383,8 @@ export function softmax(z, at, n) {
  * @param {ForwardOptions} options
  * @returns {RouterRules}
  */
-function routerRules({ config, blocks }, { topK: k = config.top_k, muted = [], mutedIn = null, chosen = [] }) {
-  const E = config.n_experts, sparse = blocks.filter((block) => block.sparse).map((block) => block.layer);
+function routerRules({ config, blocks }, { topK, muted = [], mutedIn = null, chosen = [] }) {
+  const E = config.n_experts, k = topK ?? config.top_k, sparse = blocks.filter((block) => block.sparse).map((block) => block.layer);
   /** @type {(experts: number[]) => void} */
   const checkExperts = (experts) => {
     const absent = experts.find((e) => !(Number.isInteger(e) && e >= 0 && e < E));
@@ -395,7 +395,9 @@ function routerRules({ config, blocks }, { topK: k = config.top_k, muted = [], m
     const absent = layers.find((layer) => !sparse.includes(layer));
     if (absent !== undefined) throw new Error(`Layer ${absent} has no router; sparse layers: ${sparse.join(", ") || "none"}.`);
   };
-  if (!(Number.isInteger(k) && k >= 1 && k <= E)) throw new Error(`topK is ${k}, expected 1 to n_experts=${E}.`);
+  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1 && topK <= E)) {
+    throw new Error(`topK is ${topK}, expected a number from 1 to n_experts=${E}.`);
+  }
   const silent = new Set(muted), layers = mutedIn ?? sparse, choices = [chosen].flat();
   if (silent.size && !sparse.length) throw new Error("No expert can be muted here: the model is dense.");
   checkExperts(muted);

@@ -23,7 +23,7 @@ function packed(_, value) {
   for (let i = 0; i < bytes.length; i += 32768) parts.push(String.fromCharCode(...bytes.subarray(i, i + 32768)));
   return { $array: value.constructor.name, data: btoa(parts.join("")) };
 }
-const bytesOf = async (address) => await (await fetch(address)).arrayBuffer();
+const bytesOf = async (address) => await (await fetch(address, { cache: "no-store" })).arrayBuffer();
 
 async function start(files) {
   window.engine = Object.assign({}, ...await Promise.all(files.map((file) => import(`/site/engine/${file}`))));

@@ -26,17 +26,19 @@ def characters(rng: random.Random, n: int, *spans: tuple[int, int]) -> str:
     return "".join(chr(rng.randint(*rng.choice(spans))) for _ in range(n))
 
 
+PIECES = ["def ", "x_1", "()", ":\n", "    ", "'s", "'ll", "''", "==", "\t", "'re "]
+FAMILY = "👩\u200d👩\u200d👧\u200d👦 🏳\ufe0f\u200d🌈 "
 SCRIPTS = {
     "any character": lambda rng: characters(rng, 60, (0, 0xD7FF), (0xE000, 0x10FFFF)),
     "half surrogate pairs": lambda rng: characters(rng, 8, (0xDC00, 0xDFFF)) + characters(rng, 9, (97, 122)) + "\ud83d",
-    "emoji": lambda rng: "👩‍👩‍👧‍👦🏳️‍🌈 " + characters(rng, 20, (0x1F300, 0x1FAFF), (0x200D, 0x200D), (0xFE0F, 0xFE0F), (32, 32)),
+    "emoji": lambda rng: FAMILY + characters(rng, 20, (0x1F300, 0x1FAFF), (0x200D, 0x200D), (0xFE0F, 0xFE0F), (32, 32)),
     "right to left": lambda rng: "\u202b" + characters(rng, 60, (0x590, 0x6FF), (0x200E, 0x200F), (32, 32)),
     "control characters": lambda rng: characters(rng, 60, (0, 0x20), (0x7F, 0xA0), (0xAD, 0xAD), (0xFEFF, 0xFEFF)),
     "white space": lambda rng: "".join(rng.choices(" \t\n\r\v\f\x85\xa0\u2003\u2028\u202f\u3000\ufeffab1.'", k=80)),
     "marks and letters": lambda rng: unicodedata.normalize("NFD", characters(rng, 40, (0xC0, 0x17F), (0x370, 0x3FF))),
     "digits": lambda rng: characters(rng, 40, (48, 57), (0x660, 0x669), (0xB2, 0xB9), (0x2460, 0x249B), (44, 46)),
     "Chinese, Japanese, Korean": lambda rng: characters(rng, 40, (0x4E00, 0x9FFF), (0x3040, 0x30FF), (0xAC00, 0xD7A3)),
-    "code": lambda rng: "".join(rng.choices(["def ", "x_1", "()", ":\n", "    ", "'s", "'ll", "''", "==", "\t", "'re "], k=40)),
+    "code": lambda rng: "".join(rng.choices(PIECES, k=40)),
     "ASCII": lambda rng: characters(rng, 100, (32, 126)),
 }  # fmt: skip
 ONE_WORD = {
