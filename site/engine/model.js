@@ -41,6 +41,7 @@ import { denseWidth } from "./config.js";
 /**
  * @typedef {object} Routing the choices in one sparse layer
  * @property {number} layer counted from 0, dense layers included
+ * @property {number} nTokens N
  * @property {Float32Array} scores (N, E) before the choice
  * @property {Int16Array} experts (N, K) largest weight first, among equals the lower number
  * @property {Float32Array} weights (N, K)
@@ -462,7 +463,25 @@ export function route(x, router, layer, { k, renorm, scale, closed, chosen }, st
     }
     weigh(weights.subarray(token * k, (token + 1) * k), renorm, scale);
   }
-  return { layer, scores, experts, weights };
+  return { layer, nTokens: n, scores, experts, weights };
+}
+
+/**
+ * The routing of the tokens first … stop − 1 of these alone, as a copy.
+ * @param {Routing} routing
+ * @param {number} first
+ * @param {number} [stop]
+ * @returns {Routing}
+ */
+export function routingOf({ layer, nTokens, scores, experts, weights }, first, stop = nTokens) {
+  const E = scores.length / nTokens, K = experts.length / nTokens;
+  return {
+    layer,
+    nTokens: stop - first,
+    scores: scores.slice(first * E, stop * E),
+    experts: experts.slice(first * K, stop * K),
+    weights: weights.slice(first * K, stop * K),
+  };
 }
 
 /**
@@ -496,8 +515,8 @@ function weigh(weights, renorm, scale) {
  * @param {Routing} routing
  * @param {SwiGLU[]} networks
  */
-export function experts(x, { experts: chosen, weights, scores }, networks) {
-  const n = scores.length / networks.length, D = x.length / n, k = chosen.length / n, y = new Float32Array(n * D);
+export function experts(x, { experts: chosen, weights, nTokens: n }, networks) {
+  const D = x.length / n, k = chosen.length / n, y = new Float32Array(n * D);
   for (let e = 0; e < networks.length; e++) {
     const places = []; // where in the table (N, K) this expert stands
     for (let i = 0; i < chosen.length; i++) if (chosen[i] === e) places.push(i);

@@ -40,8 +40,9 @@ export function readSafetensors(buffer) {
  * @returns {{ header: Record<string, any>, start: number }}
  */
 function readHeader(buffer) {
-  const size = buffer.byteLength < 8 ? Infinity : Number(new DataView(buffer).getBigUint64(0, true));
-  if (8 + size > buffer.byteLength) throw new Error(`This is no whole safetensors file (${buffer.byteLength} bytes).`);
+  const length = buffer instanceof ArrayBuffer ? buffer.byteLength : 0;
+  const size = length < 8 ? Infinity : Number(new DataView(buffer).getBigUint64(0, true));
+  if (8 + size > length) throw new Error(`This is no whole safetensors file (${length} bytes).`);
   try {
     return { header: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, size))), start: 8 + size };
   } catch {
