@@ -86,7 +86,7 @@ data: $(VENV)/lab.stamp ## download and build the corpora, or check that they ar
 	@$(encode)
 
 clean: ## remove the environment, the corpora and caches; notebooks and progress stay
-	rm -rf $(VENV) data/corpus data/.corpus-*.partial data/wheels .pytest_cache .ruff_cache
+	rm -rf $(VENV) site/node_modules data/corpus data/.corpus-*.partial data/wheels .pytest_cache .ruff_cache
 	find moe_lite tests tools solutions benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is made once, and again when what it depends on changes.
@@ -104,9 +104,11 @@ $(VENV)/lab.stamp: $(VENV)/venv.stamp constraints.txt pyproject.toml
 	$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/test.stamp: $(VENV)/lab.stamp
-	@echo "Installing what the tests need: about 80 MB to download"
+# npm and node come from the test extra; TypeScript checks the types of the page's scripts, and no page needs it
+$(VENV)/test.stamp: $(VENV)/lab.stamp site/package.json site/package-lock.json
+	@echo "Installing what the tests need: about 145 MB to download"
 	$(INSTALL) -e ".[test]"
+	cd site && PATH="$(abspath $(BIN)):$$PATH" npm ci --no-audit --no-fund
 	@touch $@
 
 # Not made if something could not be downloaded: the next `make` tries again, and the lessons run with what is there.

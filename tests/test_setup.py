@@ -73,8 +73,10 @@ def test_learners_install_what_the_lessons_import_and_no_test_tools(project):
 @pytest.fixture
 def checkout(root, tmp_path) -> Path:
     """What the Makefile reads, with nothing installed or built."""
-    (tmp_path / "data").mkdir()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", "data/sources.toml", "data/SHA256SUMS"):
+    for name in ("data", "site"):
+        (tmp_path / name).mkdir()
+    read = ("Makefile", "pyproject.toml", "constraints.txt", "data/sources.toml", "data/SHA256SUMS")
+    for name in (*read, "site/package.json", "site/package-lock.json"):
         shutil.copy(root / name, tmp_path / name)
     return tmp_path
 
@@ -171,6 +173,17 @@ def test_changed_pins_are_installed_again(checkout):
     assert "pip install" in plan and "-m venv" not in plan
 
 
+def test_another_typescript_is_installed_where_tests_need_it(checkout):
+    for stamp in (".venv/venv.stamp", ".venv/lab.stamp", ".venv/test.stamp", "data/corpus/.complete"):
+        (checkout / stamp).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / stamp).touch()
+    assert "npm ci" not in make(checkout, "--dry-run", "test").stdout
+    later = (checkout / ".venv/test.stamp").stat().st_mtime + 10
+    os.utime(checkout / "site/package-lock.json", (later, later))
+    assert "npm ci" in make(checkout, "--dry-run", "test").stdout
+    assert "npm ci" not in make(checkout, "--dry-run", "lab").stdout
+
+
 def test_old_python_is_refused_with_its_version(checkout, tmp_path):
     old = program(tmp_path / "old", 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
     refused = make(checkout, "lab", f"PYTHON={old}")
@@ -196,6 +209,7 @@ def test_missing_venv_module_is_named_with_its_package(checkout, tmp_path):
 def test_clean_keeps_progress_and_notebooks(checkout):
     kept = [checkout / ".moe_lite/progress.json", checkout / "notebooks/00_start_here.ipynb"]
     gone = [checkout / ".venv/venv.stamp", checkout / "data/corpus/.complete", checkout / "data/wheels/x.whl"]
+    gone.append(checkout / "site/node_modules/typescript/bin/tsc")
     for path in kept + gone:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -240,5 +254,7 @@ def test_ci_installs_only_what_is_absent(tmp_path, root):
 
 def test_committed_set_up_names_no_index_and_no_machine(root):
     pattern = re.compile(r"https?://|index-url|find-links|/home/|/root/|/tmp/|\bpypi\b", re.IGNORECASE)
-    for name in ("Makefile", ".ci/run", "pyproject.toml", "constraints.txt", "environment.yml", "data/sources.toml"):
+    pages = ("site/package.json", "site/package-lock.json", "site/.npmrc")
+    names = ("Makefile", ".ci/run", "pyproject.toml", "constraints.txt", "environment.yml", "data/sources.toml", *pages)
+    for name in names:
         assert not pattern.search((root / name).read_text(encoding="utf-8")), name

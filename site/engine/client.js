@@ -1,14 +1,19 @@
 // @ts-check
 // The page's end of worker.js.
 
-/** @typedef {{ id: number, answer: Promise<any> }} Call answer: the result; null where a newer request took its place */
+/** @typedef {{ id: number, answer: Promise<any> }} Call answer: null where a newer request took its place */
 /**
  * @typedef {object} CallOptions
  * @property {string} [slot] requests of one call and slot replace each other
  * @property {(token: import("./worker.js").Token) => void} [onToken] for each new token of a text
  * @property {Transferable[]} [transfer] buffers that go over to the worker instead of being copied
  */
-/** @typedef {{ resolve: (result: any) => void, reject: (error: Error) => void, onToken: CallOptions["onToken"] }} Open */
+/**
+ * @typedef {object} Open a call that has no answer yet
+ * @property {(result: any) => void} resolve
+ * @property {(error: Error) => void} reject
+ * @property {CallOptions["onToken"]} onToken
+ */
 
 /**
  * A function that sends a call to the worker.

@@ -1,5 +1,5 @@
 // @ts-check
-// Settings of a model, named as in `moe_lite.model.config.ModelConfig`: what this engine computes with, and what it refuses.
+// Settings of a model, named as in `moe_lite.model.config.ModelConfig`: what the engine computes with, what it refuses.
 
 /**
  * @typedef {object} ModelConfig

@@ -9,15 +9,20 @@ import { forward, makeCache, softmax } from "./model.js";
  * @typedef {object} GenerateOptions
  * @property {number} [temperature] 0: always the most probable token
  * @property {number} [seed] of the draws
- * @property {number} [topK]
+ * @property {number | null} [topK]
  * @property {number[]} [muted] as for `forward`
  * @property {number[] | null} [mutedIn]
  */
-/** @typedef {{ token: number, logits: Float32Array, routing: Routing[] }} NewToken routing of the pass that it was drawn from */
+/**
+ * @typedef {object} NewToken
+ * @property {number} token
+ * @property {Float64Array} logits (V) that it was drawn from
+ * @property {Routing[]} routing of the pass that gave them
+ */
 
 /**
- * New tokens after the prompt `ids`, one by one. The first pass reads the prompt, so the first new token's routing has a
- * row for each token of the prompt. Throws an Error where prompt and new tokens do not fit into context_length.
+ * New tokens after the prompt `ids`, one by one. The first pass reads the prompt, so the routing of the first new token
+ * has a row for each token of the prompt. Throws an Error where prompt and new tokens do not fit into context_length.
  * @param {Model} model
  * @param {ArrayLike<number>} ids
  * @param {number} nTokens
@@ -32,8 +37,8 @@ export function* generate(model, ids, nTokens, { temperature = 1, seed = 0, ...o
   const cache = makeCache(model), random = mulberry32(seed);
   for (let made = 0, next = ids; made < nTokens; made++) {
     const { logits, routing } = forward(model, next, { ...options, cache, logits: "last" });
-    const token = sampleToken(/** @type {Float32Array} */ (logits), temperature, random);
-    yield { token, logits: /** @type {Float32Array} */ (logits), routing };
+    const token = sampleToken(/** @type {Float64Array} */ (logits), temperature, random);
+    yield { token, logits: /** @type {Float64Array} */ (logits), routing };
     next = [token];
   }
 }
@@ -50,7 +55,7 @@ export function cutPrompt(ids, nTokens, contextLength) {
 
 /**
  * A token drawn from softmax(logits / temperature); temperature 0 takes the most probable, of equals the first.
- * @param {Float32Array} logits
+ * @param {Float64Array} logits
  * @param {number} temperature
  * @param {Random} random
  */

@@ -4,12 +4,12 @@ import { forward, linear } from "./model.js";
 
 /** @typedef {import("./model.js").Model} Model */
 
-const ROWS = 32; // read by the head at once: the logits of a whole text would take 8 kB per token
+const ROWS = 16; // read by the head at once: the logits of a whole text would take 8 kB per token
 
 /**
  * What each row of `hidden` (N, D) loses on the token that follows it: targets (N) -> (N).
  * @param {Model} model
- * @param {Float32Array} hidden
+ * @param {Float64Array} hidden
  * @param {ArrayLike<number>} targets
  */
 export function tokenLosses({ config, head }, hidden, targets) {
@@ -24,7 +24,7 @@ export function tokenLosses({ config, head }, hidden, targets) {
 
 /**
  * log(sum of exp(z)) − z[target], of the V logits from `at` on.
- * @param {Float32Array} z
+ * @param {Float64Array} z
  * @param {number} at
  * @param {number} V
  * @param {number} target
@@ -37,7 +37,7 @@ export function crossEntropy(z, at, V, target) {
 }
 
 /**
- * The loss of each token of a text that fits into the context, given the ones before. The first has none before it: NaN.
+ * The loss of each token of a text that fits into the context, given the ones before it; NaN for the first.
  * @param {Model} model
  * @param {ArrayLike<number>} ids
  * @param {import("./model.js").ForwardOptions} [options]

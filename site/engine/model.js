@@ -2,8 +2,9 @@
 // The language model of `moe_lite.model`, for reading: RMSNorm, rotary positions, grouped-query attention, and a
 // feed-forward network that is dense or a mixture of experts. One text at a time; no training.
 //
-// N tokens, D = d_model, H query heads and G key and value heads of S numbers, E experts of F hidden units, K chosen per
-// token, V entries in the vocabulary. A matrix (N, D) is one Float32Array, row by row.
+// N tokens, D = d_model, H query heads and G key and value heads of S numbers, E experts of F hidden units, K chosen
+// per token, V entries in the vocabulary. A matrix (N, D) is one array, row by row. Weights are float32 as in the file,
+// what is computed is float64, which is what JavaScript computes in anyway.
 //
 // Sums run in one order whatever else is computed beside them, so a token's numbers depend on no other token than those
 // before it: a text read in pieces gives the same bits as the text read at once.
@@ -37,7 +38,7 @@ import { denseWidth } from "./config.js";
  * @property {Turns} turns
  */
 /** @typedef {{ cos: Float32Array, sin: Float32Array }} Turns (context_length, S/2) each */
-/** @typedef {{ length: number, layers: { keys: Float32Array, values: Float32Array }[] }} Cache rows (G·S) per token */
+/** @typedef {{ length: number, layers: { keys: Float64Array, values: Float64Array }[] }} Cache rows (G·S) per token */
 /**
  * @typedef {object} Routing the choices in one sparse layer
  * @property {number} layer counted from 0, dense layers included
@@ -46,10 +47,10 @@ import { denseWidth } from "./config.js";
  * @property {Int16Array} experts (N, K) largest weight first, among equals the lower number
  * @property {Float32Array} weights (N, K)
  */
-/** @typedef {{ layer: number, token: number, experts: number[] }} Choice experts that were chosen by hand for one token */
+/** @typedef {{ layer: number, token: number, experts: number[] }} Choice by hand, of one token's experts */
 /**
  * @typedef {object} ForwardOptions
- * @property {number} [topK] experts per token instead of the configured number
+ * @property {number | null} [topK] experts per token instead of the configured number
  * @property {number[]} [muted] experts that cannot be chosen; the next best ones move up
  * @property {number[] | null} [mutedIn] in these layers only; null: in all sparse layers
  * @property {Cache} [cache] keys and values of the tokens before these; grows by these
@@ -59,14 +60,14 @@ import { denseWidth } from "./config.js";
 /**
  * @typedef {object} Output
  * @property {Routing[]} routing one for each sparse layer
- * @property {Float32Array} hidden (N, D) what the head reads
- * @property {Float32Array | null} logits (V) of the last token, or (N, V)
+ * @property {Float64Array} hidden (N, D) what the head reads
+ * @property {Float64Array | null} logits (V) of the last token, or (N, V)
  */
 
 // ---- the model ------------------------------------------------------------------------------------------------------
 
 /**
- * The weights of a checkpoint at their places. Throws an Error that names a tensor which is missing or has another shape.
+ * The weights of a checkpoint at their places. Throws an Error that names a tensor that is missing or of another shape.
  * @param {import("./safetensors.js").Checkpoint} checkpoint
  * @returns {Model}
  */
@@ -133,7 +134,7 @@ function unbind(stack, n) {
 export function makeCache({ config }) {
   const size = (config.context_length * config.n_kv_heads * config.d_model) / config.n_heads;
   const layers = Array.from({ length: config.n_layers }, () => {
-    return { keys: new Float32Array(size), values: new Float32Array(size) };
+    return { keys: new Float64Array(size), values: new Float64Array(size) };
   });
   return { length: 0, layers };
 }
@@ -151,6 +152,7 @@ export function forward(model, ids, options = {}) {
   checkIds(ids, start, config);
   const rules = routerRules(model, options);
   let x = embed(ids, model.embed, D); // (N, D)
+  /** @type {Routing[]} */
   const routing = [];
   for (const block of model.blocks) {
     const h = rmsNorm(x, block.attentionNorm, config.norm_eps); // (N, D)
@@ -188,7 +190,7 @@ function checkIds(ids, start, { vocab_size, context_length }) {
  * @param {number} D
  */
 function embed(ids, weight, D) {
-  const x = new Float32Array(ids.length * D);
+  const x = new Float64Array(ids.length * D);
   for (let i = 0; i < ids.length; i++) x.set(weight.subarray(ids[i] * D, (ids[i] + 1) * D), i * D);
   return x;
 }
@@ -196,41 +198,43 @@ function embed(ids, weight, D) {
 // ---- arithmetic -----------------------------------------------------------------------------------------------------
 
 /**
- * x (N, I) times weight (O, I) -> (N, O). Four sums at once, for one alone would wait for each of its additions.
- * @param {Float32Array} x
+ * x (N, I) times weight (O, I) -> (N, O). Two rows and four outputs at once: eight sums, none of which waits for
+ * another, and each number that is fetched is used more than once. Where N is odd the last row is computed twice, the
+ * second time for nobody: what is written behind the end of a typed array is dropped.
+ * @param {Float64Array} x
  * @param {Float32Array} weight
  * @param {number} I
  */
 export function linear(x, weight, I) {
-  const n = x.length / I, O = weight.length / I, y = new Float32Array(n * O);
-  for (let row = 0; row < n; row++) {
-    const from = row * I, to = row * O;
+  const n = x.length / I, O = weight.length / I, y = new Float64Array(n * O);
+  for (let row = 0; row < n; row += 2) {
+    const x0 = row * I, x1 = row + 1 < n ? x0 + I : x0, y0 = row * O, y1 = y0 + O;
     let o = 0;
     for (; o + 3 < O; o += 4) {
       const w0 = o * I, w1 = w0 + I, w2 = w1 + I, w3 = w2 + I;
-      let y0 = 0, y1 = 0, y2 = 0, y3 = 0;
+      let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
       for (let i = 0; i < I; i++) {
-        const value = x[from + i];
-        y0 += value * weight[w0 + i];
-        y1 += value * weight[w1 + i];
-        y2 += value * weight[w2 + i];
-        y3 += value * weight[w3 + i];
+        const a = x[x0 + i], b = x[x1 + i];
+        const u0 = weight[w0 + i], u1 = weight[w1 + i], u2 = weight[w2 + i], u3 = weight[w3 + i];
+        a0 += a * u0, a1 += a * u1, a2 += a * u2, a3 += a * u3;
+        b0 += b * u0, b1 += b * u1, b2 += b * u2, b3 += b * u3;
       }
-      y[to + o] = y0;
-      y[to + o + 1] = y1;
-      y[to + o + 2] = y2;
-      y[to + o + 3] = y3;
+      y[y0 + o] = a0, y[y0 + o + 1] = a1, y[y0 + o + 2] = a2, y[y0 + o + 3] = a3;
+      y[y1 + o] = b0, y[y1 + o + 1] = b1, y[y1 + o + 2] = b2, y[y1 + o + 3] = b3;
     }
-    for (; o < O; o++) y[to + o] = dot(x, from, weight, o * I, I);
+    for (; o < O; o++) {
+      y[y0 + o] = dot(x, x0, weight, o * I, I);
+      y[y1 + o] = dot(x, x1, weight, o * I, I);
+    }
   }
   return y;
 }
 
 /**
  * The product of a's and b's n numbers from these places on.
- * @param {Float32Array} a
+ * @param {Float64Array} a
  * @param {number} atA
- * @param {Float32Array} b
+ * @param {Float32Array | Float64Array} b
  * @param {number} atB
  * @param {number} n
  */
@@ -242,8 +246,8 @@ function dot(a, atA, b, atB, n) {
 
 /**
  * x += y.
- * @param {Float32Array} x
- * @param {Float32Array} y
+ * @param {Float64Array} x
+ * @param {Float64Array} y
  */
 function add(x, y) {
   for (let i = 0; i < x.length; i++) x[i] += y[i];
@@ -251,12 +255,12 @@ function add(x, y) {
 
 /**
  * x / sqrt(mean(x²) + eps) · weight, row by row (Zhang & Sennrich 2019). (N, D) -> (N, D).
- * @param {Float32Array} x
+ * @param {Float64Array} x
  * @param {Float32Array} weight
  * @param {number} eps
  */
 export function rmsNorm(x, weight, eps) {
-  const D = weight.length, y = new Float32Array(x.length);
+  const D = weight.length, y = new Float64Array(x.length);
   for (let row = 0; row < x.length; row += D) {
     const scale = 1 / Math.sqrt(dot(x, row, x, row, D) / D + eps);
     for (let i = 0; i < D; i++) y[row + i] = x[row + i] * scale * weight[i];
@@ -267,8 +271,8 @@ export function rmsNorm(x, weight, eps) {
 // ---- attention ------------------------------------------------------------------------------------------------------
 
 /**
- * Cosines and sines for `rotate`, of the positions 0, 1, … Pair i of a head turns by position · theta^(-2i/S), rounded to
- * float32 as the model was trained.
+ * Cosines and sines for `rotate`, of the positions 0, 1, … Pair i of a head turns by position · theta^(-2i/S), rounded
+ * to float32 as in the model's training.
  * @param {number} nTokens
  * @param {number} S
  * @param {number} theta
@@ -290,7 +294,7 @@ function makeTurns(nTokens, S, theta) {
 /**
  * Rotary positions (RoFormer, arXiv 2104.09864), in place. x (N, heads · S), its first row at position `start`. A pair
  * (a, b), which stands half a head apart, becomes a · cos − b · sin and b · cos + a · sin.
- * @param {Float32Array} x
+ * @param {Float64Array} x
  * @param {number} heads
  * @param {number} S
  * @param {number} start
@@ -311,9 +315,9 @@ export function rotate(x, heads, S, start, { cos, sin }) {
 /**
  * Causal self-attention; groups of query heads share a key and value head (arXiv 2305.13245). x (N, D) at the positions
  * start, start + 1, … -> (N, D). Keys and values of these tokens go into the cache.
- * @param {Float32Array} x
+ * @param {Float64Array} x
  * @param {Attention} weights
- * @param {{ keys: Float32Array, values: Float32Array }} past
+ * @param {{ keys: Float64Array, values: Float64Array }} past
  * @param {number} start
  * @param {Model} model
  */
@@ -329,19 +333,27 @@ export function attention(x, { query, key, value, out }, past, start, { config, 
 
 /**
  * For each token and head the mean of the values so far, weighted by softmax(q · k / sqrt(S)). q (N, H·S) -> (N, H·S).
- * @param {Float32Array} q
- * @param {{ keys: Float32Array, values: Float32Array }} past
+ * @param {Float64Array} q
+ * @param {{ keys: Float64Array, values: Float64Array }} past
  * @param {number} start
  * @param {ModelConfig} config
  */
 function attend(q, { keys, values }, start, { d_model: D, n_heads: H, n_kv_heads: G }) {
-  const S = D / H, n = q.length / D, y = new Float32Array(n * D);
+  const S = D / H, n = q.length / D, y = new Float64Array(n * D);
   const weights = new Float64Array(start + n), mean = new Float64Array(S);
   for (let token = 0; token < n; token++) {
     const seen = start + token + 1;
     for (let head = 0; head < H; head++) {
       const from = Math.floor((head * G) / H) * S, at = token * D + head * S;
-      for (let j = 0; j < seen; j++) weights[j] = dot(q, at, keys, j * G * S + from, S) / Math.sqrt(S);
+      for (let j = 0; j < seen; j++) {
+        const key = j * G * S + from;
+        let even = 0, odd = 0; // two sums that do not wait for each other
+        for (let i = 0; i < S; i += 2) {
+          even += q[at + i] * keys[key + i];
+          odd += q[at + i + 1] * keys[key + i + 1];
+        }
+        weights[j] = (even + odd) / Math.sqrt(S);
+      }
       softmax(weights, 0, seen);
       mean.fill(0);
       for (let j = 0; j < seen; j++) {
@@ -356,7 +368,7 @@ function attend(q, { keys, values }, start, { d_model: D, n_heads: H, n_kv_heads
 
 /**
  * The n numbers of z from `at` on become their softmax.
- * @param {Float32Array | Float64Array} z
+ * @param {Float64Array} z
  * @param {number} at
  * @param {number} n
  */
@@ -379,50 +391,72 @@ export function softmax(z, at, n) {
  */
 
 /**
- * The options of a pass, checked.
+ * The options of a pass. Throws an Error for those that do not fit the model.
  * @param {Model} model
  * @param {ForwardOptions} options
  * @returns {RouterRules}
  */
 function routerRules({ config, blocks }, { topK, muted = [], mutedIn = null, chosen = [] }) {
-  const E = config.n_experts, k = topK ?? config.top_k, sparse = blocks.filter((block) => block.sparse).map((block) => block.layer);
-  /** @type {(experts: number[]) => void} */
-  const checkExperts = (experts) => {
-    const absent = experts.find((e) => !(Number.isInteger(e) && e >= 0 && e < E));
-    if (absent !== undefined) throw new Error(`There is no expert ${absent}; this model has the experts 0 to ${E - 1}.`);
+  const E = config.n_experts, k = topK ?? config.top_k, choices = [chosen].flat();
+  const sparse = blocks.filter((block) => block.sparse).map((block) => block.layer);
+  if (topK !== undefined && topK !== null) checkNumber("topK", topK, 1, E);
+  if (muted.length && !sparse.length) throw new Error("No expert can be muted here: the model is dense.");
+  for (const expert of muted) checkNumber("a muted expert", expert, 0, E - 1);
+  const closed = new Uint8Array(E), open = new Uint8Array(E);
+  for (const expert of muted) closed[expert] = 1;
+  const layers = muted.length ? mutedIn ?? sparse : [];
+  for (const layer of layers) checkLayer(layer, sparse);
+  const left = closed.filter((mute) => !mute).length;
+  if (layers.length && left < k) {
+    throw new Error(`${k} experts per token cannot come from the ${left} that are not muted.`);
+  }
+  const rules = {
+    k, renorm: config.renorm, scale: config.routed_scale, chosen: choices,
+    closed: (/** @type {number} */ layer) => (layers.includes(layer) ? closed : open),
   };
-  /** @type {(layers: number[]) => void} */
-  const checkLayers = (layers) => {
-    const absent = layers.find((layer) => !sparse.includes(layer));
-    if (absent !== undefined) throw new Error(`Layer ${absent} has no router; sparse layers: ${sparse.join(", ") || "none"}.`);
-  };
-  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1 && topK <= E)) {
-    throw new Error(`topK is ${topK}, expected a number from 1 to n_experts=${E}.`);
+  for (const choice of choices) {
+    checkLayer(choice.layer, sparse);
+    for (const expert of choice.experts) checkNumber("an expert chosen by hand", expert, 0, E - 1);
+    checkChoice(choice, rules);
   }
-  const silent = new Set(muted), layers = mutedIn ?? sparse, choices = [chosen].flat();
-  if (silent.size && !sparse.length) throw new Error("No expert can be muted here: the model is dense.");
-  checkExperts(muted);
-  if (silent.size) checkLayers(layers);
-  if (silent.size && layers.length && E - silent.size < k) {
-    throw new Error(`${k} experts per token cannot come from the ${E - silent.size} that are not muted.`);
-  }
-  const all = new Uint8Array(E), none = Uint8Array.from(all, (_, e) => Number(silent.has(e)));
-  const closed = (/** @type {number} */ layer) => (layers.includes(layer) ? none : all);
-  for (const { layer, token, experts } of choices) {
-    checkLayers([layer]);
-    checkExperts(experts);
-    if (experts.length !== k || new Set(experts).size !== k) {
-      throw new Error(`Token ${token} was given the experts ${experts.join(", ")}; expected ${k} different ones.`);
-    }
-    const mute = experts.find((e) => closed(layer)[e]);
-    if (mute !== undefined) throw new Error(`Token ${token} was given expert ${mute}, which is muted in layer ${layer}.`);
-  }
-  return { k, renorm: config.renorm, scale: config.routed_scale, closed, chosen: choices };
+  return rules;
 }
 
 /**
- * x (N, D) -> (N, D): the layer's one network; or its router, its experts and the shared one, whose Routing is recorded.
- * @param {Float32Array} x
+ * @param {string} name
+ * @param {number} value
+ * @param {number} least
+ * @param {number} most
+ */
+function checkNumber(name, value, least, most) {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new Error(`${name} is ${value}, expected a number from ${least} to ${most}.`);
+}
+
+/**
+ * @param {number} layer
+ * @param {number[]} sparse
+ */
+function checkLayer(layer, sparse) {
+  if (sparse.includes(layer)) return;
+  throw new Error(`Layer ${layer} has no router; sparse layers of this model: ${sparse.join(", ") || "none"}.`);
+}
+
+/**
+ * @param {Choice} choice
+ * @param {RouterRules} rules
+ */
+function checkChoice({ layer, token, experts }, { k, closed }) {
+  if (experts.length !== k || new Set(experts).size !== k) {
+    throw new Error(`Token ${token} was given the experts ${experts.join(", ")}; expected ${k} different ones.`);
+  }
+  const mute = experts.find((expert) => closed(layer)[expert]);
+  if (mute !== undefined) throw new Error(`Token ${token} was given expert ${mute}, which is muted in layer ${layer}.`);
+}
+
+/**
+ * x (N, D) -> (N, D): the layer's one network, or its router, its experts and the shared one. Routing is recorded.
+ * @param {Float64Array} x
  * @param {Block} block
  * @param {RouterRules} rules
  * @param {number} start
@@ -440,7 +474,7 @@ export function feedForward(x, { layer, dense, sparse }, rules, start, record) {
 /**
  * From a token's vector to its experts: softmax of the logits, the k best, their scores divided by their sum. x (N, D),
  * router (E, D). Muted experts keep their scores and cannot be chosen.
- * @param {Float32Array} x
+ * @param {Float64Array} x
  * @param {Float32Array} router
  * @param {number} layer
  * @param {RouterRules} rules
@@ -449,19 +483,20 @@ export function feedForward(x, { layer, dense, sparse }, rules, start, record) {
  */
 export function route(x, router, layer, { k, renorm, scale, closed, chosen }, start = 0) {
   const mask = closed(layer), E = mask.length, n = (x.length * E) / router.length;
-  const scores = linear(x, router, router.length / E); // (N, E)
-  const experts = new Int16Array(n * k), weights = new Float32Array(n * k);
+  const exact = linear(x, router, router.length / E); // (N, E) logits
+  for (let token = 0; token < n; token++) softmax(exact, token * E, E);
+  const scores = Float32Array.from(exact); // (N, E)
+  const experts = new Int16Array(n * k), weights = new Float32Array(n * k), barred = new Uint8Array(E);
   for (let token = 0; token < n; token++) {
-    softmax(scores, token * E, E);
     const byHand = chosen.find((choice) => choice.layer === layer && choice.token === start + token);
-    const open = byHand ? mask.map((_, e) => Number(!byHand.experts.includes(e))) : mask.slice(); // 1: not to be taken
-    for (let choice = 0; choice < k; choice++) {
-      const best = bestOf(scores, token * E, open);
-      open[best] = 1;
-      experts[token * k + choice] = best;
-      weights[token * k + choice] = scores[token * E + best];
+    barred.set(mask);
+    if (byHand) for (let e = 0; e < E; e++) barred[e] = Number(!byHand.experts.includes(e));
+    for (let i = token * k; i < (token + 1) * k; i++) {
+      experts[i] = bestOf(scores, token * E, barred);
+      weights[i] = scores[token * E + experts[i]];
+      barred[experts[i]] = 1;
     }
-    weigh(weights.subarray(token * k, (token + 1) * k), renorm, scale);
+    weigh(weights, token * k, k, renorm, scale);
   }
   return { layer, nTokens: n, scores, experts, weights };
 }
@@ -485,43 +520,46 @@ export function routingOf({ layer, nTokens, scores, experts, weights }, first, s
 }
 
 /**
- * The largest of the scores from `at` on whose expert is not closed; among equals the lower number.
+ * The largest of the scores from `at` on whose expert is not barred; among equals the lower number.
  * @param {Float32Array} scores
  * @param {number} at
- * @param {Uint8Array} closed
+ * @param {Uint8Array} barred
  */
-function bestOf(scores, at, closed) {
+function bestOf(scores, at, barred) {
   let best = -1;
-  for (let e = 0; e < closed.length; e++) {
-    if (!closed[e] && (best < 0 || scores[at + e] > scores[at + best])) best = e;
+  for (let e = 0; e < barred.length; e++) {
+    if (!barred[e] && (best < 0 || scores[at + e] > scores[at + best])) best = e;
   }
   return best;
 }
 
 /**
- * The scores of one token's experts become its weights.
+ * The scores of one token's k experts, from `at` on, become their weights.
  * @param {Float32Array} weights
+ * @param {number} at
+ * @param {number} k
  * @param {boolean} renorm
  * @param {number} scale
  */
-function weigh(weights, renorm, scale) {
-  const total = renorm ? weights.reduce((sum, weight) => sum + weight, 0) : 1;
-  for (let i = 0; i < weights.length; i++) weights[i] = (weights[i] / total) * scale;
+function weigh(weights, at, k, renorm, scale) {
+  let total = 0;
+  for (let i = at; i < at + k; i++) total += weights[i];
+  for (let i = at; i < at + k; i++) weights[i] *= renorm ? scale / total : scale;
 }
 
 /**
  * For each token the weighted sum over its experts, x (N, D) -> (N, D). Each expert reads its own tokens together.
- * @param {Float32Array} x
+ * @param {Float64Array} x
  * @param {Routing} routing
  * @param {SwiGLU[]} networks
  */
 export function experts(x, { experts: chosen, weights, nTokens: n }, networks) {
-  const D = x.length / n, k = chosen.length / n, y = new Float32Array(n * D);
+  const D = x.length / n, k = chosen.length / n, y = new Float64Array(n * D);
   for (let e = 0; e < networks.length; e++) {
     const places = []; // where in the table (N, K) this expert stands
     for (let i = 0; i < chosen.length; i++) if (chosen[i] === e) places.push(i);
     if (!places.length) continue;
-    const rows = new Float32Array(places.length * D); // (n, D)
+    const rows = new Float64Array(places.length * D); // (n, D)
     places.forEach((place, row) => {
       const token = Math.floor(place / k);
       rows.set(x.subarray(token * D, (token + 1) * D), row * D);
@@ -537,12 +575,12 @@ export function experts(x, { experts: chosen, weights, nTokens: n }, networks) {
 
 /**
  * down · (silu(gate · x) ⊙ (up · x)), Shazeer 2020 (arXiv 2002.05202). x (n, D) -> (n, D).
- * @param {Float32Array} x
+ * @param {Float64Array} x
  * @param {SwiGLU} network
  */
 export function swiglu(x, { gateUp, down, width }) {
   const h = linear(x, gateUp, gateUp.length / (2 * width)); // (n, 2F)
-  const n = h.length / (2 * width), product = new Float32Array(n * width); // (n, F)
+  const n = h.length / (2 * width), product = new Float64Array(n * width); // (n, F)
   for (let row = 0; row < n; row++) {
     for (let i = 0; i < width; i++) {
       const gate = h[row * 2 * width + i], up = h[row * 2 * width + width + i];

@@ -1,6 +1,6 @@
 // @ts-check
-// A checkpoint as `moe_lite.checkpoint.save` writes it: one safetensors file, whose header carries the settings as JSON.
-// First 8 bytes with the length of the header, then the header, then the numbers of all tensors.
+// A checkpoint as `moe_lite.checkpoint.save` writes it: one safetensors file, whose header carries the settings.
+// First 8 bytes with the length of the header, then the header as JSON, then the numbers of all tensors.
 import { modelConfig } from "./config.js";
 
 /** @typedef {{ shape: number[], values: Float32Array }} Tensor */
@@ -26,7 +26,7 @@ export function readSafetensors(buffer) {
       throw new Error(`The file ends inside of ${name}: it has ${buffer.byteLength} bytes. Was a copy broken off?`);
     }
     const values = floats(buffer.slice(start + from, start + to), dtype, name);
-    if (values.length !== shape.reduce((/** @type {number} */ product, /** @type {number} */ size) => product * size, 1)) {
+    if (values.length !== product(shape)) {
       throw new Error(`${name} has ${values.length} numbers, and not the shape ${shape.join(" × ")} that it claims.`);
     }
     tensors[name.replace(WEIGHT, "")] = { shape, values };
@@ -61,6 +61,11 @@ function readSettings(header) {
   const { version, model } = JSON.parse(written);
   if (version !== VERSION) throw new Error(`The file has format version ${version}; this page reads ${VERSION}.`);
   return model;
+}
+
+/** @param {number[]} sizes */
+function product(sizes) {
+  return sizes.reduce((all, size) => all * size, 1);
 }
 
 /**

@@ -11,7 +11,7 @@ import { forward, routingOf } from "./model.js";
  * @property {number} [first] the first token that is asked for
  * @property {number} [count] and how many
  * @property {boolean} [losses]
- * @property {number} [topK] as for `forward`, like those below; in `chosen`, token counts from the beginning of the text
+ * @property {number | null} [topK] as for `forward`, like those below; `chosen` counts tokens from the text's beginning
  * @property {number[]} [muted]
  * @property {number[] | null} [mutedIn]
  * @property {Choice | Choice[]} [chosen]
@@ -40,9 +40,9 @@ export function windows(length, first, stop) {
 }
 
 /**
- * Read the tokens asked for. A text longer than the model's context_length is read in consecutive windows of that length,
- * each from an empty context, because the model never saw a longer one. Yields between windows; returns the whole.
- * The first token of a later window is predicted by the last one of the window before.
+ * Read the tokens asked for. A text longer than the model's context_length is read in consecutive windows of that
+ * length, each from an empty context, because the model never saw a longer one. Yields between windows; returns the
+ * whole. The first token of a later window is predicted by the last one of the window before.
  * @param {Model} model
  * @param {number[]} ids
  * @param {ReadOptions} [options]

@@ -2,14 +2,14 @@
 // The engine in a worker, so that typing never waits. The page sends {id, call, args} and gets one {id, result}, or
 // {id, error}, or {id, replaced: id of the newer request that took its place}. `connect` in client.js is the other end.
 //
-//   load     {model: ArrayBuffer, tokenizer?: object, name?}              -> Loaded
-//   route    {text, model?, …ReadOptions}                                 -> Routed; a newer route replaces it
-//   losses   {text, model?, …ReadOptions}                                 -> Routed, with losses; a newer losses replaces it
-//   generate {text, nTokens, model?, …GenerateOptions}                    -> Written; {id, token: Token} for each new token
-//   stop     {id}         of a generate, which then ends with what it has  -> whether it was still at work
+//   load     {model: ArrayBuffer, tokenizer?: object, name?}        -> Loaded
+//   route    {text, model?, …ReadOptions}                           -> Routed; a newer route replaces it
+//   losses   {text, model?, …ReadOptions}                           -> Routed, with losses; a newer one replaces it
+//   generate {text, nTokens, model?, …GenerateOptions}              -> Written; before it, {id, token: Token} for each
+//   stop     {id: of a generate, which then ends with what it has}  -> whether it was still at work
 //
-// `model` names one of those loaded, by default the last. `slot` beside `call` tells requests of one kind apart that are
-// not to replace each other: {id, call: "route", slot: "right half", args}.
+// `model` names one of those loaded, by default the last. `slot` beside `call` tells requests of one kind apart that
+// are not to replace each other: {id, call: "route", slot: "right half", args}.
 import { cutPrompt, generate } from "./generate.js";
 import { makeModel, routingOf } from "./model.js";
 import { readSafetensors } from "./safetensors.js";
@@ -21,8 +21,8 @@ import { makeTokenizer } from "./tokenizer.js";
 /** @typedef {{ postMessage: (message: any) => void, onmessage: ((event: any) => void) | null }} Scope */
 /** @typedef {{ name: string, config: import("./config.js").ModelConfig, sparseLayers: number[] }} Loaded */
 /** @typedef {import("./text.js").Reading & { ids: number[], bytes: Uint8Array[] }} Routed ids of the whole text */
-/** @typedef {{ token: number, bytes: Uint8Array, routing: import("./model.js").Routing[] }} Token routing: one row each */
-/** @typedef {{ prompt: number[], ids: number[], text: string, stopped: boolean }} Written prompt: what was read of it */
+/** @typedef {{ token: number, bytes: Uint8Array, routing: import("./model.js").Routing[] }} Token one row each */
+/** @typedef {{ prompt: number[], ids: number[], text: string, stopped: boolean }} Written prompt: as it was read */
 
 const REPLACED = ["route", "losses"]; // calls of which only the newest counts
 
@@ -90,7 +90,8 @@ export function serve(scope) {
       if (found) found.stopped = true;
       scope.postMessage({ id, result: found !== undefined });
     } else if (!Object.hasOwn(calls, call)) {
-      scope.postMessage({ id, error: `There is no call ${call}; there are ${Object.keys(calls).join(", ")} and stop.` });
+      const known = Object.keys(calls).join(", ");
+      scope.postMessage({ id, error: `There is no call ${call}; there are ${known} and stop.` });
     } else {
       const only = REPLACED.includes(call) ? `${call} ${slot}` : null;
       const older = jobs.filter((job) => only && job.slot === only);

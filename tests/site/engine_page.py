@@ -1,11 +1,9 @@
 """site/engine in a real Chromium: a page with all that its files export, served from this repository."""
 
-import base64
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,14 +13,8 @@ from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "site" / "engine"
-# lone surrogates and NaN pass through JSON in both directions, and arrays as base64 of their bytes
+# lone surrogates pass through JSON in both directions; arrays come one behind the other, each at a multiple of 8
 PAGE = """<!doctype html><meta charset="utf-8"><title>engine</title><script>
-function packed(_, value) {
-  if (!ArrayBuffer.isView(value)) return value;
-  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength), parts = [];
-  for (let i = 0; i < bytes.length; i += 32768) parts.push(String.fromCharCode(...bytes.subarray(i, i + 32768)));
-  return { $array: value.constructor.name, data: btoa(parts.join("")) };
-}
 const bytesOf = async (address) => await (await fetch(address, { cache: "no-store" })).arrayBuffer();
 
 async function start(files) {
@@ -34,8 +26,18 @@ async function load(name, address) {
   models[name] = engine.makeModel(engine.readSafetensors(await bytesOf(address)));
 }
 async function run(script, given) {
-  const made = new (async () => {}).constructor("given", script);
-  return JSON.stringify(await made(JSON.parse(given)), packed) ?? "null";
+  const made = new (async () => {}).constructor("given", script), parts = [];
+  let at = 0;
+  const packed = (_, value) => {
+    if (!ArrayBuffer.isView(value)) return value;
+    const rest = new Uint8Array(-value.byteLength & 7), from = at;
+    parts.push(value, rest);
+    at += value.byteLength + rest.length;
+    return { $array: value.constructor.name, from, length: value.length };
+  };
+  const text = JSON.stringify(await made(JSON.parse(given)), packed) ?? "null";
+  if (at) await fetch("/arrays", { method: "POST", body: new Blob(parts) });
+  return text;
 }
 </script>"""
 DTYPES = {"Float32Array": "f4", "Float64Array": "f8", "Int16Array": "i2", "Int32Array": "i4", "Uint8Array": "u1"}
@@ -44,14 +46,20 @@ DTYPES = {"Float32Array": "f4", "Float64Array": "f8", "Int16Array": "i2", "Int32
 class Engine:
     """The page, and what it computes."""
 
-    def __init__(self, page: Page, address: str, folder: Path):
-        self.page, self.address, self.folder = page, address, folder
+    def __init__(self, page: Page, server: "_Server"):
+        self.page, self.server, self.folder = page, server, server.folder
         self._loaded: set[str] = set()
 
     def run(self, script: str, **given):
         """What the body of an async function of `given` returns there; typed arrays come as NumPy's."""
-        return json.loads(self.page.evaluate("([script, given]) => run(script, given)", [script, json.dumps(given)]),
-                          object_hook=_unpacked)  # fmt: skip
+        text = self.page.evaluate("([script, given]) => run(script, given)", [script, json.dumps(given)])
+        return json.loads(text, object_hook=self._unpacked)
+
+    def _unpacked(self, value: dict):
+        if "$array" not in value:
+            return value
+        dtype, at = DTYPES[value["$array"]], value["from"]
+        return np.frombuffer(self.server.arrays, dtype=dtype, count=value["length"], offset=at)
 
     def load(self, path: Path) -> str:
         """The name under which the page has the model in this file of the repository or of `folder`."""
@@ -63,21 +71,17 @@ class Engine:
 
     def address_of(self, path: Path) -> str:
         inside = path.is_relative_to(self.folder)
-        return f"{self.address}/{'folder/' if inside else ''}{path.relative_to(self.folder if inside else ROOT)}"
-
-
-def _unpacked(value: dict):
-    if "$array" not in value:
-        return value
-    return np.frombuffer(base64.b64decode(value["data"]), dtype=DTYPES[value["$array"]])
+        below = path.relative_to(self.folder if inside else ROOT)
+        return f"{self.server.address}/{'folder/' if inside else ''}{below}"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """This repository, under /folder/ a folder of the test's, and at / the page."""
+    """This repository, under /folder/ a folder of the test's, and at / the page, which posts its arrays."""
 
-    def __init__(self, *args, other: Path, **options):
-        self.other = other
-        super().__init__(*args, directory=str(ROOT), **options)
+    server: "_Server"
+
+    def __init__(self, *args):
+        super().__init__(*args, directory=str(ROOT))
 
     def do_GET(self) -> None:
         if self.path != "/":
@@ -87,9 +91,14 @@ class _Handler(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(PAGE.encode())
 
+    def do_POST(self) -> None:
+        self.server.arrays = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
     def translate_path(self, path: str) -> str:
-        return str(self.other / path.removeprefix("/folder/")) if path.startswith("/folder/") \
-            else super().translate_path(path)  # fmt: skip
+        own = super().translate_path(path)
+        return str(self.server.folder / path.removeprefix("/folder/")) if path.startswith("/folder/") else own
 
     def guess_type(self, path) -> str:  # a module must be called JavaScript; some systems' lists call it otherwise
         return "text/javascript" if str(path).endswith(".js") else super().guess_type(path)
@@ -98,13 +107,21 @@ class _Handler(SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    """It has the arrays that were posted last."""
+
+    def __init__(self, folder: Path):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.folder, self.arrays = folder, b""
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of the repository and of `folder`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, other=folder))
+def served(folder: Path) -> Iterator[_Server]:
+    server = _Server(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server
     finally:
         server.shutdown()
         server.server_close()
@@ -113,7 +130,7 @@ def served(folder: Path) -> Iterator[str]:
 @contextmanager
 def opened(browser: Driver, folder: Path) -> Iterator[Engine]:
     """The engine in the browser's page; models that a test makes lie in `folder`."""
-    with served(folder) as address, browser.page() as page:
-        page.goto(f"{address}/")
+    with served(folder) as server, browser.page() as page:
+        page.goto(f"{server.address}/")
         page.evaluate("(files) => start(files)", sorted(file.name for file in FOLDER.glob("*.js")))
-        yield Engine(page, address, folder)
+        yield Engine(page, server)

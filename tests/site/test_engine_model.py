@@ -147,7 +147,7 @@ def test_a_text_read_in_pieces_is_the_text_read_at_once_bit_by_bit(engine: Engin
         parts.push(engine.forward(model, given.ids.slice(at, at + size), { cache, logits: "all", muted: given.muted }));
         at += size;
       }
-      const joined = (arrays) => Float32Array.from(arrays.flatMap((array) => [...array]));
+      const joined = (arrays) => Float64Array.from(arrays.flatMap((array) => [...array]));
       const layers = parts[0].routing.map((_, i) => joined(parts.map((part) => part.routing[i].weights)));
       const whole = engine.forward(model, given.ids, { logits: "all", muted: given.muted });
       const last = engine.forward(model, given.ids, { logits: "last", muted: given.muted });
@@ -168,15 +168,15 @@ REFUSED = {
     "257 tokens, but context_length is 256": {"ids": [1] * 257},
     r"ids\[1\] is 2048": {"ids": [0, 2048]},
     r"ids\[0\] is -1": {"ids": [-1]},
-    "topK is 9, expected a number from 1 to n_experts=8": {"topK": 9},
+    "topK is 9, expected a number from 1 to 8": {"topK": 9},
     "topK is 0": {"topK": 0},
     "topK is 1.5": {"topK": 1.5},
-    "no expert 8": {"muted": [8]},
+    "a muted expert is 8, expected a number from 0 to 7": {"muted": [8]},
     "Layer 4 has no router": {"muted": [1], "mutedIn": [4]},
     "2 experts per token cannot come from the 1 that": {"muted": [0, 1, 2, 3, 4, 5, 6]},
     "expected 2 different ones": {"chosen": {"layer": 0, "token": 0, "experts": [1, 1]}},
     "expert 3, which is muted in layer 0": {"chosen": [{"layer": 0, "token": 0, "experts": [3, 1]}], "muted": [3]},
-    "no expert 77": {"chosen": {"layer": 0, "token": 0, "experts": [77, 1]}},
+    "an expert chosen by hand is 77": {"chosen": {"layer": 0, "token": 0, "experts": [77, 1]}},
     "Layer 9 has no router": {"chosen": {"layer": 9, "token": 0, "experts": [0, 1]}},
 }
 

@@ -1,4 +1,4 @@
-"""The engine in a worker: routes, losses and texts come as messages and are those of the package. Errors are said,
+"""The engine in a worker: routes, losses and texts come as messages and are the package's. Errors come as errors,
 a text can be stopped, a newer request takes the place of one that waits. All of it works from one script of all files
 without their imports, as a page that is opened from a file has it, and answers the same from separate files."""
 
@@ -170,7 +170,7 @@ def test_texts_are_written_as_the_package_writes_them_token_by_token(engine: Eng
         ("route", {"text": "a", "topK": 99}, "topK is 99"),
         ("route", {"text": "a", "model": "7"}, "No model 7 has been loaded"),
         ("route", {}, "The text is undefined"),
-        ("losses", {"text": "a b", "muted": [8]}, "no expert 8"),
+        ("losses", {"text": "a b", "muted": [8]}, "a muted expert is 8"),
         ("generate", {"text": "", "nTokens": 3}, "no token to read"),
         ("generate", {"text": "a", "nTokens": 300}, "context_length is 256"),
         ("load", {"model": None}, "no whole safetensors file"),
@@ -248,13 +248,17 @@ def test_while_a_text_is_written_routes_are_answered_and_stop_stops(engine: Engi
 
 
 def test_two_texts_are_written_in_turns(engine: Engine):
+    """From the first token of the second one on, until the first one ends. A long text comes before them."""
     script = """
       const order = [], args = { text: "Once", nTokens: 12, temperature: 0 };
       const one = (name, model) => call("generate", { ...args, model }, { onToken: () => order.push(name) }).answer;
+      const long = call("route", { text: given.text }).answer;
       const results = await Promise.all([one("8", "8"), one("1", "1")]);
-      return { order, texts: results.map(({ ids }) => ids) };"""
-    found = engine.run(script)
-    assert found["order"] == ["8", "1"] * 12
+      return { order, texts: results.map(({ ids }) => ids), long: (await long).ids.length };"""
+    found = engine.run(script, text=TEXT)
+    alone = found["order"].index("1")  # tokens of the first text before the second one began
+    assert found["order"] == ["8"] * alone + ["1", "8"] * (12 - alone) + ["1"] * alone
+    assert found["long"] == len(encode(TEXT))
     for ids, n_experts in zip(found["texts"], (8, 1), strict=True):
         made = pretrained(n_experts).generate(torch.tensor([encode("Once")]), 12, temperature=0)
         assert ids == [int(token) for token, _ in made]

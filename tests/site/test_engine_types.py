@@ -1,0 +1,25 @@
+"""TypeScript finds no fault in the types of the page's scripts, and its version is pinned without naming an index."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "site"
+
+
+@pytest.mark.slow
+def test_types_fit(tsc: list[str]):
+    done = subprocess.run([*tsc, "--project", FOLDER, "--listFiles"], capture_output=True, text=True)
+    assert done.returncode == 0, re.sub(r"^/.*\n", "", done.stdout, flags=re.M) + done.stderr
+    assert {path.name for path in FOLDER.glob("engine/*.js")} <= {Path(line).name for line in done.stdout.splitlines()}
+
+
+def test_typescript_is_pinned_exactly_and_the_lock_file_names_no_host():
+    package, lock = (json.loads((FOLDER / name).read_text()) for name in ("package.json", "package-lock.json"))
+    assert package["devDependencies"].keys() == {"typescript"} and "dependencies" not in package
+    assert re.fullmatch(r"\d+\.\d+\.\d+", package["devDependencies"]["typescript"])
+    assert lock["packages"][""]["devDependencies"] == package["devDependencies"]
+    assert all("resolved" not in entry and entry["integrity"] for name, entry in lock["packages"].items() if name)
