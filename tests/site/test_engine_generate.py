@@ -15,7 +15,7 @@ from moe_lite.lessons.interventions import without_experts
 from moe_lite.widgets.generation_viewer.view import cut_prompt
 from moe_lite.widgets.token_viewer.view import assignment_table
 
-PROMPTS = ["Once upon a time", *(SAMPLES[domain][:60] for domain in ("python", "german", "dialogue", "math"))]
+PROMPTS = ["Once upon a time", *(SAMPLES[domain][:60] for domain in ("python", "german"))]
 WRITE = """
   const { name, ids, nTokens, ...options } = given, made = [...engine.generate(models[name], ids, nTokens, options)];
   const routing = made.map((each) => each.routing);

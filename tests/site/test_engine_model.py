@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from engine_page import Engine, opened
 from lab import Driver
+from small import small_model
 
+from moe_lite import checkpoint
 from moe_lite.checkpoint import pretrained, shipped
 from moe_lite.data import SAMPLES, encode
 from moe_lite.lessons.interventions import with_routers, without_experts
@@ -161,6 +163,21 @@ def test_a_text_read_in_pieces_is_the_text_read_at_once_bit_by_bit(engine: Engin
     assert (found["logits"][-2048:] == found["last"]).all()
     for pieces, whole in zip(found["layers"], found["whole"]["layers"], strict=True):
         assert (pieces == whole).all()
+
+
+def test_of_experts_with_equal_scores_the_lower_numbers_are_chosen(engine: Engine):
+    model = small_model(vocab_size=2048)
+    with torch.no_grad():
+        for layer in model.moe_layers:
+            layer.router.weight.zero_()
+    path = checkpoint.save(engine.folder / "ties.safetensors", model)
+    for muted, expected in (([], [0, 1]), ([0, 2], [1, 3])):
+        found = engine.run(READ, name=engine.load(path), ids=[5, 6, 7], muted=muted)
+        assert [each["experts"].tolist() for each in found["routing"]] == [expected * 3] * 3
+        assert {weight for each in found["routing"] for weight in each["weights"].tolist()} == {0.5}
+        with torch.no_grad():
+            twin = without_experts(model, muted)(torch.tensor([[5, 6, 7]]))
+        assert [routing.top_k[1].flatten().tolist() for routing in twin.routing] == [expected * 3] * 3
 
 
 REFUSED = {
