@@ -2,6 +2,7 @@
 a text can be stopped, a newer request takes the place of one that waits. All of it works from one script of all files
 without their imports, as a page that is opened from a file has it, and answers the same from separate files."""
 
+import base64
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from engine_page import FOLDER, Engine, opened
 from lab import Driver
 
 from moe_lite.checkpoint import pretrained, shipped
-from moe_lite.data import SAMPLES, encode, token_bytes
+from moe_lite.data import SAMPLES, data_dir, encode, token_bytes
 from moe_lite.widgets.generation_viewer.view import cut_prompt
 from moe_lite.widgets.kit.text import token_text
 from moe_lite.widgets.token_viewer.view import route_tokens
@@ -262,6 +263,37 @@ def test_two_texts_are_written_in_turns(engine: Engine):
     for ids, n_experts in zip(found["texts"], (8, 1), strict=True):
         made = pretrained(n_experts).generate(torch.tensor([encode("Once")]), 12, temperature=0)
         assert ids == [int(token) for token, _ in made]
+
+
+# one file that holds everything: the scripts, as text for the worker and running here; the model; the tokenizer
+ONE_FILE = """<!doctype html><meta charset="utf-8"><title>one file</title>
+<script type="text/plain" id="engine">{engine}</script><script type="text/plain" id="model">{model}</script>
+<script type="application/json" id="tokenizer">{tokenizer}</script><script>{engine}</script><script>
+async function answer(text) {{
+  const read = (id) => document.getElementById(id).textContent;
+  const call = connect(new Worker(URL.createObjectURL(new Blob([read("engine")], {{ type: "text/javascript" }}))));
+  const model = Uint8Array.from(atob(read("model")), (c) => c.charCodeAt(0)).buffer;
+  await call("load", {{ model, tokenizer: JSON.parse(read("tokenizer")) }}, {{ transfer: [model] }}).answer;
+  const {{ ids, routing }} = await call("route", {{ text }}).answer;
+  return {{ ids, experts: routing.map(({{ experts }}) => [...experts]) }};
+}}
+</script>"""
+
+
+def test_one_page_that_holds_everything_works_from_a_file_address(browser: Driver, tmp_path):
+    """In a page of its own: the others' is at their server."""
+    tokenizer = (data_dir() / "tokenizer.json").read_text(encoding="utf-8").replace("<", "\\u003c")
+    model = base64.b64encode(shipped(4).read_bytes()).decode()
+    file = tmp_path / "page.html"
+    file.write_text(ONE_FILE.format(engine=in_one_script(), model=model, tokenizer=tokenizer), encoding="utf-8")
+    with browser.page_that() as page:
+        failed = []
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        page.goto(file.as_uri())
+        found = page.evaluate("(text) => answer(text)", SAMPLES["french"])
+    assert not failed and found["ids"] == encode(SAMPLES["french"])
+    routing = pretrained(4)(torch.tensor([found["ids"]])).routing
+    assert found["experts"] == [each.top_k[1].flatten().tolist() for each in routing]
 
 
 @pytest.mark.parametrize("order", [None, -1])
