@@ -35,7 +35,7 @@ then this command again; your notebooks and progress stay)
 endif
 endif
 
-.PHONY: help lab check test lint format notebooks bench budget runs balance experts data clean
+.PHONY: help lab check test lint format notebooks site bench budget runs balance experts data clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -64,6 +64,9 @@ format: $(VENV)/test.stamp ## put the code into the style that lint checks
 
 notebooks: $(VENV)/test.stamp data/corpus/.complete ## build the lessons' notebooks from solutions/
 	OMP_NUM_THREADS=1 $(BIN)/python tools/build_notebooks.py $(ARGS)
+
+site: $(VENV)/test.stamp ## build the page for the browser, with the lessons to read, in _site/
+	$(BIN)/python tools/build_site.py $(ARGS)
 
 bench: $(VENV)/test.stamp data/corpus/.complete ## measure speed against other libraries, in about five quiet minutes
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -78,5 +78,7 @@ function product(sizes) {
 function floats(bytes, dtype, name) {
   if (dtype === "F32") return new Float32Array(bytes);
   if (dtype !== "BF16") throw new Error(`${name} is ${dtype}; this page reads BF16 and F32.`);
-  return new Float32Array(Uint32Array.from(new Uint16Array(bytes), (half) => half << 16).buffer);
+  const halves = new Uint16Array(bytes), whole = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) whole[i] = halves[i] << 16; // Uint32Array.from takes many times as long
+  return new Float32Array(whole.buffer);
 }

@@ -8,6 +8,8 @@
 //   generate {text, nTokens, model?, …GenerateOptions}              -> Written; before it, {id, token: Token} for each
 //   stop     {id: of a generate, which then ends with what it has}  -> whether it was still at work
 //
+// `serve` takes further calls; those of the page are in ../kernel/main.js.
+//
 // `model` names one of those loaded, by default the last. `slot` beside `call` tells requests of one kind apart that
 // are not to replace each other: {id, call: "route", slot: "right half", args}.
 import { cutPrompt, generate } from "./generate.js";
@@ -24,14 +26,18 @@ import { makeTokenizer } from "./tokenizer.js";
 /** @typedef {{ token: number, bytes: Uint8Array, routing: import("./model.js").Routing[] }} Token one row each */
 /** @typedef {{ prompt: number[], ids: number[], text: string, stopped: boolean }} Written prompt: as it was read */
 
+/** @typedef {(name?: string) => { model: import("./model.js").Model } & import("./tokenizer.js").Tokenizer} Parts */
+/** @typedef {Record<string, (args: any, id: number) => Generator<any, any>>} Calls */
+
 const REPLACED = ["route", "losses"]; // calls of which only the newest counts
 
 /**
  * Answer the messages that come to `scope`. Calls that take long take turns, a window or a token at a time; in between,
  * the worker reads what the page has sent meanwhile.
  * @param {Scope} scope
+ * @param {(parts: Parts) => Calls} [more] further calls, given what has the loaded models and the tokenizer
  */
-export function serve(scope) {
+export function serve(scope, more = () => ({})) {
   /** @type {Map<string, import("./model.js").Model>} */
   const models = new Map();
   /** @type {import("./tokenizer.js").Tokenizer | undefined} */
@@ -41,8 +47,9 @@ export function serve(scope) {
   const pause = new MessageChannel(); // unlike a timer it does not wait for some milliseconds
   let goesOn = false;
 
-  /** @type {Record<string, (args: any, id: number) => Generator<any, any>>} */
+  /** @type {Calls} */
   const calls = {
+    ...more(parts),
     *load({ model, tokenizer: json, name = "model" }) {
       const loaded = makeModel(readSafetensors(model));
       if (json !== undefined) tokenizer = makeTokenizer(json);
@@ -76,7 +83,7 @@ export function serve(scope) {
     },
   };
 
-  /** @param {string} [name] */
+  /** @type {Parts} */
   function parts(name = [...models.keys()].at(-1)) {
     const model = models.get(name ?? "");
     if (!model || !tokenizer) throw new Error(`No model ${name ? `${name} ` : ""}has been loaded, or no tokenizer.`);
@@ -132,5 +139,3 @@ function checkText(text) {
   if (typeof text !== "string") throw new Error(`The text is ${text}; expected a string.`);
   return text;
 }
-
-if ("importScripts" in globalThis) serve(/** @type {any} */ (globalThis));

@@ -27,7 +27,7 @@ START = """
   window.call?.worker.terminate();
   const worker = given.source
     ? new Worker(URL.createObjectURL(new Blob([given.source], { type: "text/javascript" })))
-    : new Worker("/site/engine/worker.js", { type: "module" });
+    : new Worker("/site/engine/start.js", { type: "module" });
   window.call = Object.assign(engine.connect(worker), { worker });
   const json = await (await fetch("/data/tokenizer.json")).json(), made = [];
   for (const [name, address] of given.models) {
@@ -194,7 +194,7 @@ def test_a_file_that_is_no_checkpoint_leaves_the_models_as_they_were(engine: Eng
 
 def test_a_worker_without_a_model_says_so(page: Engine):
     script = """
-      const worker = new Worker("/site/engine/worker.js", { type: "module" });
+      const worker = new Worker("/site/engine/start.js", { type: "module" });
       try { return await engine.connect(worker)("route", { text: "Once" }).answer } finally { worker.terminate() }"""
     with pytest.raises(Exception, match="No model has been loaded"):
         page.run(script)

@@ -1,0 +1,45 @@
+// The loss of every token as a bar, in the colour of its expert; a mark where it was with all experts.
+
+const BLIND = Math.log(2048); // nats: one of all tokens, guessed
+const MOST_BARS = 256;
+
+function lossPanel(host, model) {
+  const bars = el("div", { class: "bars", role: "img" }), keys = keyFigures(), reading = readingLine(() => model.get("n_experts"));
+  host.append(keys.node, bars, reading.node);
+
+  function paint() {
+    const { tokens = [] } = model.get("page"), losses = model.get("losses").slice(0, MOST_BARS), whole = model.get("losses_whole");
+    const known = losses.flatMap((loss, i) => (loss === null ? [] : [i]));
+    host.hidden = !known.length;
+    if (!known.length) return;
+    const routed = unpack(model.get("routed")), layer = model.get("layer") - 1, muted = model.get("muted");
+    const top = Math.max(BLIND, ...known.map((i) => Math.max(losses[i], whole[i])));
+    bars.replaceChildren(...losses.map((loss, i) => el("i", {
+      "data-i": i, class: expertClass(routed.expert(layer, i, 0), routed.experts), title: `${plainToken(tokens[i])}: ${loss === null ? "nothing comes before it" : loss.toFixed(2)}`,
+      style: `height:${(100 * (loss ?? 0)) / top}%` },
+    loss !== null && muted.length > 0 && el("u", { style: `bottom:${(100 * whole[i]) / Math.max(loss, 1e-6)}%` }))));
+    const mean = (of) => known.reduce((sum, i) => sum + of[i], 0) / known.length;
+    const [now, before] = [mean(losses), mean(whole)], more = now - before;
+    const signed = `${more < 0 ? "−" : "+"}${Math.abs(more).toFixed(2)}`;
+    keys.set([[now.toFixed(2), "nats per token, mean of this text"], [BLIND.toFixed(2), "a blind guess"],
+      ...(muted.length ? [[before.toFixed(2), "with all experts"], [signed, `without ${muted.length === 1 ? "expert" : "experts"} ${muted.join(", ")}`]] : [])]);
+    const worst = known.reduce((a, b) => (losses[b] > losses[a] ? b : a)), best = known.reduce((a, b) => (losses[b] < losses[a] ? b : a));
+    const token = (i) => ({ code: plainToken(tokens[i]) });
+    const parts = ["Most surprising was ", token(worst), ` with ${losses[worst].toFixed(2)}, least `, token(best), ` with ${losses[best].toFixed(2)}.`];
+    if (muted.length) parts.push(` Without ${muted.length === 1 ? "expert " : "experts "}`, ...listed(muted.map((expert) => ({ expert }))), `, ${known.filter((i) => losses[i] > whole[i]).length} of ${known.length} tokens surprise it more, and ${known.filter((i) => losses[i] < whole[i]).length} less.`);
+    if (tokens.length > MOST_BARS) parts.push(` These are the first ${MOST_BARS} tokens.`);
+    reading.set(parts);
+    bars.setAttribute("aria-label", `Loss of ${losses.length} tokens, mean ${now.toFixed(2)}`);
+    mark();
+  }
+  function mark() {
+    const pinned = String(model.get("pinned"));
+    for (const node of bars.children) node.classList.toggle("at", node.dataset.i === pinned);
+  }
+  bars.addEventListener("click", (event) => {
+    const i = Number(event.target.closest("i")?.dataset.i ?? -1);
+    if (i >= 0) { model.set("pinned", i === model.get("pinned") ? -1 : i); model.save_changes(); }
+  });
+  whenChanged(model, ["losses", "routed", "layer"], paint);
+  whenChanged(model, ["pinned"], mark);
+}

@@ -1,0 +1,216 @@
+"""Build the course's page, `make site`: one folder that any web server can serve, and that opens from a file address.
+
+`site/` holds the sources. What the page shares with the notebooks comes from the package when the page is built: the
+token viewer's script and style, its sentences, the colours, the samples, the recorded trainings, the models.
+"""
+
+import argparse
+import base64
+import gzip
+import html
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from site_lessons import write_lessons, written
+
+from moe_lite import data
+from moe_lite.checkpoint import pretrained_record, shipped
+from moe_lite.course.outline import Lesson
+from moe_lite.look import palette
+from moe_lite.widgets import BalanceLab
+from moe_lite.widgets.balance_lab.drawing import LabDrawing
+from moe_lite.widgets.kit.widget import scoped
+from moe_lite.widgets.token_viewer.widget import TokenViewer
+from moe_lite.widgets.token_viewer.words import EMPTY, ORDINALS, SENTENCES
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE, WIDGETS = ROOT / "site", ROOT / "moe_lite" / "widgets"
+WIDTH = 860  # px of the balance lab's figures
+COUNTS = (4, 8, 16)  # experts of the models that the page offers
+OPENING = """The king said nothing.
+Le roi ne dit rien.
+Der König sagte nichts.
+def add(a, b):
+    return a + b
+17 + 25 = 42"""
+ROOTS = ("site", "token_viewer", "balance_lab")  # classes of the roots inside which the widgets' sheets hold
+ENGINE = ("config", "safetensors", "tokenizer", "model", "losses", "generate", "text", "worker")
+KERNEL = ("faces", "sentences", "viewer", "byhand", "main")
+SHARED = ("kit/kit.js", "token_viewer/parts.js", "token_viewer/script.js")  # of the notebooks' widgets
+PAGE = ("kernel", "state", "address", "losses", "write", "route", "balance", "tour", "picture", "main")
+
+
+def kernel_script() -> str:
+    """The worker: engine and kernel as one script, in which the modules' imports and exports have no place."""
+    paths = [SITE / "engine" / f"{name}.js" for name in ENGINE] + [SITE / "kernel" / f"{name}.js" for name in KERNEL]
+    return joined(paths)
+
+
+def page_script() -> str:
+    """The page's own scripts, in one scope with the widgets' that they share."""
+    paths = [WIDGETS / name for name in SHARED] + [SITE / "engine" / "client.js"]
+    return joined([*paths, *(SITE / "page" / f"{name}.js" for name in PAGE)])
+
+
+def joined(paths: Iterable[Path]) -> str:
+    """Scripts as one, in a scope of their own, without comments that fill a line.
+
+    Raises ValueError for a name that two of them give to different things: in modules that is allowed, here not.
+    """
+    owners: dict[str, Path] = {}
+    parts = []
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r'^import [^;]*? from "[^"]+";\n', "", text, flags=re.MULTILINE)
+        text = re.sub(r"^export (?=(?:async )?(?:function|const|class|let))", "", text, flags=re.MULTILINE)
+        if left := re.search(r"^(?:import|export)\b.*", text, flags=re.MULTILINE):
+            raise ValueError(f"{path}: {left[0]!r} cannot be joined; expected a plain import or export.")
+        for name in top_level_names(text):
+            if name in owners:
+                raise ValueError(f"{path} and {owners[name]} both declare {name}; joined, one would be lost.")
+            owners[name] = path
+        parts.append(without_comments(text))
+    return '(() => {\n"use strict";\nconst FOLDER = "token_viewer";\n' + "".join(parts) + "})();\n"
+
+
+def top_level_names(text: str) -> list[str]:
+    functions = re.findall(r"^(?:async )?(?:function\*? |class )(\w+)", text, flags=re.MULTILINE)
+    values = re.findall(r"^(?:const|let) ([^=;]+?)(?: =|;)", text, flags=re.MULTILINE)
+    return functions + [name for value in values for name in re.findall(r"\w+", value.split(":")[0])]
+
+
+def without_comments(text: str) -> str:
+    """Without comments that have lines of their own, indentation and empty lines. No template text has such lines."""
+    text = re.sub(r"^ */\*\*.*?\*/\n?", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = (line.strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+
+
+def styles() -> str:
+    """Colours, the page's own sheet, and those of the widgets, each inside the root of its widget."""
+    kit, viewer, lab = (
+        (WIDGETS / name).read_text(encoding="utf-8")
+        for name in ("kit/kit.css", "token_viewer/style.css", "balance_lab/style.css")
+    )
+    page, panels = ((SITE / "page" / name).read_text(encoding="utf-8") for name in ("style.css", "panels.css"))
+    shared = [scoped(sheet, root) for sheet in (kit, palette.css_variables("&")) for root in ROOTS]
+    own = [scoped(viewer, "token_viewer"), scoped(lab, "balance_lab"), scoped(panels, "site")]
+    return "\n".join([palette.css_variables(".page"), page, *shared, *own])
+
+
+def words() -> dict:
+    """What the page says as the notebooks do, and how it opens."""
+    return {
+        "question": TokenViewer.question.default_value, "say": SENTENCES, "empty": EMPTY, "ordinals": ORDINALS,
+        "samples": data.SAMPLES, "opening": {"text": OPENING, "layer": 3}, "records": records(),
+    }  # fmt: skip
+
+
+def records(counts: Iterable[int] = COUNTS) -> dict[int, dict]:
+    kept = ("step", "val_loss_by_top_k", "parameters")
+    return {n: {"file": shipped(n).stem} | {k: pretrained_record(n)[k] for k in kept} for n in counts}
+
+
+def model_script(n_experts: int) -> str:
+    path = shipped(n_experts)
+    text = base64.b64encode(path.read_bytes()).decode()
+    return f'(window.moeLiteModels ??= {{}})["{path.stem}"] = "{text}";\n'
+
+
+def balance_script() -> str:
+    """The balance lab's figures for every recorded coefficient and layer, drawn as in the notebook."""
+    lab = BalanceLab(top_k=2)
+    figures = {}
+    for layer in range(lab.grid.model.n_layers):
+        lab.layer = layer
+        for coefficient in lab.grid.coefficients:  # the last move: its sentence is about that
+            lab.coefficient = coefficient
+            drawing = LabDrawing(lab.columns, layer, 0, 0, WIDTH)
+            figures[f"{coefficient:g}/{layer}"] = {
+                "figure": drawing.svg(lab.reading), "heads": drawing.heads(), "parts": lab.view["parts"],
+            }  # fmt: skip
+    found = {"coefficients": lab.grid.coefficients, "layers": lab.grid.model.n_layers, "figures": figures}
+    return f"window.moeLiteBalance = {json.dumps(found, ensure_ascii=False)};\n"
+
+
+def course() -> str:
+    """The lessons with their questions."""
+    rows = "".join(
+        f'<li><span class="no">{lesson.label}</span><span>{linked_title(lesson)} '
+        f'<span class="asks">{html.escape(lesson.question)}</span></span></li>'
+        for lesson in written()
+    )
+    first = written()[0]
+    return (
+        f'<p><a class="go" href="lessons/{first.file}.html">Read lesson {first.label}</a> here, or download the course '
+        f'and run <code>make lab</code>: then every figure moves.</p>\n<ol class="lessons">{rows}</ol>'
+    )
+
+
+def linked_title(lesson: Lesson) -> str:
+    return f'<a href="lessons/{lesson.file}.html">{html.escape(lesson.title)}</a>'
+
+
+def embedded(kind: str, name: str, text: str) -> str:
+    """Text inside a script element, where only its own end tag could end it."""
+    closed = text.replace("</", r"<\/")
+    return f'<script type="{kind}" id="{name}">{closed}</script>'
+
+
+def page() -> str:
+    parts = {
+        "styles": f"<style>{styles()}</style>",
+        "course": course(),
+        "data": "\n".join(
+            embedded("application/json", name, json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+            for name, value in (
+                ("words", words()),
+                ("tokenizer", json.loads((data.data_dir() / "tokenizer.json").read_text(encoding="utf-8"))),
+            )
+        ),
+        "scripts": embedded("text/plain", "kernel", kernel_script()) + f"\n<script>{page_script()}</script>",
+    }  # fmt: skip
+    text = (SITE / "index.html").read_text(encoding="utf-8")
+    for name, part in parts.items():
+        mark = f"<!-- build: {name} -->"
+        if text.count(mark) != 1:
+            raise ValueError(f"site/index.html has {text.count(mark)} places {mark}; expected one.")
+        text = text.replace(mark, part)
+    return text
+
+
+def build(folder: Path) -> dict[str, int]:
+    """Write the whole page into `folder`, which is made anew; file -> bytes."""
+    files = {"index.html": page(), "balance.js": balance_script()}
+    files |= {f"models/{shipped(n).stem}.js": model_script(n) for n in COUNTS}
+    if folder.exists():
+        shutil.rmtree(folder)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return {name: (folder / name).stat().st_size for name in files} | write_lessons(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "_site", help="the folder to write (default: _site)")
+    folder = parser.parse_args().out
+    if folder.exists() and not (folder / "index.html").is_file():
+        raise SystemExit(f"{folder} is there and holds no page: it would be replaced. Name another folder.")
+    sizes = build(folder)
+    scripts = page_script() + kernel_script()
+    first = sizes["index.html"] + sizes[f"models/{shipped(8).stem}.js"]
+    print(f"{folder}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB")
+    print(
+        f"the page with its first model: {first / 1e6:.2f} MB; its scripts: {len(scripts.encode()) / 1e3:.0f} kB, ",
+        end="",
+    )
+    print(f"{len(gzip.compress(scripts.encode())) / 1e3:.0f} kB as a server sends them")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The lessons as pages of `make site`: every lesson with its figures, its exercises unsolved, and a search over all."""
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+from latex2mathml.converter import convert
+from nbconvert import HTMLExporter
+
+from moe_lite.course.outline import ROOT, Lesson, lessons
+from moe_lite.look import palette
+from moe_lite.widgets.kit.widget import KERNEL_GONE
+
+TEMPLATES = ROOT / "site"
+# code of these cells is folded, under these words
+FIGURE = "Code of this figure"
+FOLDED = {
+    "opening": FIGURE, "diagram": FIGURE, "widget": FIGURE, "setup": "Imports", "guess": "Your guess, in the notebook",
+}  # fmt: skip
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+IN_A_PAGE = "In the notebook this figure moves."
+
+
+def written() -> list[Lesson]:
+    return [lesson for lesson in lessons() if lesson.written]
+
+
+def lesson_pages() -> Iterator[tuple[str, str]]:
+    """Name of a file under lessons/ and its content: a page for each lesson, their style, the search."""
+    exporter = HTMLExporter(
+        template_name="lessons", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True,
+        exclude_input_prompt=True, exclude_output_prompt=True,
+    )  # fmt: skip
+    found = written()
+    bodies = {lesson: body_of(lesson, exporter) for lesson in found}
+    for place, lesson in enumerate(found):
+        before = found[place - 1] if place else None
+        after = found[place + 1] if place + 1 < len(found) else None
+        yield f"{lesson.file}.html", page(lesson, bodies[lesson], before, after)
+    yield "index.html", contents(found)
+    yield "style.css", styles()
+    entries = [entry for lesson in found for entry in sections(lesson, bodies[lesson])]
+    yield "search.js", f"window.moeLiteSearch = {json.dumps(entries, ensure_ascii=False)};\n"
+    yield "lessons.js", (TEMPLATES / "lessons" / "lessons.js").read_text(encoding="utf-8")
+
+
+def body_of(lesson: Lesson, exporter: HTMLExporter) -> str:
+    """The solved lesson's cells and figures as HTML, with the learner's own cells where something is to be written."""
+    solved = nbformat.read(ROOT / "solutions" / f"{lesson.file}.ipynb", as_version=4)
+    learners = nbformat.read(ROOT / "notebooks" / f"{lesson.file}.ipynb", as_version=4)
+    unsolved = {cell.id: cell for cell in learners.cells}
+    for cell in solved.cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "markdown":
+            cell.source = with_mathml(cell.source)
+            continue
+        cell.metadata["fold"] = next((FOLDED[tag] for tag in tags if tag in FOLDED), "")
+        if cell.metadata.get("jupyter", {}).get("source_hidden"):
+            cell.metadata["fold"] = cell.source.splitlines()[0].lstrip("# ") or "Code"
+        if "stub" in tags:
+            cell.source, cell.outputs = unsolved[cell.id].source, []
+        if "check" in tags:
+            cell.outputs = []
+        for output in cell.outputs:
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+        cell.outputs = [output for output in cell.outputs if output.get("data", {"": ""})]
+    solved.cells = [cell for cell in solved.cells if "remove" not in cell.metadata.get("tags", [])]
+    body, _ = exporter.from_notebook_node(solved)
+    for wide in ("<pre", '<div class="pic"', '<div class="out"'):  # they scroll to the side, by keyboard, too
+        body = body.replace(wide, f'{wide} tabindex="0"')
+    body = re.sub(r"<details ([^>]*)open(=\"\")?>", r"<details \1>", body).replace(KERNEL_GONE, IN_A_PAGE)
+    return linked(body)
+
+
+def with_mathml(source: str) -> str:
+    """Markdown with its formulas as MathML, which browsers set without a script."""
+    source = re.sub(r"\$\$(.+?)\$\$", lambda found: convert(found[1], display="block"), source, flags=re.DOTALL)
+    return re.sub(r"(?<![\\$\w])\$([^$\n]+?)\$(?![\w$])", lambda found: convert(found[1]), source)
+
+
+def linked(body: str) -> str:
+    """Links between notebooks as links between pages."""
+    return re.sub(r'href="(?:\.\./notebooks/|\.\./solutions/)?(\d\d_\w+)\.ipynb(#[^"]*)?"', r'href="\1.html\2"', body)
+
+
+def page(lesson: Lesson, body: str, before: Lesson | None, after: Lesson | None) -> str:
+    way = "".join(
+        f'<a rel="{rel}" href="{other.file}.html"><span>{word}</span> {other.label} {html.escape(other.title)}</a>'
+        for rel, word, other in (("prev", "Before", before), ("next", "Next", after))
+        if other
+    )
+    content = f'<main class="lesson">{body}</main><nav class="way" aria-label="lessons before and after">{way}</nav>'
+    return frame(f"{lesson.label} · {lesson.title}", content, lesson)
+
+
+def contents(found: list[Lesson]) -> str:
+    rows = "".join(
+        f'<li><a href="{lesson.file}.html"><b>{lesson.label} {html.escape(lesson.title)}</b> '
+        f"<span>{html.escape(lesson.question)}</span></a></li>"
+        for lesson in found
+    )
+    return frame("Lessons", f'<main class="contents"><h1>Lessons</h1><ol>{rows}</ol></main>')
+
+
+def frame(title: str, content: str, here: Lesson | None = None) -> str:
+    options = "".join(
+        f'<li><a href="{lesson.file}.html"{" aria-current=page" if lesson == here else ""}>{lesson.label} '
+        f"{html.escape(lesson.title)}</a></li>"
+        for lesson in written()
+    )
+    text = (TEMPLATES / "lessons" / "page.html").read_text(encoding="utf-8")
+    parts = {"title": html.escape(title), "lessons": options, "content": content}
+    return re.sub(r"<!-- build: (\w+) -->", lambda place: parts[place[1]], text)
+
+
+def styles() -> str:
+    own = (TEMPLATES / "lessons" / "style.css").read_text(encoding="utf-8")
+    return f"{palette.css_variables('.page')}\n{own}"
+
+
+class _Sections(HTMLParser):
+    """The texts of a page by the heading they stand under."""
+
+    def __init__(self):
+        super().__init__()
+        self.found: list[dict] = [{"anchor": "", "heading": "", "text": ""}]
+        self._skipped = 0
+        self._heading = False
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("h2", "h3"):
+            self.found.append({"anchor": dict(attributes).get("id", ""), "heading": "", "text": ""})
+            self._heading = True
+        elif tag in ("style", "script", "svg", "pre", "table", "details"):
+            self._skipped += 1
+
+    def handle_endtag(self, tag):
+        if tag in ("h2", "h3"):
+            self._heading = False
+        elif tag in ("style", "script", "svg", "pre", "table", "details"):
+            self._skipped -= 1
+
+    def handle_data(self, text):
+        if self._heading:
+            self.found[-1]["heading"] += text
+        elif not self._skipped:
+            self.found[-1]["text"] += text
+
+
+def sections(lesson: Lesson, body: str) -> list[dict]:
+    """What the search finds: of each section its page, anchor, heading and text."""
+    parser = _Sections()
+    parser.feed(re.sub(r'<div class="out">.*?(?=<div class="cell )', "", body, flags=re.DOTALL))
+    entries = []
+    for section in parser.found:
+        text, heading = (re.sub(r"\s+", " ", section[part]).strip() for part in ("text", "heading"))
+        if text or heading:
+            where = f"{lesson.file}.html" + (f"#{section['anchor']}" if section["anchor"] else "")
+            place = f"{lesson.label} {lesson.title}"
+            entries.append({"where": where, "lesson": place, "heading": heading, "text": text})
+    return entries
+
+
+def write_lessons(folder: Path) -> dict[str, int]:
+    sizes = {}
+    for name, text in lesson_pages():
+        path = folder / "lessons" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        sizes[f"lessons/{name}"] = path.stat().st_size
+    return sizes
