@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-TARGETS = "help lab check test lint format notebooks bench budget runs balance experts data clean".split()
+TARGETS = "help lab check test lint format notebooks site bench budget runs balance experts data clean".split()
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_ci_installs_only_what_is_absent(tmp_path, root):
 
 def test_committed_set_up_names_no_index_and_no_machine(root):
     pattern = re.compile(r"https?://|index-url|find-links|/home/|/root/|/tmp/|\bpypi\b", re.IGNORECASE)
-    pages = ("site/package.json", "site/package-lock.json", "site/.npmrc")
+    pages = ("site/package.json", "site/package-lock.json", "site/.npmrc", ".github/workflows/pages.yml")
     names = ("Makefile", ".ci/run", "pyproject.toml", "constraints.txt", "environment.yml", "data/sources.toml", *pages)
     for name in names:
         assert not pattern.search((root / name).read_text(encoding="utf-8")), name

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import pdoc
 from site_lessons import write_lessons, written
 
 from moe_lite import data
@@ -40,6 +41,10 @@ ROOTS = ("site", "token_viewer", "balance_lab")  # classes of the roots inside w
 ENGINE = ("config", "safetensors", "tokenizer", "model", "losses", "generate", "text", "worker")
 KERNEL = ("faces", "sentences", "viewer", "byhand", "main")
 SHARED = ("kit/kit.js", "token_viewer/parts.js", "token_viewer/script.js")  # of the notebooks' widgets
+DOCUMENTED = [
+    f"moe_lite.{name}"
+    for name in ("model", "train", "data", "metrics", "evaluate", "checkpoint", "lessons", "families", "lab", "hf")
+]
 PAGE = ("kernel", "state", "address", "losses", "write", "route", "balance", "tour", "picture", "main")
 
 
@@ -146,7 +151,8 @@ def course() -> str:
     first = written()[0]
     return (
         f'<p><a class="go" href="lessons/{first.file}.html">Read lesson {first.label}</a> here, or download the course '
-        f'and run <code>make lab</code>: then every figure moves.</p>\n<ol class="lessons">{rows}</ol>'
+        f'and run <code>make lab</code>: then every figure moves.</p>\n<ol class="lessons">{rows}</ol>\n'
+        '<p>For those who build on it: the <a href="reference/index.html">reference</a> of the package.</p>'
     )
 
 
@@ -182,6 +188,18 @@ def page() -> str:
     return text
 
 
+def write_reference(folder: Path) -> dict[str, int]:
+    """The reference of what the lessons use, made from its docstrings by pdoc, with a search that needs no server."""
+    pdoc.render.configure(show_source=False, footer_text="moe-lite", search=True)
+    pdoc.pdoc(*DOCUMENTED, output_directory=folder / "reference")
+    sizes = {}
+    for path in (folder / "reference").rglob("*.*"):
+        text = path.read_text(encoding="utf-8").replace(str(ROOT), "")  # constants that are paths
+        path.write_text(text, encoding="utf-8")
+        sizes[str(path.relative_to(folder))] = path.stat().st_size
+    return sizes
+
+
 def build(folder: Path) -> dict[str, int]:
     """Write the whole page into `folder`, which is made anew; file -> bytes."""
     files = {"index.html": page(), "balance.js": balance_script()}
@@ -192,7 +210,7 @@ def build(folder: Path) -> dict[str, int]:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return {name: (folder / name).stat().st_size for name in files} | write_lessons(folder)
+    return {name: (folder / name).stat().st_size for name in files} | write_lessons(folder) | write_reference(folder)
 
 
 def main() -> None:

@@ -3,9 +3,10 @@
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urlencode
 
 import nbformat
 from latex2mathml.converter import convert
@@ -21,6 +22,19 @@ FIGURE = "Code of this figure"
 FOLDED = {
     "opening": FIGURE, "diagram": FIGURE, "widget": FIGURE, "setup": "Imports", "guess": "Your guess, in the notebook",
 }  # fmt: skip
+THREE_LINES = """Are we all met?
+def area(r):
+    return r * r
+Il y avait en Westphalie, dans le château, un jeune garçon."""
+# In these lessons the token viewer is alive: the page itself stands in the picture's place, with this state, in order.
+LIVE = {
+    0: (
+        {"text": "My order has not arrived. Il pleut sur la ville. Thou art a king.", "layer": "1"},
+        {"text": THREE_LINES, "layer": "1"},
+    ),
+    3: ({"samples": "shakespeare,german,python", "layer": "4"},),
+}  # fmt: skip
+TWIN = re.compile(r'<div class="mx token_viewer twin\b')
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 IN_A_PAGE = "In the notebook this figure moves."
 
@@ -52,7 +66,7 @@ def body_of(lesson: Lesson, exporter: HTMLExporter) -> str:
     """The solved lesson's cells and figures as HTML, with the learner's own cells where something is to be written."""
     solved = nbformat.read(ROOT / "solutions" / f"{lesson.file}.ipynb", as_version=4)
     learners = nbformat.read(ROOT / "notebooks" / f"{lesson.file}.ipynb", as_version=4)
-    unsolved = {cell.id: cell for cell in learners.cells}
+    unsolved, live = {cell.id: cell for cell in learners.cells}, list(LIVE.get(lesson.number, ()))
     for cell in solved.cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
@@ -68,12 +82,22 @@ def body_of(lesson: Lesson, exporter: HTMLExporter) -> str:
         for output in cell.outputs:
             output.get("data", {}).pop(WIDGET_VIEW, None)
         cell.outputs = [output for output in cell.outputs if output.get("data", {"": ""})]
+        for output in cell.outputs:
+            if live and TWIN.search(output.get("data", {}).get("text/html", "")):
+                output.data["text/html"] = viewer(live.pop(0), output.data["text/html"])
     solved.cells = [cell for cell in solved.cells if "remove" not in cell.metadata.get("tags", [])]
     body, _ = exporter.from_notebook_node(solved)
     for wide in ("<pre", '<div class="pic"', '<div class="out"'):  # they scroll to the side, by keyboard, too
         body = body.replace(wide, f'{wide} tabindex="0"')
     body = re.sub(r"<details ([^>]*)open(=\"\")?>", r"<details \1>", body).replace(KERNEL_GONE, IN_A_PAGE)
     return linked(body)
+
+
+def viewer(state: Mapping[str, str], picture: str) -> str:
+    """The page's token viewer in this state; its picture where there are no scripts."""
+    address = html.escape(f"../index.html#{urlencode({'only': 'viewer', **state})}")
+    frame = f'<iframe class="live" src="{address}" loading="lazy" title="token viewer, alive"></iframe>'
+    return f"{frame}<noscript>{picture}</noscript>"
 
 
 def with_mathml(source: str) -> str:

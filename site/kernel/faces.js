@@ -7,6 +7,7 @@
 
 const TOGETHER = 30, IF_SHORT = 16; // letters that are kept on one line at most: of a word; of several that signs join
 const BEHIND = 2; // letters that a token's numeral and the space after it are as wide as
+/** @type {Record<string, string>} */
 const SIGNS = { " ": "·", "\n": "↵\n", "\t": "→" };
 const WHITE = /^[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/u;
 const HIDDEN = /^[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]$/u;
@@ -73,6 +74,7 @@ const letter = (c) => /[\p{L}\p{N}]/u.test(c);
 function splitCharacters(pieces) {
   /** @type {[string, string][]} */
   const owners = pieces.map(() => ["", ""]);
+  /** @type {number[]} */
   const ends = [];
   let total = 0;
   for (const piece of pieces) ends.push(total += piece.length);

@@ -11,6 +11,10 @@ import { fairShare, layerSentence, mutedSentence } from "./sentences.js";
 
 /** @typedef {[name: string, start: number, stop: number]} Section in tokens */
 /** @typedef {{ ids: number[], sections: Section[], first: number }} Shown the text that is on the page */
+/** @typedef {{ ids: number[], faces: import("./faces.js").Face[], sections: Section[] }} TokenText */
+/** @typedef {{ experts: Uint8Array, weights: Float32Array, scores: Float32Array }} Layer (N, K), (N, K) and (N, E) */
+/** @typedef {{ n: number, k: number, layers: Layer[], losses: (number | null)[] }} PageRouting */
+/** @typedef {Record<string, any>} State the traits of the viewer, by their names */
 
 const AT_ONCE = 512; // tokens shown on a page of the viewer
 
@@ -28,7 +32,7 @@ export function makeViewer(words, parts) {
 
   /**
    * Yields where other messages can be read.
-   * @param {any} state traits; corrected and brought up to date in place
+   * @param {State} state corrected and brought up to date in place
    * @returns {Generator<void, void>}
    */
   function* compute(state) {
@@ -49,16 +53,18 @@ export function makeViewer(words, parts) {
     state.reading = tokens.length ? "" : words.empty;
   }
 
-  // Domains that were chosen put their samples into the text; a text of one's own ends the choice of domains.
+  /** Domains that were chosen put their samples into the text; a text of one's own ends the choice of domains.
+   * @param {State} state */
   function followText(state) {
-    const joined = () => state.domains.map((name) => words.samples[name]).join("\n\n");
+    const joined = () => state.domains.map((/** @type {string} */ name) => words.samples[name]).join("\n\n");
     const chosen = JSON.stringify(state.domains);
     if (chosen !== followed && state.domains.length) state.text = joined();
     else if (state.domains.length && state.text !== joined()) state.domains = [];
     followed = JSON.stringify(state.domains);
   }
 
-  // Brings muted experts and top-k into range; a sentence that says what was changed, or "".
+  /** Brings muted experts and top-k into range; a sentence that says what was changed, or "".
+   * @param {State} state */
   function correct(state) {
     const notes = [], n = state.n_experts, wanted = state.top_k;
     state.muted = within(state.muted, n);
@@ -75,6 +81,7 @@ export function makeViewer(words, parts) {
     return notes.join(" ");
   }
 
+  /** @param {State} state */
   function correctView(state) {
     const n = modelOf(state.n_experts).config.n_layers, nearest = Math.min(Math.max(1, state.layer), n);
     if (nearest === state.layer) return;
@@ -82,7 +89,7 @@ export function makeViewer(words, parts) {
     state.layer = nearest;
   }
 
-  /** @param {any} state @returns {Generator<void, void>} */
+  /** @param {State} state @returns {Generator<void, void>} */
   function* route(state) {
     const model = modelOf(state.n_experts), record = words.records[state.n_experts], { config } = model;
     const text = tokenText(state);
@@ -107,10 +114,13 @@ export function makeViewer(words, parts) {
     state.losses_whole = whole.losses;
   }
 
+  /** @param {State} state @returns {TokenText} */
   function tokenText(state) {
-    const sections = state.domains.length ? state.domains.map((name) => [name, words.samples[name]]) : [["", state.text]];
-    const { encode, bytes } = parts(String(state.n_experts)), ids = [], faces = [], spans = [];
-    for (const [name, text] of sections) {
+    const { encode, bytes } = parts(String(state.n_experts));
+    /** @type {TokenText} */
+    const { ids, faces, sections: spans } = { ids: [], faces: [], sections: [] };
+    for (const name of state.domains.length ? state.domains : [""]) {
+      const text = name ? words.samples[name] : state.text;
       const piece = encode(text);
       if (piece.length) spans.push([name, ids.length, ids.length + piece.length]);
       faces.push(...facesOf(piece.map(bytes)));
@@ -141,6 +151,7 @@ const within = (experts, n) => [...new Set(experts)].filter((e) => e >= 0 && e <
  * @param {import("../engine/model.js").Model} model
  * @param {{ ids: number[], sections: Section[] }} text
  * @param {{ topK: number, first: number, muted?: number[] }} options
+ * @returns {Generator<void, PageRouting>}
  */
 export function* routeTokens(model, text, { topK, first, muted = [] }) {
   const { n_experts: E } = model.config, stop = Math.min(first + AT_ONCE, text.ids.length), n = stop - first;
@@ -163,9 +174,10 @@ export function* routeTokens(model, text, { topK, first, muted = [] }) {
   return { n, k: topK, layers, losses };
 }
 
+/** @param {TokenText} text @param {number} first @param {number} contextLength */
 function pageData(text, first, contextLength) {
   const stop = Math.min(first + AT_ONCE, text.ids.length);
-  const sections = text.sections.map(([name, a, b]) => [name, Math.max(a, first) - first, Math.min(b, stop) - first]);
+  const sections = text.sections.map(([name, a, b]) => /** @type {Section} */ ([name, Math.max(a, first) - first, Math.min(b, stop) - first]));
   const cut = Math.max(...text.sections.map(([, a, b]) => b - a)) > contextLength;
   return {
     tokens: text.faces.slice(first, stop), sections: sections.filter(([, a, b]) => a < b), first, total: text.ids.length, size: AT_ONCE,
@@ -173,9 +185,18 @@ function pageData(text, first, contextLength) {
   };
 }
 
+/** @param {number} value */
 const hundredths = (value) => Math.floor(value * 100 + 0.5);
 
-// All layers of a page as bytes, in the layout of token_viewer/page.py.
+/**
+ * All layers of a page as bytes, in the layout of token_viewer/page.py.
+ * @param {any} words
+ * @param {PageRouting} routing
+ * @param {PageRouting} whole the same without the muting
+ * @param {number[]} muted
+ * @param {number} E
+ * @returns {Record<string, any>}
+ */
 function routedData(words, routing, whole, muted, E) {
   const { n, k, layers } = routing, L = layers.length;
   const choice = new Uint8Array(L * n * k), weight = new DataView(new ArrayBuffer(2 * L * n * k));
@@ -191,7 +212,9 @@ function routedData(words, routing, whole, muted, E) {
     for (const expert of experts) counts[expert]++;
     return counts;
   });
+  /** @type {string[]} */
   const choices = words.ordinals.slice(0, k);
+  /** @param {number} l @param {number} c */
   const movedHere = (l, c) => { let sum = 0; for (let i = 0; i < n; i++) sum += moved[(l * n + i) * k + c]; return sum; };
   return {
     layers: L, k, experts: E, choice: view(choice), weight, scores: view(scores), moved: view(moved), load,
@@ -201,8 +224,10 @@ function routedData(words, routing, whole, muted, E) {
   };
 }
 
+/** @param {Uint8Array} bytes */
 const view = (bytes) => new DataView(bytes.buffer);
 
+/** @param {any} record @param {number} topK @param {number} trained */
 function lossText(record, topK, trained) {
   const measured = record.val_loss_by_top_k ?? {};
   if (!Object.keys(measured).length) return "";

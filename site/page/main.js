@@ -7,6 +7,7 @@ async function openPage() {
   const call = openKernel(document.getElementById("kernel").textContent);
   const modelFor = modelShelf(call, "models", words.records, tokenizer);
   const first = viewerState(words, counts), state = { ...first };
+  document.body.classList.toggle("only", new URLSearchParams(location.hash.slice(1)).get("only") === "viewer");
   const told = document.getElementById("told"), host = document.getElementById("viewer");
   const { pinned = -1, ...given } = readAddress(location.hash, { counts, samples: Object.keys(words.samples) });
   Object.assign(state, given);
@@ -26,6 +27,7 @@ async function openPage() {
   let resting = null;
   function follow() {
     clearTimeout(resting);
+    if (document.body.matches(".only")) return; // in a lesson's page
     resting = setTimeout(() => history.replaceState(null, "", writeAddress(model.get, first) || location.pathname + location.search), 300);
   }
   for (const name of Object.keys(IN_ADDRESS)) model.on(`change:${name}`, follow);

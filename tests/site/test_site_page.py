@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import build_site
 import pytest
+import site_lessons
 import torch
 from axe_playwright_python.base import AXE_SCRIPT
 from lab import Driver
@@ -332,7 +333,8 @@ def test_every_link_inside_the_site_leads_somewhere(site):
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             assert target.is_file(), f"{path.name}: {link}"
-            assert not parts.fragment or unquote(parts.fragment) in pages[target].ids, f"{path.name}: {link}"
+            place = "" if "=" in parts.fragment else unquote(parts.fragment)  # else it is a state of the viewer
+            assert not place or place in pages[target].ids, f"{path.name}: {link}"
 
 
 def test_lessons_are_whole_unsolved_and_load_nothing(site):
@@ -360,3 +362,29 @@ def test_names_that_two_scripts_share_are_refused(tmp_path):
     (tmp_path / "c.js").write_text("export default 3;\n")
     with pytest.raises(ValueError, match="cannot be joined"):
         build_site.joined([tmp_path / "c.js"])
+
+
+def test_the_viewer_is_alive_in_the_lessons_that_show_it_first(visit):
+    with visit(where="lessons/00_start_here.html", viewport={"width": 1000, "height": 900}) as page:
+        frame = page.frame_locator("iframe.live").first
+        frame.locator("[data-i]").first.wait_for()
+        assert frame.locator("#tour").is_hidden() and frame.locator("textarea").input_value().startswith("My order")
+        frame.locator("textarea").fill("Thou art")
+        frame.locator("[data-i]").nth(len(encode("Thou art"))).wait_for(state="detached")
+
+
+def test_the_states_of_live_viewers_are_those_of_the_lesson():
+    lesson = (site_lessons.ROOT / "solutions" / "00_start_here.py").read_text(encoding="utf-8")
+    for state in site_lessons.LIVE[0]:
+        assert repr(state["text"])[1:-1] in lesson.replace('\\"', '"')
+    lesson = (site_lessons.ROOT / "solutions" / "03_router.py").read_text(encoding="utf-8")
+    for state in site_lessons.LIVE[3]:
+        assert (
+            f"domains={state['samples'].split(',')}, records=records, layer={state['layer']}".replace("'", '"')
+            in lesson
+        )
+
+
+def test_the_reference_names_no_place_of_this_machine(site):
+    texts = [path.read_text(encoding="utf-8") for path in (site / "reference").rglob("*.*")]
+    assert len(texts) > 30 and not [text for text in texts if str(build_site.ROOT) in text]
