@@ -370,7 +370,7 @@ def test_the_viewer_is_alive_in_the_lessons_that_show_it_first(visit):
         frame.locator("[data-i]").first.wait_for()
         assert frame.locator("#tour").is_hidden() and frame.locator("textarea").input_value().startswith("My order")
         frame.locator("textarea").fill("Thou art")
-        frame.locator("[data-i]").nth(len(encode("Thou art"))).wait_for(state="detached")
+        frame.locator(TOKENS).nth(len(encode("Thou art"))).wait_for(state="detached")
 
 
 def test_the_states_of_live_viewers_are_those_of_the_lesson():
