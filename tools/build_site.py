@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean
 
 import pdoc
 from site_lessons import write_lessons, written
@@ -23,6 +24,7 @@ from moe_lite.course.outline import Lesson
 from moe_lite.look import palette
 from moe_lite.widgets import BalanceLab
 from moe_lite.widgets.balance_lab.drawing import LabDrawing
+from moe_lite.widgets.balance_lab.words import rows
 from moe_lite.widgets.kit.widget import scoped
 from moe_lite.widgets.token_viewer.widget import TokenViewer
 from moe_lite.widgets.token_viewer.words import EMPTY, ORDINALS, SENTENCES
@@ -126,23 +128,55 @@ def model_script(n_experts: int) -> str:
 
 
 def balance_script() -> str:
-    """The balance lab's figures for every recorded coefficient and layer, drawn as in the notebook."""
+    """The balance lab's strips for every recorded coefficient and layer, drawn as in the notebook, and their words."""
     lab = BalanceLab(top_k=2)
     figures = {}
     for layer in range(lab.grid.model.n_layers):
         lab.layer = layer
-        for coefficient in lab.grid.coefficients:  # the last move: its sentence is about that
+        for coefficient in lab.grid.coefficients:
             lab.coefficient = coefficient
             drawing = LabDrawing(lab.columns, layer, 0, 0, WIDTH)
             figures[f"{coefficient:g}/{layer}"] = {
-                "figure": drawing.svg(lab.reading), "heads": drawing.heads(), "parts": lab.view["parts"],
+                "figure": strips_alone(drawing, lab.reading), "heads": drawing.heads(),
+                "says": balance_sentence(lab, coefficient, layer),
             }  # fmt: skip
     found = {"coefficients": lab.grid.coefficients, "layers": lab.grid.model.n_layers, "figures": figures}
     return f"window.moeLiteBalance = {json.dumps(found, ensure_ascii=False)};\n"
 
 
-def course() -> str:
+def strips_alone(drawing: LabDrawing, text: str) -> str:
+    """The figure down to the axis of its strips, without the measures that are drawn below."""
+    figure = drawing.svg(text)
+    return figure.replace(f'viewBox="0 0 {WIDTH} {drawing.height}"', f'viewBox="0 0 {WIDTH} {drawing.table}"').replace(
+        f'height="{drawing.height}"', f'height="{drawing.table}"'
+    )
+
+
+def balance_sentence(lab: BalanceLab, coefficient: float, layer: int) -> str:
+    """What a recorded training did to experts and loss, beside the one without balancing; three seeds each."""
+    measured = [{name: values[-1] for name, *values in rows([column], layer, 0)} for column in lab.columns]
+    n, (none, *with_loss) = lab.grid.model.n_experts, [int(each["dead experts"]) for each in measured]
+    before = lab.grid.losses(0.0, 2)
+    alone = f"Without a balancing loss, {none} of {n} experts of this layer end with almost no tokens"
+    if not with_loss:
+        return f"{alone}. Loss on unseen text: {mean(before):.2f}. Move the slider to see what a balancing loss does."
+    after, count = lab.grid.losses(coefficient, 2), with_loss[0] or "none"
+    verdict = (
+        "with every seed worse than without" if min(after) > max(before)
+        else "with every seed better than without" if max(after) < min(before)
+        else "no more than another seed changes"
+    )  # fmt: skip
+    losses = f"Loss on unseen text: {mean(after):.2f}, and {mean(before):.2f} without: {verdict}."
+    return f"{alone}; with coefficient {coefficient:g}, {count} of them. {losses}"
+
+
+def course(repository: str) -> str:
     """The lessons with their questions."""
+    download, machine = "download the course", ""
+    if repository:
+        download = f'<a href="{html.escape(repository)}">{download}</a>'
+        codespace = f"https://codespaces.new/{repository.removeprefix('https://github.com/')}"
+        machine = f' Or <a href="{html.escape(codespace)}">open it in a cloud machine</a>.'
     rows = "".join(
         f'<li><span class="no">{lesson.label}</span><span>{linked_title(lesson)} '
         f'<span class="asks">{html.escape(lesson.question)}</span></span></li>'
@@ -150,8 +184,9 @@ def course() -> str:
     )
     first = written()[0]
     return (
-        f'<p><a class="go" href="lessons/{first.file}.html">Read lesson {first.label}</a> here, or download the course '
-        f'and run <code>make lab</code>: then every figure moves.</p>\n<ol class="lessons">{rows}</ol>\n'
+        f'<p><a class="go" href="lessons/{first.file}.html">Read lesson {first.label}</a> here, or {download} and '
+        f"run <code>make lab</code>: then every figure moves.{machine} Lesson 00 asks for nothing but curiosity; the "
+        f'others need Python and a first neural network in PyTorch.</p>\n<ol class="lessons">{rows}</ol>\n'
         '<p>For those who build on it: the <a href="reference/index.html">reference</a> of the package.</p>'
     )
 
@@ -166,10 +201,10 @@ def embedded(kind: str, name: str, text: str) -> str:
     return f'<script type="{kind}" id="{name}">{closed}</script>'
 
 
-def page() -> str:
+def page(repository: str = "") -> str:
     parts = {
         "styles": f"<style>{styles()}</style>",
-        "course": course(),
+        "course": course(repository),
         "data": "\n".join(
             embedded("application/json", name, json.dumps(value, ensure_ascii=False, separators=(",", ":")))
             for name, value in (
@@ -200,9 +235,9 @@ def write_reference(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def build(folder: Path) -> dict[str, int]:
-    """Write the whole page into `folder`, which is made anew; file -> bytes."""
-    files = {"index.html": page(), "balance.js": balance_script()}
+def build(folder: Path, repository: str = "") -> dict[str, int]:
+    """Write the whole page into `folder`, which is made anew; file -> bytes. repository: where the course is."""
+    files = {"index.html": page(repository), "balance.js": balance_script()}
     files |= {f"models/{shipped(n).stem}.js": model_script(n) for n in COUNTS}
     if folder.exists():
         shutil.rmtree(folder)
@@ -216,10 +251,14 @@ def build(folder: Path) -> dict[str, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "_site", help="the folder to write (default: _site)")
-    folder = parser.parse_args().out
+    parser.add_argument(
+        "--repository", default="", help="address where the course can be had, such as https://github.com/…"
+    )
+    arguments = parser.parse_args()
+    folder = arguments.out
     if folder.exists() and not (folder / "index.html").is_file():
         raise SystemExit(f"{folder} is there and holds no page: it would be replaced. Name another folder.")
-    sizes = build(folder)
+    sizes = build(folder, arguments.repository)
     scripts = page_script() + kernel_script()
     first = sizes["index.html"] + sizes[f"models/{shipped(8).stem}.js"]
     print(f"{folder}: {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB")

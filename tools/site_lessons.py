@@ -46,7 +46,7 @@ def written() -> list[Lesson]:
 def lesson_pages() -> Iterator[tuple[str, str]]:
     """Name of a file under lessons/ and its content: a page for each lesson, their style, the search."""
     exporter = HTMLExporter(
-        template_name="lessons", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True,
+        template_name="lessons", extra_template_basedirs=[str(TEMPLATES)], anchor_link_text="#",
         exclude_input_prompt=True, exclude_output_prompt=True,
     )  # fmt: skip
     found = written()
@@ -117,7 +117,13 @@ def page(lesson: Lesson, body: str, before: Lesson | None, after: Lesson | None)
         for rel, word, other in (("prev", "Before", before), ("next", "Next", after))
         if other
     )
-    content = f'<main class="lesson">{body}</main><nav class="way" aria-label="lessons before and after">{way}</nav>'
+    here = (
+        '<p class="here">This is the lesson to read. In Jupyter (<code>make lab</code>) every cell runs, the figures '
+        "move, and a check answers what you write.</p>"
+    )
+    content = (
+        f'<main class="lesson">{here}{body}</main><nav class="way" aria-label="lessons before and after">{way}</nav>'
+    )
     return frame(f"{lesson.label} · {lesson.title}", content, lesson)
 
 
@@ -156,7 +162,9 @@ class _Sections(HTMLParser):
         self._heading = False
 
     def handle_starttag(self, tag, attributes):
-        if tag in ("h2", "h3"):
+        if tag == "a" and self._heading:
+            self._heading = False  # the heading's own link
+        elif tag in ("h2", "h3"):
             self.found.append({"anchor": dict(attributes).get("id", ""), "heading": "", "text": ""})
             self._heading = True
         elif tag in ("style", "script", "svg", "pre", "table", "details"):

@@ -18,7 +18,7 @@
     for (const entry of await read()) {
       const heading = entry.heading.toLowerCase(), text = entry.text.toLowerCase();
       if (!words.every((word) => heading.includes(word) || text.includes(word))) continue;
-      const worth = words.reduce((sum, word) => sum + 10 * heading.includes(word) + Math.min(5, text.split(word).length - 1), 0);
+      const worth = words.reduce((sum, word) => sum + 10 * heading.includes(word) + 15 * entry.lesson.toLowerCase().includes(word) + Math.min(5, text.split(word).length - 1), 0);
       found.push({ entry, worth, at: Math.max(0, text.indexOf(words[0]) - 60) });
     }
     found.sort((a, b) => b.worth - a.worth);

@@ -6,6 +6,7 @@ const MOST_BARS = 256;
 function lossPanel(host, model) {
   const bars = el("div", { class: "bars", role: "img" }), keys = keyFigures(), reading = readingLine(() => model.get("n_experts"));
   host.append(keys.node, bars, reading.node);
+  let about = []; // the sentence about the whole text; a bar that is pointed at has one of its own
 
   function paint() {
     const { tokens = [] } = model.get("page"), losses = model.get("losses").slice(0, MOST_BARS), whole = model.get("losses_whole");
@@ -26,8 +27,9 @@ function lossPanel(host, model) {
     const worst = known.reduce((a, b) => (losses[b] > losses[a] ? b : a)), best = known.reduce((a, b) => (losses[b] < losses[a] ? b : a));
     const token = (i) => ({ code: plainToken(tokens[i]) });
     const parts = ["Most surprising was ", token(worst), ` with ${losses[worst].toFixed(2)}, least `, token(best), ` with ${losses[best].toFixed(2)}.`];
-    if (muted.length) parts.push(` Without ${muted.length === 1 ? "expert " : "experts "}`, ...listed(muted.map((expert) => ({ expert }))), `, ${known.filter((i) => losses[i] > whole[i]).length} of ${known.length} tokens surprise it more, and ${known.filter((i) => losses[i] < whole[i]).length} less.`);
+    if (muted.length) parts.push(` Without ${muted.length === 1 ? "expert " : "experts "}`, ...listed(muted.map((expert) => ({ expert }))), `, ${known.filter((i) => losses[i] > whole[i]).length} tokens surprise it more, and ${known.filter((i) => losses[i] < whole[i]).length} less.`);
     if (tokens.length > MOST_BARS) parts.push(` These are the first ${MOST_BARS} tokens.`);
+    about = parts;
     reading.set(parts);
     bars.setAttribute("aria-label", `Loss of ${losses.length} tokens, mean ${now.toFixed(2)}`);
     mark();
@@ -36,6 +38,14 @@ function lossPanel(host, model) {
     const pinned = String(model.get("pinned"));
     for (const node of bars.children) node.classList.toggle("at", node.dataset.i === pinned);
   }
+  bars.addEventListener("pointerover", (event) => {
+    const i = Number(event.target.closest("i")?.dataset.i ?? -1), loss = model.get("losses")[i];
+    if (i < 0) return;
+    const token = { code: plainToken(model.get("page").tokens[i]) }, muted = model.get("muted").length > 0;
+    reading.set(loss === null ? [token, " is the first: nothing comes before it."]
+      : [token, ` surprised it by ${loss.toFixed(2)}`, muted ? `, and by ${model.get("losses_whole")[i].toFixed(2)} with all experts.` : "."]);
+  });
+  bars.addEventListener("pointerleave", () => reading.set(about));
   bars.addEventListener("click", (event) => {
     const i = Number(event.target.closest("i")?.dataset.i ?? -1);
     if (i >= 0) { model.set("pinned", i === model.get("pinned") ? -1 : i); model.save_changes(); }

@@ -41,6 +41,7 @@ async function openPage() {
     if (Object.keys(settings).length) { model.set("asked", model.get("asked") + 1); model.save_changes(); }
     const target = document.getElementById(section);
     if (section !== "try") target.scrollIntoView();
+    else host.scrollIntoView({ block: "nearest" });
   };
   tour(document.getElementById("tour"), model, TOUR, show);
   lossPanel(document.getElementById("losses-figure"), model);
@@ -51,13 +52,26 @@ async function openPage() {
     balancePanel(document.getElementById("balance-figure"), window.moeLiteBalance);
   });
 
+  // links within the page leave the address alone: it holds the view
+  for (const link of document.querySelectorAll('a[href^="#"]'))
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const target = document.querySelector(link.getAttribute("href"));
+      target.scrollIntoView();
+      target.focus({ preventScroll: true });
+    });
   document.getElementById("copy").onclick = async () => {
     clearTimeout(resting);
     history.replaceState(null, "", writeAddress(model.get, first) || location.pathname + location.search);
     try { await navigator.clipboard.writeText(location.href); told.textContent = "Copied."; } catch { told.textContent = "The address above is the link."; }
   };
+  document.getElementById("again").onclick = () => {
+    const { text, domains, n_experts, top_k, muted, layer, choice, pinned, picked, by_weight } = first;
+    show({ text, domains, n_experts, top_k, muted, layer, choice, pinned, picked, by_weight, first: 0 });
+    told.textContent = "";
+  };
   document.getElementById("picture").onclick = async () => {
-    try { await savePicture(host.querySelector(".mx"), words.question); told.textContent = "Saved."; } catch { told.textContent = "This browser cannot draw the page into a picture."; }
+    try { await savePicture(host.querySelector(".mx"), `${words.question} Layer ${model.get("layer")}, ${words.ordinals[model.get("choice")]} choice; a model with ${model.get("n_experts")} experts, top-${model.get("top_k")} · moe-lite`); told.textContent = "Saved."; } catch { told.textContent = "This browser cannot draw the page into a picture."; }
   };
 }
 

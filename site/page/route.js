@@ -40,13 +40,14 @@ function routePanel(host, model, call) {
   function paintHand() {
     const data = unpack(model.get("routed")), now = chosen ?? routers;
     buttons.replaceChildren(...Array.from({ length: data.experts }, (_, e) =>
-      button(String(e), () => toggle(e), { class: `n ${expertClass(e, data.experts)}`, "aria-pressed": String(now.includes(e)), "aria-label": `expert ${e}` })));
+      button(String(e), () => toggle(e), { disabled: model.get("muted").includes(e), class: `n ${expertClass(e, data.experts)}`, "aria-pressed": String(now.includes(e)), "aria-label": `expert ${e}` })));
     own.hidden = chosen === null;
-    every.hidden = ways(data.experts - model.get("muted").length, model.get("top_k")) > MOST_WAYS;
+    const many = ways(data.experts - model.get("muted").length, model.get("top_k"));
+    every.hidden = many < 2 || many > MOST_WAYS;
   }
   function toggle(e) {
     const now = chosen ?? routers;
-    const next = now.includes(e) ? now.filter((other) => other !== e) : [...now, e].slice(-model.get("top_k"));
+    const next = now.includes(e) ? now.filter((other) => other !== e) : [...now.slice(0, model.get("top_k") - 1), e]; // the last one makes room
     choose(next);
   }
   async function choose(experts) {
@@ -59,7 +60,7 @@ function routePanel(host, model, call) {
       const { yours, its } = await call("byHand", { ...where(), experts }).answer;
       if (asked !== count) return;
       result.textContent = yours === null ? LAST_TOKEN
-        : `Next token's loss: ${yours.next.toFixed(2)} with yours, ${its.next.toFixed(2)} with the router's. Mean of the rest of the text: ${yours.mean.toFixed(3)} against ${its.mean.toFixed(3)}.`;
+        : `${verdict(its.mean - yours.mean)} Loss of the next token: ${yours.next.toFixed(2)} with yours, ${its.next.toFixed(2)} with the router's. Mean of all that follow: ${yours.mean.toFixed(3)} against ${its.mean.toFixed(3)}.`;
     });
   }
   async function tryAll() {
@@ -68,7 +69,7 @@ function routePanel(host, model, call) {
     await told(async () => {
       const { rank, of, best, its } = await call("everyChoice", where()).answer;
       if (asked !== count) return;
-      result.textContent = rank === null ? LAST_TOKEN : `Of ${of} choices, the router's is number ${rank} for the rest of the text (mean loss ${its.toFixed(3)}). The best is ${best.experts.join(" and ")} (${best.mean.toFixed(3)}). The router learned what helps on the whole, and cannot see what comes.`;
+      result.textContent = rank === null ? LAST_TOKEN : `Of ${of} choices, the router's is number ${rank} for the rest of the text (mean loss ${its.toFixed(3)}). ${rank === 1 ? "None is better." : `The best is ${best.experts.join(" and ")} (${best.mean.toFixed(3)}).`} The router learned what helps on the whole, and cannot see what comes.`;
     });
   }
   async function told(work) {
@@ -77,6 +78,7 @@ function routePanel(host, model, call) {
   whenChanged(model, ["routed", "layer", "pinned", "page"], paint);
 }
 
+const verdict = (gain) => (gain > 0.0005 ? "Your choice is better here." : gain < -0.0005 ? "The router's choice is better." : "It makes no difference here.");
 const ORDINAL = ["first", "second", "third", "fourth"], MOST_WAYS = 130;
 const LAST_TOKEN = "It is the last token: nothing comes after it that could be guessed better or worse.";
 const ways = (n, k) => Array.from({ length: k }, (_, i) => (n - i) / (i + 1)).reduce((a, b) => a * b, 1);

@@ -39,11 +39,17 @@ function writePanel(host, model, call, modelFor) {
         running = id;
         if ((await answer).stopped) break;
       }
-      note.textContent = temperature.value ? "Write again, and the draws are others." : "At temperature 0 it takes the likeliest token each time.";
+      note.textContent = temperature.value ? "Each writing draws its tokens anew." : "At temperature 0 it takes the likeliest token each time.";
     } catch (problem) {
       note.textContent = problem.message;
     }
     [start.disabled, halt.hidden] = [false, true];
   }
+  // what was written after another text, or by another model, goes
+  whenChanged(model, ["text", "n_experts", "top_k", "muted"], () => {
+    if (running) call("stop", { id: running });
+    [writings, note.textContent] = [[], ""];
+    out.replaceChildren();
+  });
   whenChanged(model, ["layer", "choice", "picked", "by_weight"], () => writings.forEach(({ paint }) => paint()));
 }
