@@ -12,6 +12,7 @@ import nbformat
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 
+from moe_lite.course.guesses import NONE_MADE
 from moe_lite.course.outline import ROOT, Lesson, lessons
 from moe_lite.look import palette
 from moe_lite.widgets.kit.widget import KERNEL_GONE
@@ -89,7 +90,11 @@ def body_of(lesson: Lesson, exporter: HTMLExporter) -> str:
     body, _ = exporter.from_notebook_node(solved)
     for wide in ("<pre", '<div class="pic"', '<div class="out"'):  # they scroll to the side, by keyboard, too
         body = body.replace(wide, f'{wide} tabindex="0"')
-    body = re.sub(r"<details ([^>]*)open(=\"\")?>", r"<details \1>", body).replace(KERNEL_GONE, IN_A_PAGE)
+    body = (
+        re.sub(r"<details ([^>]*)open(=\"\")?>", r"<details \1>", body)
+        .replace(KERNEL_GONE, IN_A_PAGE)
+        .replace(html.escape(NONE_MADE), "")
+    )
     return linked(body)
 
 
