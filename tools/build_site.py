@@ -47,6 +47,7 @@ DOCUMENTED = [
     f"moe_lite.{name}"
     for name in ("model", "train", "data", "metrics", "evaluate", "checkpoint", "lessons", "families", "lab", "hf")
 ]
+TWO_FACTS = "0.2-A-model-that-uses-a-part-of-itself"  # a heading of lesson 00
 PAGE = ("kernel", "state", "address", "losses", "write", "route", "balance", "tour", "picture", "main")
 
 
@@ -162,9 +163,9 @@ def balance_sentence(lab: BalanceLab, coefficient: float, layer: int) -> str:
         return f"{alone}. Loss on unseen text: {mean(before):.2f}. Move the slider to see what a balancing loss does."
     after, count = lab.grid.losses(coefficient, 2), with_loss[0] or "none"
     verdict = (
-        "with every seed worse than without" if min(after) > max(before)
-        else "with every seed better than without" if max(after) < min(before)
-        else "no more than another seed changes"
+        "worse with each of three random starts" if min(after) > max(before)
+        else "better with each of three random starts" if max(after) < min(before)
+        else "no more than another random start changes"
     )  # fmt: skip
     losses = f"Loss on unseen text: {mean(after):.2f}, and {mean(before):.2f} without: {verdict}."
     return f"{alone}; with coefficient {coefficient:g}, {count} of them. {losses}"
@@ -185,8 +186,9 @@ def course(repository: str) -> str:
     first = written()[0]
     return (
         f'<p><a class="go" href="lessons/{first.file}.html">Read lesson {first.label}</a> here, or {download} and '
-        f"run <code>make lab</code>: then every figure moves.{machine} Lesson 00 asks for nothing but curiosity; the "
-        f'others need Python and a first neural network in PyTorch.</p>\n<ol class="lessons">{rows}</ol>\n'
+        f"run <code>make lab</code>: then every figure moves.{machine} The lessons need Python and a "
+        f"first neural network in PyTorch. What experts know and do not know can be read without, in "
+        f'<a href="lessons/{first.file}.html#{TWO_FACTS}">section 0.2</a>.</p>\n<ol class="lessons">{rows}</ol>\n'
         '<p>For those who build on it: the <a href="reference/index.html">reference</a> of the package.</p>'
     )
 

@@ -43,7 +43,7 @@ async function openPage() {
     if (section !== "try") target.scrollIntoView();
     else host.scrollIntoView({ block: "nearest" });
   };
-  tour(document.getElementById("tour"), model, TOUR, show);
+  const steps = tour(document.getElementById("tour"), model, TOUR, show);
   lossPanel(document.getElementById("losses-figure"), model);
   routePanel(document.getElementById("route-figure"), model, call);
   writePanel(document.getElementById("write-figure"), model, call, modelFor);
@@ -69,9 +69,10 @@ async function openPage() {
     const { text, domains, n_experts, top_k, muted, layer, choice, pinned, picked, by_weight } = first;
     show({ text, domains, n_experts, top_k, muted, layer, choice, pinned, picked, by_weight, first: 0 });
     told.textContent = "";
+    steps.again();
   };
   document.getElementById("picture").onclick = async () => {
-    try { await savePicture(host.querySelector(".mx"), `${words.question} Layer ${model.get("layer")}, ${words.ordinals[model.get("choice")]} choice; a model with ${model.get("n_experts")} experts, top-${model.get("top_k")} · moe-lite`); told.textContent = "Saved."; } catch { told.textContent = "This browser cannot draw the page into a picture."; }
+    try { await savePicture(host.querySelector(".mx"), `${words.question} Layer ${model.get("layer")}, ${words.ordinals[model.get("choice")]} choice; a model with ${model.get("n_experts")} experts, top-${model.get("top_k")}${model.get("muted").length ? `, without ${model.get("muted").join(", ")}` : ""} · moe-lite`); told.textContent = "Saved."; } catch { told.textContent = "This browser cannot draw the page into a picture."; }
   };
 }
 

@@ -19,6 +19,7 @@ function tour(node, model, steps, show) {
     if (at < steps.length - 1) { at += 1; paint(); } else show({}, "course");
   };
   paint();
+  return { again: () => { at = 0; paint(); } };
 }
 
 const TOUR = [
@@ -28,10 +29,10 @@ const TOUR = [
     words: "Show a rare word", settings: { text: "The king and the water. Floccinaucinihilipilification!", domains: [] } },
   { title: "What is an expert?",
     says: ["An <expert> is a small network of its own inside a layer. Every token is worked on by two experts of each layer, and the others rest. The number in a tile is the one of the two that counts more.",
-      "Is one of them good at medicine, another at law? Look at who takes the pieces of “doctor” and of “lawyer”, and move the slider “layer”: it is decided anew in every layer."],
+      "Is one of them good at medicine, another at law? Look at who takes the pieces of “doctor” and of “lawyer”. In layer 3 it is expert 3 for both, and for “My” and “and” as well; move the slider “layer”, and it is others."],
     words: "Look for the doctor and the lawyer", settings: { text: "My doctor prescribed antibiotics and my lawyer signed the contract.", domains: [], picked: [], layer: 3 } },
   { title: "What does the router do?",
-    says: ["The <router> of a layer gives every expert a score for the token, takes the best two (the slider “top-k” says how many) and adds up what they answer. How much each counts are the two scores, divided by their sum.",
+    says: ["The <router> of a layer gives every expert a score for the token, takes the best two (the slider “top-k” says how many) and adds up what they answer. Each answer counts as much as its score, divided by the sum of the two.",
       "Nobody told it who should do what. It learned to send tokens where the model's next guess gets better. Point at a token to see its scores."],
     words: "Show a token's scores in layer 3", settings: { layer: 3, pinned: 2, picked: [] } },
   { title: "What does balancing change?",

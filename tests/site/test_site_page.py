@@ -287,6 +287,15 @@ def test_the_tour_has_four_steps_that_show_something_and_ends_at_the_course(visi
         page.wait_for_function("() => document.getElementById('course').getBoundingClientRect().top < innerHeight")
 
 
+def test_what_the_tour_says_of_the_doctor_and_the_lawyer():
+    text = "My doctor prescribed antibiotics and my lawyer signed the contract."
+    assert text in (build_site.SITE / "page" / "tour.js").read_text(encoding="utf-8")
+    pieces = token_pieces(encode(text))
+    at = [pieces.index(piece) for piece in ("My", " do", "ct", "or", " and", " law", "y", "er")]
+    in_layer = {layer: [first_choices(text, layer)[i] for i in at] for layer in (1, 2, 3, 4)}
+    assert set(in_layer[3]) == {3} and not any(3 in in_layer[layer][1:4] + in_layer[layer][5:] for layer in (1, 4))
+
+
 def test_a_picture_of_the_view_is_saved(visit):
     with visit(accept_downloads=True) as page:
         with page.expect_download() as saved:
@@ -373,7 +382,7 @@ def test_the_page_with_its_first_model_is_small(site):
 
 
 def test_with_a_repository_the_course_can_be_had_there():
-    assert "<a href" not in build_site.course("").split("<ol")[0].replace('<a class="go"', "")
+    assert "https:" not in build_site.course("")
     text = build_site.course("https://github.com/someone/moe-lite")
     assert 'href="https://github.com/someone/moe-lite"' in text
     assert 'href="https://codespaces.new/someone/moe-lite"' in text
