@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SITE, WIDGETS = ROOT / "site", ROOT / "moe_lite" / "widgets"
 WIDTH = 860  # px of the balance lab's figures
 COUNTS = (4, 8, 16)  # experts of the models that the page offers
+DENSE = 1  # their dense twin, for comparison
 OPENING = """The king said nothing.
 Le roi ne dit rien.
 Der König sagte nichts.
@@ -48,7 +49,7 @@ DOCUMENTED = [
     for name in ("model", "train", "data", "metrics", "evaluate", "checkpoint", "lessons", "families", "lab", "hf")
 ]
 TWO_FACTS = "0.2-A-model-that-uses-a-part-of-itself"  # a heading of lesson 00
-PAGE = ("kernel", "state", "address", "losses", "write", "route", "balance", "tour", "picture", "main")
+PAGE = ("kernel", "state", "address", "losses", "layers", "write", "route", "balance", "tour", "picture", "main")
 
 
 def kernel_script() -> str:
@@ -114,6 +115,7 @@ def words() -> dict:
     return {
         "question": TokenViewer.question.default_value, "say": SENTENCES, "empty": EMPTY, "ordinals": ORDINALS,
         "samples": data.SAMPLES, "opening": {"text": OPENING, "layer": 3}, "records": records(),
+        "dense": {"file": shipped(DENSE).stem},
     }  # fmt: skip
 
 
@@ -240,7 +242,7 @@ def write_reference(folder: Path) -> dict[str, int]:
 def build(folder: Path, repository: str = "") -> dict[str, int]:
     """Write the whole page into `folder`, which is made anew; file -> bytes. repository: where the course is."""
     files = {"index.html": page(repository), "balance.js": balance_script()}
-    files |= {f"models/{shipped(n).stem}.js": model_script(n) for n in COUNTS}
+    files |= {f"models/{shipped(n).stem}.js": model_script(n) for n in (*COUNTS, DENSE)}
     if folder.exists():
         shutil.rmtree(folder)
     for name, text in files.items():

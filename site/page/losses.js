@@ -3,9 +3,12 @@
 const BLIND = Math.log(2048); // nats: one of all tokens, guessed
 const MOST_BARS = 256;
 
-function lossPanel(host, model) {
+// ofDense(texts) -> the losses of the dense twin; samples: the texts by name
+function lossPanel(host, model, ofDense, samples) {
   const bars = el("div", { class: "bars", role: "img" }), keys = keyFigures(), reading = readingLine(() => model.get("n_experts"));
-  host.append(keys.node, bars, reading.node);
+  const compare = button("And a dense model?", askDense, { class: "link" });
+  const dense = el("p", { class: "note", role: "status" });
+  host.append(keys.node, bars, reading.node, el("div", { class: "ctl" }, compare), dense);
   let about = []; // the sentence about the whole text; a bar that is pointed at has one of its own
 
   function paint() {
@@ -34,6 +37,19 @@ function lossPanel(host, model) {
     bars.setAttribute("aria-label", `Loss of ${losses.length} tokens, mean ${now.toFixed(2)}`);
     mark();
   }
+  async function askDense() {
+    const asked = model.get("text"), domains = model.get("domains");
+    dense.textContent = "Reading …";
+    try {
+      const losses = await ofDense(domains.length ? domains.map((name) => samples[name]) : [asked]);
+      if (asked !== model.get("text")) return;
+      const mean = losses.reduce((a, b) => a + b, 0) / losses.length;
+      dense.textContent = `The dense model has ${mean.toFixed(2)} on this whole text. It does as much arithmetic per token as a mixture with top-2, has one network per layer in place of the experts, and saw the same texts in training.`;
+    } catch (problem) {
+      dense.textContent = problem.message;
+    }
+  }
+  whenChanged(model, ["text"], () => { dense.textContent = ""; });
   function mark() {
     const pinned = String(model.get("pinned"));
     for (const node of bars.children) node.classList.toggle("at", node.dataset.i === pinned);

@@ -5,7 +5,7 @@ async function openPage() {
   const words = json("words"), tokenizer = json("tokenizer");
   const counts = Object.keys(words.records).map(Number);
   const call = openKernel(document.getElementById("kernel").textContent);
-  const modelFor = modelShelf(call, "models", words.records, tokenizer);
+  const modelFor = modelShelf(call, "models", { ...words.records, 1: words.dense }, tokenizer);
   const first = viewerState(words, counts), state = { ...first };
   document.body.classList.toggle("only", new URLSearchParams(location.hash.slice(1)).get("only") === "viewer");
   const told = document.getElementById("told"), host = document.getElementById("viewer");
@@ -44,7 +44,8 @@ async function openPage() {
     else host.scrollIntoView({ block: "nearest" });
   };
   const steps = tour(document.getElementById("tour"), model, TOUR, show);
-  lossPanel(document.getElementById("losses-figure"), model);
+  lossPanel(document.getElementById("losses-figure"), model, (texts) => denseLosses(call, modelFor, texts), words.samples);
+  layersPanel(document.getElementById("layers"), model);
   routePanel(document.getElementById("route-figure"), model, call);
   writePanel(document.getElementById("write-figure"), model, call, modelFor);
   whenNear(document.getElementById("balance"), async () => {
@@ -56,7 +57,7 @@ async function openPage() {
   for (const link of document.querySelectorAll('a[href^="#"]'))
     link.addEventListener("click", (event) => {
       event.preventDefault();
-      const target = document.querySelector(link.getAttribute("href"));
+      const target = document.getElementById(link.getAttribute("href").slice(1));
       target.scrollIntoView();
       target.focus({ preventScroll: true });
     });
@@ -74,6 +75,13 @@ async function openPage() {
   document.getElementById("picture").onclick = async () => {
     try { await savePicture(host.querySelector(".mx"), `${words.question} Layer ${model.get("layer")}, ${words.ordinals[model.get("choice")]} choice; a model with ${model.get("n_experts")} experts, top-${model.get("top_k")}${model.get("muted").length ? `, without ${model.get("muted").join(", ")}` : ""} · moe-lite`); told.textContent = "Saved."; } catch { told.textContent = "This browser cannot draw the page into a picture."; }
   };
+}
+
+// The losses of the dense twin, which is read when it is first asked for, on each of the texts.
+async function denseLosses(call, modelFor, texts) {
+  await modelFor(1);
+  const readings = texts.map((text, i) => call("losses", { text, model: "1" }, { slot: String(i) }).answer);
+  return (await Promise.all(readings)).flatMap(({ losses }) => [...losses].filter((loss) => !Number.isNaN(loss)));
 }
 
 // Calls once when the element comes near the window.

@@ -218,6 +218,38 @@ def test_muting_shows_what_it_costs(visit):
         page.wait_for_selector(f"{TOKENS}.pin")
 
 
+def test_all_layers_stand_one_below_the_other(visit):
+    text = "My doctor and my lawyer"
+    with visit("#text=" + text.replace(" ", "+")) as page:
+        page.get_by_role("button", name="Show all layers").click()
+        shown = page.evaluate(
+            "() => [...document.querySelectorAll('#layers [role=listbox]')].map((text) => "
+            "[...text.querySelectorAll('[data-i]')].map((token) => Number(token.dataset.expert)))"
+        )
+        assert shown == [first_choices(text, layer) for layer in (1, 2, 3, 4)]
+        page.locator("#layers [data-i]").nth(1).hover()
+        assert page.locator("#layers [data-i].at").count() == 4
+        typed(page, "Thou")
+        page.wait_for_function(
+            f"() => document.querySelectorAll('#layers [data-i]').length === {4 * len(encode('Thou'))}"
+        )
+        page.get_by_role("button", name="Hide them").click()
+        assert page.locator("#layers [role=listbox]").first.is_hidden()
+
+
+def test_the_dense_twin_is_asked_for_the_same_text(visit):
+    with visit("#text=The+king+said+nothing.") as page:
+        page.get_by_role("button", name="And a dense model?").click()
+        page.get_by_text("The dense model has").wait_for()
+        ids = torch.tensor([encode("The king said nothing.")])
+        loss = torch.nn.functional.cross_entropy(pretrained(1)(ids).logits[0, :-1], ids[0, 1:])
+        said = float(re.search(r"has (\d+\.\d+)", page.locator("#losses-figure [role=status]").inner_text())[1])
+        assert said == pytest.approx(float(loss), abs=0.006)
+    with visit("#samples=french,math") as page:
+        page.get_by_role("button", name="And a dense model?").click()
+        page.get_by_text("The dense model has").wait_for()
+
+
 def test_it_writes_as_the_package_does_with_and_without_an_expert(visit, took):
     with visit("#text=Once+upon&muted=2") as page:
         page.get_by_role("slider", name="temperature").focus()

@@ -48,7 +48,7 @@ function bar() {
 // A slider row: label, track, value. `values` are the steps it can stand on. onmove(value) runs on every step.
 // set(value) moves it from outside, between the steps as well; set(value, values) also changes the steps. A tick stays at
 // the value before.
-function slider({ label, values, value, width = 110, show = String, onmove }) {
+function slider({ label, values, value, width = 110, show = (step) => String(step), onmove }) {
   const input = el("input", { type: "range", min: 0, step: 1, "aria-label": label, "--w": `${width}px` });
   const output = el("span", { class: "v" });
   const node = el("label", {}, label, input, output);
@@ -143,7 +143,7 @@ function listed(parts) {
 // What the kernel said went wrong: { what, instead, details } or {}.
 function errorBox() {
   const node = el("div", { class: "err", role: "alert", hidden: true });
-  const set = ({ what, instead, details } = {}) => {
+  const set = (/** @type {any} */ { what, instead, details } = {}) => {
     node.hidden = !what;
     node.replaceChildren(...(what ? [el("b", {}, what), " ", instead ?? "",
       details ? el("details", {}, el("summary", {}, "Details"), el("pre", {}, details)) : ""] : []));
@@ -154,7 +154,7 @@ function errorBox() {
 // Key figures, [value, what it is] each. set(facts, titleOf(name)): a title is shown where the pointer rests.
 function keyFigures() {
   const node = el("div", { class: "keys" });
-  const set = (facts, titleOf = () => null) => node.replaceChildren(...facts.map(([value, name]) =>
+  const set = (facts, titleOf = (_name) => null) => node.replaceChildren(...facts.map(([value, name]) =>
     el("div", { title: titleOf(name) }, el("b", {}, value), el("span", {}, name))));
   return { node, set };
 }
@@ -211,7 +211,7 @@ function redrawn(root) {
 // Values that the kernel must work on. Only one request is under way; what is asked for meanwhile is sent after it,
 // newest value only, so that dragging never queues up. The kernel answers each with a higher `answered` trait.
 // say(text) is called when no answer comes; waiting() tells whether controls are ahead of the model.
-function asker(model, root, say = () => {}) {
+function asker(model, root, say = (_text) => {}) {
   let busy = false, next = null, slow = null, silent = null;
   const send = (values) => {
     busy = true;
@@ -276,7 +276,7 @@ function followWidth(model, root, narrowest, widest, ask) {
 //                            layout: what stands between question and reading line, an array in it is a row of controls
 // nExperts() for the badges of the reading line; note: another element; watch: traits that are drawn beside the usual
 // ones; width: [narrowest, widest] of a figure that is drawn for the room there is.
-function panel(model, host, { nExperts, note = el("p", { class: "note", role: "status" }), watch = [], width } = {}) {
+function panel(model, host, { nExperts, note = el("p", { class: "note", role: "status" }), watch = [], width } = /** @type {any} */ ({})) {
   const { root, tag } = openRoot(host, model);
   const problem = errorBox(), reading = readingLine(nExperts), keys = keyFigures(), stage = el("div", { class: "stage fig" });
   const asking = asker(model, root, (text) => { note.hidden = false; note.textContent = text; });

@@ -149,7 +149,7 @@ function tokenText(model, put, onPointed, side = "", { does = "pins", pick = nul
     const lines = boxes.map((box, j) => [j, Math.round(box.top - here.top)]).filter(([, dy]) => dy * step > 4);
     if (!lines.length) return i;
     const next = Math.min(...lines.map(([, dy]) => Math.abs(dy)));
-    const distance = ([j]) => Math.abs(boxes[j].left - here.left);
+    const distance = (line) => Math.abs(boxes[line[0]].left - here.left);
     return lines.filter(([, dy]) => Math.abs(dy) < next + 6).reduce((a, b) => (distance(b) < distance(a) ? b : a))[0];
   }
 
