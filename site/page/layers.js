@@ -2,7 +2,8 @@
 
 function layersPanel(host, model) {
   const open = button("Show all layers, one below the other", toggle, { "aria-expanded": "false" });
-  const body = el("div", { hidden: true }), reading = el("p", { class: "read" });
+  const body = el("div", { hidden: true });
+  const reading = el("p", { class: "read" }, "Each layer has experts of its own: where two layers show the same number, that means nothing.");
   host.append(el("div", { class: "ctl" }, open), body);
   let texts = [], drawn = null;
 
@@ -26,8 +27,6 @@ function layersPanel(host, model) {
     if (page !== drawn || texts.length !== routed.layers) build(page, routed.layers);
     const data = unpack(routed), choice = model.get("choice");
     texts.forEach((text, l) => text.paint(data, { layer: l, choice }, model.get("picked"), model.get("by_weight")));
-    const same = page.tokens.filter((_, i) => texts.every((_text, l) => data.expert(l, i, choice) === data.expert(0, i, choice))).length;
-    reading.textContent = `${same} of ${page.tokens.length} tokens have the same number in every layer, which means nothing: each layer has experts of its own.`;
   }
   whenChanged(model, ["page", "routed", "choice", "picked", "by_weight"], paint);
   paint();
