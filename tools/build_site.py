@@ -120,7 +120,7 @@ def words() -> dict:
 
 
 def records(counts: Iterable[int] = COUNTS) -> dict[int, dict]:
-    kept = ("step", "val_loss_by_top_k", "parameters")
+    kept = ("step", "tokens", "val_loss_by_top_k", "parameters")
     return {n: {"file": shipped(n).stem} | {k: pretrained_record(n)[k] for k in kept} for n in counts}
 
 

@@ -86,7 +86,6 @@ def body_of(lesson: Lesson, exporter: HTMLExporter) -> str:
         for output in cell.outputs:
             if live and TWIN.search(output.get("data", {}).get("text/html", "")):
                 output.data["text/html"] = viewer(live.pop(0), output.data["text/html"])
-    solved.cells = [cell for cell in solved.cells if "remove" not in cell.metadata.get("tags", [])]
     body, _ = exporter.from_notebook_node(solved)
     for wide in ("<pre", '<div class="pic"', '<div class="out"'):  # they scroll to the side, by keyboard, too
         body = body.replace(wide, f'{wide} tabindex="0"')

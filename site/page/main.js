@@ -36,6 +36,13 @@ async function openPage() {
   call("open", { words });
   model.save_changes();
 
+  const facts = () => {
+    const { parameters, tokens } = words.records[model.get("n_experts")], millions = (n) => (n / 1e6).toFixed(1);
+    document.getElementById("model-facts").textContent =
+      `This one has ${millions(parameters.total)} million parameters, and saw ${millions(tokens)} million tokens in training.`;
+  };
+  whenChanged(model, ["n_experts"], facts);
+  facts();
   const show = (settings, section = "try") => {
     for (const [name, value] of Object.entries(settings)) model.set(name, value);
     if (Object.keys(settings).length) { model.set("asked", model.get("asked") + 1); model.save_changes(); }

@@ -8,7 +8,7 @@ import torch
 from small import small_config
 
 from moe_lite import ModelConfig
-from moe_lite.lessons import parallel
+from moe_lite.lessons import parallel, processes
 from moe_lite.lessons.parallel import RankError, alone, largest_difference, loss_weights, run, split_sizes
 
 SETTINGS = {"vocab_size": 61, "n_layers": 2, "d_model": 16, "n_heads": 4, "n_kv_heads": 2, "context_length": 32}
@@ -134,7 +134,7 @@ def test_an_interrupt_leaves_no_process_behind(monkeypatch) -> None:
     def interrupted(*_) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(parallel, "_wait", interrupted)
+    monkeypatch.setattr(processes, "_wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(one_sleeps, 2)
     assert torch.multiprocessing.active_children() == []

@@ -18,7 +18,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from lab import Driver
 from playwright.sync_api import Page
 
-from moe_lite.checkpoint import pretrained
+from moe_lite.checkpoint import pretrained, pretrained_record
 from moe_lite.data import encode, token_pieces
 from moe_lite.lessons.interventions import without_experts
 from moe_lite.look.palette import THEMES
@@ -158,6 +158,8 @@ def test_the_sliders_change_model_and_top_k(visit):
         slider.press("Home")  # the model with 4 experts is read only now
         page.wait_for_function("() => document.querySelectorAll('#viewer .rail [data-expert]').length === 4")
         assert experts_shown(page) == first_choices("The king", 2, 4, top_k=4)
+        total = pretrained_record(4)["parameters"]["total"]
+        assert f"has {total / 1e6:.1f} million parameters" in page.locator("#model-facts").inner_text()
 
 
 @pytest.mark.parametrize(
