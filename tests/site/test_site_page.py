@@ -178,6 +178,7 @@ def test_an_address_that_makes_no_sense_opens_the_page_all_the_same(visit, state
 
 def test_links_and_start_again_keep_the_view_or_bring_the_first_one(visit):
     with visit("#text=Thou+art&layer=2") as page:
+        page.wait_for_timeout(600)  # the address is written at rest, 0.3 s after the last change
         page.get_by_role("link", name="Balancing", exact=True).click()
         page.wait_for_function("() => scrollY > 500")
         assert "text=Thou" in page.evaluate("location.hash")
