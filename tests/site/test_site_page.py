@@ -433,6 +433,11 @@ def test_names_that_two_scripts_share_are_refused(tmp_path):
         build_site.joined([tmp_path / "c.js"])
 
 
+def test_a_script_that_is_no_javascript_is_refused_with_its_line():
+    with pytest.raises(ValueError, match=r"(?s)Unexpected .*2:8:.*let a = ;"):
+        build_site.minified("let b;\nlet a = ;")
+
+
 def test_the_viewer_is_alive_in_the_lessons_that_show_it_first(visit):
     with visit(where="lessons/00_start_here.html", viewport={"width": 1000, "height": 900}) as page:
         frame = page.frame_locator("iframe.live").first
