@@ -22,6 +22,7 @@ from site_lessons import write_lessons, written
 
 from moe_lite import data
 from moe_lite.checkpoint import pretrained_record, shipped
+from moe_lite.course import cloud, outline
 from moe_lite.course.outline import Lesson
 from moe_lite.look import palette
 from moe_lite.widgets import BalanceLab
@@ -42,7 +43,12 @@ Der König sagte nichts.
 def add(a, b):
     return a + b
 17 + 25 = 42"""
-ROOTS = ("site", "token_viewer", "balance_lab")  # classes of the roots inside which the widgets' sheets hold
+ROOTS = (
+    "site",
+    "token_viewer",
+    "balance_lab",
+    "router_stepper",
+)  # classes of the roots inside which the widgets' sheets hold
 ENGINE = ("config", "safetensors", "tokenizer", "model", "losses", "generate", "text", "worker")
 KERNEL = ("faces", "sentences", "viewer", "byhand", "main")
 SHARED = ("kit/kit.js", "token_viewer/parts.js", "token_viewer/script.js")  # of the notebooks' widgets
@@ -51,7 +57,20 @@ DOCUMENTED = [
     for name in ("model", "train", "data", "metrics", "evaluate", "checkpoint", "lessons", "families", "lab", "hf")
 ]
 TWO_FACTS = "0.2-A-model-that-uses-a-part-of-itself"  # a heading of lesson 00
-PAGE = ("kernel", "state", "address", "losses", "layers", "write", "route", "balance", "tour", "picture", "main")
+PAGE = (
+    "kernel",
+    "state",
+    "address",
+    "losses",
+    "layers",
+    "write",
+    "stepper",
+    "route",
+    "balance",
+    "tour",
+    "picture",
+    "main",
+)
 
 
 def kernel_script() -> str:
@@ -114,13 +133,11 @@ def top_level_names(text: str) -> list[str]:
 
 def styles() -> str:
     """Colours, the page's own sheet, and those of the widgets, each inside the root of its widget."""
-    kit, viewer, lab = (
-        (WIDGETS / name).read_text(encoding="utf-8")
-        for name in ("kit/kit.css", "token_viewer/style.css", "balance_lab/style.css")
-    )
+    kit = (WIDGETS / "kit" / "kit.css").read_text(encoding="utf-8")
+    widgets = [(name, (WIDGETS / name / "style.css").read_text(encoding="utf-8")) for name in ROOTS if name != "site"]
     page, panels = ((SITE / "page" / name).read_text(encoding="utf-8") for name in ("style.css", "panels.css"))
     shared = [scoped(sheet, root) for sheet in (kit, palette.css_variables("&")) for root in ROOTS]
-    own = [scoped(viewer, "token_viewer"), scoped(lab, "balance_lab"), scoped(panels, "site")]
+    own = [*(scoped(sheet, name) for name, sheet in widgets), scoped(panels, "site")]
     return "\n".join([palette.css_variables(".page"), page, *shared, *own])
 
 
@@ -192,8 +209,11 @@ def course(repository: str) -> str:
     download, machine = "download the course", ""
     if repository:
         download = f'<a href="{html.escape(repository)}">{download}</a>'
-        codespace = f"https://codespaces.new/{repository.removeprefix('https://github.com/')}"
-        machine = f' Or <a href="{html.escape(codespace)}">open it in a cloud machine</a>.'
+        links = (
+            f'<a href="{html.escape(address)}">{place}</a>'
+            for place, address in cloud.places(repository, written()[0].file).items()
+        )
+        machine = f" Or open it in {' or '.join(links)}."
     rows = "".join(
         f'<li><span class="no">{lesson.label}</span><span>{linked_title(lesson)} '
         f'<span class="asks">{html.escape(lesson.question)}</span></span></li>'
@@ -270,7 +290,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "_site", help="the folder to write (default: _site)")
     parser.add_argument(
-        "--repository", default="", help="address where the course can be had, such as https://github.com/…"
+        "--repository",
+        default=outline.course().repository,
+        help="address where the course can be had, such as https://github.com/… (default: as in course.toml)",
     )
     arguments = parser.parse_args()
     folder = arguments.out

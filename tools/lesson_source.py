@@ -23,9 +23,10 @@ from moe_lite.checks.lesson_cells import (
     solved,
 )
 from moe_lite.checks.registry import exercises
+from moe_lite.course import cloud
 
 __all__ = ["Cell", "LessonError", "in_notebooks", "learner_notebook", "read_lesson", "solved_notebook"]
-TAGS = {*ROLES, *KEEP_PICTURES, "setup", "guess", "broken", "holds", "full"}
+TAGS = {*ROLES, *KEEP_PICTURES, cloud.TAG, "setup", "guess", "broken", "holds", "full"}
 HOLDS_TAGS = [("holds",), ("holds", "full")]
 RUN_HOLDS = '__import__("moe_lite.checks.holds", fromlist=["run_holds"]).run_holds(globals(), {where!r}, {text!r})'
 

@@ -12,6 +12,7 @@ import nbformat
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 
+from moe_lite.course import cloud
 from moe_lite.course.guesses import NONE_MADE
 from moe_lite.course.outline import ROOT, Lesson, lessons
 from moe_lite.look import palette
@@ -68,6 +69,7 @@ def body_of(lesson: Lesson, exporter: HTMLExporter) -> str:
     solved = nbformat.read(ROOT / "solutions" / f"{lesson.file}.ipynb", as_version=4)
     learners = nbformat.read(ROOT / "notebooks" / f"{lesson.file}.ipynb", as_version=4)
     unsolved, live = {cell.id: cell for cell in learners.cells}, list(LIVE.get(lesson.number, ()))
+    solved.cells = [cell for cell in solved.cells if cloud.TAG not in cell.metadata.get("tags", [])]
     for cell in solved.cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":

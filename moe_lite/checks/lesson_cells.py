@@ -17,6 +17,7 @@ A source is a jupytext percent file, `solutions/NN_slug.py`. Its cells carry tag
               notebook. Runs behind the cell that it stands behind whenever the solved notebook is built or tested; a
               sentence that does not hold fails there. It leaves the lesson as it is: names that it gives begin with
               `_`, and it shows nothing, draws no random number and puts no value into anything that the lesson has
+    cloud     makes Colab ready; not in the source, but put in where the course has an address: course/cloud.py
     full      beside holds: about trainings in full length, so it is left out under MOE_LITE_BUDGET=ci
 
 Marks in Markdown, each a comment that readers do not see:
@@ -41,7 +42,7 @@ import nbformat
 
 from moe_lite.checks.card.card import hints_html
 from moe_lite.checks.registry import exercises
-from moe_lite.course import outline
+from moe_lite.course import cloud, outline
 from moe_lite.look import palette
 
 ROLES = ("exercise", "stub", "check")
@@ -100,6 +101,9 @@ def read_cells(path: Path) -> list[Cell]:
         seen[id] += 1
         id += f"-{seen[id]}" if seen[id] > 1 else ""
         cells.append(Cell(id, kind, tags, text, f"{path.name}, line {line} (cell {id})", belongs))
+    if repository := outline.course().repository:
+        where = f"{path.name}, line 1 (cell {cloud.TAG})"
+        cells.insert(1, Cell(cloud.TAG, "code", (cloud.TAG,), cloud.cell_text(repository), where))
     return cells
 
 
@@ -215,7 +219,10 @@ def notebook(parts: list[tuple[Cell, str, tuple[str, ...]]], covers: str = "<det
             text = NEXT.sub(lambda _, cell=cell: next_words(int(cell.where[:2])), text)
         if cell.kind == "markdown":
             text = badged(covered(text, covers))
-        made.append(new(HINTS.sub(_hints, text), id=cell.id, metadata={"tags": list(tags)} if tags else {}))
+        metadata = ({"tags": list(tags)} if tags else {}) | (cloud.FOLDED if cloud.TAG in tags else {})
+        made.append(new(HINTS.sub(_hints, text), id=cell.id, metadata=metadata))
+    if repository := outline.course().repository:
+        made[0].source += f"\n\n{cloud.links(repository, parts[0][0].where.partition('.py')[0])}"
     return nbformat.v4.new_notebook(cells=made, metadata=nbformat.from_dict(METADATA))
 
 

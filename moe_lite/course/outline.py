@@ -1,5 +1,6 @@
 """The course as data: its parts and lessons, read from course.toml."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -9,6 +10,7 @@ from typing import Any
 
 N_LESSONS = 17
 ROOT = Path(__file__).resolve().parents[2]  # the folder of the course: notebooks, solutions, this package
+KINDS = {dict: "table", list: "list", str: "text"}  # of TOML
 _FILE = Path(__file__).with_name("course.toml")
 
 
@@ -61,6 +63,7 @@ class Course:
     lessons: tuple[Lesson, ...]
     model: dict[str, int]  # part of the model -> the lesson that builds it
     short_path: tuple[int, ...]  # numbers of lessons, of written ones only
+    repository: str  # the address that the course is published at, or ""
 
 
 def lessons() -> tuple[Lesson, ...]:
@@ -87,19 +90,24 @@ def read_course(file: Path) -> Course:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CourseError(f"{file.name} cannot be read: {error}") from error
-    wanted = {"parts": dict, "model": dict, "lessons": list, "short_path": list}
+    wanted = {"parts": dict, "model": dict, "lessons": list, "short_path": list, "repository": str}
     for key, kind in wanted.items():
         if not isinstance(table.get(key), kind):
-            raise CourseError(f"{file.name}: `{key}` is missing or no {'table' if kind is dict else 'list'}.")
+            raise CourseError(f"{file.name}: `{key}` is missing or no {KINDS[kind]}.")
     if unknown := table.keys() - wanted.keys():
         raise CourseError(f"{file.name}: unknown `{min(unknown)}`; known are {', '.join(wanted)}.")
+    if table["repository"] and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", table["repository"]):
+        raise CourseError(
+            f'{file.name}: repository is {table["repository"]!r}; expected "" or https://github.com/owner/name.'
+        )
     parts, model = _parts(table["parts"], file.name), table["model"]
     found = tuple(_lesson(entry, place, parts, model, file.name) for place, entry in enumerate(table["lessons"]))
     if len(found) != N_LESSONS:
         raise CourseError(f"{file.name} has {len(found)} lessons; expected {N_LESSONS}, numbers 0 to {N_LESSONS - 1}.")
     _numbers("short_path", table["short_path"], N_LESSONS, file.name)
     _numbers("model", [*model.values()], N_LESSONS, file.name)
-    return Course(parts, found, model, tuple(number for number in table["short_path"] if found[number].written))
+    short_path = tuple(number for number in table["short_path"] if found[number].written)
+    return Course(parts, found, model, short_path, table["repository"])
 
 
 def _parts(table: Mapping[str, Any], name: str) -> dict[int, str]:

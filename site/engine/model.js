@@ -43,6 +43,7 @@ import { denseWidth } from "./config.js";
  * @typedef {object} Routing the choices in one sparse layer
  * @property {number} layer counted from 0, dense layers included
  * @property {number} nTokens N
+ * @property {Float32Array} logits (N, E) of the router
  * @property {Float32Array} scores (N, E) before the choice
  * @property {Int16Array} experts (N, K) largest weight first, among equals the lower number
  * @property {Float32Array} weights (N, K)
@@ -483,7 +484,8 @@ export function feedForward(x, { layer, dense, sparse }, rules, start, record) {
  */
 export function route(x, router, layer, { k, renorm, scale, closed, chosen }, start = 0) {
   const mask = closed(layer), E = mask.length, n = (x.length * E) / router.length;
-  const exact = linear(x, router, router.length / E); // (N, E) logits
+  const exact = linear(x, router, router.length / E); // (N, E)
+  const logits = Float32Array.from(exact);
   for (let token = 0; token < n; token++) softmax(exact, token * E, E);
   const scores = Float32Array.from(exact); // (N, E)
   const experts = new Int16Array(n * k), weights = new Float32Array(n * k), barred = new Uint8Array(E);
@@ -498,7 +500,7 @@ export function route(x, router, layer, { k, renorm, scale, closed, chosen }, st
     }
     weigh(weights, token * k, k, renorm, scale);
   }
-  return { layer, nTokens: n, scores, experts, weights };
+  return { layer, nTokens: n, logits, scores, experts, weights };
 }
 
 /**
@@ -508,11 +510,12 @@ export function route(x, router, layer, { k, renorm, scale, closed, chosen }, st
  * @param {number} [stop]
  * @returns {Routing}
  */
-export function routingOf({ layer, nTokens, scores, experts, weights }, first, stop = nTokens) {
+export function routingOf({ layer, nTokens, logits, scores, experts, weights }, first, stop = nTokens) {
   const E = scores.length / nTokens, K = experts.length / nTokens;
   return {
     layer,
     nTokens: stop - first,
+    logits: logits.slice(first * E, stop * E),
     scores: scores.slice(first * E, stop * E),
     experts: experts.slice(first * K, stop * K),
     weights: weights.slice(first * K, stop * K),

@@ -75,6 +75,7 @@ function joinRoutings(routings) {
     return {
       layer,
       nTokens: each.reduce((sum, { nTokens }) => sum + nTokens, 0),
+      logits: joinFloats(each.map(({ logits }) => logits)),
       scores: joinFloats(each.map(({ scores }) => scores)),
       experts: Int16Array.from(joinFloats(each.map(({ experts }) => experts))),
       weights: joinFloats(each.map(({ weights }) => weights)),

@@ -3,7 +3,8 @@
 // and page.py), for the same script in a page. It holds the same traits and answers with the same messages, so that the
 // script cannot tell where it runs; tests/site holds the two equal.
 //
-// What a page has beside them: `losses` and `losses_whole`, of each token of the page with and without the muting.
+// What a page has beside them: `losses` and `losses_whole`, of each token of the page with and without the muting, and
+// `logits`, of the routers of its layers, (L, N, E).
 
 import { readText } from "../engine/text.js";
 import { facesOf } from "./faces.js";
@@ -12,7 +13,7 @@ import { fairShare, layerSentence, mutedSentence } from "./sentences.js";
 /** @typedef {[name: string, start: number, stop: number]} Section in tokens */
 /** @typedef {{ ids: number[], sections: Section[], first: number }} Shown the text that is on the page */
 /** @typedef {{ ids: number[], faces: import("./faces.js").Face[], sections: Section[] }} TokenText */
-/** @typedef {{ experts: Uint8Array, weights: Float32Array, scores: Float32Array }} Layer (N, K), (N, K) and (N, E) */
+/** @typedef {{ experts: Uint8Array, weights: Float32Array, scores: Float32Array, logits: Float32Array }} Layer (N, K) twice, (N, E) twice */
 /** @typedef {{ n: number, k: number, layers: Layer[], losses: (number | null)[] }} PageRouting */
 /** @typedef {Record<string, any>} State the traits of the viewer, by their names */
 
@@ -100,7 +101,7 @@ export function makeViewer(words, parts) {
     shownText = key;
     shown = { ids: text.ids, sections: text.sections, first: state.first };
     if (!text.ids.length) {
-      Object.assign(state, { page: {}, routed: {}, losses: [], losses_whole: [] });
+      Object.assign(state, { page: {}, routed: {}, losses: [], losses_whole: [], logits: [] });
       return;
     }
     state.source = record.step ? `recorded · step ${record.step.toLocaleString("en-US")}` : "";
@@ -110,6 +111,7 @@ export function makeViewer(words, parts) {
     state.page = pageData(text, state.first, config.context_length);
     state.routed = routedData(words, routing, whole, state.muted, config.n_experts);
     Object.assign(state.routed, { top_k: state.top_k, muted: state.muted, loss: lossText(record, state.top_k, config.top_k) });
+    state.logits = routing.layers.map(({ logits }) => logits);
     state.losses = routing.losses;
     state.losses_whole = whole.losses;
   }
@@ -156,7 +158,8 @@ const within = (experts, n) => [...new Set(experts)].filter((e) => e >= 0 && e <
 export function* routeTokens(model, text, { topK, first, muted = [] }) {
   const { n_experts: E } = model.config, stop = Math.min(first + AT_ONCE, text.ids.length), n = stop - first;
   const layers = model.blocks.filter(({ sparse }) => sparse).map(() => ({
-    experts: new Uint8Array(n * topK), weights: new Float32Array(n * topK), scores: new Float32Array(n * E) }));
+    experts: new Uint8Array(n * topK), weights: new Float32Array(n * topK), scores: new Float32Array(n * E),
+    logits: new Float32Array(n * E) }));
   /** @type {(number | null)[]} */
   const losses = new Array(n).fill(null);
   for (const [, begin, end] of text.sections) {
@@ -164,10 +167,11 @@ export function* routeTokens(model, text, { topK, first, muted = [] }) {
     if (from >= to) continue;
     const options = { first: from - begin, count: to - from, losses: true, topK, muted };
     const reading = yield* readText(model, text.ids.slice(begin, end), options);
-    reading.routing.forEach(({ experts, weights, scores }, l) => {
+    reading.routing.forEach(({ experts, weights, scores, logits }, l) => {
       layers[l].experts.set(experts, at * topK);
       layers[l].weights.set(weights, at * topK);
       layers[l].scores.set(scores, at * E);
+      layers[l].logits.set(logits, at * E);
     });
     reading.losses?.forEach((loss, i) => { losses[at + i] = Number.isNaN(loss) ? null : loss; });
   }

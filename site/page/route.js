@@ -1,13 +1,14 @@
 // One token in one layer: what the router did, and the same by hand.
 
 function routePanel(host, model, call) {
-  const place = el("p", {}), table = el("table", {}), hand = el("div", { class: "hand" }), reading = readingLine(() => model.get("n_experts"));
+  const place = el("p", {}), table = el("table", {}), stage = el("div", { class: "stage", "aria-hidden": "true" });
+  const figure = el("div", { class: "mx router_stepper" }, stage), hand = el("div", { class: "hand" }), reading = readingLine(() => model.get("n_experts"));
   const buttons = el("div", { class: "ctl", role: "group", "aria-label": "the experts of this token, by hand" }), result = el("p", { class: "note", role: "status" });
   const every = button("Try every choice", tryAll), own = button("The router's choice again", () => choose(null), { class: "link" });
   hand.append(el("p", {}, el("b", {}, "You are the router. ")), buttons, result, el("div", { class: "ctl" }, every, own));
-  const both = el("div", { class: "chosen-by" }, el("div", {}, table), hand);
-  host.append(place, both, reading.node);
+  host.append(place, figure, table, reading.node, hand); // where there is no room for the figure, the table shows
   let chosen = null, routers = null, count = 0; // by hand: a list of experts, or null
+  let drawn = null, before = null; // the step that is shown, and what was shown before the last move
 
   const token = () => (model.get("pinned") >= 0 ? model.get("pinned") : firstWorth());
   // until a token is pinned, one from the middle of the text stands there
@@ -20,22 +21,25 @@ function routePanel(host, model, call) {
     chosen = null;
     result.textContent = "";
     if (!tokens.length) return;
-    const data = unpack(model.get("routed")), i = token(), layer = model.get("layer") - 1, muted = model.get("muted");
-    const ids = data.chosen(layer, i), kept = ids.map((e) => data.score(layer, i, e));
-    routers = ids;
+    const i = token(), layer = model.get("layer") - 1, muted = model.get("muted"), all = model.get("logits")[layer], E = model.get("n_experts");
+    const step = { ...stepOf(all.subarray(i * E, (i + 1) * E), model.get("top_k"), muted), key: `${E}/${layer}/${i}/${plainToken(tokens[i])}` };
+    routers = step.chosen;
+    if (JSON.stringify(step) !== JSON.stringify(drawn)) [before, drawn] = [drawn?.key === step.key ? drawn : null, step];
     place.replaceChildren("Layer ", el("b", {}, String(layer + 1)), ", token ", el("code", {}, plainToken(tokens[i])), model.get("pinned") < 0 ? " (choose another in the text above)." : ".");
-    const sum = kept.reduce((a, b) => a + b, 0);
+    draw();
+    const cells = (e) => [badge(e, E), numberText(step.logits[e]), numberText(step.scores[e]),
+      muted.includes(e) ? "muted" : step.chosen.includes(e) ? ordinalOf(step.chosen.indexOf(e) + 1) : "", step.chosen.includes(e) ? numberText(step.weights[e]) : ""];
     table.replaceChildren(
-      el("thead", {}, el("tr", {}, ...["expert", "1 · its score", "", `2 · the best ${ids.length}`, "3 · its weight"].map((text) => el("th", { scope: "col" }, text)))),
-      el("tbody", {}, ...Array.from({ length: data.experts }, (_, e) => {
-        const score = data.score(layer, i, e) / 100, at = ids.indexOf(e), line = bar();
-        line.set(score, { open: at < 0 });
-        return el("tr", { class: expertClass(e, data.experts) }, el("td", {}, badge(e, data.experts)), el("td", {}, line.node), el("td", {}, score.toFixed(2)),
-          el("td", {}, muted.includes(e) ? "muted" : at < 0 ? "" : ORDINAL[at] ?? String(at + 1)), el("td", {}, at < 0 ? "" : (data.weight(layer, i, at) / 100).toFixed(2)));
-      })));
-    reading.set(ids.length > 1 ? ["The scores of all experts add up to 1. The best ", String(ids.length), " are kept, and their scores divided by their sum, ", (sum / 100).toFixed(2), ": these are the weights with which their answers are added."]
-      : ["The scores of all experts add up to 1. The best one is kept, with weight ", (data.weight(layer, i, 0) / 100).toFixed(2), "."]);
+      el("thead", {}, el("tr", {}, ...["expert", "logit", "score", `top ${step.k}`, "weight"].map((text) => el("th", { scope: "col" }, text)))),
+      el("tbody", {}, ...step.scores.map((_, e) => el("tr", { class: expertClass(e, E) }, ...cells(e).map((cell) => el("td", {}, cell))))));
+    const kept = sum(step.chosen.map((e) => step.scores[e]));
+    reading.set(step.k > 1 ? ["The router gives every expert a number, its logit; softmax makes them scores that add up to 1. The best ", String(step.k), " are kept, and their scores divided by their sum, ", numberText(kept), ": these are the weights with which their answers are added."]
+      : ["The router gives every expert a number, its logit; softmax makes them scores that add up to 1. The best one is kept, with weight ", numberText(step.weights[step.chosen[0]]), "."]);
     paintHand();
+  }
+  function draw() {
+    const span = logitSpan(model.get("logits")[model.get("layer") - 1]);
+    drawFigure(stage, stepFigure(drawn, before, span, stepColumns(host.clientWidth - 8), "the router of one token"));
   }
   function paintHand() {
     const data = unpack(model.get("routed")), now = chosen ?? routers;
@@ -76,9 +80,10 @@ function routePanel(host, model, call) {
     try { await work(); } catch (problem) { result.textContent = problem.message; }
   }
   whenChanged(model, ["routed", "layer", "pinned", "page"], paint);
+  new ResizeObserver(() => { if (drawn && !host.hidden) draw(); }).observe(host);
 }
 
 const verdict = (gain) => (gain > 0.0005 ? "Your choice is better here." : gain < -0.0005 ? "The router's choice is better." : "It makes no difference here.");
-const ORDINAL = ["first", "second", "third", "fourth"], MOST_WAYS = 130;
+const MOST_WAYS = 130;
 const LAST_TOKEN = "It is the last token: nothing comes after it that could be guessed better or worse.";
 const ways = (n, k) => Array.from({ length: k }, (_, i) => (n - i) / (i + 1)).reduce((a, b) => a * b, 1);

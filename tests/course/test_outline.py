@@ -84,6 +84,12 @@ def test_a_lesson_that_does_not_exist_is_named(number):
         ('today = ["block"]', 'today = ["bloc"]', "lesson 5: today names 'bloc'; parts of the model are embed,"),
         ("short_path = [0, 3", "short_path = [0, 33", "short_path has 33; expected numbers of lessons from 0 to 16."),
         ("short_path = [0, 3, 5, 6, 8]", "", "`short_path` is missing or no list."),
+        ('repository = ""', "", "`repository` is missing or no text."),
+        (
+            'repository = ""',
+            'repository = "a/b"',
+            "repository is 'a/b'; expected \"\" or https://github.com/owner/name.",
+        ),
         ("\n[model]", "\n[models]", "`model` is missing or no table."),
         ("router = 3", 'router = "3"', "model has '3'"),
         ("short_path", "extra = 1\nshort_path", "unknown `extra`"),

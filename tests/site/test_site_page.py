@@ -421,6 +421,8 @@ def test_with_a_repository_the_course_can_be_had_there():
     text = build_site.course("https://github.com/someone/moe-lite")
     assert 'href="https://github.com/someone/moe-lite"' in text
     assert 'href="https://codespaces.new/someone/moe-lite"' in text
+    colab = "https://colab.research.google.com/github/someone/moe-lite/blob/main/notebooks/00_start_here.ipynb"
+    assert f'href="{colab}"' in text
 
 
 def test_names_that_two_scripts_share_are_refused(tmp_path):

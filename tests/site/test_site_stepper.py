@@ -1,0 +1,120 @@
+"""The page draws a token's way through the router as the notebooks' stepper does, from the logits of its own model."""
+
+import re
+from collections.abc import Iterator
+
+import build_site
+import pytest
+import torch
+from lab import Driver
+from playwright.sync_api import Page
+from test_site_page import site, typed, visit  # noqa: F401 (fixtures)
+
+from moe_lite.checkpoint import pretrained
+from moe_lite.widgets.kit.token_rows import model_rows
+from moe_lite.widgets.router_stepper.drawing import StepperDrawing, columns_for
+from moe_lite.widgets.router_stepper.view import Step, step_view
+
+SPAN = (-4.0, 3.0)
+TEXT = "Thou art a villain."
+
+
+@pytest.fixture(scope="module")
+def drawn(browser: Driver) -> Iterator[Page]:
+    """A page with what draws the figure."""
+    paths = [build_site.WIDGETS / "kit" / "kit.js", build_site.SITE / "page" / "stepper.js"]
+    script = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    with browser.page() as page:
+        page.add_script_tag(content=f'const FOLDER = "";\n{script}')
+        yield page
+
+
+def in_page(page: Page, logits: list[list[float]], k: int, room: int) -> str:
+    """The figure there: of the last logits, with ticks at the ones before."""
+    return page.evaluate(
+        """([rows, k, span, room]) => {
+          const [now, before = null] = rows.map((logits) => stepOf(Float32Array.from(logits), k)).reverse();
+          return stepFigure(now, before, span, stepColumns(room), "label");
+        }""",
+        [logits, k, SPAN, room],
+    )
+
+
+def in_notebook(logits: list[list[float]], k: int, room: int) -> str:
+    now, before = ([*(step_view(torch.tensor(row), k=k) for row in logits)][::-1] + [None])[:2]
+    text = StepperDrawing(now, before, SPAN, columns_for(room)).svg("label").replace("softmax(z / T)", "softmax(z)")
+    return re.sub(r' data-weight="[^"]*"', "", text)  # the notebooks' tests read it
+
+
+NUMBER = re.compile(r"−?-?\d+(?:\.\d+)?")
+
+
+def same_picture(found: str, wanted: str) -> None:
+    """The same elements in the same order; numbers may differ in the last place, where they were rounded."""
+    assert NUMBER.sub("#", found) == NUMBER.sub("#", wanted)
+    pairs = zip(NUMBER.findall(found), NUMBER.findall(wanted), strict=True)
+    for mine, theirs in ((a.replace("−", "-"), b.replace("−", "-")) for a, b in pairs):
+        places = len(theirs.partition(".")[2])
+        assert abs(float(mine) - float(theirs)) < 1.01 * 10**-places * (places > 0) + 1e-9, (mine, theirs)
+
+
+@pytest.mark.parametrize("room", [300, 700, 1200])
+@pytest.mark.parametrize(("n_experts", "k"), [(2, 1), (8, 1), (8, 2), (16, 12), (4, 4)])
+def test_the_figure_is_that_of_the_notebooks(drawn: Page, n_experts: int, k: int, room: int):
+    rows = (torch.randn(2, n_experts, generator=torch.Generator().manual_seed(n_experts + k)) * 1.5).tolist()
+    same_picture(in_page(drawn, rows[:1], k, room), in_notebook(rows[:1], k, room))
+    same_picture(in_page(drawn, rows, k, room), in_notebook(rows, k, room))
+
+
+def test_ties_and_near_ties_are_told_as_in_the_notebooks(drawn: Page):
+    for row in ([0.5, 1.5, 0.5, 0.5], [2.0, 2.0, 2.0, 2.0], [0.5, 1.5, 0.501, -3.0], [9.0, -9.0, 0.0, 0.0]):
+        found, wanted = in_page(drawn, [row], 2, 800), in_notebook([row], 2, 800)
+        same_picture(found, wanted)
+        assert found.count("= in") == wanted.count("= in")
+
+
+def test_no_pixel_tells_a_muted_expert_from_a_kept_one(drawn: Page):
+    """Muted: no cross and no rank, whatever its score; the next best takes its place."""
+    text = drawn.evaluate(
+        """() => stepFigure(stepOf([1, 3, 2, 0], 2, [1]), null, [-2, 4], stepColumns(800), "label")"""
+    )
+    rows = re.findall(r'<g class="row [^"]*?( on)?" data-expert="(\d)".*?</g>', text)
+    assert [expert for on, expert in rows if on] == ["0", "2"] and text.count(">muted<") == 1
+    assert text.count('class="x"') == 1 and "the 2nd best passes" in text
+
+
+def test_the_page_shows_the_way_of_the_token_that_was_clicked(visit):  # noqa: F811
+    with visit("#layer=2&experts=16&token=3&text=Thou+art+a+villain.") as page:
+        rows = model_rows(pretrained(16), TEXT, layer=2)
+        shows(page, step_view(rows.logits[2], k=2))
+        page.locator("#viewer [data-i='4']").click()
+        page.wait_for_function("() => location.hash.includes('token=5')")
+        shows(page, step_view(rows.logits[4], k=2))
+        assert page.locator("#route-figure .foot .fz").count() == 0  # another token: nothing was moved
+        page.locator("#viewer .rail button.mute").nth(15).click()
+        page.wait_for_function("() => location.hash.includes('muted=15')")
+        assert page.locator("#route-figure .foot .fz").count() == 1
+        assert "muted" in page.locator("#route-figure .row").nth(15).text_content()
+
+
+def test_where_the_figure_has_no_room_the_table_says_the_same(visit):  # noqa: F811
+    with visit(f"#token=3&layer=1&text={TEXT.replace(' ', '+')}", viewport={"width": 360, "height": 700}) as page:
+        step = step_view(model_rows(pretrained(8), TEXT, layer=1).logits[2], k=2)
+        assert page.locator("#route-figure .router_stepper").is_hidden()
+        cells = page.locator("#route-figure tbody tr").nth(step.chosen[0]).locator("td").all_inner_texts()
+        assert cells[3:] == ["1st", f"{step.weights[step.chosen[0]]:.2f}"]
+        typed(page, "Thou")
+        assert page.locator("#route-figure code").first.inner_text() == "Th"
+
+
+def shows(page: Page, step: Step) -> None:
+    """The figure has this step's scores, ranks and weights."""
+    rows = page.locator("#route-figure .row")
+    for expert in range(step.n_experts):
+        row = rows.nth(expert)
+        assert abs(float(row.locator(".ts").text_content()) - step.scores[expert]) < 0.0051
+        if expert in step.chosen:
+            assert row.locator(".rank").text_content()[0] == str(step.chosen.index(expert) + 1)
+            assert row.locator(".tw").text_content() == f"{step.weights[expert]:.2f}"
+        else:
+            assert row.locator(".rank").count() == 0
