@@ -1,4 +1,4 @@
-"""python -m benchmarks: about five minutes; one table, and the same as JSON."""
+"""python -m benchmarks: about ten minutes, some of it torch.compile; one table, and the same as JSON."""
 
 import argparse
 import sys

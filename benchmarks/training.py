@@ -38,6 +38,12 @@ def learners(config: ModelConfig = CONFIG, device: torch.device | str = "cpu") -
     return {"own dense": learner_of(dense), "transformers Llama": _theirs(twin(dense))}, sparse
 
 
+def compiled(config: ModelConfig, device: torch.device | str) -> Learner:
+    """The same model through torch.compile, as TrainConfig(compile=True) trains it."""
+    model = MoELanguageModel(config).to(device)  # with the weights of the others: they have the same seed
+    return Learner(model, learner_of(torch.compile(model)).losses)
+
+
 def training(
     rounds: int, threads: int, peak: float, device: torch.device, cases: Mapping[str, ModelConfig] = CASES
 ) -> list[Row]:  # fmt: skip
@@ -46,6 +52,7 @@ def training(
     for case, config in cases.items():
         ids = random_ids(BATCH, LENGTH, device, config.vocab_size)
         dense, sparse = learners(config, device)
+        sparse["own compiled"] = compiled(config, device)
         require_equal(dense, ids)
         require_equal(sparse, ids)
         steps = {name: waiting(step(learner, ids), device) for name, learner in (dense | sparse).items()}

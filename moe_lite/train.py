@@ -65,6 +65,7 @@ class TrainConfig:
     bias_memory: float = 0.0  # share that stays at each step: of the momentum ("smebu": 0.5), of the bias ("quantile")
     bias_until: int | None = None  # the step after which the bias stands still; None: it never does
     freeze_router: bool = False  # the routers' weights stay as they were drawn
+    compile: bool = False  # by torch.compile: faster steps after a minute of waiting, rounded otherwise
     seed: int = 0
     validate_every: int = 0  # 0: never during training
     validation_windows: int = 4  # a domain, while training
@@ -80,7 +81,8 @@ class TrainConfig:
         for name in ("weight_decay", "bias_step"):
             require(self, name, is_not_negative, "a number of at least 0")
         require(self, "min_lr_ratio", lambda r: 0 <= r <= 1, "a number from 0 to 1")
-        require(self, "freeze_router", lambda f: isinstance(f, bool), "True or False")
+        for name in ("freeze_router", "compile"):
+            require(self, name, lambda f: isinstance(f, bool), "True or False")
         require(self, "bias_rule", BIAS_RULES.__contains__, f"one of {BIAS_RULES}")
         require(self, "bias_memory", lambda m: is_not_negative(m) and m < 1, "a number from 0 to below 1")
         if self.bias_rule == "sign":
@@ -130,6 +132,7 @@ class Training:
                 "bias_rule is 'quantile', which compares scores of all experts: n_groups=1, select_on='score'."
             )
         self.model, self.corpora, self.config, self.device = model.to(device), corpora, config, torch.device(device)
+        self.forward = torch.compile(self.model) if config.compile else self.model
         self.step, self.seconds = 0, 0.0
         self.generator = torch.Generator().manual_seed(config.seed)  # batches
         self.noise = torch.Generator(self.device).manual_seed(config.seed + 1)  # router jitter
@@ -172,13 +175,26 @@ class Training:
 
     def _gradients(self) -> LMOutput:
         batch = sample_batch(self.corpora, self.config.batch_size, self.config.length, self.generator)
-        output = self.model(batch.ids.to(self.device), batch.targets.to(self.device), generator=self.noise)
+        output = self._output(batch.ids.to(self.device), batch.targets.to(self.device))
         self._require_finite("loss", output.loss)
         self.model.zero_grad()
         output.loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.trained, self.config.clip_norm)
         self._require_finite("gradient's norm", norm)  # a finite loss can have an infinite slope
         return output
+
+    def _output(self, ids: Tensor, targets: Tensor) -> LMOutput:
+        noise = self.noise.get_state()
+        try:
+            return self.forward(ids, targets, generator=self.noise)
+        except Exception as error:
+            if self.forward is self.model:
+                raise
+            reason = f"{error}".strip().partition("\n")[0]
+            warnings.warn(f"torch.compile failed, so the model trains without it: {reason}", stacklevel=4)
+            self.forward = self.model
+        self.noise.set_state(noise)  # what failed may have drawn some
+        return self.forward(ids, targets, generator=self.noise)
 
     def _require_finite(self, name: str, value: Tensor) -> None:
         if not value.isfinite():
@@ -331,6 +347,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--top-k", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="faster steps after a minute, for long trainings")
     parser.add_argument("--save", type=Path, help="where to write the checkpoint, also on Ctrl-C")
     parser.add_argument("--resume", type=Path, help="a checkpoint to go on from; other options are then its own")
     a = parser.parse_args(arguments)
@@ -360,7 +377,8 @@ def _prepared(a: argparse.Namespace, corpora: dict[str, Corpus]) -> Training:
         return resume(a.resume, corpora, device=a.device)
     model = MoELanguageModel(_model_config(a.experts, a.top_k), seed=a.seed)
     warmup = min(TrainConfig.warmup_steps, a.steps // 10)  # else a short training would end while warming up
-    return train(model, corpora, TrainConfig(steps=a.steps, warmup_steps=warmup, seed=a.seed), device=a.device)
+    config = TrainConfig(steps=a.steps, warmup_steps=warmup, seed=a.seed, compile=a.compile)
+    return train(model, corpora, config, device=a.device)
 
 
 def _model_config(n_experts: int, top_k: int) -> ModelConfig:

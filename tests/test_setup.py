@@ -230,7 +230,7 @@ def test_ci_ends_with_make_test_and_says_that_it_is_ci(root):
 
 
 def test_ci_installs_only_what_is_absent(tmp_path, root):
-    """Without Chromium, apt-get installs that alone; with everything on the path, it is not called."""
+    """Without browsers, apt-get installs these alone; with everything on the path, it is not called."""
     log = tmp_path / "log"
     for name in ("make", "apt-get", "sudo"):
         program(tmp_path / name, f'echo {name} "$@" >> {log}\n[ {name} = sudo ] && exec "$@" || true')
@@ -244,12 +244,19 @@ def test_ci_installs_only_what_is_absent(tmp_path, root):
 
     subprocess.run(run, env={"PATH": str(tmp_path)}, check=True, capture_output=True)
     installs = [line for line in log.read_text().splitlines() if line.startswith("apt-get install")]
-    assert [line.split()[-1] for line in installs] == ["chromium"]
+    assert [line.split()[-1] for line in installs] == ["chromium", "firefox-esr"]
 
     log.unlink()
-    program(tmp_path / "chromium", "exit 0")
+    for name in ("chromium", "firefox"):
+        program(tmp_path / name, "exit 0")
     subprocess.run(run, env={"PATH": str(tmp_path)}, check=True, capture_output=True)
     assert log.read_text() == "make test\n"
+
+    log.unlink()  # a system without Firefox's package: the suite runs all the same, and the reason is said
+    (tmp_path / "firefox").unlink()
+    program(tmp_path / "apt-get", "exit 100")
+    done = subprocess.run(run, env={"PATH": str(tmp_path)}, check=True, capture_output=True, text=True)
+    assert "No Firefox could be installed" in done.stdout and log.read_text().endswith("make test\n")
 
 
 def test_committed_set_up_names_no_index_and_no_machine(root):

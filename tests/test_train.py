@@ -1,11 +1,13 @@
 """Training as an iterator: repeatable, resumable, and safe to stop anywhere (moe_lite/train.py)."""
 
+import importlib
 import json
 import math
 import threading
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy
@@ -41,6 +43,44 @@ def state_of(run: Training) -> dict[str, torch.Tensor]:
 def assert_same_state(run: Training, expected: dict[str, torch.Tensor]) -> None:
     found = run.model.state_dict()
     assert [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)] == []
+
+
+# ---- torch.compile ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compiler(monkeypatch, tmp_path):
+    """torch.compile without what earlier runs have left; its settings."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    torch.compiler.reset()
+    yield importlib.import_module("torch._inductor.config")
+    torch.compiler.reset()
+
+
+def test_a_compiled_training_has_the_losses_of_a_plain_one(compiler, monkeypatch):
+    """What torch.compile reads of the model; a C++ compiler would take a minute (`make bench` compares with that)."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    small = {"n_layers": 1, "n_experts": 3}
+    plain = [numbers(log) for log in start(replace(CONFIG, steps=3), **small)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="torch.compile failed")
+        run = start(replace(CONFIG, steps=3, compile=True), **small)
+        found = [numbers(log) for log in run]
+    assert run.forward is not run.model
+    for mine, theirs in zip(found, plain, strict=True):
+        assert mine[:6] == pytest.approx(theirs[:6], abs=1e-5) and mine[6] == theirs[6]
+
+
+def test_without_a_compiler_the_training_goes_on_as_a_plain_one(compiler, monkeypatch, tmp_path):
+    """To the same numbers, though what failed may have drawn from the router's noise; told once."""
+    monkeypatch.setattr(compiler.cpp, "cxx", ("/no/such/compiler",))
+    config = replace(CONFIG, compile=True)
+    run = start(config, **RICH)
+    with pytest.warns(UserWarning, match="torch.compile failed, so the model trains without it: .*compiler") as told:
+        found = [numbers(log) for log in run]
+    assert len(told) == 1 and told[0].filename == __file__
+    assert found == [numbers(log) for log in start(**RICH)]
+    assert resume(run.save(tmp_path / "run.safetensors"), small_corpora()).config == config
 
 
 # ---- one run ---------------------------------------------------------------------------------------------------------

@@ -43,12 +43,8 @@ Der König sagte nichts.
 def add(a, b):
     return a + b
 17 + 25 = 42"""
-ROOTS = (
-    "site",
-    "token_viewer",
-    "balance_lab",
-    "router_stepper",
-)  # classes of the roots inside which the widgets' sheets hold
+# classes of the roots inside which the widgets' sheets hold
+ROOTS = ("site", "token_viewer", "balance_lab", "router_stepper")
 ENGINE = ("config", "safetensors", "tokenizer", "model", "losses", "generate", "text", "worker")
 KERNEL = ("faces", "sentences", "viewer", "byhand", "main")
 SHARED = ("kit/kit.js", "token_viewer/parts.js", "token_viewer/script.js")  # of the notebooks' widgets
@@ -58,19 +54,8 @@ DOCUMENTED = [
 ]
 TWO_FACTS = "0.2-A-model-that-uses-a-part-of-itself"  # a heading of lesson 00
 PAGE = (
-    "kernel",
-    "state",
-    "address",
-    "losses",
-    "layers",
-    "write",
-    "stepper",
-    "route",
-    "balance",
-    "tour",
-    "picture",
-    "main",
-)
+    "kernel", "state", "address", "losses", "layers", "write", "stepper", "route", "balance", "tour", "picture", "main",
+)  # fmt: skip
 
 
 def kernel_script() -> str:

@@ -28,7 +28,7 @@ def check_targets(targets: Tensor, ids: Tensor, vocab_size: int) -> None:
             f"targets have shape {tuple(targets.shape)}, dtype {targets.dtype}; expected integers of ids' shape "
             f"{tuple(ids.shape)}: targets[b, t] is the token that follows ids[b, t]."
         )
-    if targets.device.type == "cpu":
+    if _can_be_read(targets):
         counted = targets[targets != IGNORED]
         if not len(counted):
             raise ValueError(f"All targets are {IGNORED}: nothing is counted, so there is no loss.")
@@ -36,7 +36,7 @@ def check_targets(targets: Tensor, ids: Tensor, vocab_size: int) -> None:
 
 
 def _check_values(name: str, values: Tensor, vocab_size: int) -> None:
-    if values.device.type != "cpu":
+    if not _can_be_read(values):
         return
     low, high = (int(end) for end in values.aminmax())
     if low < 0 or high >= vocab_size:
@@ -44,6 +44,11 @@ def _check_values(name: str, values: Tensor, vocab_size: int) -> None:
             f"{name} go from {low} to {high}; expected 0 to {vocab_size - 1}, for vocab_size is {vocab_size}. "
             "Were they made with another tokenizer?"
         )
+
+
+def _can_be_read(values: Tensor) -> bool:
+    """Whether a look at the numbers costs little: a GPU would be waited for, and torch.compile would stop there."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def checked_mask(token_mask: Tensor, shape: tuple[int, ...]) -> Tensor:
