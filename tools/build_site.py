@@ -183,7 +183,7 @@ def balance_sentence(lab: BalanceLab, coefficient: float, layer: int) -> str:
     verdict = (
         "worse with each of three random starts" if min(after) > max(before)
         else "better with each of three random starts" if max(after) < min(before)
-        else "no more than another random start changes"
+        else "a difference that another random start makes as well"
     )  # fmt: skip
     losses = f"Loss on unseen text: {mean(after):.2f}, and {mean(before):.2f} without: {verdict}."
     return f"{alone}; with coefficient {coefficient:g}, {count} of them. {losses}"
@@ -208,7 +208,7 @@ def course(repository: str) -> str:
     return (
         f'<p><a class="go" href="lessons/{first.file}.html">Read lesson {first.label}</a> here, or {download} and '
         f"run <code>make lab</code>: then every figure moves.{machine} The lessons need Python and a "
-        f"first neural network in PyTorch. What experts know and do not know can be read without, in "
+        f"first neural network in PyTorch. Without either you can read what experts know and do not know, in "
         f'<a href="lessons/{first.file}.html#{TWO_FACTS}">section 0.2</a>.</p>\n<ol class="lessons">{rows}</ol>\n'
         '<p>For those who build on it: the <a href="reference/index.html">reference</a> of the package.</p>'
     )

@@ -165,11 +165,12 @@ class _Sections(HTMLParser):
         super().__init__()
         self.found: list[dict] = [{"anchor": "", "heading": "", "text": ""}]
         self._skipped = 0
-        self._heading = False
+        self._heading = self._link = False
 
     def handle_starttag(self, tag, attributes):
-        if tag == "a" and self._heading:
-            self._heading = False  # the heading's own link
+        if tag == "a" and "anchor-link" in dict(attributes).get("class", ""):  # a heading's own
+            self._skipped += 1
+            self._heading, self._link = False, True
         elif tag in ("h2", "h3"):
             self.found.append({"anchor": dict(attributes).get("id", ""), "heading": "", "text": ""})
             self._heading = True
@@ -177,7 +178,10 @@ class _Sections(HTMLParser):
             self._skipped += 1
 
     def handle_endtag(self, tag):
-        if tag in ("h2", "h3"):
+        if tag == "a" and self._link:
+            self._skipped -= 1
+            self._link = False
+        elif tag in ("h2", "h3"):
             self._heading = False
         elif tag in ("style", "script", "svg", "pre", "table", "details"):
             self._skipped -= 1

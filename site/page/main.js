@@ -50,7 +50,7 @@ async function openPage() {
     if (section !== "try") target.scrollIntoView();
     else host.scrollIntoView({ block: "nearest" });
   };
-  const steps = tour(document.getElementById("tour"), model, TOUR, show);
+  const steps = tour(document.getElementById("tour"), model, TOUR, show, [words.opening.text, ...TOUR.map(({ settings }) => settings.text)]);
   lossPanel(document.getElementById("losses-figure"), model, (texts) => denseLosses(call, modelFor, texts), words.samples);
   layersPanel(document.getElementById("layers"), model);
   routePanel(document.getElementById("route-figure"), model, call);

@@ -1,6 +1,7 @@
 // Four steps for who knows nothing of this: a text, and a button that sets the viewer so.
 
-function tour(node, model, steps, show) {
+// texts: those that a step may replace by its own, because nobody typed them
+function tour(node, model, steps, show, texts) {
   const [where, text, back, next, look] = ["where", "text", "back", "next", "show"].map((name) => node.querySelector(`#tour-${name}`));
   let at = 0;
   const paint = () => {
@@ -16,7 +17,11 @@ function tour(node, model, steps, show) {
   const rich = (paragraph) => paragraph.split(/(<[^>]+>)/).map((part) => (part.startsWith("<") ? el("b", {}, part.slice(1, -1)) : part));
   back.onclick = () => { at -= 1; paint(); };
   next.onclick = () => {
-    if (at < steps.length - 1) { at += 1; paint(); } else show({}, "course");
+    if (at === steps.length - 1) { /** @type {HTMLElement} */ (document.querySelector("#course a.go")).click(); return; }
+    at += 1;
+    paint();
+    const { settings } = steps[at];
+    if (settings.text && texts.includes(model.get("text"))) show(settings);
   };
   paint();
   return { again: () => { at = 0; paint(); } };
@@ -24,16 +29,16 @@ function tour(node, model, steps, show) {
 
 const TOUR = [
   { title: "What is a token?",
-    says: ["A language model reads neither letters nor words. It cuts a text into <tokens>: a frequent word is one token, a rare one is cut into several. Below, each coloured tile is a token. This model knows 2,048 different ones.",
+    says: ["A language model reads neither letters nor words. It cuts a text into <tokens>: a frequent word is one token, a rare one is cut into several. Above, each coloured tile is a token. This model knows 2,048 different ones.",
       "Type something of your own, and see where it is cut."],
     words: "Show a rare word", settings: { text: "The king and the water. Floccinaucinihilipilification!", domains: [] } },
   { title: "What is an expert?",
-    says: ["An <expert> is a small network of its own inside a layer. Every token is worked on by two experts of each layer, and the others rest. The number in a tile is the one of the two that counts more.",
+    says: ["An <expert> is a small network of its own inside a layer. Every token is worked on by two experts of each layer (“top-k” says how many), and the others rest. The number in a tile is the one of the two that counts more.",
       "Is one of them good at medicine, another at law? Look at who takes the pieces of “doctor” and of “lawyer”. In layer 3 it is expert 3 for both, and for “My” and “and” as well; move the slider “layer”, and it is others."],
     words: "Look for the doctor and the lawyer", settings: { text: "My doctor prescribed antibiotics and my lawyer signed the contract.", domains: [], picked: [], layer: 3 } },
   { title: "What does the router do?",
-    says: ["The <router> of a layer gives every expert a score for the token, takes the best two (the slider “top-k” says how many) and adds up what they answer. Each answer counts as much as its score, divided by the sum of the two.",
-      "Nobody told it who should do what. It learned to send tokens where the model's next guess gets better. Point at a token to see its scores."],
+    says: ["The <router> of a layer gives every expert a score for the token, takes the best two, and adds up what they answer. The answer with the higher score counts more.",
+      "Nobody told it who should do what. It learned to send tokens where the model's next guess gets better. Point at a token to see its scores; further down, the same is drawn step by step."],
     words: "Show a token's scores in layer 3", settings: { layer: 3, pinned: 2, picked: [] } },
   { title: "What does balancing change?",
     says: ["Without care, some experts get almost no tokens, learn nothing, and only take up memory. So training adds a small penalty, the <balancing loss>, that asks for equal shares.",

@@ -284,16 +284,29 @@ def test_the_visitor_is_the_router(visit):
         other = next(str(e) for e in range(8) if str(e) not in own)
         hand = page.locator("#route-figure .hand")
         hand.get_by_role("button", name=f"expert {other}", exact=True).click()
-        page.get_by_text("with the router's").wait_for()
-        said = page.locator("#route-figure .hand .note").inner_text()
+        page.get_by_text("with the router's").first.wait_for()
+        said = hand.locator(".read").inner_text()
         assert f"{float(rest[0]):.2f} with the router's" in said and f"against {float(rest.mean()):.3f}" in said
-        assert re.match(r"Your choice is better|The router's choice is better|It makes no difference", said)
+        verdict = r"\d makes room. (Your choice is better|The router's choice is better|It makes next to no difference)"
+        assert re.match(verdict, said)
+        kept, gone = next(e for e in own if f"{e} makes room" not in said), said[0]
+        shown = page.locator("#route-figure .row.on").evaluate_all("(rows) => rows.map((row) => row.dataset.expert)")
+        assert sorted(shown) == sorted([kept, other]) and gone in own  # the figure follows the hand
+        hand.get_by_role("button", name="The router's choice again").click()
+        assert page.locator("#route-figure .hk .t").text_content() == "top 2"
         hand.get_by_role("button", name="Try every choice").click()
-        page.get_by_text("Of 28 choices").wait_for()
+        page.get_by_text("Of 28 choices").first.wait_for()
+        said = hand.locator(".read").inner_text()
+        if "None is better" not in said:
+            best = re.search(r"The best is (\d) and (\d)", said).groups()
+            hand.get_by_role("button", name="Take the best").click()
+            page.wait_for_function("() => document.querySelector('#route-figure .hk .t').textContent === 'yours'")
+            pressed = hand.locator(".n[aria-pressed=true]").all_inner_texts()
+            assert sorted(pressed) == sorted(best)
         page.locator(TOKENS).last.click()
         hand.get_by_role("button", name=f"expert {other}", exact=True).click()
         hand.get_by_role("button", name="Try every choice").click()
-        page.get_by_text("It is the last token").wait_for()
+        page.get_by_text("It is the last token").first.wait_for()
 
 
 def test_the_recordings_are_those_of_the_balance_lab(visit):
@@ -309,17 +322,44 @@ def test_the_recordings_are_those_of_the_balance_lab(visit):
             assert page.locator("#balance-figure .read").inner_text().replace("\u00a0", " ") == said
 
 
-def test_the_tour_has_four_steps_that_show_something_and_ends_at_the_course(visit):
+def test_no_recorded_coefficient_makes_the_loss_lower_with_every_start():
+    """As the page says: what balancing buys there is no lower loss."""
+    lab = BalanceLab(top_k=2, layer=1)
+    assert lab.grid.model.n_layers == 2 and lab.grid.model.n_experts == 32
+    for coefficient in lab.grid.coefficients:
+        lab.coefficient = coefficient
+        assert "better with each" not in build_site.balance_sentence(lab, coefficient, 0)
+
+
+def test_what_stands_on_the_first_screen(visit):
+    with visit(viewport={"width": 1280, "height": 800}) as page:
+        last = page.locator(TOKENS).last.bounding_box()
+        assert last["y"] + last["height"] < 700  # every tile of the opening text, without scrolling
+
+
+def test_the_tour_has_four_steps_that_show_something_and_ends_at_lesson_00(visit):
     with visit() as page:
         for step in range(1, 5):
             assert page.locator("#tour-where").inner_text() == f"{step} of 4"
-            page.locator("#tour-show").click()
-            if step == 2:
+            if step != 2:
+                page.locator("#tour-show").click()
+            if step == 2:  # the text of the step before was nobody's own: this step's is there already
                 page.wait_for_function("() => document.querySelector('#viewer textarea').value.startsWith('My doctor')")
             if step == 3:
                 page.wait_for_selector(f"{TOKENS}.pin")
             page.locator("#tour-next").click()
-        page.wait_for_function("() => document.getElementById('course').getBoundingClientRect().top < innerHeight")
+        page.wait_for_url("**/lessons/00_start_here.html")
+
+
+def test_the_tour_leaves_a_text_of_ones_own_alone(visit):
+    with visit() as page:
+        typed(page, "My own words")
+        page.locator("#tour-next").click()
+        page.locator("#tour-next").click()
+        assert page.locator("#viewer textarea").input_value() == "My own words"
+        page.locator("#tour-back").click()
+        page.locator("#tour-show").click()
+        page.wait_for_function("() => document.querySelector('#viewer textarea').value.startsWith('My doctor')")
 
 
 def test_what_the_tour_says_of_the_doctor_and_the_lawyer():
@@ -363,6 +403,18 @@ def test_the_search_finds_and_leads_to_its_place(visit):
         link = page.locator(".find ul a").first
         link.wait_for()
         assert "capacity" in link.inner_text().lower()
+        assert {mark.lower() for mark in page.locator(".find mark").all_inner_texts()} <= {"capacity", "factor"}
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowDown")
+        assert page.evaluate("document.activeElement.href") == page.locator(".find ul a").nth(1).evaluate(
+            "(a) => a.href"
+        )
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowUp")
+        assert page.evaluate("document.activeElement.type") == "search"
+        page.get_by_role("searchbox").fill("Why does the router of Mixtral …?")  # small words are not looked for
+        page.wait_for_function("() => document.querySelectorAll('.find ul a').length > 3")
+        assert "#" not in "".join(page.locator(".find ul span").all_inner_texts())
         page.get_by_role("searchbox").fill("no such word anywhere")
         page.get_by_text("Nothing found.").wait_for()
         page.get_by_role("searchbox").fill("balancing loss")

@@ -17,6 +17,10 @@ from moe_lite.widgets.router_stepper.view import Step, step_view
 
 SPAN = (-4.0, 3.0)
 TEXT = "Thou art a villain."
+WORDS = {
+    "z = x @ W_r": "the router's numbers", "softmax(z / T)": "as shares of 1", "stable order": "the largest",
+    "s / sum of chosen": "divided by their sum",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,10 @@ def in_page(page: Page, logits: list[list[float]], k: int, room: int) -> str:
 
 def in_notebook(logits: list[list[float]], k: int, room: int) -> str:
     now, before = ([*(step_view(torch.tensor(row), k=k) for row in logits)][::-1] + [None])[:2]
-    text = StepperDrawing(now, before, SPAN, columns_for(room)).svg("label").replace("softmax(z / T)", "softmax(z)")
+    text = StepperDrawing(now, before, SPAN, columns_for(room)).svg("label")
+    for code, words in WORDS.items():  # under the heads the page has words
+        assert text.count(f">{code}<") == 1
+        text = text.replace(f">{code}<", f">{words}<")
     return re.sub(r' data-weight="[^"]*"', "", text)  # the notebooks' tests read it
 
 
@@ -58,7 +65,7 @@ def same_picture(found: str, wanted: str) -> None:
         assert abs(float(mine) - float(theirs)) < 1.01 * 10**-places * (places > 0) + 1e-9, (mine, theirs)
 
 
-@pytest.mark.parametrize("room", [300, 700, 1200])
+@pytest.mark.parametrize("room", [520, 700, 1200])
 @pytest.mark.parametrize(("n_experts", "k"), [(2, 1), (8, 1), (8, 2), (16, 12), (4, 4)])
 def test_the_figure_is_that_of_the_notebooks(drawn: Page, n_experts: int, k: int, room: int):
     rows = (torch.randn(2, n_experts, generator=torch.Generator().manual_seed(n_experts + k)) * 1.5).tolist()
@@ -73,14 +80,31 @@ def test_ties_and_near_ties_are_told_as_in_the_notebooks(drawn: Page):
         assert found.count("= in") == wanted.count("= in")
 
 
-def test_no_pixel_tells_a_muted_expert_from_a_kept_one(drawn: Page):
-    """Muted: no cross and no rank, whatever its score; the next best takes its place."""
-    text = drawn.evaluate(
-        """() => stepFigure(stepOf([1, 3, 2, 0], 2, [1]), null, [-2, 4], stepColumns(800), "label")"""
-    )
+def figure_of(page: Page, step: str, room: int = 800) -> str:
+    return page.evaluate(f"""() => stepFigure({step}, null, [-2, 4], stepColumns({room}), "label")""")
+
+
+def test_a_muted_expert_has_no_cross_and_no_rank_and_the_next_best_takes_its_place(drawn: Page):
+    text = figure_of(drawn, "stepOf([1, 3, 2, 0], 2, [1])")
     rows = re.findall(r'<g class="row [^"]*?( on)?" data-expert="(\d)".*?</g>', text)
     assert [expert for on, expert in rows if on] == ["0", "2"] and text.count(">muted<") == 1
-    assert text.count('class="x"') == 1 and "the 2nd best passes" in text
+    assert text.count('class="x"') == 1 and "the 2nd best of the others passes" in text
+    lowest = figure_of(drawn, "stepOf([1, 3, 2, 0], 2, [3])")  # muted, and nobody misses it
+    assert "the 2nd best passes" in lowest
+
+
+def test_experts_chosen_by_hand_have_weights_and_no_border(drawn: Page):
+    text = figure_of(drawn, "stepOf([1, 3, 2, 0], 2, [], [3, 0])")
+    rows = re.findall(r'<g class="row [^"]*? on" data-expert="(\d)".*?class="tw val"[^>]*>([\d.]+)<', text)
+    assert rows == [("0", "0.73"), ("3", "0.27")]
+    assert ">yours<" in text and "passes" not in text and 'class="cut"' not in text
+
+
+def test_a_narrow_figure_has_all_but_the_logits_and_fits(drawn: Page):
+    for room in (290, 330, 519):
+        text = figure_of(drawn, "stepOf([1, 3, 2, 0], 2)", room)
+        assert f'width="{room}"' in text and "logits" not in text and ">scores<" in text and "kept 0.88" in text
+        assert max(float(x) for x in re.findall(r' x="([\d.]+)"', text)) <= room
 
 
 def test_the_page_shows_the_way_of_the_token_that_was_clicked(visit):  # noqa: F811
@@ -97,14 +121,56 @@ def test_the_page_shows_the_way_of_the_token_that_was_clicked(visit):  # noqa: F
         assert "muted" in page.locator("#route-figure .row").nth(15).text_content()
 
 
-def test_where_the_figure_has_no_room_the_table_says_the_same(visit):  # noqa: F811
+def test_on_a_phone_the_figure_is_there_and_those_who_hear_have_a_table(visit):  # noqa: F811
     with visit(f"#token=3&layer=1&text={TEXT.replace(' ', '+')}", viewport={"width": 360, "height": 700}) as page:
         step = step_view(model_rows(pretrained(8), TEXT, layer=1).logits[2], k=2)
-        assert page.locator("#route-figure .router_stepper").is_hidden()
+        shows(page, step)
+        assert page.locator("#route-figure svg").bounding_box()["width"] < 340
         cells = page.locator("#route-figure tbody tr").nth(step.chosen[0]).locator("td").all_inner_texts()
         assert cells[3:] == ["1st", f"{step.weights[step.chosen[0]]:.2f}"]
         typed(page, "Thou")
         assert page.locator("#route-figure code").first.inner_text() == "Th"
+
+
+def test_token_layer_and_top_k_are_moved_beside_the_figure(visit):  # noqa: F811
+    with visit(f"#token=3&layer=1&text={TEXT.replace(' ', '+')}") as page:
+        panel = page.locator("#route-figure")
+        panel.get_by_role("button", name="next token").click()
+        page.wait_for_function("() => location.hash.includes('token=4')")
+        shows(page, step_view(model_rows(pretrained(8), TEXT, layer=1).logits[3], k=2))
+        panel.get_by_role("slider", name="layer").press("ArrowRight")
+        page.wait_for_function("() => location.hash.includes('layer=2')")
+        shows(page, step_view(model_rows(pretrained(8), TEXT, layer=2).logits[3], k=2))
+        panel.get_by_role("slider", name="layer").press("ArrowLeft")
+        panel.get_by_role("slider", name="top-k").press("ArrowRight")
+        page.wait_for_function("() => location.hash.includes('k=3')")
+        # in the first layer nothing lies below that could answer otherwise
+        shows(page, step_view(model_rows(pretrained(8), TEXT, layer=1).logits[3], k=3))
+        assert "the layers below" not in panel.inner_text()
+        assert page.locator("#route-figure .foot .fz").count() == 1
+
+
+def test_no_state_is_shown_that_is_half_of_another(visit):  # noqa: F811
+    """While the model of another slider's place is on its way, figure, buttons and sentence stay those of one model."""
+    watch = """() => {
+      window.seen = [];
+      new MutationObserver(() => {
+        const panel = document.querySelector("#route-figure");
+        const now = [panel.querySelectorAll(".row").length, panel.querySelectorAll(".hand .n").length];
+        window.seen.push([...now, panel.querySelector(".hk .t").textContent, panel.querySelectorAll(".rank").length]);
+      }).observe(document.querySelector("#route-figure"), { childList: true, subtree: true, attributes: true });
+    }"""
+    with visit("#experts=16&k=8") as page:
+        page.evaluate(watch)
+        slider = page.locator("#viewer").get_by_role("slider", name="experts")
+        slider.focus()
+        for key in ("ArrowLeft", "ArrowLeft", "ArrowRight", "ArrowLeft"):
+            page.keyboard.press(key)
+        page.wait_for_function("() => document.querySelectorAll('#route-figure .row').length === 4")
+        seen = page.evaluate("() => window.seen")
+        assert seen and all(rows == buttons for rows, buttons, _, _ in seen)
+        assert all(kept in (f"top {min(8, rows)}", "top 4") for rows, _, kept, _ in seen)
+        assert page.locator("#route-figure .foot .fz").count() == 0  # another model: nothing was moved
 
 
 def shows(page: Page, step: Step) -> None:
