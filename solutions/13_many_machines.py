@@ -477,7 +477,7 @@ holds("23 %", 0.75 < float(values[1, 0] / values[0, 0]) < 0.78)
 # ### How long does it take?
 #
 # `traffic.exchange` is a simulator of one all-to-all. A vector goes to each GPU that has one of its experts, over the fast connection if that is in the same node, and over the slow one otherwise. All GPUs send at the same time; the table takes the bytes as shared out evenly over them. Nothing is
-# counted for starting up or for collisions.
+# counted for starting up or for collisions. `traffic.forwarded` is the other way: a vector goes to a node once and is passed on inside, which takes up to two hops.
 #
 # **Predict:** each GPU has 4,096 tokens. How many milliseconds does one dispatch take on 64 GPUs? (From the table above: a token visits 7.55 other GPUs. Nearly nine of ten are in other nodes, to which a GPU sends 50 GB per second, and a vector takes 7,168 bytes.)
 
@@ -494,10 +494,10 @@ for name, (gpus, n_experts, k) in sizes.items():
     here, there = torch.arange(len(drawn)) % gpus, traffic.spread(n_experts, gpus)
     matrix = traffic.sent(drawn, here, there, gpus)
     even = traffic.exchange(matrix, network, n_bytes=out * 4096 / per_gpu)
-    nodes = traffic.crossing(traffic.sent(drawn, here // 8, there // 8, gpus // 8)) / len(drawn)
+    passed_on = traffic.forwarded(drawn, here, there, gpus, network, n_bytes=out * 4096 / per_gpu)
     copies = traffic.crossing(matrix) / len(drawn)
-    forwarded = max(nodes / network.between, copies / network.within) * out * 4096
-    rows[name] = [copies, 100 * even.between / even.bytes, 1e3 * even.mean_seconds, 1e3 * forwarded]
+    times = [1e3 * found.mean_seconds for found in (even, passed_on)]
+    rows[name] = [copies, 100 * even.between / even.bytes, *times, passed_on.hops]
 
 # %%
 flops = 4096 * 8 * 6 * 7168 * 2048  # of a GPU's tokens in their experts, each 2,048 wide
@@ -505,7 +505,7 @@ print(f"computing: {1e3 * flops / hosting.accelerator('H100 SXM').machine.flops:
 limited = 1e3 * with_limit * out * 4096 / network.between
 print(f"64 GPUs, once per node, experts from 4 of 8 nodes: {limited:.1f} ms")
 values = torch.tensor([*rows.values()])
-columns = ["copies that leave", "between nodes, %", "milliseconds", "once per node, ms"]
+columns = ["copies that leave", "between nodes, %", "milliseconds", "once per node, ms", "its hops"]
 plots.table(values, "one dispatch of 4,096 tokens per GPU", rows=[*rows], columns=columns, decimals=1)
 
 # %% tags=["guess"]

@@ -34,8 +34,7 @@ def sent(expert_ids: Tensor, homes: Tensor, places: Tensor, n_devices: int, once
     if once:
         there = torch.zeros(len(to), n_devices, dtype=torch.int64).scatter(1, to, 1)  # (N, M)
         return torch.zeros(n_devices, n_devices, dtype=torch.int64).index_add(0, homes, there)
-    pairs = homes[:, None] * n_devices + to  # (N, K)
-    return torch.bincount(pairs.flatten(), minlength=n_devices**2).view(n_devices, n_devices)
+    return _counted(homes[:, None].expand_as(to).flatten(), to.flatten(), n_devices)
 
 
 def bytes_between(expert_ids: Tensor, homes: Tensor, places: Tensor, n_devices: int, vector_bytes: int) -> Tensor:
@@ -88,6 +87,7 @@ class Exchange(NamedTuple):
     seconds: float  # until the last device has everything
     mean_seconds: float  # if the bytes were shared out evenly over the devices
     slowest: int  # device
+    hops: float = 1.0  # connections that a vector crosses on its way, mean of those that leave their device
 
     @property
     def bytes(self) -> int:
@@ -100,19 +100,60 @@ def exchange(matrix: Tensor, network: Network, n_bytes: float) -> Exchange:
     A device is done when its slowest connection is: what it sends or what it receives, inside of the node or beyond.
     Raises ValueError if the devices do not fill the nodes.
     """
-    m = len(matrix)
-    if m % network.per_node:
-        raise ValueError(f"{m} devices do not fill nodes of {network.per_node}.")
-    node = torch.arange(m) // network.per_node
+    node = _nodes(len(matrix), network)
     same = node[:, None] == node  # (M, M)
-    moved = matrix.double() * n_bytes * (1 - torch.eye(m, dtype=torch.float64))
-    by_link = [(moved * same, network.within), (moved * ~same, network.between)]
+    moved = matrix.double() * n_bytes * (1 - torch.eye(len(matrix), dtype=torch.float64))
+    return _timed(moved * same, moved * ~same, network)
+
+
+def forwarded(
+    expert_ids: Tensor, homes: Tensor, places: Tensor, n_devices: int, network: Network, n_bytes: float
+) -> Exchange:
+    """The same all-to-all with each vector sent to a node once: to the device that has the sender's number there, which
+    passes it on inside (DeepSeek-V3, arXiv 2412.19437, section 3.2.2). That takes up to two hops for a vector.
+
+    expert_ids (N, K), homes (N,), places (E,) as for `sent`; vectors of n_bytes. Passing on begins with the first bytes
+    that arrive, so that the connections work side by side, and only the latency counts twice.
+    """
+    node, per_node = _nodes(n_devices, network), network.per_node
+    goal = torch.zeros(len(homes), n_devices, dtype=torch.bool).scatter(1, places[expert_ids], True)  # (N, M)
+    visited = goal.view(len(homes), -1, per_node).any(dim=2)  # (N, nodes)
+    tokens, nodes = visited.nonzero().unbind(1)
+    landing = nodes * per_node + homes[tokens] % per_node  # the device of the node at which the vector comes in
+    away = nodes != node[homes[tokens]]
+    between = _counted(homes[tokens[away]], landing[away], n_devices)
+    comes_in = torch.zeros(len(homes), len(node) // per_node, dtype=torch.int64)
+    comes_in[tokens, nodes] = landing
+    tokens, devices = goal.nonzero().unbind(1)
+    via = comes_in[tokens, node[devices]]
+    within = _counted(via, devices, n_devices).fill_diagonal_(0)
+    leaves = devices != homes[tokens]
+    hops = (node[devices] != node[homes[tokens]]).double() + (via != devices).double()
+    found = _timed(within.double() * n_bytes, between.double() * n_bytes, network, hops=2 if away.any() else 1)
+    return found._replace(hops=float(hops[leaves].mean()) if leaves.any() else 0.0)
+
+
+def _nodes(n_devices: int, network: Network) -> Tensor:
+    """(M,) int64: the node of each device."""
+    if n_devices % network.per_node:
+        raise ValueError(f"{n_devices} devices do not fill nodes of {network.per_node}.")
+    return torch.arange(n_devices) // network.per_node
+
+
+def _counted(of: Tensor, to: Tensor, n_devices: int) -> Tensor:
+    """(M, M) int64: how often a device is named in `of` beside one in `to`."""
+    return torch.bincount(of * n_devices + to, minlength=n_devices**2).view(n_devices, n_devices)
+
+
+def _timed(within: Tensor, between: Tensor, network: Network, hops: int = 1) -> Exchange:
+    """Of the bytes (M, M) that go from device to device inside of nodes, and between them."""
+    by_link = [(within, network.within), (between, network.between)]
     loads = [part.sum(dim=dim) / speed for part, speed in by_link for dim in (0, 1)]  # 4 of (M,) seconds
     each = torch.stack(loads).amax(dim=0)  # (M,)
     even = max(float(load.mean()) for load in loads)
-    slowest, total = int(each.argmax()), [int(part.sum()) for part, _ in by_link]
-    latency = network.latency if sum(total) else 0.0
-    return Exchange(*total, float(each.max()) + latency, even + latency, slowest)
+    total = [int(part.sum()) for part, _ in by_link]
+    latency = hops * network.latency if sum(total) else 0.0
+    return Exchange(*total, float(each.max()) + latency, even + latency, int(each.argmax()))
 
 
 # ---- where experts stand ---------------------------------------------------------------------------------------------

@@ -56,6 +56,45 @@ def test_an_exchange_takes_as_long_as_its_slowest_device() -> None:
     assert found.slowest in (0, 3)
 
 
+def test_a_forwarded_vector_goes_to_a_node_once_and_is_passed_on_inside() -> None:
+    """Counted by a loop: three nodes of two devices."""
+    m, per_node, n_bytes = 6, 2, 10
+    ids, places = drawn(60, 12, 4), spread(12, m)
+    homes = torch.arange(60) % m
+    within, between = torch.zeros(m, m), torch.zeros(m, m)
+    hops: list[int] = []
+    for experts, home in zip(ids.tolist(), homes.tolist(), strict=True):
+        goals = {int(places[e]) for e in experts}
+        for node in {goal // per_node for goal in goals}:
+            away = node != home // per_node
+            landing = node * per_node + home % per_node
+            between[home, landing] += n_bytes * away
+            for goal in (goal for goal in goals if goal // per_node == node):
+                within[landing, goal] += n_bytes * (goal != landing)
+                if goal != home:
+                    hops.append(away + (goal != landing))
+    network = Network(per_node, within=100, between=10, latency=0.5)
+    found = traffic.forwarded(ids, homes, places, m, network, n_bytes)
+    assert (found.within, found.between) == (int(within.sum()), int(between.sum()))
+    assert found.hops == pytest.approx(sum(hops) / len(hops)) and 1 < found.hops < 2
+    loads = [within.sum(0) / 100, within.sum(1) / 100, between.sum(0) / 10, between.sum(1) / 10]
+    assert found.seconds == pytest.approx(float(torch.stack(loads).max()) + 2 * 0.5)
+    direct = exchange(sent(ids, homes, places, m), network, n_bytes)
+    assert direct.hops == 1 and found.between < direct.between and found.mean_seconds < direct.mean_seconds
+
+
+def test_in_one_node_nothing_is_forwarded() -> None:
+    ids, homes, places, network = drawn(40, 8, 3), torch.arange(40) % 4, spread(8, 4), Network(4, 100, 10, 0.5)
+    found = traffic.forwarded(ids, homes, places, 4, network, 10)
+    assert found == exchange(sent(ids, homes, places, 4), network, 10)
+    stays = traffic.forwarded(
+        torch.zeros(4, 1, dtype=torch.int64), torch.zeros(4, dtype=torch.int64), places, 4, network, 10
+    )
+    assert (stays.bytes, stays.seconds, stays.hops) == (0, 0, 0)
+    with pytest.raises(ValueError, match="5 devices do not fill nodes of 4"):
+        traffic.forwarded(ids, homes, places, 5, network, 10)
+
+
 def test_who_sends_and_who_receives_most_can_be_the_slowest() -> None:
     network = Network(per_node=2, within=100, between=10)
     matrix = torch.tensor([[0, 0, 0, 2], [0, 0, 0, 2], [0, 0, 0, 0], [0, 0, 0, 0]])
