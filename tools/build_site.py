@@ -176,7 +176,7 @@ def balance_sentence(lab: BalanceLab, coefficient: float, layer: int) -> str:
     measured = [{name: values[-1] for name, *values in rows([column], layer, 0)} for column in lab.columns]
     n, (none, *with_loss) = lab.grid.model.n_experts, [int(each["dead experts"]) for each in measured]
     before = lab.grid.losses(0.0, 2)
-    alone = f"Without a balancing loss, {none} of {n} experts of this layer end with almost no tokens"
+    alone = f"Without a balancing loss, {none} of {n} experts of this layer end with less than 1 % of a fair share"
     if not with_loss:
         return f"{alone}. Loss on unseen text: {mean(before):.2f}. Move the slider to see what a balancing loss does."
     after, count = lab.grid.losses(coefficient, 2), with_loss[0] or "none"

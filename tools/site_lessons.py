@@ -196,7 +196,7 @@ class _Sections(HTMLParser):
 def sections(lesson: Lesson, body: str) -> list[dict]:
     """What the search finds: of each section its page, anchor, heading and text."""
     parser = _Sections()
-    parser.feed(re.sub(r'<div class="out">.*?(?=<div class="cell )', "", body, flags=re.DOTALL))
+    parser.feed(re.sub(r'<div class="out"[^>]*>.*?(?=<div class="cell )', "", body, flags=re.DOTALL))
     entries = []
     for section in parser.found:
         text, heading = (re.sub(r"\s+", " ", section[part]).strip() for part in ("text", "heading"))

@@ -22,7 +22,7 @@
       if (!words.every((word) => heading.includes(word) || text.includes(word))) continue;
       const worth = words.reduce((sum, word) => sum + 10 * heading.includes(word) + 15 * entry.lesson.toLowerCase().includes(word) + Math.min(5, text.split(word).length - 1), 0);
       // where a thing is explained comes before where it is asked for, and of equals the earlier lesson
-      const asks = entry.heading.startsWith("Exercise") ? 8 : 0, first = words.map((word) => text.indexOf(word)).find((at) => at >= 0) ?? 0;
+      const asks = entry.heading.startsWith("Exercise") ? 14 : 0, first = words.map((word) => text.indexOf(word)).find((at) => at >= 0) ?? 0;
       found.push({ entry, worth: worth - asks, at: Math.max(0, first - 60) });
     }
     found.sort((a, b) => b.worth - a.worth);

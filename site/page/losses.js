@@ -22,6 +22,7 @@ function lossPanel(host, model, ofDense, samples) {
       "data-i": i, class: expertClass(routed.expert(layer, i, 0), routed.experts), title: `${plainToken(tokens[i])}: ${loss === null ? "nothing comes before it" : loss.toFixed(2)}`,
       style: `height:${(100 * (loss ?? 0)) / top}%` },
     loss !== null && muted.length > 0 && el("u", { style: `bottom:${(100 * whole[i]) / Math.max(loss, 1e-6)}%` }))));
+    bars.style.setProperty("--blind", `${(100 * BLIND) / top}%`);
     const mean = (of) => known.reduce((sum, i) => sum + of[i], 0) / known.length;
     const [now, before] = [mean(losses), mean(whole)], more = now - before;
     const signed = `${more < 0 ? "−" : "+"}${Math.abs(more).toFixed(2)}`;
@@ -54,16 +55,19 @@ function lossPanel(host, model, ofDense, samples) {
     const pinned = String(model.get("pinned"));
     for (const node of bars.children) node.classList.toggle("at", node.dataset.i === pinned);
   }
-  bars.addEventListener("pointerover", (event) => {
-    const i = Number(event.target.closest("i")?.dataset.i ?? -1), loss = model.get("losses")[i];
+  const barOf = (event) => Number(event.target.closest("i")?.dataset.i ?? -1);
+  function tell(i) {
+    const loss = model.get("losses")[i];
     if (i < 0) return;
     const token = { code: plainToken(model.get("page").tokens[i]) }, muted = model.get("muted").length > 0;
     reading.set(loss === null ? [token, " is the first: nothing comes before it."]
       : [token, ` surprised it by ${loss.toFixed(2)}`, muted ? `, and by ${model.get("losses_whole")[i].toFixed(2)} with all experts.` : "."]);
-  });
+  }
+  bars.addEventListener("pointerover", (event) => tell(barOf(event)));
   bars.addEventListener("pointerleave", () => reading.set(about));
   bars.addEventListener("click", (event) => {
-    const i = Number(event.target.closest("i")?.dataset.i ?? -1);
+    const i = barOf(event);
+    tell(i); // a finger does not point before it presses
     if (i >= 0) { model.set("pinned", i === model.get("pinned") ? -1 : i); model.save_changes(); }
   });
   whenChanged(model, ["losses", "routed", "layer"], paint);

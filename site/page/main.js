@@ -46,6 +46,7 @@ async function openPage() {
   const show = (settings, section = "try") => {
     for (const [name, value] of Object.entries(settings)) model.set(name, value);
     if (Object.keys(settings).length) { model.set("asked", model.get("asked") + 1); model.save_changes(); }
+    if (section === null) return;
     const target = document.getElementById(section);
     if (section !== "try") target.scrollIntoView();
     else host.scrollIntoView({ block: "nearest" });

@@ -19,9 +19,10 @@ function routePanel(host, model, call) {
     el("div", { class: "ctl at" }, el("span", {}, "token ", name, " ", place), turn(-1), turn(1), layerSlide.node, topK.node), figure, table, reading.node,
     el("div", { class: "hand" }, el("p", {}, el("b", {}, "You are the router. "), "Choose the experts of this token yourself."), buttons, result.node, el("div", { class: "ctl" }, every, best, own)),
   );
-  let page = null, example = 0; // the token that stands here until one is chosen
+  let text = "", example = 0; // the token that stands here until one is chosen, or once it is let go
   let routers = null, shown = null, before = null; // steps: the router's, the one that is drawn, and the one before the last move
-  let chosen = null, found = null, count = 0; // by hand: a list of experts, or null; the best choice, once it was looked for
+  // by hand: a list of experts, the one that makes room first in front, or null; the best choice, once it was looked for
+  let chosen = null, found = null, count = 0;
 
   const token = () => (model.get("pinned") >= 0 ? model.get("pinned") : example);
   // all of one answer of the kernel: what the sliders say meanwhile may be newer
@@ -36,10 +37,8 @@ function routePanel(host, model, call) {
     host.closest("section").hidden = !tokens.length;
     if (!tokens.length) return;
     const { E, k, muted, layer, all } = now();
-    if (page !== model.get("page")) {
-      page = model.get("page");
-      example = surest(tokens, all, E);
-    }
+    if (text !== (text = tokens.map(plainToken).join(" "))) example = surest(tokens, all, E);
+    if (model.get("pinned") >= 0) example = model.get("pinned");
     const i = token(), step = stepOf(all.subarray(i * E, (i + 1) * E), k, muted);
     Object.assign(step, { key: `${E}/${layer}/${i}/${plainToken(tokens[i])}` });
     [routers, chosen, found] = [step, null, null];
@@ -58,7 +57,7 @@ function routePanel(host, model, call) {
     table.replaceChildren(
       el("thead", {}, el("tr", {}, ...["expert", "logit", "score", step.byHand ? "yours" : `top ${step.k}`, "weight"].map((text) => el("th", { scope: "col" }, text)))),
       el("tbody", {}, ...step.scores.map((_, e) => el("tr", { class: expertClass(e, E) }, ...cells(e).map((cell) => el("td", {}, cell))))));
-    reading.set(step.byHand ? byHandSentence(step, routers) : routerSentence(step, before));
+    reading.set(step.byHand ? byHandSentence(step, routers) : routerSentence(step, before, columns().narrow));
     buttons.replaceChildren(...step.scores.map((_, e) =>
       button(String(e), () => toggle(e), { disabled: step.muted.includes(e), class: `n ${expertClass(e, E)}`, "aria-pressed": String(step.chosen.includes(e)), "aria-label": `expert ${e}` })));
     const many = ways(E - step.muted.length, step.k);
@@ -67,15 +66,16 @@ function routePanel(host, model, call) {
     own.hidden = chosen === null;
   }
   function draw() {
-    drawFigure(stage, stepFigure(shown, before, logitSpan(now().all), stepColumns(host.clientWidth - 8), "the router of one token"));
+    drawFigure(stage, stepFigure(shown, before, logitSpan(now().all), columns(), "the router of one token"));
   }
+  const columns = () => stepColumns(host.clientWidth - 8);
   const experts = (list) => list.map((expert) => ({ expert }));
 
   function toggle(e) {
-    const held = chosen ?? routers.chosen;
+    const held = chosen ?? [...routers.chosen].reverse();
     if (held.includes(e)) { choose(held.filter((other) => other !== e)); return; }
-    const stays = held.length < now().k ? held : held.slice(0, -1);
-    choose([...stays, e], held.length > stays.length ? held.at(-1) : null);
+    const full = held.length >= now().k;
+    choose([...held.slice(full ? 1 : 0), e], full ? held[0] : null);
   }
   // experts: the list, or null for the router's own; gone: the one whose place was taken
   async function choose(list, gone = null) {
@@ -88,13 +88,17 @@ function routePanel(host, model, call) {
     await told(async () => {
       const { yours, its } = await call("byHand", { ...where(), experts: list }).answer;
       if (asked !== count) return;
-      result.set(yours === null ? [...said, LAST_TOKEN] : [...said, verdict(its.mean - yours.mean),
-        ` Loss of the next token: ${yours.next.toFixed(2)} with yours, ${its.next.toFixed(2)} with the router's. Mean of all that follow: ${yours.mean.toFixed(3)} against ${its.mean.toFixed(3)}.`]);
+      result.set(yours === null ? [...said, LAST_TOKEN] : [...said, `Loss of the next token: ${yours.next.toFixed(2)} with yours, ${its.next.toFixed(2)} with the router's. `,
+        `Mean of all that follow: ${yours.mean.toFixed(3)} against ${its.mean.toFixed(3)}. For the rest of the text ${verdict(its.mean - yours.mean)}`]);
     });
   }
   async function tryAll() {
+    if (chosen && chosen.length < now().k) { // half a choice
+      chosen = null;
+      show(routers);
+    }
     const asked = count += 1;
-    result.set(["Trying …"]);
+    result.set([`Trying all ${Math.round(ways(now().E - now().muted.length, now().k))} choices …`]);
     await told(async () => {
       const { rank, of, best: one, its } = await call("everyChoice", where()).answer;
       if (asked !== count) return;
@@ -121,14 +125,14 @@ function surest(tokens, logits, E) {
 }
 
 // What the router did with the token, and what the last move did to it.
-function routerSentence(step, before) {
+function routerSentence(step, before, narrow) {
   const over = mutedAbove(step), kept = sum(step.chosen.map((e) => step.scores[e]));
-  const parts = ["The router gives every expert a number, its logit; as shares of 1 these are its scores. "];
+  const parts = [narrow ? "The router gives every expert a score; together they are 1. " : "The router gives every expert a number, its logit; as shares of 1 these are its scores. "];
   if (over.length) parts.push(...listed(over.map((expert) => ({ expert }))), over.length === 1 ? " scores higher, but is muted. Of the others the best " : " score higher, but are muted. Of the others the best ");
   else parts.push("The best ");
   parts.push(...(step.k === 1 ? ["one is kept, with weight 1."]
     : [`${step.k} are kept. Divided by their sum, ${numberText(kept)}, their scores are the weights with which their answers are added.`]));
-  if (before && step.logits.some((z, e) => Math.abs(z - before.logits[e]) > 1e-6)) parts.push(" Your move changed the logits, too: the layers below answer otherwise now.");
+  if (before && step.logits.some((z, e) => Math.abs(z - before.logits[e]) > 1e-6)) parts.push(" Your move changed the logits, too: the layers before this one answer otherwise now.");
   return parts;
 }
 
@@ -138,7 +142,7 @@ function byHandSentence(step, routers) {
 }
 
 const ALIKE = 0.005; // nats: a difference that is not worth a word
-const verdict = (gain) => (gain > ALIKE ? "Your choice is better here." : gain < -ALIKE ? "The router's choice is better." : "It makes next to no difference here.");
+const verdict = (gain) => (gain > ALIKE ? "your choice is better." : gain < -ALIKE ? "the router's choice is better." : "it makes next to no difference.");
 const MOST_WAYS = 130;
 const LAST_TOKEN = "It is the last token: nothing comes after it that could be guessed better or worse.";
 const ways = (n, k) => Array.from({ length: k }, (_, i) => (n - i) / (i + 1)).reduce((a, b) => a * b, 1);

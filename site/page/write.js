@@ -4,7 +4,7 @@ const TO_WRITE = 60; // tokens
 
 function writePanel(host, model, call, modelFor) {
   const start = button("Write", run, { class: "pri" }), halt = button("Stop", () => call("stop", { id: running }), { hidden: true });
-  const temperature = slider({ label: "temperature", values: [0, 0.5, 0.8, 1, 1.5], value: 0.8, width: 90, show: withDot, onmove() {} });
+  const temperature = slider({ label: "temperature", values: [0, 0.5, 0.8, 1, 1.5], value: 0.8, width: 90, show: withDot, onmove: () => { note.textContent = ""; } });
   const note = el("p", { class: "note", role: "status" }), out = el("div", { class: "written" });
   host.append(el("div", { class: "ctl" }, start, halt, temperature.node), out, note);
   let writings = [], seed = 0, running = 0;

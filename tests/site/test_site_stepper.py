@@ -146,7 +146,7 @@ def test_token_layer_and_top_k_are_moved_beside_the_figure(visit):  # noqa: F811
         page.wait_for_function("() => location.hash.includes('k=3')")
         # in the first layer nothing lies below that could answer otherwise
         shows(page, step_view(model_rows(pretrained(8), TEXT, layer=1).logits[3], k=3))
-        assert "the layers below" not in panel.inner_text()
+        assert "the layers before" not in panel.inner_text()
         assert page.locator("#route-figure .foot .fz").count() == 1
 
 
