@@ -40,6 +40,7 @@ def learners(config: ModelConfig = CONFIG, device: torch.device | str = "cpu") -
 
 def compiled(config: ModelConfig, device: torch.device | str) -> Learner:
     """The same model through torch.compile, as TrainConfig(compile=True) trains it."""
+    torch.compiler.reset()  # else what it knows of the case before counts against this one
     model = MoELanguageModel(config).to(device)  # with the weights of the others: they have the same seed
     return Learner(model, learner_of(torch.compile(model)).losses)
 

@@ -65,7 +65,7 @@ class TrainConfig:
     bias_memory: float = 0.0  # share that stays at each step: of the momentum ("smebu": 0.5), of the bias ("quantile")
     bias_until: int | None = None  # the step after which the bias stands still; None: it never does
     freeze_router: bool = False  # the routers' weights stay as they were drawn
-    compile: bool = False  # by torch.compile: faster steps after a minute of waiting, rounded otherwise
+    compile: bool = False  # by torch.compile: a minute of waiting, then faster steps with one thread; other rounding
     seed: int = 0
     validate_every: int = 0  # 0: never during training
     validation_windows: int = 4  # a domain, while training
@@ -347,7 +347,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--top-k", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--compile", action="store_true", help="faster steps after a minute, for long trainings")
+    parser.add_argument("--compile", action="store_true", help="with one thread: faster steps after a minute")
     parser.add_argument("--save", type=Path, help="where to write the checkpoint, also on Ctrl-C")
     parser.add_argument("--resume", type=Path, help="a checkpoint to go on from; other options are then its own")
     a = parser.parse_args(arguments)
