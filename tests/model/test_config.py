@@ -84,7 +84,7 @@ TRAIN_ERRORS = [
     *[(name, value, POSITIVE) for name in ("lr", "clip_norm") for value in (0, -1, NAN, INF, "fast")],
     *[(name, value, NOT_NEGATIVE) for name in ("weight_decay", "bias_step") for value in (-1, NAN, INF, None)],
     *[("min_lr_ratio", value, "a number from 0 to 1") for value in (-0.1, 1.1, NAN)],
-    *[("freeze_router", value, "True or False") for value in (1, "no", None)],
+    *[(name, value, "True or False") for name in ("freeze_router", "compile") for value in (1, "no", None)],
     ("bias_rule", "median", "one of ('sign', 'smebu', 'quantile')"),
     *[("bias_memory", value, SHARE) for value in (-0.1, 1, NAN, "1", None)],
     ("bias_memory", 0.5, "0, because bias_rule='sign' remembers nothing"),
