@@ -107,7 +107,7 @@ $(VENV)/lab.stamp: $(VENV)/venv.stamp constraints.txt pyproject.toml
 	$(INSTALL) -e .
 	@touch $@
 
-# npm and node come from the test extra; TypeScript checks the types of the page's scripts, and no page needs it
+# npm and node come from the test extra; TypeScript checks the types of the page's scripts, esbuild makes them small
 $(VENV)/test.stamp: $(VENV)/lab.stamp site/package.json site/package-lock.json
 	@echo "Installing what the tests need: about 145 MB to download"
 	$(INSTALL) -e ".[test]"

@@ -184,6 +184,7 @@ class Training:
         return output
 
     def _output(self, ids: Tensor, targets: Tensor) -> LMOutput:
+        """Of the compiled model; where compiling fails (no compiler, say), of the model itself from then on."""
         noise = self.noise.get_state()
         try:
             return self.forward(ids, targets, generator=self.noise)

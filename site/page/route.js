@@ -41,7 +41,7 @@ function routePanel(host, model, call) {
     if (model.get("pinned") >= 0) example = model.get("pinned");
     const i = token(), step = stepOf(all.subarray(i * E, (i + 1) * E), k, muted);
     Object.assign(step, { key: `${E}/${layer}/${i}/${plainToken(tokens[i])}` });
-    [routers, chosen, found] = [step, null, null];
+    [routers, chosen, found, count] = [step, null, null, count + 1]; // an answer that is still to come is about what was
     name.textContent = plainToken(tokens[i]);
     place.textContent = `(${i + 1} of ${tokens.length})`;
     layerSlide.set(layer + 1, upTo(model.get("logits").length));
@@ -58,8 +58,10 @@ function routePanel(host, model, call) {
       el("thead", {}, el("tr", {}, ...["expert", "logit", "score", step.byHand ? "yours" : `top ${step.k}`, "weight"].map((text) => el("th", { scope: "col" }, text)))),
       el("tbody", {}, ...step.scores.map((_, e) => el("tr", { class: expertClass(e, E) }, ...cells(e).map((cell) => el("td", {}, cell))))));
     reading.set(step.byHand ? byHandSentence(step, routers) : routerSentence(step, before, columns().narrow));
+    const focused = [...buttons.children].indexOf(document.activeElement);
     buttons.replaceChildren(...step.scores.map((_, e) =>
       button(String(e), () => toggle(e), { disabled: step.muted.includes(e), class: `n ${expertClass(e, E)}`, "aria-pressed": String(step.chosen.includes(e)), "aria-label": `expert ${e}` })));
+    if (focused >= 0) /** @type {HTMLElement} */ (buttons.children[focused])?.focus();
     const many = ways(E - step.muted.length, step.k);
     every.hidden = many < 2 || many > MOST_WAYS;
     best.hidden = found === null || [...found].sort().join() === [...step.chosen].sort().join();

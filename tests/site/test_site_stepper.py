@@ -150,6 +150,25 @@ def test_token_layer_and_top_k_are_moved_beside_the_figure(visit):  # noqa: F811
         assert page.locator("#route-figure .foot .fz").count() == 1
 
 
+def test_the_hand_keeps_its_place_on_the_keyboard_and_late_answers_stay_away(visit):  # noqa: F811
+    with visit(f"#token=2&layer=1&text={TEXT.replace(' ', '+')}") as page:
+        hand = page.locator("#route-figure .hand")
+        hand.get_by_role("button", name="expert 1", exact=True).focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.ariaLabel") == "expert 1"
+        hand.get_by_text("For the rest of the text").wait_for()
+        every = hand.get_by_role("button", name="Try every choice")
+        # asked and left in one breath: the answer is about a token that is no longer there
+        every.evaluate("(node) => { node.click(); document.querySelector('[aria-label=\"next token\"]').click(); }")
+        page.wait_for_function("() => location.hash.includes('token=3')")
+        every.click()  # its answer comes after the other's
+        hand.get_by_text("Of 28 choices").wait_for()
+        every.evaluate("(node) => { node.click(); document.querySelector('[aria-label=\"next token\"]').click(); }")
+        page.wait_for_function("() => location.hash.includes('token=4')")
+        page.wait_for_timeout(3000)
+        assert hand.locator(".read").inner_text() == ""
+
+
 def test_no_state_is_shown_that_is_half_of_another(visit):  # noqa: F811
     """While the model of another slider's place is on its way, figure, buttons and sentence stay those of one model."""
     watch = """() => {
