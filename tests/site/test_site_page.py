@@ -397,6 +397,11 @@ def test_it_fits_and_shuts_nobody_out(visit, where, theme, width):
         assert page.evaluate(AXE) == []
 
 
+def test_the_search_reads_what_is_written_and_not_what_cells_show(site):
+    text = (site / "lessons" / "search.js").read_text(encoding="utf-8")
+    assert "Mixtral" in text and "exercises pass" not in text and "(stretch): open" not in text
+
+
 def test_the_search_finds_and_leads_to_its_place(visit):
     with visit(where="lessons/index.html") as page:
         page.get_by_role("searchbox").press_sequentially("capacity factor")
