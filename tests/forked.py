@@ -104,13 +104,22 @@ def become(line: socket.socket) -> None:
     inherited = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[:] = [os.getcwd(), *inherited, *(path for path in sys.path if path not in (here, *inherited))]
     line.sendall(f"{os.getpid()}\n".encode())
-    threading.Thread(target=lambda: line.recv(1) or os._exit(FAILED), daemon=True).start()
+    threading.Thread(target=end_with, args=(line,), daemon=True).start()
     status = run(sys.argv[0])
     line.sendall(f"{status}\n".encode())
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # to take all packages apart takes as long as to import them
+
+
+def end_with(line: socket.socket) -> None:
+    """End this process as soon as the other end of the line is gone."""
+    try:
+        line.recv(1)  # nothing is ever sent
+    except ConnectionResetError:  # it went before it had read what was sent to it
+        pass
+    os._exit(FAILED)
 
 
 def run(module: str) -> int:

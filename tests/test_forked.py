@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -52,6 +53,18 @@ def test_a_program_ends_with_the_process_that_asked_for_it(python, program):
     until(lambda: waits.is_file() and waits.read_text())
     asking.kill()
     asking.wait()
+    until(lambda: ended(int(waits.read_text())))
+
+
+def test_a_program_ends_with_a_process_that_has_read_nothing_of_it(python, program):
+    """Then the line is not closed but reset."""
+    asked = {"arguments": ["program", "0", "wait"], "env": dict(os.environ), "folder": str(program)}
+    waits = program / "waits"
+    with socket.socket(socket.AF_UNIX) as line, open(os.devnull, "r+b") as nothing:
+        line.connect(python[-1])
+        socket.send_fds(line, [b"."], [nothing.fileno()] * 3)
+        line.sendall(json.dumps(asked).encode() + b"\n")
+        until(lambda: waits.is_file() and waits.read_text())
     until(lambda: ended(int(waits.read_text())))
 
 
