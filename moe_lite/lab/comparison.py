@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -197,10 +198,25 @@ class Series:
         return torch.tensor(read, dtype=torch.float64)
 
 
-def series(name: str) -> Series:
-    """Raises ValueError for a name that no budget has."""
-    found = [recording(name, budget, seeds=None) for budget in budgets() if name in names(budget)]
-    return Series(name, tuple(found) or (recording(name),))
+def series(name: str, within: Sequence[str] | None = None) -> Series:
+    """A model on the budgets `within`, all of them if None. Raises ValueError for a name that none of them has."""
+    wanted = {budget: names(budget) for budget in chosen(within)}
+    found = [recording(name, budget, seeds=None) for budget, there in wanted.items() if name in there]
+    if not found:
+        known = ", ".join(sorted({*chain(*wanted.values())})) or "none"
+        raise ValueError(f"There is no recording {name!r} on {' or '.join(wanted)} tokens; there are {known}.")
+    return Series(name, tuple(found))
+
+
+def chosen(within: Sequence[str] | None) -> list[str]:
+    """Those of the budgets that are asked for, the smallest first. Raises ValueError for one that there is not."""
+    there = budgets()
+    wanted = there if within is None else [within] if isinstance(within, str) else [*within]
+    if strangers := [name for name in wanted if name not in there]:
+        raise ValueError(f"There is no budget {', '.join(map(repr, strangers))}; there are {', '.join(there)}.")
+    if not wanted:
+        raise ValueError(f"No budget is asked for; there are {', '.join(there)}.")
+    return [name for name in there if name in wanted]
 
 
 def speeds() -> dict[str, float]:

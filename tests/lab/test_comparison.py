@@ -69,6 +69,13 @@ def test_what_is_saved_is_read_between_budgets(planted):
     assert saved(series(LARGE), small, "tokens") == [None] * 3  # one budget has no line
 
 
+def test_a_series_may_leave_budgets_out(planted):
+    whole, part = series(SMALL), series(SMALL, ["2M", "0.5M"])
+    assert part.tokens == [whole.tokens[0], whole.tokens[2]], "from the smallest on, however they were asked for"
+    assert torch.equal(part.losses, whole.losses[:, [0, 2]])
+    assert series(SMALL, "1M").tokens == whole.tokens[1:2]
+
+
 def test_a_line_goes_on_as_straight_as_it_was():
     tokens, losses = torch.tensor([1, 2, 4]), torch.tensor([[4.0, 3.5, 3.0], [5.0, 5.0, 5.0]], dtype=torch.float64)
     assert extended(tokens, losses, at=8).tolist() == pytest.approx([2.5, 5.0])
@@ -78,8 +85,14 @@ def test_a_line_goes_on_as_straight_as_it_was():
 def test_bad_questions_are_named(planted):
     with pytest.raises(ValueError, match="'bytes' is not spent token by token"):
         series(SMALL).per_token("bytes")
-    with pytest.raises(ValueError, match="There is no recording 'moe-3' on 2M tokens"):
+    with pytest.raises(ValueError, match="There is no recording 'moe-3' on 0.5M or 1M or 2M tokens; there are dense-"):
         series("moe-3")
+    with pytest.raises(ValueError, match=f"no recording '{LARGE}' on 0.5M tokens"):
+        series(LARGE, ["0.5M"])
+    with pytest.raises(ValueError, match="There is no budget '3M'; there are 0.5M, 1M, 2M."):
+        series(SMALL, ["1M", "3M"])
+    with pytest.raises(ValueError, match="No budget is asked for"):
+        series(SMALL, [])
     with pytest.raises(ValueError, match="lie outside of the budgets, which go from 512,000 to 2,048,000"):
         series(SMALL).losses_at(3e6)
 

@@ -250,6 +250,17 @@ def test_a_usual_pair_that_is_not_recorded_is_replaced(planted):
     assert (alone.first, alone.second, alone.error) == (MOE, MOE, {}) and "both sides" in alone.reading
 
 
+def test_budgets_may_be_left_out(planted):
+    """The figure is that of a course that has no longer trainings."""
+    planted()
+    short = ResultsExplorer(within=["1M"])
+    assert set(short.models) == {DENSE, MOE} and short.budgets == ["1M"]
+    assert short.reading.startswith(f"At 1.02 M tokens of training, {M} is better than {D}: −0.05")
+    assert "2M" not in short.static_html() and ResultsExplorer(within="1M").reading == short.reading
+    with pytest.raises(ValueError, match="There is no budget '4M'; there are 1M, 2M"):
+        ResultsExplorer(within=["1M", "4M"])
+
+
 # ---- what is drawn ---------------------------------------------------------------------------------------------------
 
 

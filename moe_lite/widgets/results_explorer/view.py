@@ -14,6 +14,7 @@ from moe_lite.lab.comparison import (
     DENSE_TOTAL,
     Series,
     Verdict,
+    chosen,
     compared,
     equal,
     largest_common,
@@ -61,22 +62,23 @@ class Model:
             return None
 
 
-def models(names: Iterable[str] | None) -> dict[str, Model]:
-    """By name; None: those of the comparison, and of FIRST what is recorded.
+def models(names: Iterable[str] | None, within: Sequence[str] | None = None) -> dict[str, Model]:
+    """By name, with their trainings on the budgets `within`, all if None. No names: those of the comparison, and of
+    FIRST what is recorded.
 
-    Raises ValueError for a name without a recording.
+    Raises ValueError for a name without a recording, and for a budget that there is not.
     """
     if names is None:
-        there = {name for budget in runs.budgets() for name in runs.names(budget)}
+        there = {name for budget in chosen(within) for name in runs.names(budget)}
         offered = {*compared(), *FIRST} & there
         names = [*(name for name in FIRST if name in offered), *sorted(offered.difference(FIRST))]
     names = dict.fromkeys([names] if isinstance(names, str) else names)
-    return {name: Model(series(name), budgets_of(name), place) for place, name in enumerate(names)}
+    return {name: Model(series(name, within), budgets_of(name, within), i) for i, name in enumerate(names)}
 
 
-def budgets_of(name: str) -> tuple[str, ...]:
+def budgets_of(name: str, within: Sequence[str] | None = None) -> tuple[str, ...]:
     """The names of the budgets that a model was recorded on, the smallest first."""
-    return tuple(budget for budget in runs.budgets() if name in runs.names(budget))
+    return tuple(budget for budget in chosen(within) if name in runs.names(budget))
 
 
 # ---- what is compared ------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class ResultsExplorer(MoEWidget):
     """Recorded trainings over tokens, FLOPs, seconds or bytes, and two of their models compared on each.
 
     names    of the recordings to choose from; those of the comparison if None
+    within   the budgets whose trainings are there, such as ("0.5M", "1M", "2M"); all if None
     axis     "tokens", "FLOPs", "seconds" or "bytes"
     pair     the two that are compared
     shown    the models that are drawn, the pair always among them; the pair and the dense model with as many
@@ -40,7 +41,7 @@ class ResultsExplorer(MoEWidget):
     axis, first, second (the pair), shown, budget and at are traits. Another axis brings the marker back to the most
     that both spent there, unless `at` is set as well. What is compared comes from `comparison.equal`: the ends of
     trainings, and between two budgets what is read from the line that joins them. A setting that cannot be is corrected
-    or set back, and the widget says so. Raises ValueError for a name without a recording.
+    or set back, and the widget says so. Raises ValueError for a name without a recording or an unknown budget.
     """
 
     question = Unicode("Is a mixture of experts better, and at equal what?").tag(sync=True)
@@ -65,12 +66,13 @@ class ResultsExplorer(MoEWidget):
         axis: str = "tokens",
         pair: tuple[str, str] = PAIR,
         *,
+        within: Iterable[str] | None = None,
         shown: Iterable[str] | None = None,
         budget: str = "",
         at: float = 0.0,
         question: str | None = None,
     ):
-        self.models = models(names)
+        self.models = models(names, within if within is None or isinstance(within, str) else [*within])
         self.now: Scene | None = None
         self.found: Finding | None = None  # of the pair, where the marker stands
         self.rows: list[Finding] = []  # of the pair, one for each axis
