@@ -70,14 +70,19 @@ ROLES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-# roles that follow JupyterLab's theme where there is one
-_JUPYTER = {
-    "bg": "--jp-layout-color0",
-    "wash": "--jp-cell-editor-background",
-    "fg": "--jp-ui-font-color1",
-    "line": "--jp-border-color2",
-    "brand": "--jp-brand-color1",
+# roles that follow the theme of JupyterLab or VS Code where there is one
+_HOSTS = {
+    "bg": ("--jp-layout-color0", "--vscode-editor-background"),
+    "wash": ("--jp-cell-editor-background",),
+    "fg": ("--jp-ui-font-color1",),
+    "line": ("--jp-border-color2",),
+    "brand": ("--jp-brand-color1",),
 }
+_OPEN = "body:not([data-jp-theme-light],[data-vscode-theme-kind])"  # a page that says nothing of its theme
+_DARK = (
+    'body:is([data-jp-theme-light="false"],[data-vscode-theme-kind="vscode-dark"],'
+    '[data-vscode-theme-kind="vscode-high-contrast"])'
+)
 
 
 def hue_of(expert: int, n_experts: int) -> int:
@@ -121,13 +126,15 @@ def channels(colour: str) -> list[int]:
 def css_variables(root: str = ".mx") -> str:
     """CSS that defines every colour as a variable on `root`, for both themes, and the expert classes e0…e7.
 
-    The theme is JupyterLab's (`data-jp-theme-light` on body), elsewhere the reader's own setting.
+    The theme is that of JupyterLab or VS Code, which have it on body, elsewhere the reader's own setting. `root` has a
+    background of its own, so that it can be read on a page that keeps to neither. --inLight and --inDark are a
+    `display` for what is drawn once for each theme.
     """
     dark = _variables("dark")
     rules = [
-        f"{root}{{{_variables('light')}}}",
-        f"@media(prefers-color-scheme:dark){{body:not([data-jp-theme-light]) {root}{{{dark}}}}}",
-        f'body[data-jp-theme-light="false"] {root}{{{dark}}}',
+        f"{root}{{background:var(--bg);{_variables('light')}}}",
+        f"@media(prefers-color-scheme:dark){{{_OPEN} {root}{{{dark}}}}}",
+        f"{_DARK} {root}{{{dark}}}",
     ]
     for i in range(N_HUES):
         rules.append(f"{root} .e{i}{{--t:var(--t{i});--m:var(--m{i})}}")
@@ -137,7 +144,12 @@ def css_variables(root: str = ".mx") -> str:
 
 def _variables(theme: str) -> str:
     roles = ROLES[theme]
-    pairs = {name: f"var({_JUPYTER[name]},{v})" if name in _JUPYTER else v for name, v in roles.items()}
+    pairs = {}
+    for name, colour in roles.items():
+        for variable in reversed(_HOSTS.get(name, ())):
+            colour = f"var({variable},{colour})"
+        pairs[name] = colour
+    pairs |= {"inLight": "inline", "inDark": "none"} if theme == "light" else {"inLight": "none", "inDark": "inline"}
     for i, hue in enumerate(HUES):
         full, line = (hue.bright, hue.mid) if theme == "light" else (hue.deep, hue.bright)
         pairs |= {f"t{i}": full, f"h{i}": mix(full, roles["bg"], ALT), f"m{i}": line}

@@ -126,11 +126,11 @@ def test_expert_number_gives_hue_up_to_eight_and_block_beyond():
 
 def test_style_sheet_holds_every_colour_of_the_table_in_its_theme():
     css = palette.css_variables(".root")
-    light, by_system, by_jupyter = css.splitlines()[:3]
-    assert by_system.startswith("@media(prefers-color-scheme:dark)") and "data-jp-theme-light" in by_jupyter
+    light, by_system, by_host = css.splitlines()[:3]
+    assert by_system.startswith("@media(prefers-color-scheme:dark)") and "data-jp-theme-light" in by_host
     for i, hue in enumerate(palette.HUES):
         assert f"--t{i}:{hue.bright}" in light and f"--m{i}:{hue.mid}" in light
-        for dark in (by_system, by_jupyter):
+        for dark in (by_system, by_host):
             assert f"--t{i}:{hue.deep}" in dark and f"--m{i}:{hue.bright}" in dark
         assert f".root .e{i}{{--t:var(--t{i});--m:var(--m{i})}}" in css
 
