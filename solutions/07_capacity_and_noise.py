@@ -355,8 +355,6 @@ check.keep_best(keep_best)
 # Here is a way to see it. Keep the first 40 tokens of a text, and put thirty different endings, all equally long,
 # behind them. Then ask three rules, at a capacity factor of 1, which of the choices of the first 40 tokens find room.
 # The third rule is GShard's: first the first choices of all tokens, then all second choices.
-#
-# **Predict:** under which of the three rules does a different *ending* change which experts work for the *beginning*?
 
 # %%
 my_places = mine("7.1", keep_within_capacity, default=admission.keep_within_capacity)
@@ -390,6 +388,8 @@ rules = {
 # %% [markdown]
 # The next cell runs all endings through the model, and asks each rule about each of them. `routing.top_k` is a pair of
 # tables (N, K), weights and expert ids. Do not confuse them with `routing.expert_ids`, which is sorted by expert.
+#
+# **Predict:** under which of the three rules does a different *ending* change which experts work for the *beginning*?
 
 # %%
 beginning = data.encode(TEXT)[:40]
@@ -399,15 +399,24 @@ for ending in endings:
     with torch.no_grad():
         layer_4 = model(torch.tensor([beginning + ending])).routing[3]
     choices.append(layer_4.top_k)  # weights (72, K), expert_ids (72, K)
+asked = choices[0][1][:40]  # (40, K) experts that the beginning asks for, whatever follows
+works = {}
 for name, rule in rules.items():
     kept = torch.stack([rule(weights, expert_ids)[:40] for weights, expert_ids in choices])  # (30, 40, K)
-    differs = (kept != kept[0]).any(dim=2).any(dim=0)  # (40,) from the first ending, in a choice, for some ending
-    print(f"{name}: for {int(differs.sum())} of 40 tokens the ending changes which experts work")
+    ever, always = kept.any(dim=0), kept.all(dim=0)  # (40, K) finds room under some ending, under every ending
+    n_changed = int((ever != always).any(dim=1).sum())  # tokens whose experts depend on the ending
+    works[f"{name}: {n_changed} of 40 change"] = torch.zeros(40, 8).scatter(1, asked, 0.35 * ever + 0.65 * always)
+
+# %% tags=["figure"]
+caption = "which expert (row) works for which token of the beginning (column); dark: with every ending, pale: with some"
+plots.strips(works, 40, caption, unit="tokens", darkest=1)  # works: name -> (40, E)
 
 # %% tags=["holds"]
 _kept = [torch.stack([_rule(_w, _i)[:40] for _w, _i in choices]) for _rule in rules.values()]  # 3 of (30, 40, K)
 _moved = [int((_by_ending != _by_ending[0]).any(dim=2).any(dim=0).sum()) for _by_ending in _kept]
 holds("by place none, largest weight 19, first choices 6", _moved == [0, 19, 6])
+holds("the figure says so", [int(_name.split()[-4]) for _name in works] == _moved)
+holds("the beginning asks for the same experts, whatever follows", all((_i[:40] == asked).all() for _, _i in choices))
 
 # %% [markdown]
 # **Answer.** Under the last two. By place, no ending changes anything, because only earlier tokens can take a token's
@@ -424,10 +433,11 @@ holds("by place none, largest weight 19, first choices 6", _moved == [0, 19, 6])
 # layers, 32 experts, two per token) was trained with different limits, three seeds each. It has no balancing loss, and
 # its loads are far less even than those of the shipped model.
 #
-# The table has one row per setting. *Dropped* is the percentage of choices in the last hundred steps of training; dead
-# experts (least and most of the three seeds) and CV are measured on the whole validation split. The loss is measured
-# twice on the same texts: without a limit, and with one. That is the row's limit, or a factor of 1 where it has none.
-# All rows of text in a batch share the tables.
+# The figure has one row per training. *Dropped* is the percentage of choices in the last hundred steps of training; CV is
+# measured on the whole validation split. The loss is measured twice on the same texts: without a limit, and with one.
+# That is the row's limit, or a factor of 1 where it has none. A bar goes from the first loss to the second; where they
+# are nearly equal, it is a dot. The table folded beneath has the means of the seeds, and the percentage of dead experts
+# (least and most of the three seeds). All rows of text in a batch share the experts' tables.
 #
 # **Predict:** (1) How much does training drop at a factor of 1? (2) Do the loads become more even? (3) Is a model that
 # was trained with a limit better than one trained without, if both are measured *with* the limit? And *without*?
@@ -446,13 +456,17 @@ def limits_table(names):
 
 
 plain = ["no limit", "capacity 2", "capacity 1", "capacity 0.5"]
-plots.table(limits_table(plain), "trained with a limit, three seeds", rows=plain, columns=columns)
 
 # %%
-pairs = [(name, key) for key in wanted[1:] for name in ("no limit", "capacity 1")]
-losses = torch.tensor([[run[key] for run in steered[name]] for name, key in pairs])  # (4, seeds)
-rows = [f"{name}: loss {'with' if key == 'loss_limited' else 'without'} limit" for name, key in pairs]
-plots.table(losses, "the same losses, seed by seed", rows=rows, columns=["seed 0", "seed 1", "seed 2"])
+by_seed = {f"seed {seed}, {name}": steered[name][seed] for seed in range(3) for name in plain}  # one dict per row
+panels = {
+    "dropped, %": torch.tensor([run["dropped_percent"] for run in by_seed.values()]),  # (12,)
+    "CV": torch.stack([metrics.load_cv(run["final_load"]).mean() for run in by_seed.values()]),  # (12,)
+    "loss without limit, and with": torch.tensor([[run[key] for key in wanted[1:]] for run in by_seed.values()]),
+}
+table = plots.table(limits_table(plain), "trained with a limit, three seeds", rows=plain, columns=columns)
+caption = "trained with different limits; a bar goes from the loss without a limit to the loss with it"
+plots.compared(panels, caption, rows=[*by_seed], numbers=table)
 
 # %% tags=["holds"]
 _free, _limited, _dropped = (
@@ -476,23 +490,23 @@ holds("capacity 2 is above capacity 1 on average, and not in every seed", (
 
 # %% [markdown]
 # **Answer.** (1) At a factor of 1, training drops seven choices in ten, and with twice the fair share still half. (2)
-# No. The mean CV is higher in every row with a limit. Dropping a token sends the router no signal: nothing in the loss
+# No. The mean CV is higher with every limit. Dropping a token sends the router no signal: nothing in the loss
 # tells it to choose a less crowded expert.
 #
-# (3) It depends on how the model will be used; the small table shows every seed. Measured *with* a factor of 1, the
-# model that was trained with it is better in every seed, by about 0.2 nats on average. Measured *without* a limit, the
-# model that was trained without is better in every seed. Now compare the two losses of one row. The model trained
-# without a limit loses 0.4 nats when a limit is imposed; those trained with one lose at most 0.02.
+# (3) It depends on how the model will be used. Measured *with* a factor of 1 (the right ends of the bars), the model
+# that was trained with it is better in every seed, by about 0.2 nats on average. Measured *without* a limit (the left
+# ends), the model that was trained without is better in every seed. Now compare the two ends of one bar. The model
+# trained without a limit loses 0.4 nats when a limit is imposed; those trained with one lose at most 0.02.
 # <!-- evidence: 4.01 - 3.83; 4.01 - 3.61; 3.91 - 3.89 -->
 #
 # **Takeaway: a model learns to live with its limit, but the limit has a price that stays when it is lifted.** Without a
-# limit, the rows capacity 2, 1 and 0.5 have 3.82 to 3.96 where "no limit" has 3.61. So their higher loss does not come
-# from the change between training and evaluation. (Capacity 2 is above capacity 1, though looser; three seeds do not
-# rank the two.)
+# limit, capacity 2, 1 and 0.5 have mean losses of 3.82 to 3.96, where "no limit" has 3.61. So their higher loss does
+# not come from the change between training and evaluation. (Capacity 2 is above capacity 1, though looser; three seeds
+# do not rank the two.)
 #
 # <!-- answered -->
 # Now two variations: a factor of 1 with the rules of 7.2 that look ahead ("by score" is largest weight first), and a
-# balancing loss with a coefficient of 0.01.
+# balancing loss with a coefficient of 0.01. The table has the means of three seeds, and the dead experts.
 #
 # **Predict:** (1) Does a rule that looks ahead do better with its limit than without? (2) At a factor of 1, how many
 # choices does training drop if there is a balancing loss as well?
@@ -549,27 +563,27 @@ holds("a limit imposed: 0.24, and at most 0.02 where trained with it", round(_dr
 # The k largest $H_i$ are kept, and their softmax gives the weights.
 #
 # A toy example: one token, four experts with logits 1.0, 0.8, 0.4 and −1.0, top-2, and noise of one size for all. We
-# draw ten thousand times and count how often each expert is chosen.
+# draw ten thousand times with each size and count how often each expert is chosen.
 #
 # **Predict:** without noise experts 0 and 1 are always chosen. How often is expert 2 chosen when the noise has the size
 # 0.1, and 0.5? And expert 3?
 
 # %%
 logits = torch.tensor([1.0, 0.8, 0.4, -1.0])  # (E,)
-sizes, drawn = [0.0, 0.1, 0.5, 2.0], []
-for size in sizes:
+percent = {}  # size of the noise -> (E,) how often an expert is chosen, %
+for size in (0.1, 0.2, 0.5, 1.0, 2.0, 4.0):
     generator = torch.Generator().manual_seed(0)
     noisy = logits + size * torch.randn(10_000, 4, generator=generator)  # (draws, E)
     chosen = noisy.topk(2).indices  # (draws, 2)
-    drawn.append(100 * torch.bincount(chosen.flatten(), minlength=4) / 10_000)
-names, columns = [f"noise of size {size}" for size in sizes], [f"expert {e}" for e in range(4)]
-plots.table(torch.stack(drawn), "how often an expert is chosen, %", rows=names, columns=columns)
+    percent[size] = 100 * torch.bincount(chosen.flatten(), minlength=4) / 10_000
+curves = {f"expert {e}": {size: chosen[e].item() for size, chosen in percent.items()} for e in range(4)}
+plots.lines({"how often an expert is chosen, %": curves}, x="size of the noise")
 
 # %% tags=["holds"]
-holds("at 0.1 expert 2 hardly ever, expert 3 never", 0 < drawn[1][2] < 1 and drawn[1][3] == 0)
+holds("at 0.1 expert 2 hardly ever, expert 3 never", 0 < percent[0.1][2] < 1 and percent[0.1][3] == 0)
 holds("at 0.5 expert 2 in more than a third of the draws, expert 3 in fewer than one in a hundred", (
-    100 / 3 < drawn[2][2] < 40 and 0 < drawn[2][3] < 1))  # fmt: skip
-holds("at 2 even expert 3 in about a quarter", 20 < drawn[3][3] < 28)
+    100 / 3 < percent[0.5][2] < 40 and 0 < percent[0.5][3] < 1))  # fmt: skip
+holds("at 2 even expert 3 in about a quarter", 20 < percent[2.0][3] < 28)
 
 # %% [markdown]
 # **Answer.** With noise of size 0.1, expert 2 hardly ever wins: 0.4 below second place is four times the noise. At 0.5

@@ -21,11 +21,13 @@ text{fill:var(--fg);font-size:12px}text.d{fill:var(--fg2);font-size:11px}
 """
 
 
-def strips(trainings: Mapping[str, Tensor], steps: int, caption: str, unit: str = "steps") -> Picture:
+def strips(
+    trainings: Mapping[str, Tensor], steps: int, caption: str, unit: str = "steps", darkest: float | None = None
+) -> Picture:
     """One row for each expert, one cell for each part of the training, one block for each of `trainings`.
 
     trainings: {name: (bins, E)} loads; steps: of the whole training, or of what `unit` counts. A row is white where the
-    expert gets nothing and darkest from four times its fair share on.
+    expert gets nothing and darkest from four times its fair share on; with `darkest`, from that number on instead.
     """
     for name, load in trainings.items():
         if load.dim() != 2 or not load.numel():
@@ -37,10 +39,11 @@ def strips(trainings: Mapping[str, Tensor], steps: int, caption: str, unit: str 
     for e in range(0, n_experts, max(1, n_experts // 4)):
         body += f'<text class="d" x="{NAMES - 6}" y="{HEAD + row * e + row}" text-anchor="end">{e}</text>'
     for name, load in trainings.items():
-        shares = load.double() / load.double().mean(dim=1, keepdim=True).clamp(min=1e-9)  # (bins, E) fair share = 1
+        fair = load.double().mean(dim=1, keepdim=True).clamp(min=1e-9)  # (bins, 1)
+        depth = load.double() / (FULL * fair if darkest is None else darkest)  # (bins, E) 1 is darkest
         bottom = HEAD + row * load.shape[1]
         body += f'<text x="{left:.1f}" y="12">{escape(name)}</text>'
-        body += _cells(shares, left, wide, row)
+        body += _cells(depth, left, wide, row)
         body += f'<rect class="box" x="{left:.1f}" y="{HEAD}" width="{wide:.1f}" height="{bottom - HEAD}"/>'
         body += f'<text class="d" x="{left:.1f}" y="{bottom + 14}">0</text>'
         body += (
@@ -53,10 +56,10 @@ def strips(trainings: Mapping[str, Tensor], steps: int, caption: str, unit: str 
     return Picture(framed("st", _CSS, head, drawn_only(svg, alt)), alt)
 
 
-def _cells(shares: Tensor, left: float, wide: float, row: int) -> str:
+def _cells(depth: Tensor, left: float, wide: float, row: int) -> str:
     """The cells of one training, one path for each shade; equal neighbours are one box."""
-    cell, paths = wide / len(shares), defaultdict(list)
-    shades = (shares / FULL).clamp(max=1).mul(SHADES).round().int()  # (bins, E)
+    cell, paths = wide / len(depth), defaultdict(list)
+    shades = depth.clamp(max=1).mul(SHADES).round().int()  # (bins, E)
     for e, line in enumerate(shades.T.tolist()):
         ends = [i for i in range(1, len(line)) if line[i] != line[i - 1]] + [len(line)]
         for start, end in zip([0, *ends], ends, strict=False):

@@ -13,7 +13,7 @@ from moe_lite.lab.runs import Recording, Run
 from moe_lite.lab.timing import Timing
 from moe_lite.look.palette import HUES
 from moe_lite.plots import balance
-from moe_lite.plots.figure import label, spread_labels
+from moe_lite.plots.figure import label, picture, spread_labels
 
 LOSSES = {4: {"1": 3.3, "2": 3.1, "3": 3.2}, 8: {"1": 3.2, "2": 3.0, "4": 2.9}}
 
@@ -66,6 +66,17 @@ def test_loss_by_top_k_is_one_svg_without_fixed_inks():
 
 def test_pictures_are_the_same_every_time():
     assert plots.loss_by_top_k(LOSSES, 2).html == plots.loss_by_top_k(LOSSES, 2).html
+
+
+def test_a_picture_is_written_briefly_and_keeps_its_numbers_whole():
+    figure = Figure(figsize=(3, 2))
+    figure.add_subplot().set_xticks([0.0, 1.0], ["", "0.12345"])
+    html = picture(figure, "a\nb").html
+    assert ">0.12345</text>" in html and 'aria-label="a\nb"' in html
+    for gone in ("<!--", "<metadata", 'id="xtick', "> <"):
+        assert gone not in html
+    named = {*re.findall(r' id="([^"]+)"', html)}
+    assert named and {*re.findall(r'(?:href="|url\()#([^")]+)', html)} <= named, "what is referred to is there"
 
 
 def test_loss_curves_say_where_each_run_began_and_ended_and_smooth_only_over_the_window():
@@ -251,6 +262,13 @@ def test_strips_are_dark_where_an_expert_is_busy():
     )
     with pytest.raises(ValueError, match=r"free has the shape \(4,\); expected \(bins, E\)"):
         plots.strips({"free": torch.ones(4)}, 900, "layer 2")
+
+
+def test_strips_show_numbers_as_they_are_where_the_darkest_is_given():
+    alone = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.25, 0.0, 0.0, 0.0]])  # (tokens, E): four fair shares in both
+    for darkest, shades in ((1.0, ["0.25", "1.00"]), (None, ["1.00"])):
+        cells = [p for p in drawn(plots.strips({"a": alone}, 2, "a", darkest=darkest)) if p.get("class") == "cell"]
+        assert [cell.get("fill-opacity") for cell in cells] == shades
 
 
 def test_strips_count_what_they_are_told():
