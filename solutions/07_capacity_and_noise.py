@@ -408,7 +408,7 @@ for name, rule in rules.items():
     works[f"{name}: {n_changed} of 40 change"] = torch.zeros(40, 8).scatter(1, asked, 0.35 * ever + 0.65 * always)
 
 # %% tags=["figure"]
-caption = "which expert (row) works for which token of the beginning (column); dark: with every ending, pale: with some"
+caption = "which expert (row) works for which token (column); full ink: with every ending, faint: with some"
 plots.strips(works, 40, caption, unit="tokens", darkest=1)  # works: name -> (40, E)
 
 # %% tags=["holds"]
