@@ -5,9 +5,9 @@
     python tools/record_runs.py --speed                         # how long a step of each takes; keep the machine quiet
 
 All models of a budget see as many tokens, the learning-rate schedule matched to it; of three learning rates on seed 0
-(more, if the best is the lowest or the highest of them) the best is run on the other seeds. data/runs/<name>.json is
-written after each run, other budgets than 2M in a folder of their own; what is there already is not run again, unless a
-setting has changed: then the tool says so and stops.
+(more, if the best is the lowest or the highest of them) the best is run on the other seeds; one budget takes the best
+of another (TUNED_ON). data/runs/<name>.json is written after each run, other budgets than 2M in a folder of their own;
+what is there already is not run again, unless a setting has changed: then the tool says so and stops.
 """
 
 import argparse
@@ -80,8 +80,13 @@ MODELS = {
 BASELINE = "dense-equal-active"  # what the others are compared with
 COMPARED = [*MODELS][:9]  # lesson 10 asks whether one is better than another: five seeds
 SCALED = COMPARED[:4]
-BUDGETS = {"0.5M": SCALED, "1M": COMPARED, "2M": [*MODELS], "8M": SCALED}  # who is trained on how many tokens
-STEPS = {"0.5M": 250, "1M": 500, "2M": 1000, "8M": 4000}
+BUDGETS = {  # who is trained on how many tokens
+    "0.5M": SCALED, "1M": COMPARED, "2M": [*MODELS],
+    "6.7M": ["moe-8-top2"],  # as many seconds as 8M take the baseline (speed.json), so that no line is needed there
+    "8M": SCALED,
+}  # fmt: skip
+STEPS = {"0.5M": 250, "1M": 500, "2M": 1000, "6.7M": 3271, "8M": 4000}
+TUNED_ON = {"6.7M": "8M"}  # the budget whose best learning rate is taken; all others are tuned themselves
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 BIAS_STEP = 0.001  # where a bias balances
 SEEDS = (0, 1, 2, 3, 4)  # of the models compared; the others have the first SHARED_SEEDS
@@ -104,10 +109,13 @@ def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig, bud
     title, config = MODELS[name]
     path = folder(budget) / f"{name}.json"
     found = begin(path, name, title, config, train_config)
-    for lr in LEARNING_RATES:
-        found = add(path, found, SEEDS[0], lr, corpora)
-    while (lr := beyond(found)) is not None:
-        found = add(path, found, SEEDS[0], lr, corpora)
+    if budget in TUNED_ON:
+        found = add(path, found, SEEDS[0], read(folder(TUNED_ON[budget]) / path.name).lr, corpora)
+    else:
+        for lr in LEARNING_RATES:
+            found = add(path, found, SEEDS[0], lr, corpora)
+        while (lr := beyond(found)) is not None:
+            found = add(path, found, SEEDS[0], lr, corpora)
     for seed in seeds(name)[1:]:
         found = add(path, found, seed, found.lr, corpora)
     print(f"{name}, {budget}: {interval(found.losses)} with learning rate {found.lr}", flush=True)

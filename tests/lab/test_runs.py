@@ -104,7 +104,10 @@ def test_recordings_are_what_the_tool_would_record(budget):
         assert (found.title, found.model, found.train) == (title, config, record_runs.settings(config, budget))
         seeds = [one.seed for one in found.runs]
         assert seeds == list(record_runs.seeds(name))[: len(seeds)] and len(seeds) >= runs.SHARED_SEEDS
-        assert min(found.learning_rates) < found.lr < max(found.learning_rates)
+        if budget in record_runs.TUNED_ON:
+            assert [*found.learning_rates] == [runs.recording(name, record_runs.TUNED_ON[budget], seeds=None).lr]
+        else:
+            assert min(found.learning_rates) < found.lr < max(found.learning_rates)
 
 
 def test_unknown_and_damaged_recordings_are_named(tmp_path, monkeypatch):
@@ -146,3 +149,9 @@ def test_tool_records_what_the_model_scores_and_goes_on_where_it_stopped(tmp_pat
     assert [replace(r, seconds=0) for r in again.all_runs] == [replace(r, seconds=0) for r in first.all_runs]
     with pytest.raises(SystemExit, match="recorded with other settings"):
         record_runs.record("tiny", corpora, replace(settings, steps=30))
+    # a budget that takes its learning rate from another tries no other
+    monkeypatch.setattr(record_runs, "folder", lambda budget: {"short": tmp_path / "short", "2M": tmp_path}[budget])
+    monkeypatch.setattr(record_runs, "TUNED_ON", {"short": "2M"})
+    record_runs.record("tiny", corpora, replace(settings, steps=15), "short")
+    taken = read(tmp_path / "short" / path.name)
+    assert [(r.seed, r.lr) for r in taken.all_runs] == [(seed, first.lr) for seed in (0, 1, 2)]
