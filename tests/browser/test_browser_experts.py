@@ -1,13 +1,16 @@
 """The expert viewer in a real JupyterLab: select by column, token and key, mute, type, change layer and model."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from lab import open_lab
 from small import model_with_opinions, sample_corpora
 from waiting import SOON, until
+from widget_page import script_page
 
 from moe_lite.widgets import ExpertViewer
+from moe_lite.widgets.expert_viewer.words import as_many
 
 TEXT = "Il a dit : def area(r): return 3 * r"
 CELL = f"""
@@ -23,6 +26,15 @@ TWIN = "() => document.querySelector('.mx.expert_viewer.twin').textContent"
 # experts under the tokens, and which of them keep their tint, which have a bar
 TOKENS = """css => [...document.querySelectorAll(`${css} [data-i]`)]
   .map((e) => [Number(e.dataset.expert), !e.classList.contains("off"), e.classList.contains("mv")])"""
+# of the columns' heads where they begin, how wide they are, and where what is written in them ends
+HEADS = """() => [...document.querySelectorAll("table.doms thead th")].map((head) => {
+  const { left, width } = head.getBoundingClientRect(), range = document.createRange();
+  range.selectNodeContents(head);
+  return [left, width, range.getBoundingClientRect().right];
+})"""
+# the cells that are narrower than what is written in them
+CUT = """() => [...document.querySelectorAll("table.doms :is(td:not(:has(.bar)), tbody th)")]
+  .filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"""
 CELLS = "css => [...document.querySelectorAll(`${css} table.heat td`)].map((e) => e.textContent)"
 
 
@@ -97,10 +109,14 @@ def test_the_suggested_buttons_select_and_mute_and_the_losses_appear(lab, model)
     assert mute.get_attribute("aria-pressed") == "true"
     rows = root.locator("table.doms.three tbody tr")
     changes = model.changes
-    assert rows.count() == 9 and f"expert {changes.control} with" in root.locator("p.note").last.inner_text()
-    for d, pair in enumerate(changes.by_domain.values()):
+    assert rows.count() == 9 and root.locator("p.note").last.inner_text() == model.view["note"]
+    for d, (domain, pair) in enumerate(changes.by_domain.items()):
         shown = [rows.nth(d).locator(f".v{i}").inner_text().replace("−", "-") for i in (1, 2)]
         assert [float(text) for text in shown] == pytest.approx(pair, abs=0.0051)
+        control = changes.controls[domain]
+        assert rows.nth(d).locator(".vs .n").inner_text() == str(control.expert)
+        assert rows.nth(d).locator(".vs .of").inner_text().strip() == as_many(control)
+    assert len({control.expert for control in changes.controls.values()}) > 1, "it differs from domain to domain"
     until(lambda: "Without expert" in page.evaluate(TWIN) and "muted" in page.evaluate(TWIN), SOON)
 
 
@@ -161,3 +177,14 @@ def test_it_is_worked_by_keys_alone(lab, model):
     model.mute()
     until(lambda: shows(lab, model))
     assert page.evaluate(focused) == f"Mute expert {model.expert} in layer 3"
+
+
+@pytest.mark.parametrize("width", [900, 700, 480, 360])
+def test_the_columns_of_a_muted_expert_fit_beside_each_other(browser, model, width):
+    """What the expert takes is left out where there is no room: the heatmap has it, too."""
+    with script_page(model.mute(), browser, width) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        heads = [box for box in page.evaluate(HEADS) if box[1] > 0]
+        assert len(heads) == (4 if width == 360 else 5)
+        assert all(right <= left + 0.5 for (_, _, right), (left, _, _) in pairwise(heads))
+        assert page.evaluate(CUT) == []

@@ -14,11 +14,13 @@ from moe_lite import MoELanguageModel, routing
 from moe_lite.data import DOMAINS
 from moe_lite.evaluate import evaluate
 from moe_lite.lessons.interventions import without_experts
-from moe_lite.lessons.specialisation import read
+from moe_lite.lessons.specialisation import Reading, read
+from moe_lite.look.palette import expert_class
+from moe_lite.look.words import percent
 from moe_lite.widgets import ExpertViewer
-from moe_lite.widgets.expert_viewer.drawing import RAMP, step_of
-from moe_lite.widgets.expert_viewer.view import Changes
-from moe_lite.widgets.expert_viewer.words import about_changes, signed
+from moe_lite.widgets.expert_viewer.drawing import RAMP, domains_html, step_of
+from moe_lite.widgets.expert_viewer.view import Card, Changes, Control, LayerTable
+from moe_lite.widgets.expert_viewer.words import about_changes, as_many, measured_note, signed
 from moe_lite.widgets.kit.parts import plain
 from moe_lite.widgets.kit.text import PAGE
 
@@ -106,7 +108,12 @@ def test_an_expert_that_gets_nothing_is_said_to(corpora):
     assert texts(viewer.view["heat"])[10] == "–" and "No token came often enough." in viewer.view["top"]
     assert viewer.static_html().count("–") >= 9
     viewer.mute()
-    assert viewer.reading.startswith("Without expert 0 in layer 1, the loss changes on no domain") and not viewer.error
+    assert viewer.reading == (
+        "Without expert 0 in layer 1, the loss changes on no domain (0.00 nats per token). It gets no assignments, so "
+        "there is nothing to compare it with."
+    )
+    assert texts(viewer.view["domains"])[5:13] == ["shakespeare", "", "0 %", "", "0.00", "none", "", "–"]
+    assert viewer.view["note"].count("Where expert 0 gets no assignments, it has no control.") == 1 and not viewer.error
 
 
 def test_without_an_expert_the_one_with_the_highest_lift_is_selected_and_a_domain_selects_its_own(model, corpora):
@@ -243,27 +250,104 @@ def test_muting_routes_the_text_again_and_marks_what_moved(viewer, model):
 
 
 @pytest.mark.parametrize("dense_first", [0, 1])
-def test_losses_are_those_of_the_model_without_the_expert_and_without_its_control(corpora, dense_first):
+def test_losses_are_those_of_the_model_without_the_expert_and_without_the_control_of_each_domain(corpora, dense_first):
     model = MoELanguageModel(replace(SMALL, n_experts=8, top_k=2, n_dense_layers=dense_first), seed=8).eval()
     with torch.no_grad():
         for part in (p for block in model.blocks[dense_first:] for p in block.feed_forward.parameters()):
             part.mul_(20)  # so that an expert that is missing is missed
     viewer = ExpertViewer(model, corpora, SENTENCE, layer=2, expert=5, windows=2).mute()
-    load = viewer.shown.layer.table.sum(dim=1).tolist()
-    other = min((e for e in range(8) if e != 5), key=lambda e: abs(load[e] - load[5]))
-    assert viewer.changes.complete and viewer.changes.control == other
     layer = 1 + dense_first  # as in `model.blocks`
-    whole, *missing = (
-        evaluate(m, corpora, max_windows=2).loss
-        for m in (model, without_experts(model, [5], [layer]), without_experts(model, [other], [layer]))
-    )
-    for domain, pair in viewer.changes.by_domain.items():
-        assert pair == pytest.approx([m[domain] - whole[domain] for m in missing], abs=1e-5)
+    without = [evaluate(without_experts(model, [e], [layer]), corpora, max_windows=2).loss for e in range(8)]
+    whole, table = evaluate(model, corpora, max_windows=2).loss, viewer.shown.layer.table
+    shown, others = texts(viewer.view["domains"]), []
+    for domain, count in zip(corpora, table.T.tolist(), strict=True):
+        others.append(min((e for e in range(8) if e != 5), key=lambda e: abs(count[e] - count[5])))
+        pair, share = viewer.changes.by_domain[domain], count[others[-1]] / count[5]
+        assert viewer.changes.controls[domain] == Control(others[-1], pytest.approx(share))
+        assert pair == pytest.approx([without[e][domain] - whole[domain] for e in (5, others[-1])], abs=1e-5)
+        mine, its = map(signed, pair)
+        row = shown[shown.index(domain) :][:8]
+        assert row[3:] == ["", mine, f"{others[-1]} {percent(share)}", "", its]
+    assert viewer.changes.complete and len(set(others)) > 1, "the control differs from domain to domain"
     assert all(max(abs(pair[i]) for pair in viewer.changes.by_domain.values()) > 1e-3 for i in (0, 1))
-    shown = texts(viewer.view["domains"])
-    for domain, pair in viewer.changes.by_domain.items():
-        row = shown[shown.index(domain) :][:7]
-        assert (row[4], row[6]) == tuple(map(signed, pair))
+
+
+def test_all_controls_together_cost_as_much_as_one_expert(corpora):
+    tokens = []
+
+    def counted(scores, k):
+        tokens.append(len(scores))
+        return routing.top_k_route(scores, k)
+
+    viewer = ExpertViewer(model_with_opinions(top_k_fn=counted), corpora, "", layer=2, expert=5, windows=2)
+    read = sum(tokens)
+    viewer.mute()
+    once = 3 * 2 * 64 * 9  # layers, windows, tokens, domains
+    assert len({control.expert for control in viewer.changes.controls.values()}) > 1
+    assert sum(tokens) - read == 3 * once  # the whole model, without the expert, without its controls
+
+
+def planted(table: list[list[int]]) -> LayerTable:
+    """A layer whose experts (rows) got so many assignments of each domain (columns)."""
+    counts = torch.tensor(table)  # (E, D)
+    pairs = [pair for pair, count in zip(torch.cartesian_prod(*map(torch.arange, counts.shape)).tolist(),
+                                         counts.flatten().tolist(), strict=True) for _ in range(count)]  # fmt: skip
+    experts, domains = torch.tensor(pairs).T  # (N,) each
+    reading = Reading(
+        token_ids=torch.full_like(experts, 70), domains=domains, domain_names=("A", "B", "C", "D")[: counts.shape[1]],
+        positions=torch.zeros_like(experts), windows=torch.arange(len(experts)), experts=experts[None, :, None],
+        weights=torch.ones(1, len(experts), 1), n_experts=len(table), layers=(0,),
+    )  # fmt: skip
+    assert LayerTable(reading, 0).table.tolist() == table
+    return LayerTable(reading, 0)
+
+
+TABLE = [  # experts 0 to 3 by domains A to D; by their loads of 118, 86, 123 and 211, expert 2 is nearest to expert 0
+    [100, 10, 0, 8],
+    [45, 11, 30, 0],
+    [2, 90, 1, 30],
+    [40, 9, 160, 2],
+]
+
+
+def test_each_domain_has_its_own_control_and_a_domain_that_the_expert_never_gets_has_none():
+    controls = planted(TABLE).controls(0)
+    # 45 is nearest to 100; 11 is as near to 10 as 9 is, and a lower expert's; 0 has none; 2 is nearest to 8
+    assert controls == (Control(1, 0.45), Control(1, 1.1), None, Control(3, 0.25))
+    assert [control.near for control in controls if control] == [False, True, False]
+    assert planted(TABLE).controls(3)[3] == Control(1, 0.0), "an expert that gets none may be the nearest"
+    assert planted([[7, 4], [9, 8]]).controls(0) == (Control(1, 9 / 7), Control(1, 2.0)), "of two it is the other one"
+
+
+def test_a_row_names_its_control_and_says_how_near_it_comes():
+    layer = planted(TABLE)
+    controls = dict(zip("ABCD", layer.controls(0), strict=True))
+    changes = Changes(0, controls, {"A": (0.5, 0.1), "B": (0.2, 0.3), "C": (0.0, None)})
+    fragment = domains_html(Card.of(layer, 0), layer, changes)
+    cells = texts(fragment)[5:]
+    rows = {cells[i]: cells[i + 3 : i + 8] for i in range(0, 32, 8)}
+    assert rows == {
+        "A": ["", "+0.50", "1 45 %", "", "+0.10"],
+        "B": ["", "+0.20", "1 110 %", "", "+0.30"],
+        "C": ["", "0.00", "none", "", "–"],
+        "D": ["", "…", "3 25 %", "", "…"],
+    }
+    drawn = [re.search(rf'<tr class="d{d}">.*?</tr>', fragment)[0] for d in range(4)]
+    assert [' open"' in row for row in drawn] == [True, False, False, True], "outlines where it is not near"
+    for row, control in zip(drawn, controls.values(), strict=True):
+        assert control is None or f'class="bar {expert_class(control.expert, 4)}' in row, "in its own colour"
+    assert "gets less than half or more than twice as many" in measured_note(changes, 1, 64, 4)
+    near = replace(changes, controls={"B": controls["B"]})
+    assert not any(what in measured_note(near, 1, 64, 4) for what in ("outline", "has no control"))
+    assert as_many(Control(1, 23.0)) == ">999 %" and as_many(Control(1, 9.99)) == "999 %"
+
+
+def test_of_two_experts_the_other_one_is_the_control(corpora):
+    model = model_with_opinions(2, top_k=1, renorm=False, order="score_first")
+    viewer = ExpertViewer(model, corpora, SENTENCE, expert=0, windows=1).mute()
+    assert viewer.changes.complete and not viewer.error
+    assert {control.expert for control in viewer.changes.controls.values() if control} == {1}
+    assert "The control is the only other expert of this layer." in viewer.view["note"]
 
 
 def test_what_is_measured_is_kept_and_another_selection_ends_the_muting(viewer):
@@ -336,13 +420,16 @@ def test_the_last_expert_of_a_choice_cannot_be_muted(corpora):
 # ---- sentences -------------------------------------------------------------------------------------------------------
 
 
-def sentence(viewer, mine: dict, others: dict) -> str:
-    """The sentence for changes of three domains, the expert's lift being highest for the first of DOMAINS."""
-    changes = Changes(5, 2, {d: (mine[d], others[d]) for d in mine}, len(mine))
+CONTROLS = (Control(2, 0.87), Control(3, 0.4), Control(4, 2.5))
+
+
+def sentence(viewer, mine: dict, others: dict, controls: dict) -> str:
+    """The sentence for changes of three domains, the expert's lift being highest for the first of them."""
     layer = viewer.shown.layer
     highest = layer.domains[int(layer.lift[5].argmax())]
-    names = {"own": highest, **{d: d for d in mine if d != "own"}}
-    changes = replace(changes, by_domain={names[d]: pair for d, pair in changes.by_domain.items()})
+    names = {d: highest if d == "own" else d for d in mine}
+    pairs = {names[d]: (mine[d], others[d] if controls[d] else None) for d in mine}
+    changes = Changes(5, {names[d]: controls[d] for d in mine}, pairs)
     return plain(about_changes(changes, layer, 2)).replace(highest, "own")
 
 
@@ -352,42 +439,54 @@ def sentence(viewer, mine: dict, others: dict) -> str:
         (
             (0.214, 0.021, 0.1), (0.19, 0.02, 0.02),
             "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.21 nats "
-            "per token, and least on B, by 0.02. Without its control, expert 2, it rises by 0.19 on own.",
+            "per token, and least on B, by 0.02. On own, its control is expert 2, which gets 87 % as many assignments; "
+            "without that one, the loss rises by 0.19.",
         ),
         (
-            (0.05, -0.031, 0.0), (0.01, 0.02, 0.0),
+            (0.05, -0.031, 0.0), (-0.01, 0.02, 0.0),
             "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.05 nats "
-            "per token, and on B it falls by 0.03. Without its control, expert 2, it rises by 0.01 on own, and rises "
-            "most on B, by 0.02.",
+            "per token, and on B it falls by 0.03. On own, its control is expert 2, which gets 87 % as many "
+            "assignments; without that one, the loss falls by 0.01.",
         ),
         (
             (0.001, 0.3, 0.1), (0.02, -0.01, 0.0),
             "Without expert 5 in layer 2, the loss rises most on B, by 0.30 nats per token; on own, where the expert's "
-            "lift is highest, it does not change (0.00). Without its control, expert 2, it falls by 0.01 on B and "
-            "rises by 0.02 on own.",
+            "lift is highest, it does not change (0.00). On B, its control is expert 3, which gets 40 % as many "
+            "assignments, too few to compare; without that one, the loss falls by 0.01. On own, its control is expert "
+            "2, which gets 87 % as many assignments; without that one, the loss rises by 0.02.",
+        ),
+        (
+            (0.01, 0.0, 0.1), (0.0, 0.0, 0.03),
+            "Without expert 5 in layer 2, the loss rises most on C, by 0.10 nats per token; on own, where the expert's "
+            "lift is highest, it rises by 0.01. On C, its control is expert 4, which gets 250 % as many assignments, "
+            "too many to compare; without that one, the loss rises by 0.03. On own, its control is expert 2, which "
+            "gets 87 % as many assignments; without that one, the loss does not change (0.00).",
         ),
         (
             (-0.02, -0.01, 0.002), (0.0, 0.0, 0.001),
             "Without expert 5 in layer 2, the loss rises on no domain; on own, where the expert's lift is highest, it "
-            "falls by 0.02 nats per token. Without its control, expert 2, it changes on no domain (0.00 nats per "
-            "token).",
-        ),
-        (
-            (0.001, -0.002, 0.0), (0.1, 0.1, 0.1),
-            "Without expert 5 in layer 2, the loss changes on no domain (0.00 nats per token). Without its control, "
-            "expert 2, it rises by 0.10 on own.",
+            "falls by 0.02 nats per token. On own, its control is expert 2, which gets 87 % as many assignments; "
+            "without that one, the loss does not change (0.00).",
         ),
         (
             (0.01, 0.04, 0.04), (0.02, 0.03, 0.01),
             "Without expert 5 in layer 2, the loss rises most on B and C, by 0.04 nats per token; on own, where the "
-            "expert's lift is highest, it rises by 0.01. Without its control, expert 2, it rises by 0.02 on own, and "
-            "rises most on B, by 0.03.",
+            "expert's lift is highest, it rises by 0.01. On own, its control is expert 2, which gets 87 % as many "
+            "assignments; without that one, the loss rises by 0.02.",
         ),
     ],
 )  # fmt: skip
 def test_the_sentence_says_what_the_numbers_are(viewer, mine, others, says):
-    names = ("own", "B", "C")
-    assert sentence(viewer, dict(zip(names, mine, strict=True)), dict(zip(names, others, strict=True))) == says
+    given = (dict(zip(("own", "B", "C"), values, strict=True)) for values in (mine, others, CONTROLS))
+    assert sentence(viewer, *given) == says
+
+
+def test_the_sentence_says_where_there_is_no_control(viewer):
+    changes, controls = {"own": 0.0, "B": 0.0, "C": 0.0}, {"own": None, "B": Control(3, 1.0), "C": None}
+    assert sentence(viewer, changes, changes, controls) == (
+        "Without expert 5 in layer 2, the loss changes on no domain (0.00 nats per token). On own, it gets no "
+        "assignments, so it has no control there."
+    )
 
 
 def test_a_change_has_its_sign():
@@ -406,7 +505,8 @@ def test_the_twin_has_heatmap_text_card_and_losses_and_no_control(viewer):
     for expert in range(8):
         assert f">{expert}</span>" in twin
     assert html.escape(viewer.view["note"]) in twin and "on 2 windows of 64 tokens per domain" in twin
-    assert re.sub(r"<[^>]*>", "", twin.split('class="read">')[1]).startswith(viewer.reading)
+    said = html.unescape(re.sub(r"<[^>]*>", "", twin.split('class="read">')[1])).replace("\xa0", " ")
+    assert said.startswith(viewer.reading)
 
 
 @pytest.mark.parametrize(("n", "look"), [(8, "wide"), (32, "narrow"), (64, "slim")])

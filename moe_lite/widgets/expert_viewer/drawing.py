@@ -9,7 +9,7 @@ import html
 from moe_lite.look.palette import expert_class
 from moe_lite.look.words import percent
 from moe_lite.widgets.expert_viewer.view import Card, Changes, LayerTable, Shown
-from moe_lite.widgets.expert_viewer.words import HOW, SPACES, lift_text, signed
+from moe_lite.widgets.expert_viewer.words import HOW, NO_CONTROL, SPACES, as_many, lift_text, signed
 from moe_lite.widgets.kit.text import Face, face, numeral_width, row_html, tile_html
 from moe_lite.widgets.kit.widget import badge_html, inline_tint
 from moe_lite.widgets.token_viewer import NONE
@@ -17,6 +17,7 @@ from moe_lite.widgets.token_viewer import NONE
 # the ramp: where each of its steps begins, in lifts as they are printed, and what it is called
 RAMP = ((0.0, "0–0.2"), (0.3, "0.3–0.4"), (0.5, "0.5–0.7"), (0.8, "0.8–1.2"), (1.3, "1.3–1.9"), (2.0, "2.0–3.9"),
         (4.0, "4.0 and more"))  # fmt: skip
+KEY = '<u class="key"></u>'  # the tick of a bar, beside its name
 FEW, SOME = 20, 40  # experts up to which the heatmap's columns are wide, and narrow
 
 
@@ -102,59 +103,80 @@ def _token(token_face: Face, n_experts: int, expert: int, off: bool, moved: bool
 
 def domains_html(card: Card, layer: LayerTable, changes: Changes | None) -> str:
     """A row per domain: its share of the expert's assignments, and what its loss changes by without the expert and
-    without its control, where that is measured."""
+    without its control there, where that is measured."""
     names, n_experts = layer.domains, layer.n_experts
     shares = layer.table.double() / layer.table.sum(dim=1, keepdim=True).clamp(min=1)  # (E, D)
     full = max(shares.max().item(), *card.fair)  # the share at which a bar is full, the same for all of the layer
-    heads = [("share of its assignments", "", "<u class='key'></u><span class='w'>share of all assignments</span>")]
+    columns = ["name", "b0", "v0"]
+    heads = [_title("c0", "share of its assignments", KEY + _words("share of all assignments"))]
     if changes:
-        heads += [("loss without", badge_html(changes.expert, n_experts), "change in nats per token"),
-                  ("without", badge_html(changes.control, n_experts), "its control")]  # fmt: skip
-    head = "".join(
-        f'<th class="c{i}" scope="col" colspan="2"><div class="t"><span class="w">{text}</span>{badge}</div>'
-        f'<div class="k">{more}</div></th>'
-        for i, (text, badge, more) in enumerate(heads)
-    )
+        badge = badge_html(changes.expert, n_experts)
+        heads += [_title("c1", _words("loss without ") + badge, "change in nats per token"),
+                  _title("vs", "control", _words("% of ") + badge, span=1),
+                  _title("c2", "loss without", "its control")]  # fmt: skip
+        columns += ["b1", "v1", "vs", "b2", "v2"]
+    widths = "".join(f'<col class="{column}">' for column in columns)
     scale = _scale(changes)
     rows = ""
     for d, name in enumerate(names):
-        share = _bar(card.expert, n_experts, 0, card.domains[d] / full, card.fair[d] / full)
+        share = _bar(expert_class(card.expert, n_experts), 0, card.domains[d] / full, card.fair[d] / full)
         cells = f'<td class="b0">{share}</td><td class="v0">{percent(card.domains[d])}</td>'
-        pair = changes.by_domain.get(name, (None, None)) if changes else ()
-        experts = (changes.expert, changes.control) if changes else ()
-        for i, (e, nats) in enumerate(zip(experts, pair, strict=True), start=1):
-            drawn = _change(e, n_experts, nats, *scale)
-            cells += f'<td class="b{i}">{drawn}</td><td class="v{i}">{"…" if nats is None else signed(nats)}</td>'
+        cells += _compared(changes, name, n_experts, scale) if changes else ""
         rows += f'<tr class="d{d}"><th class="name" scope="row">{html.escape(name)}</th>{cells}</tr>'
     look = "doms three" if changes else "doms"
     return (
-        f'<table class="{look}">'
-        f'<thead class="hh"><tr class="h"><th class="name" scope="col">domain</th>{head}</tr></thead>'
+        f'<table class="{look}"><colgroup class="hc">{widths}</colgroup>'
+        f'<thead class="hh"><tr class="h"><th class="name" scope="col">domain</th>{"".join(heads)}</tr></thead>'
         f'<tbody class="hb">{rows}</tbody></table>'
     )
 
 
+def _words(text: str) -> str:
+    return f'<span class="w">{text}</span>'
+
+
+def _title(look: str, above: str, below: str, span: int = 2) -> str:
+    """The head of a column of numbers, and of that of their bars beside it."""
+    lines = f'<div class="t">{above}</div><div class="k">{below}</div>'
+    return f'<th class="{look}" scope="col" colspan="{span}">{lines}</th>'
+
+
+def _compared(changes: Changes, domain: str, n_experts: int, scale: tuple[float, float]) -> str:
+    """What a domain's loss changes by without the expert; who is its control there, how much of the domain that one
+    gets, and what changes without it. The bar of a control that is not near is an outline."""
+    other, (mine, its) = changes.controls[domain], changes.by_domain.get(domain, (None, None))
+    cells = _loss(1, expert_class(changes.expert, n_experts), mine, scale)
+    if other is None:
+        who = f'<td class="vs"><span class="of">{NO_CONTROL}</span></td>'
+        return f'{cells}{who}<td class="b2"></td><td class="v2">–</td>'
+    of = f'<span class="of"> {as_many(other)}</span>'  # the space keeps the two apart where only letters are left
+    who = f'<td class="vs">{badge_html(other.expert, n_experts)}{of}</td>'
+    look = f"{expert_class(other.expert, n_experts)}{'' if other.near else ' open'}"
+    return f"{cells}{who}{_loss(2, look, its, scale)}"
+
+
+def _loss(i: int, look: str, nats: float | None, scale: tuple[float, float]) -> str:
+    """A change as a bar and as a number; None if it is not measured yet."""
+    low, high = scale
+    zero, end = ((x - low) / (high - low) for x in (0.0, min(max(nats or 0.0, low), high)))
+    bar = _bar(look, zero, end, zero=zero)
+    return f'<td class="b{i}">{bar}</td><td class="v{i}">{"…" if nats is None else signed(nats)}</td>'
+
+
 def _scale(changes: Changes | None) -> tuple[float, float]:
     """The changes at the left and at the right end of the bars, one scale for both columns."""
-    values = [nats for pair in changes.by_domain.values() for nats in pair] if changes else []
+    values = [nats for pair in changes.by_domain.values() for nats in pair if nats is not None] if changes else []
     low, high = min([0.0, *values]), max([0.05, *values])
     return (low if low <= -0.005 else 0.0), high
 
 
-def _bar(e: int, n_experts: int, start: float, end: float, tick: float | None = None, zero: float | None = None) -> str:
+def _bar(look: str, start: float, end: float, tick: float | None = None, zero: float | None = None) -> str:
     """A bar from start to end, 0 to 1, with a tick and a line at zero."""
     start, end = sorted((start, end))
     fill = f'<i class="f" style="left:{100 * start:.1f}%;width:{100 * (end - start):.1f}%"></i>'
     tick = "" if tick is None else f'<u class="t" style="left:{100 * tick:.1f}%"></u>'
     line = "" if zero is None else f'<s class="z" style="left:{100 * zero:.1f}%"></s>'
-    return f'<span class="bar {expert_class(e, n_experts)}">{line}{fill}{tick}</span>'
-
-
-def _change(e: int, n_experts: int, nats: float | None, low: float, high: float) -> str:
-    zero = -low / (high - low)
-    if nats is None:
-        return _bar(e, n_experts, zero, zero, zero=zero)
-    return _bar(e, n_experts, zero, (min(max(nats, low), high) - low) / (high - low), zero=zero)
+    return f'<span class="bar {look}">{line}{fill}{tick}</span>'
 
 
 def top_html(card: Card, n_experts: int) -> str:

@@ -77,9 +77,33 @@ class LayerTable:
         column = lifts[:, self.domains.index(domain)] if domain else lifts.max(dim=1).values  # (E,)
         return int(column.argmax())
 
-    def control(self, expert: int) -> int:
-        """The other expert whose load in this layer is nearest."""
-        return control(self.table.sum(dim=1), [expert])[0]
+    def controls(self, expert: int) -> "Controls":
+        """For each domain the other expert with the nearest number of its assignments, as lesson 08's rule has it."""
+        return tuple(Control.of(self.table[:, d], expert) for d in range(len(self.domains)))
+
+
+@dataclass(frozen=True)
+class Control:
+    """Whom an expert is compared with on one domain."""
+
+    expert: int
+    share: float  # its assignments of this domain over the muted expert's
+
+    @classmethod
+    def of(cls, counts: Tensor, expert: int) -> "Control | None":
+        """counts (E,) int64, a domain's assignments by expert. None if `expert` gets none of them."""
+        if not counts[expert]:
+            return None
+        other = control(counts, [expert])[0]
+        return cls(other, int(counts[other]) / int(counts[expert]))
+
+    @property
+    def near(self) -> bool:
+        """Whether it gets enough, and not too much, of the domain for the two losses to be compared."""
+        return 0.5 <= self.share <= 2
+
+
+Controls = tuple[Control | None, ...]  # one for each domain
 
 
 @dataclass(frozen=True)
@@ -136,9 +160,9 @@ class Shown:
         return self.layer.reading.layers[self.at - 1]
 
     @cached_property
-    def muting(self) -> tuple[int, int, int, int]:
-        """What there is to measure: n_experts, layer as `Routing.layer`, the expert and its control."""
-        return self.n_experts, self.place, self.expert, self.layer.control(self.expert)
+    def muting(self) -> tuple[int, int, int, Controls]:
+        """What there is to measure: n_experts, layer as `Routing.layer`, the expert and its controls."""
+        return self.n_experts, self.place, self.expert, self.layer.controls(self.expert)
 
     @property
     def routed_as(self) -> tuple:
@@ -171,20 +195,22 @@ Without = tuple[int, int | None, int | None]  # n_experts, layer as `Routing.lay
 
 @dataclass(frozen=True)
 class Changes:
-    """What each domain's loss changes by without an expert, and without its control: nats per token."""
+    """What each domain's loss changes by without an expert, and without its control there: nats per token."""
 
     expert: int
-    control: int
-    by_domain: Mapping[str, tuple[float, float]]  # those that are measured: without the expert, without its control
-    n_domains: int
+    controls: Mapping[str, Control | None]  # of each domain
+    by_domain: Mapping[str, tuple[float, float | None]]  # those that are measured; None where there is no control
 
     @property
     def complete(self) -> bool:
-        return len(self.by_domain) == self.n_domains
+        return len(self.by_domain) == len(self.controls)
 
 
 class Bench:
-    """Reads each model once, and measures each model and each missing expert once per domain."""
+    """Reads each model once, and measures each model and each missing expert once per domain.
+
+    A control is measured on its own domain alone, so the controls of all domains cost as much as one expert.
+    """
 
     def __init__(self, models: Mapping[int, MoELanguageModel], corpora: Mapping[str, Corpus], windows: int):
         self.models, self.corpora, self.windows = models, dict(corpora), windows
@@ -200,17 +226,22 @@ class Bench:
             self._readings[n_experts] = read(watched(self.models[n_experts]), self.corpora, windows=self.windows)
         return LayerTable(self._readings[n_experts], row)
 
-    def changes(self, n_experts: int, layer: int, expert: int, other: int) -> Changes:
+    def changes(self, n_experts: int, layer: int, expert: int, controls: Controls) -> Changes:
         """As far as they are measured."""
-        whole, mine, others = (self._losses.get(key, {}) for key in _needed(n_experts, layer, expert, other))
-        measured = {d: (mine[d] - whole[d], others[d] - whole[d]) for d in self.corpora if d in others}
-        return Changes(expert, other, measured, len(self.corpora))
+        others, measured = dict(zip(self.corpora, controls, strict=True)), {}
+        for domain, other in others.items():
+            keys = _needed(n_experts, layer, expert, other)
+            losses = [self._losses.get(key, {}).get(domain) for key in keys]
+            if None not in losses:
+                whole, mine, *its = losses
+                measured[domain] = (mine - whole, its[0] - whole if its else None)
+        return Changes(expert, others, measured)
 
-    def steps(self, n_experts: int, layer: int, expert: int, other: int) -> Iterator[str]:
+    def steps(self, n_experts: int, layer: int, expert: int, controls: Controls) -> Iterator[str]:
         """Measure what is missing for `changes`, domain by domain; the name of each domain when it is done."""
-        keys, losses = _needed(n_experts, layer, expert, other), self._losses
-        for domain, corpus in self.corpora.items():
-            for key in keys:
+        losses = self._losses
+        for (domain, corpus), other in zip(self.corpora.items(), controls, strict=True):
+            for key in _needed(n_experts, layer, expert, other):
                 if domain not in losses.setdefault(key, {}):
                     model = self._without(*key)
                     losses[key][domain] = evaluate(model, {domain: corpus}, max_windows=self.windows).loss[domain]
@@ -221,5 +252,7 @@ class Bench:
         return watched(model) if expert is None else watched(model, [expert], [layer])
 
 
-def _needed(n_experts: int, layer: int, expert: int, other: int) -> tuple[Without, Without, Without]:
-    return (n_experts, None, None), (n_experts, layer, expert), (n_experts, layer, other)
+def _needed(n_experts: int, layer: int, expert: int, other: Control | None) -> list[Without]:
+    """Whose losses on a domain are compared: of the whole model, without the expert, and without its control."""
+    experts = [expert] if other is None else [expert, other.expert]
+    return [(n_experts, None, None), *((n_experts, layer, e) for e in experts)]

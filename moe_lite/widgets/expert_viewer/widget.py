@@ -42,12 +42,12 @@ class ExpertViewer(BackgroundWidget):
     question  what the figure answers
 
     A column of the heatmap or a token of the text selects an expert. Muting routes the text again without the selected
-    expert in this layer, and measures in the background what each domain's loss changes by, and the same without its
-    control: the other expert of the layer whose load is nearest. Losses are measured once per model, layer and expert.
-    `mute()` waits until they are there. Setting `domain` selects the expert with the highest lift for it:
-    `suggest({"python's expert": {"domain": "python"}, "mute it": {"muted": True}})`. Another expert, layer or model
-    ends the muting. Raises ValueError for arguments that do not fit; what goes wrong later, such as in a learner's
-    top_k_fn, is shown in the widget and kept in `error`.
+    expert in this layer, and measures in the background what each domain's loss changes by, and the same without the
+    expert's control there: of the layer's other experts the one with the nearest number of this domain's assignments.
+    Losses are measured once per model, layer, expert and domain. `mute()` waits until they are there. Setting `domain`
+    selects the expert with the highest lift for it: `suggest({"python's expert": {"domain": "python"}, "mute it":
+    {"muted": True}})`. Another expert, layer or model ends the muting. Raises ValueError for arguments that do not fit;
+    what goes wrong later, such as in a learner's top_k_fn, is shown in the widget and kept in `error`.
     """
 
     question = Unicode("Does each domain have its expert?").tag(sync=True)
@@ -266,7 +266,9 @@ class ExpertViewer(BackgroundWidget):
 
     def _measured_note(self) -> str:
         shown, length = self.shown, self.models[self.shown.n_experts].config.context_length
-        return measured_note(self.changes, shown.layer, self.bench.windows, length) if shown.muted else ""
+        if not shown.muted:
+            return ""
+        return measured_note(self.changes, self.bench.windows, length, shown.n_experts)
 
     # ---- static twin -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from moe_lite.look.words import fair_share, listed, number, percent
-from moe_lite.widgets.expert_viewer.view import Card, Changes, LayerTable, Shown
+from moe_lite.widgets.expert_viewer.view import Card, Changes, Control, LayerTable, Shown
 from moe_lite.widgets.kit.parts import Parts, filled
 from moe_lite.widgets.token_viewer import ORDINALS
 
@@ -11,6 +11,8 @@ EMPTY = "Type a sentence: its tokens are shown with their experts."
 HOW = "Lift: an expert's share of a domain's assignments over its share of all assignments. At 1.0 the two are equal."
 UNREAD = "The model could not be read."
 STILL = "changes on no domain (0.00 nats per token)"
+NO_CONTROL = "none"
+MOST_PERCENT = 999  # of what a control gets: beyond it the number would only be long
 SPACES = "· is a space, ↵ a line break"
 
 SENTENCES = {
@@ -19,7 +21,10 @@ SENTENCES = {
     "{high}, and lowest for {least}, {low}.",
     "measuring": "The loss without expert {expert} in layer {layer} is being measured: {done} of {n} domains.",
     "without": "Without expert {expert} in layer {layer}, {changes}.",
-    "control": " Without its control, expert {expert}, {changes}.",
+    "control": " On {domain}, its control is expert {expert}, which gets {share} as many assignments{far}; without "
+    "that one, the loss {moves}.",
+    "uncontrolled": " On {domain}, it gets no assignments, so it has no control there.",
+    "idle control": " It gets no assignments, so there is nothing to compare it with.",
     "chosen": "Expert {expert} is the {choice} choice of {count} of {n} tokens.",
     "moved": "Without expert {expert}, {count} of {n} tokens have another {choice} choice: those with a bar.",
 }
@@ -40,6 +45,11 @@ def signed(nats: float) -> str:
     return text if text == "0.00" or nats < 0 else f"+{text}"
 
 
+def as_many(control: Control) -> str:
+    """How many assignments of a domain a control gets, in percent of those of the muted expert."""
+    return f">{MOST_PERCENT} %" if 100 * control.share > MOST_PERCENT else percent(control.share)
+
+
 # ---- reading line ----------------------------------------------------------------------------------------------------
 
 
@@ -55,19 +65,16 @@ def about_expert(layer: LayerTable, card: Card, at: int) -> Parts:
 
 
 def about_changes(changes: Changes, layer: LayerTable, at: int) -> Parts:
-    """What the model loses without the expert, and without its control; `at` counts layers from 1."""
-    expert, other = {"expert": changes.expert}, {"expert": changes.control}
+    """What the model loses without the expert, and without its controls; `at` counts layers from 1."""
+    expert = {"expert": changes.expert}
     if not changes.complete:
         return fill("measuring", layer=str(at), expert=expert, done=str(len(changes.by_domain)),
-                    n=str(changes.n_domains))  # fmt: skip
-    mine, others = ({d: round(pair[i], 2) for d, pair in changes.by_domain.items()} for i in (0, 1))
+                    n=str(len(changes.controls)))  # fmt: skip
+    mine = {d: round(nats, 2) for d, (nats, _) in changes.by_domain.items()}
     lifts = _lifts(layer, changes.expert)
     owned = {d: mine[d] for d in _ends(lifts, max)[0] if d in mine}  # more than one where their lifts print the same
     first, named = first_changes(mine, _ends(owned, max)[0][0])
-    return [
-        *fill("without", layer=str(at), expert=expert, changes=first),
-        *fill("control", expert=other, changes=other_changes(others, named)),
-    ]
+    return [*fill("without", layer=str(at), expert=expert, changes=first), *about_controls(changes, named)]
 
 
 def first_changes(nats: Mapping[str, float], own: str) -> tuple[str, list[str]]:
@@ -89,15 +96,20 @@ def first_changes(nats: Mapping[str, float], own: str) -> tuple[str, list[str]]:
     return f"the loss rises most on {_named(most)}, by {number(high)} nats per token; {lifted}, it {there}", named
 
 
-def other_changes(nats: Mapping[str, float], named: Sequence[str]) -> str:
-    """The same of the control on the domains named, and where it rises most if that is another one."""
-    told = listed([f"{_moves(nats[d], '')} on {d}" for d in named])
-    most, high = _ends(nats, max)
-    if high == _ends(nats, min)[1] == 0:
-        return f"it {STILL}"
-    if high <= 0 or set(most) & set(named):
-        return f"it {told}"
-    return f"it {told}, and rises most on {_named(most)}, by {number(high)}"
+def about_controls(changes: Changes, named: Sequence[str]) -> Parts:
+    """Of each domain named who is the control, how near it comes, and what the loss does without it."""
+    if not any(changes.controls.values()):
+        return fill("idle control")
+    parts: Parts = []
+    for domain in named:
+        control, nats = changes.controls[domain], changes.by_domain[domain][1]
+        if control is None:
+            parts += fill("uncontrolled", domain=domain)
+            continue
+        far = "" if control.near else f", too {'few' if control.share < 1 else 'many'} to compare"
+        parts += fill("control", domain=domain, expert={"expert": control.expert}, share=as_many(control), far=far,
+                      moves=_moves(round(nats, 2), ""))  # fmt: skip
+    return parts
 
 
 def _moves(nats: float, unit: str = " nats per token") -> str:
@@ -146,12 +158,28 @@ def facts_of(card: Card, n_experts: int) -> list[tuple[str, str]]:
     ]
 
 
-def measured_note(changes: Changes, layer: LayerTable, windows: int, length: int) -> str:
-    """What the losses are, and who the control is."""
-    mine, other = (percent(layer.share[e].item()) for e in (changes.expert, changes.control))
+def measured_note(changes: Changes, windows: int, length: int, n_experts: int) -> str:
+    """What the losses are, and who the controls are."""
     many = f"{windows} windows" if windows > 1 else "one window"
+    found, expert = changes.controls.values(), f"expert {changes.expert}"
+    if n_experts > 2:
+        who = [
+            "Each domain has its own control: the other expert of this layer whose number of this domain's assignments "
+            f"is nearest to that of {expert}. The percentage is the control's number divided by that of {expert}."
+        ]
+    else:
+        who = [
+            "The control is the only other expert of this layer. The percentage is its number of the domain's "
+            f"assignments divided by that of {expert}."
+        ]
+    if any(control and not control.near for control in found):
+        who.append(
+            "A control whose bar is an outline gets less than half or more than twice as many, so the two losses can "
+            "hardly be compared."
+        )
+    if None in found:
+        who.append(f"Where {expert} gets no assignments, it has no control.")
     return (
         f"Loss: how many nats per token it rises against the whole model, on {many} of {length} tokens per domain. "
-        f"The control is the other expert whose load is nearest: expert {changes.control} with {other} of the "
-        f"assignments, against {mine}. The heatmap and the assignments are those of the whole model."
+        f"{' '.join(who)} The heatmap and the assignments are those of the whole model."
     )
