@@ -161,25 +161,32 @@ def facts_of(card: Card, n_experts: int) -> list[tuple[str, str]]:
 def measured_note(changes: Changes, windows: int, length: int, n_experts: int) -> str:
     """What the losses are, and who the controls are."""
     many = f"{windows} windows" if windows > 1 else "one window"
-    found, expert = changes.controls.values(), f"expert {changes.expert}"
+    return (
+        f"Loss: how many nats per token it rises against the whole model, on {many} of {length} tokens per domain. "
+        f"{' '.join(_control_notes(changes, n_experts))} The heatmap and the assignments are those of the whole model."
+    )
+
+
+def _control_notes(changes: Changes, n_experts: int) -> list[str]:
+    """Sentences: who the controls are, and what is said of those that are far, or missing."""
+    found, expert = [control for control in changes.controls.values() if control], f"expert {changes.expert}"
+    if not found:
+        return [f"There is no control, since {expert} gets no assignments."]
     if n_experts > 2:
-        who = [
+        notes = [
             "Each domain has its own control: the other expert of this layer whose number of this domain's assignments "
             f"is nearest to that of {expert}. The percentage is the control's number divided by that of {expert}."
         ]
     else:
-        who = [
+        notes = [
             "The control is the only other expert of this layer. The percentage is its number of the domain's "
             f"assignments divided by that of {expert}."
         ]
-    if any(control and not control.near for control in found):
-        who.append(
+    if not all(control.near for control in found):
+        notes.append(
             "A control whose bar is an outline gets less than half or more than twice as many, so the two losses can "
             "hardly be compared."
         )
-    if None in found:
-        who.append(f"Where {expert} gets no assignments, it has no control.")
-    return (
-        f"Loss: how many nats per token it rises against the whole model, on {many} of {length} tokens per domain. "
-        f"{' '.join(who)} The heatmap and the assignments are those of the whole model."
-    )
+    if len(found) < len(changes.controls):
+        notes.append(f"A domain of which {expert} gets no assignments has no control.")
+    return notes
