@@ -15,7 +15,7 @@ ExpertViewer(model, corpora, text="Il faut cultiver notre jardin. for word in ja
 # The figure shows one layer of the course's model with eight experts. Each row of the upper part is a kind of text, each column is
 # an expert, and a dark cell means that the expert gets more of this text than its share. Below stands a sentence that changes from French
 # to Python in the middle. Click on an expert or on a token. The expert's card shows which tokens it gets most; its
-# button mutes the expert and measures what that costs.
+# button mutes the expert and measures what that costs, beside what it costs to mute another expert that gets about as much of the same text.
 # <!-- reasoned: it says what the figure above draws -->
 #
 # Many articles explain a mixture of experts in one picture: one expert for code, one for poetry, one for mathematics. Others
@@ -926,8 +926,10 @@ holds(
 #
 # ## Take it with you
 #
-# `python -m moe_lite.lab.expert_runs` prints the tables of this lesson for all recorded models. The last figure has three models and a
-# text of your own: type a sentence, click on a token, mute its expert.
+# `python -m moe_lite.lab.expert_runs` prints the tables of this lesson for all recorded models, and one more: which two experts share
+# tokens far more often than their loads let expect. The last figure has three models and a
+# text of your own: type a sentence, click on a token, mute its expert. Each domain then has its control, found by the rule of 8.5, and a
+# percentage says how near that one comes.
 #
 # **Predict:** SQL was in no training text. Will its tokens go to the experts of Python, of JSON, or of English?
 

@@ -13,11 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from moe_lite.data import data_dir
+from moe_lite.checkpoint import pretrained
+from moe_lite.data import Corpus, data_dir, load_corpora
 from moe_lite.lab.recording import recorded
-from moe_lite.lessons.expert_groups import Committee, committee
+from moe_lite.lessons.expert_groups import Committee, StrongPair, committee, strongest_pair
 from moe_lite.lessons.interventions import DomainExpert, domain_expert, judged
+from moe_lite.lessons.specialisation import read as read_choices
 from moe_lite.model.config import ModelConfig
+from moe_lite.model.transformer import MoELanguageModel
 from moe_lite.train import TrainConfig
 
 FORMAT, VERSION = "moe-lite-experts", 1
@@ -149,7 +152,8 @@ def folder() -> Path:
 
 
 def main() -> None:
-    """`python -m moe_lite.lab.expert_runs`: what lesson 08 quotes, from the recorded files."""
+    """`python -m moe_lite.lab.expert_runs`: what lesson 08 quotes, from the recorded files; and which experts work
+    together, from the models that the course ships (some seconds)."""
     for name, seed in runs():
         print(f"\n{TITLES[name]}, seed {seed}\n" + "\n".join(_rows(expert_run(name, seed))))
     print("\nthe same model with two seeds: share of the assignments that agree (by chance), by layer")
@@ -158,6 +162,31 @@ def main() -> None:
         print(
             f"  {pair.name} {pair.seeds}  " + "  ".join(f"{100 * share:.0f} % ({100 * by:.0f})" for share, by in cells)
         )
+
+    print(
+        "\nthe two experts that share most tokens against what their loads let expect, by layer: how many times as many"
+    )
+    print("  (in brackets the percentage of tokens that have both)")
+    try:
+        print("\n".join(_pair_rows(load_corpora())))
+    except FileNotFoundError as error:
+        print(f"  This table is made from held-out text, and there is {error}")
+
+
+def strongest_pairs(model: MoELanguageModel, corpora: Mapping[str, Corpus], windows: int) -> list[StrongPair]:
+    """One for each sparse layer, on so many windows of each domain's held-out text."""
+    reading = read_choices(model, corpora, windows=windows)
+    return [strongest_pair(expert_ids, reading.n_experts) for expert_ids in reading.experts]
+
+
+def _pair_rows(corpora: Mapping[str, Corpus]) -> list[str]:
+    rows = []
+    for name in dict.fromkeys(name for name, _ in runs()):
+        run = expert_run(name)
+        found = strongest_pairs(pretrained(run.model.n_experts), corpora, run.windows)
+        cells = (f"{a} + {b}: {pair.ratio:.1f} ({100 * pair.found:.1f})" for pair in found for a, b in [pair.experts])
+        rows.append(f"  {TITLES[name]:41}" + "".join(f"{cell:20}" for cell in cells).rstrip())
+    return rows
 
 
 def _rows(run: ExpertRun) -> list[str]:

@@ -33,6 +33,23 @@ def co_activation(expert_ids: Tensor, n_experts: int) -> Tensor:
     return found.fill_diagonal_(float("nan"))
 
 
+@dataclass(frozen=True)
+class StrongPair:
+    """The two experts of a layer that share a token most often beyond what their loads let expect."""
+
+    experts: tuple[int, int]  # the lower number first
+    found: float  # the share of tokens that have both
+    ratio: float  # found over expected
+
+
+def strongest_pair(expert_ids: Tensor, n_experts: int) -> StrongPair:
+    """The pair with the largest `co_activation`: expert_ids (N, K). Among equals the one with the lower numbers."""
+    ratio = co_activation(expert_ids, n_experts).nan_to_num(0.0)  # (E, E)
+    a, b = divmod(int(ratio.triu().argmax()), n_experts)
+    both = (expert_ids == a).any(dim=1) & (expert_ids == b).any(dim=1)  # (N,)
+    return StrongPair((a, b), both.double().mean().item(), ratio[a, b].item())
+
+
 def expected_pairs(share: Tensor, k: int) -> Tensor:
     """For each pair of experts the share of tokens that have both, if nothing but loads matters: (E,) -> (E, E).
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import small_corpora
+from small import model_with_opinions, sample_corpora, small_corpora
 
 from moe_lite import ModelConfig, MoELanguageModel, expert_runs, interventions
-from moe_lite.data import DOMAINS
+from moe_lite.checkpoint import pretrained
+from moe_lite.data import DOMAINS, data_dir
+from moe_lite.lessons.specialisation import read
 from moe_lite.model.config import from_dict
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -89,9 +91,33 @@ def test_a_small_model_is_measured_and_read_again(tool, tmp_path, monkeypatch):
     assert from_dict(ModelConfig, json.loads((tmp_path / "e8-s3.json").read_text())["model"]) == config
 
 
-def test_the_tables_are_printed(monkeypatch, capsys):
+def test_the_strongest_pair_of_each_layer_is_counted_from_the_model_s_choices():
+    model, corpora = model_with_opinions(4), sample_corpora()
+    found, layers = expert_runs.strongest_pairs(model, corpora, windows=2), read(model, corpora, windows=2).experts
+    assert len(found) == len(layers) == 3
+    for pair, experts in zip(found, layers.tolist(), strict=True):
+        both = sum({*pair.experts} <= {*chosen} for chosen in experts)
+        assert both and pair.found == pytest.approx(both / len(experts)) and pair.ratio > 1
+
+
+def test_the_tables_are_printed(corpora, monkeypatch, capsys):
     monkeypatch.setattr(expert_runs, "runs", lambda: [("e8", 1)])
     expert_runs.main()
     told = capsys.readouterr().out
+    pairs = expert_runs.strongest_pairs(pretrained(8), corpora, windows=8)
+    row = next(line for line in told.splitlines() if line.startswith("  8 experts, top-2"))
+    for pair in pairs:
+        assert f"{pair.experts[0]} + {pair.experts[1]}: {pair.ratio:.1f} ({100 * pair.found:.1f})" in row
     assert "8 experts, top-2, seed 1" in told and "bits about the expert, domain, above chance" in told
     assert "e16 (0, 1)" in told
+
+
+def test_without_a_corpus_the_other_tables_are_printed(monkeypatch, capsys, tmp_path):
+    for name in ("experts", "tokenizer.json"):
+        (tmp_path / name).symlink_to(data_dir() / name)
+    monkeypatch.setenv("MOE_LITE_DATA", str(tmp_path))
+    monkeypatch.setattr(expert_runs, "runs", lambda: [("e8", 1)])
+    expert_runs.main()
+    told = capsys.readouterr().out
+    assert "8 experts, top-2, seed 1" in told
+    assert "This table is made from held-out text, and there is no corpus of shakespeare, " in told

@@ -52,6 +52,17 @@ def test_pairs_need_two_experts_and_silent_ones_have_none():
         groups.co_activation(torch.tensor([[0], [1]]), 2)
 
 
+def test_the_strongest_pair_is_the_one_that_was_planted():
+    """Of 4 experts each pair 10 times, (1, 3) 30 times more, (0, 2) 20 times more: loads of 60, 70, 60 and 70."""
+    counts = dict.fromkeys(combinations(range(4), 2), 10) | {(1, 3): 40, (0, 2): 30}
+    found = groups.strongest_pair(sets(counts)[:, [1, 0]], 4)
+    ratio = groups.co_activation(sets(counts), 4)
+    assert found == groups.StrongPair((0, 2), pytest.approx(30 / 110), pytest.approx(ratio[0, 2].item()))
+    assert found.ratio > ratio[1, 3] > 1, "the busier pair has more tokens, and more are expected of it"
+    alone = groups.strongest_pair(torch.tensor([[3, 1]] * 5), 4)
+    assert (alone.experts, alone.found) == ((1, 3), 1.0), "experts without tokens are no pair"
+
+
 # ---- the same tokens, twice ------------------------------------------------------------------------------------------
 
 
