@@ -420,12 +420,12 @@ holds("the beginning asks for the same experts, whatever follows", all((_i[:40] 
 
 # %% [markdown]
 # **Answer.** Under the last two. By place, no ending changes anything, because only earlier tokens can take a token's
-# room. (A longer text would have a larger capacity.) The two other rules look ahead: a
+# room, and all endings are equally long, so the capacity is the same. The two other rules look ahead: a
 # later token with a larger weight pushes an earlier one out, and a later *first* choice comes before an earlier
 # *second* one.
 #
 # <!-- answered -->
-# In training, such a rule tells the model a little about what follows. When it writes, that information is missing.
+# In training, such a rule tells the model a little about what follows. When the model writes, that information is missing.
 #
 # ## 7.3 What a limit does to training
 #
@@ -433,11 +433,11 @@ holds("the beginning asks for the same experts, whatever follows", all((_i[:40] 
 # layers, 32 experts, two per token) was trained with different limits, three seeds each. It has no balancing loss, and
 # its loads are far less even than those of the shipped model.
 #
-# The figure has one row per training. *Dropped* is the percentage of choices in the last hundred steps of training; CV is
-# measured on the whole validation split. The loss is measured twice on the same texts: without a limit, and with one.
-# That is the row's limit, or a factor of 1 where it has none. A bar goes from the first loss to the second; where they
-# are nearly equal, it is a dot. The table folded beneath has the means of the seeds, and the percentage of dead experts
-# (least and most of the three seeds). All rows of text in a batch share the experts' tables.
+# The figure has one row per training. *Dropped* is the percentage of choices in the last hundred steps of training. The CV
+# is that of the loads on the whole validation split, the mean of both layers. The loss is measured twice on the same texts,
+# and a bar joins the two numbers: without any limit, and with a limit. For a model that was trained with a limit, the second
+# loss is measured with that same limit; for "no limit" it is measured with a factor of 1. The table folded beneath has the
+# means of the three seeds, and the percentage of dead experts.
 #
 # **Predict:** (1) How much does training drop at a factor of 1? (2) Do the loads become more even? (3) Is a model that
 # was trained with a limit better than one trained without, if both are measured *with* the limit? And *without*?
@@ -466,7 +466,7 @@ panels = {
 }
 table = plots.table(limits_table(plain), "trained with a limit, three seeds", rows=plain, columns=columns)
 caption = "trained with different limits; a bar goes from the loss without a limit to the loss with it"
-plots.compared(panels, caption, rows=[*by_seed], numbers=table)
+plots.compared(panels, caption, rows=[*by_seed], numbers=table, together=4)
 
 # %% tags=["holds"]
 _free, _limited, _dropped = (
@@ -477,12 +477,13 @@ _mean = {_name: _d.mean() for _name, _d in _dropped.items()}
 _table = limits_table(plain)
 _alone, _used = plain[0], plain[2]
 holds("at a factor of 1 seven in ten, at 2 half", 68 < _mean["capacity 1"] < 74 and 46 < _mean["capacity 2"] < 54)
-holds("the CV is higher in every row with a limit", _table[1:, 5].min() > _table[0, 5])
+_cvs = panels["CV"].view(3, 4)  # seeds, settings
+holds("the CV is higher with every limit, in every seed", (_cvs[:, 1:] > _cvs[:, :1]).all())
 holds("with the limit: trained with it is better in every seed, by about 0.2", (
     (_limited[_alone] > _limited[_used] + 0.1).all() and 0.15 < (_limited[_alone] - _limited[_used]).mean() < 0.25))  # fmt: skip
 holds("without the limit: trained without is better in every seed", (_free[_used] > _free[_alone] + 0.1).all())
 holds("trained without a limit it loses 0.4", round((_limited[_alone] - _free[_alone]).mean().item(), 1) == 0.4)
-holds("trained with one at most 0.02", all(0 < (_limited[_n] - _free[_n]).mean() < 0.02 for _n in plain[1:]))
+holds("trained with a factor of 1 less than 0.02", 0 < (_limited[_used] - _free[_used]).mean() < 0.02)
 holds("without the limit, those trained with one have 3.82 to 3.96, and no limit 3.61", (
     [round(_free[_n].mean().item(), 2) for _n in plain] == [3.61, 3.89, 3.82, 3.96]))  # fmt: skip
 holds("capacity 2 is above capacity 1 on average, and not in every seed", (
@@ -490,19 +491,20 @@ holds("capacity 2 is above capacity 1 on average, and not in every seed", (
 
 # %% [markdown]
 # **Answer.** (1) At a factor of 1, training drops seven choices in ten, and with twice the fair share still half. (2)
-# No. The mean CV is higher with every limit. Dropping a token sends the router no signal: nothing in the loss
-# tells it to choose a less crowded expert.
+# No. In every seed the CV is higher with a limit than without. Dropping a token sends the router no signal: nothing in the
+# loss tells it to choose a less crowded expert.
 #
-# (3) It depends on how the model will be used. Measured *with* a factor of 1 (the right ends of the bars), the model
-# that was trained with it is better in every seed, by about 0.2 nats on average. Measured *without* a limit (the left
-# ends), the model that was trained without is better in every seed. Now compare the two ends of one bar. The model
-# trained without a limit loses 0.4 nats when a limit is imposed; those trained with one lose at most 0.02.
-# <!-- evidence: 4.01 - 3.83; 4.01 - 3.61; 3.91 - 3.89 -->
+# (3) It depends on how the model will be used. Measured *with* a factor of 1 (the right ends of the bars "no limit" and
+# "capacity 1"), the model that was trained with it is better in every seed, by about 0.2 nats on average. Measured *without*
+# a limit (the left ends), the model that was trained without is better in every seed. Now compare the two ends of one bar.
+# A factor of 1 costs the model that was trained without a limit 0.4 nats, and the one that was trained with it less than
+# 0.02.
+# <!-- evidence: 4.01 - 3.83; 4.01 - 3.61; 3.83 - 3.82 -->
 #
 # **Takeaway: a model learns to live with its limit, but the limit has a price that stays when it is lifted.** Without a
-# limit, capacity 2, 1 and 0.5 have mean losses of 3.82 to 3.96, where "no limit" has 3.61. So their higher loss does
-# not come from the change between training and evaluation. (Capacity 2 is above capacity 1, though looser; three seeds
-# do not rank the two.)
+# limit, the models trained with a factor of 2, 1 and 0.5 have mean losses of 3.89, 3.82 and 3.96, and the one trained
+# without has 3.61. So they are worse even when nothing is dropped. (A factor of 2 is looser than one of 1 and ends higher;
+# three seeds do not rank the two.)
 #
 # <!-- answered -->
 # Now two variations: a factor of 1 with the rules of 7.2 that look ahead ("by score" is largest weight first), and a
@@ -541,7 +543,8 @@ holds("a limit imposed: 0.24, and at most 0.02 where trained with it", round(_dr
 # choices first looks ahead, too, and shows no gain: 3.83 with its limit, 3.81 without.
 #
 # (2) About three in ten, fewer than half of what the limit alone drops. Every expert stays alive, and the CV is about
-# half of that with the loss alone. Trained with the loss but without a limit, the model loses 0.24 nats when a limit is
+# half of that with the loss alone. So beside a balancing loss a limit does go along with more even loads, and alone it does
+# not; why, was not tested. Trained with the loss but without a limit, the model loses 0.24 nats when a limit is
 # imposed, less than the 0.4 of the model without either. <!-- evidence: 3.93 - 3.69; 4.01 - 3.61 -->
 #
 # ## 7.4 Noise
@@ -577,7 +580,7 @@ for size in (0.1, 0.2, 0.5, 1.0, 2.0, 4.0):
     chosen = noisy.topk(2).indices  # (draws, 2)
     percent[size] = 100 * torch.bincount(chosen.flatten(), minlength=4) / 10_000
 curves = {f"expert {e}": {size: chosen[e].item() for size, chosen in percent.items()} for e in range(4)}
-plots.lines({"how often an expert is chosen, %": curves}, x="size of the noise")
+plots.lines({"how often an expert is chosen, %": curves}, x="size of the noise (logarithmic)")
 
 # %% tags=["holds"]
 holds("at 0.1 expert 2 hardly ever, expert 3 never", 0 < percent[0.1][2] < 1 and percent[0.1][3] == 0)
@@ -588,7 +591,8 @@ holds("at 2 even expert 3 in about a quarter", 20 < percent[2.0][3] < 28)
 # %% [markdown]
 # **Answer.** With noise of size 0.1, expert 2 hardly ever wins: 0.4 below second place is four times the noise. At 0.5
 # it wins in more than a third of the draws, and expert 3 in fewer than one in a hundred. At 2 even expert 3 is chosen
-# in about a quarter of the draws. Noise gives a chance to experts whose logit is about as close as the noise is large.
+# in about a quarter of the draws. Noise gives a chance to those experts whose logit lies below the chosen ones by no more
+# than about the size of the noise.
 #
 # <!-- answered -->
 # The paper did not rely on the noise alone. It put two losses beside it. CV² is the squared coefficient of variation of
@@ -663,7 +667,9 @@ holds("jitter: a gap of a hundredth, an interval around 0", (_cost[1:3].abs() < 
 holds(
     "dead ones about as many", (_least[1:3] > 20).all() and (_most[1:3] < 37).all() and 21 < _least[0] <= _most[0] < 30
 )
-holds("noisy top-k: each seed has more dead than any without noise", _least[3] > _most[0])
+_quiet = max(float(_most[0]), float(sweeps.ends({"": steered["no limit"]}, base=no_noise)[0, 1]))  # of both recordings
+holds("noisy top-k: in each seed as many dead as in any without noise", _least[3] >= _quiet)
+holds("noisy top-k alone: 0.25, too", round(_cost[3].item(), 2) == 0.25 and _low[3] < 0)
 holds("with both losses nobody dies", _most[4] == 0)
 holds(
     "and the loss is 0.29 higher, though the interval reaches below 0",
@@ -674,8 +680,9 @@ holds("the losses of one seed differ by up to 0.03", round(max(map(abs, _again))
 
 # %% [markdown]
 # **Answer.** Jitter did nothing here, neither good nor bad: both intervals lie around 0, and about as many experts are
-# dead. Noisy top-k alone left *more* experts dead: the least of its seeds has more than the most without noise. With
-# the paper's two losses nobody dies, and the loss is 0.29 nats higher on average, with an interval that reaches below 0.
+# dead. Noisy top-k alone did not help: in each of its seeds at least as many experts are dead as in any seed without noise.
+# With the paper's two losses nobody dies. The loss is 0.29 nats higher on average with them, and 0.25 with the noise alone;
+# both intervals reach below 0.
 #
 # **Takeaway: what keeps experts alive here is a balancing loss; noise alone does not.** (Lesson 06 kept all experts
 # alive with another loss and no noise.)

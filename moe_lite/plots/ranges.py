@@ -15,6 +15,7 @@ from moe_lite.plots.tables import column_format, number, table
 WIDTH, ROW, FOOT = 812, 24, 26  # px of the figure, of a row, and under the last one
 LETTER, LINE = 6.8, 14  # px of a letter and of a line of text, about
 GAP, SAID = 24, 10  # px between panels; from a mark to its numbers
+APART = 12  # px between two groups of rows
 INTERVAL = 3  # numbers of a row that is a mean, a lower and an upper end
 SHARES = {1: 1.0, 2: 1.2, INTERVAL: 1.8}  # of the width, by how many numbers a row of the panel has
 
@@ -70,13 +71,16 @@ def compared(
     rows: Sequence[str],
     reference: int | None = None,
     numbers: Picture | None = None,
+    together: int | None = None,
 ) -> Picture:
     """One panel for each measure, over the same rows.
 
     panels: {measure: (R,) dots, (R, 2) ranges from least to most, or (R, 3) means with intervals}; reference: a row
-    that is shaded behind the others; numbers: a table that is folded in beneath.
+    that is shaded behind the others; numbers: a table that is folded in beneath; together: so many rows are a group,
+    and a little room is left before the next one.
     """
-    drawn = [_Panel(name, values.double().reshape(len(values), -1)) for name, values in panels.items()]
+    places = [ROW * i + (APART * (i // together) if together else 0) for i in range(len(rows))]  # px of each row
+    drawn = [_Panel(name, values.double().reshape(len(values), -1), places) for name, values in panels.items()]
     for panel in drawn:
         if panel.values.shape[0] != len(rows) or panel.values.shape[1] > INTERVAL:
             shape = tuple(panels[panel.name].shape)
@@ -91,9 +95,9 @@ def compared(
     shares = [SHARES[panel.values.shape[1]] for panel in drawn]
     rooms = [(WIDTH - left - GAP * (len(drawn) - 1)) * share / sum(shares) for share in shares]
     top = 10 + LINE * max(len(panel.heads(room)) for panel, room in zip(drawn, rooms, strict=True))
-    height = top + ROW * len(rows) + FOOT
+    height = top + places[-1] + ROW + FOOT
     body = "".join(
-        f'<text{_look("", i == reference)} x="{left - 12:.0f}" y="{top + ROW * i + 16}" text-anchor="end">'
+        f'<text{_look("", i == reference)} x="{left - 12:.0f}" y="{top + places[i] + 16}" text-anchor="end">'
         f"{escape(row)}</text>"
         for i, row in enumerate(rows)
     )
@@ -115,10 +119,11 @@ def _look(name: str, reference: bool) -> str:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One measure: values (R, 1), (R, 2) or (R, 3)."""
+    """One measure: values (R, 1), (R, 2) or (R, 3), and where each row begins, in px."""
 
     name: str
     values: Tensor
+    places: Sequence[int]
 
     @property
     def is_interval(self) -> bool:
@@ -192,7 +197,7 @@ class _Panel:
                     f'<text class="d" x="{x(tick):.1f}" y="{bottom + 15}" text-anchor="middle">{labels[i]}</text>'
                 )
         for row, numbers in enumerate(self.values.tolist()):
-            y = top + ROW * row + 12
+            y = top + self.places[row] + 12
             out.append(self._mark(numbers, x, y, row == reference))
             right = left + wide + SAID if self.is_interval else x(max(numbers)) + SAID
             out.append(f'<text class="d" x="{right:.1f}" y="{y + 4}">{self.said(row)}</text>')

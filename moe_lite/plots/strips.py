@@ -34,10 +34,10 @@ def strips(
             raise ValueError(f"{name} has the shape {tuple(load.shape)}; expected (bins, E), a load for each bin.")
     n_experts = max(load.shape[1] for load in trainings.values())
     row = max(4, min(14, 256 // n_experts))
-    wide = (WIDTH - NAMES - GAP * (len(trainings) - 1)) / len(trainings)
+    wide = (WIDTH - NAMES - 1 - GAP * (len(trainings) - 1)) / len(trainings)  # and 1 for the last frame
     body, left = "", float(NAMES)
     for e in range(0, n_experts, max(1, n_experts // 4)):
-        body += f'<text class="d" x="{NAMES - 6}" y="{HEAD + row * e + row}" text-anchor="end">{e}</text>'
+        body += f'<text class="d" x="{NAMES - 6}" y="{HEAD + row * e + row / 2 + 4:g}" text-anchor="end">{e}</text>'
     for name, load in trainings.items():
         fair = load.double().mean(dim=1, keepdim=True).clamp(min=1e-9)  # (bins, 1)
         depth = load.double() / (FULL * fair if darkest is None else darkest)  # (bins, E) 1 is darkest

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 import tinycss2
@@ -207,6 +208,16 @@ def test_no_text_of_a_comparison_leaves_it_or_covers_another(n):
             assert right < other[0] or other[1] < left or lower < other[2] or other[3] < upper, (text, other[4])
 
 
+def test_groups_of_rows_stand_apart():
+    def places(together: int | None) -> list[float]:
+        tree = drawn(plots.compared({"loss": torch.arange(6.0)}, "six", rows=[*"abcdef"], together=together))
+        return [float(dot.get("cy")) for dot in tree.iter("circle")]
+
+    even, grouped = places(None), places(3)
+    assert {b - a for a, b in pairwise(even)} == {24}
+    assert [b - a for a, b in pairwise(grouped)] == [24, 24, 36, 24, 24]
+
+
 def test_what_cannot_be_drawn_is_said():
     with pytest.raises(
         ValueError, match=r"least \(3, 2\) and most \(3, 2\) should have one shape, and no least be above"
@@ -321,7 +332,7 @@ def test_no_rule_of_a_figure_holds_outside_of_it(picture):
 
 def _of_figures(prelude: str) -> bool:
     """Whether each of the selectors asks for `.mx`, the root of a figure."""
-    return all(re.search(r"\.mx\b", selector) for selector in prelude.split(","))
+    return all(re.search(r"\.mx\b", selector) for selector in re.sub(r"\([^)]*\)", "", prelude).split(","))
 
 
 def test_a_shaded_table_is_darkest_at_the_largest_value():
