@@ -39,6 +39,7 @@ class Answer:
     name: str
     titles: tuple[str, ...]
     blind: bool = False
+    changed: bool = False  # another answer with a word or two put otherwise
 
     @property
     def exercise(self) -> Exercise:
@@ -95,7 +96,7 @@ def _by_file() -> dict[Path, Exercise]:
 
 
 # What stands in the file that is being run: its answers, by their names.
-_found: dict[str, tuple[Callable, tuple[str, ...], bool]] = {}
+_found: dict[str, tuple[Callable, tuple[str, ...], bool, bool]] = {}
 
 
 def right(function: Callable) -> Callable:
@@ -109,7 +110,7 @@ def wrong(*said: str, of: Callable | None = None, put: dict[str, str] | None = N
         titles = _titles(said)
         return lambda function: _keep(function.__name__, function, titles, blind)
     name, *titles = said
-    return _keep(name, _changed(of, name, put or {}), _titles(titles), blind)
+    return _keep(name, _changed(of, name, put or {}), _titles(titles), blind, changed=True)
 
 
 def blind(*said: str, of: Callable | None = None, put: dict[str, str] | None = None) -> Callable:
@@ -122,10 +123,12 @@ def _titles(said) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _keep(name: str, function: Callable, titles: tuple[str, ...], blind: bool = False) -> Callable:
+def _keep(
+    name: str, function: Callable, titles: tuple[str, ...], blind: bool = False, changed: bool = False
+) -> Callable:
     if name in _found:
         raise ValueError(f"Two answers are called {name}.")
-    _found[name] = function, titles, blind
+    _found[name] = function, titles, blind, changed
     return function
 
 
@@ -134,7 +137,7 @@ def _run(file: Path) -> dict[Answer, Callable]:
     _found.clear()
     namespace = {"__name__": f"answers.{file.parent.name}.{file.stem}"}
     exec(_compiled(_text(str(file)), str(file)), namespace)
-    return {Answer(file, name, titles, blind): function for name, (function, titles, blind) in _found.items()}
+    return {Answer(file, name, *what): function for name, (function, *what) in _found.items()}
 
 
 @cache

@@ -71,6 +71,7 @@ def test_prose_keeps_its_measure_and_all_stands_on_one_left_edge(lab: Lab, width
     assert places["ruled"] == [False, False, False, True, True, True, False]
 
 
+@pytest.mark.slow
 def test_a_style_is_written_into_the_environment_only(tmp_path):
     inside, outside = tmp_path / "env" / "static" / "custom.css", tmp_path / "other" / "custom.css"
     for path in (inside, outside):

@@ -1,7 +1,7 @@
 """Every check against answers that are known to be right, wrong or not there yet.
 
 `-k 3.2-` runs one exercise, `-k plain_topk` one answer. Tests of one exercise stay with one worker. `make check` leaves
-out mistakes made by their rules, odd answers and two long loops.
+out blind answers, those that change a word of another, mistakes made by their rules, odd answers and two long loops.
 """
 
 import copy
@@ -39,7 +39,10 @@ def params_of(exercise: Exercise, name: str, *values) -> pytest.param:
 
 def each(found: tuple[Answer, ...]) -> list[pytest.param]:
     slow = {True: pytest.mark.slow, False: ()}
-    return [pytest.param(answer, id=answer.id, marks=slow[answer.blind or answer.id in LONG_LOOPS]) for answer in found]
+    return [
+        pytest.param(answer, id=answer.id, marks=slow[answer.blind or answer.changed or answer.id in LONG_LOOPS])
+        for answer in found
+    ]
 
 
 each_exercise = pytest.mark.parametrize("exercise", [params_of(e, e.name, e) for e in exercises().values()])

@@ -121,6 +121,7 @@ def _die_with_the_lock(path):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_killed_kernel_is_free_at_once(monkeypatch, capsys):
     progress.record("0.1", "expert_load", passed=True, source=None)
     killed = multiprocessing.get_context("spawn").Process(target=_die_with_the_lock, args=(str(progress.path()),))

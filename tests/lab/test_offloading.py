@@ -78,6 +78,7 @@ def test_wrong_input_is_named(tmp_path) -> None:
         decode(pretrained(8), torch.zeros(1, 4, dtype=torch.int64), 2)
 
 
+@pytest.mark.slow
 def test_the_command_prints_its_table(capsys) -> None:
     offloading.main(["--experts", "8", "--prompts", "1", "--tokens", "2"])
     lines = capsys.readouterr().out.splitlines()

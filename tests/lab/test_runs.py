@@ -119,6 +119,7 @@ def test_unknown_and_damaged_recordings_are_named(tmp_path, monkeypatch):
         read(path)
 
 
+@pytest.mark.slow
 def test_tool_records_what_the_model_scores_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
     record_runs, corpora, path = tool(), small_corpora(), tmp_path / "tiny.json"
     config = ModelConfig(vocab_size=64, n_layers=1, d_model=16, n_heads=2, n_kv_heads=1, context_length=16, d_expert=8)

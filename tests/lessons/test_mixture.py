@@ -177,6 +177,7 @@ def test_frozen_parts_do_not_change():
     assert torch.equal(mixture.w_in, experts) and not torch.equal(mixture.w_gate, before["w_gate"])
 
 
+@pytest.mark.slow
 def test_competitive_experts_stand_alone_and_cooperative_ones_do_not():
     problem, unseen = line_and_wave(), line_and_wave(1024, seed=1)
     competitive = measure(trained(Mixture(1, 4), problem, steps=400), unseen)

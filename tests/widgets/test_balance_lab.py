@@ -476,6 +476,7 @@ def test_csv_has_a_line_for_each_run_bin_layer_and_expert(lab, tmp_path):
     assert float(line["CV"]) == pytest.approx(load_cv(run.load[place, 1]).item(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_picture_is_a_png_and_the_page_gets_both(lab, tmp_path):
     assert lab.to_png(tmp_path / "lab.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     lab.command = "csv 1"

@@ -149,6 +149,7 @@ def test_loads_and_bytes_are_those_of_a_model_whose_experts_lie_in_a_file(n_expe
     assert story.loads_in_all("lru", slots) * setting.expert_bytes == run.bytes_read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_experts", COUNTS)
 def test_no_rule_loads_fewer_than_the_one_that_knows_the_future(n_experts):
     """Also where the prompt needs more experts than fit."""
@@ -406,6 +407,7 @@ def test_without_corpora_it_says_what_is_missing(tmp_path, monkeypatch):
     assert len({tuple(row) for row in prompts.tolist()}) > 16, "texts of a batch differ"
 
 
+@pytest.mark.slow
 @needs_corpus
 def test_a_domain_that_alone_is_missing_is_left_out(tmp_path, monkeypatch):
     corpus = data.data_dir() / "corpus"
@@ -424,6 +426,7 @@ def test_a_domain_that_alone_is_missing_is_left_out(tmp_path, monkeypatch):
 # ---- measured here ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_measuring_draws_dots_beside_what_bytes_predict():
     widget = CacheExplorer(n_experts=8, domain="french", new=5)
     assert widget.speeds == "" and widget.view["speeds"] == "" and "tokens per second" not in widget.static_html()

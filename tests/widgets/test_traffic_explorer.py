@@ -337,6 +337,7 @@ def test_what_no_longer_fits_follows_the_move_and_it_is_said(start, move, follow
     assert said not in widget.note
 
 
+@pytest.mark.slow
 def test_no_control_of_the_page_raises():
     """From each of some settings, each value that a control offers."""
     offered = {
@@ -388,6 +389,7 @@ def test_without_corpora_it_reads_samples_and_says_so(tmp_path, monkeypatch):
     assert "not built" in widget.static_html()
 
 
+@pytest.mark.slow
 @needs_corpus
 def test_domains_that_alone_are_missing(tmp_path, monkeypatch):
     corpus = data.data_dir() / "corpus"
