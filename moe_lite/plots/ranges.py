@@ -178,7 +178,7 @@ class _Panel:
         def x(value: float) -> float:
             return left + 4 + (wide - 8) * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
-        show = column_format(ticks)
+        show = column_format(ticks, max(2, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)))  # no two look alike
         labels = [show(tick) for tick in ticks]
         every = math.ceil(LETTER * (max(map(len, labels)) + 1) * (len(ticks) - 1) / max(1.0, wide - 8))
         zero = next((i for i, tick in enumerate(ticks) if abs(tick) < 1e-12), 0)
