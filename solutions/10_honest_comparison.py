@@ -774,9 +774,10 @@ holds("0.42 and 0.43, then 0.22 and 0.23", [[round(_x, 2) for _x in _pair] for _
 # many budgets, fitted where the curve is straight, does better, and its uncertainty has to be told along with it. From our four budgets we will not say
 # what thirty million tokens would bring.
 #
-# Now the test. When both train for the same time and the small dense model sees eight million tokens, the eight experts see 6.7 million. <!-- evidence: 8192 / data/runs/speed.json over_baseline.moe-8-top2 / 1000 -->
+# Now the test. When both train for the same time and the small dense model sees eight million tokens, the eight experts see 6.7 million.
 # In section 10.4 such a loss was read off the line between two budgets. Between two and eight million tokens the curve bends too much for that, so
 # the eight experts were trained on 6.7 million tokens as well, with five seeds and the learning rate that was best on eight million.
+# <!-- evidence: data/runs/6.7M/moe-8-top2.json train.steps * data/runs/speed.json tokens_per_step -->
 #
 # **Predict:** on two million tokens the small dense model won at equal seconds, by 0.07 nats. Who wins now, and by how many nats? (Below 0, the eight experts are ahead.)
 
@@ -819,6 +820,7 @@ holds("at half a million and at one million: cannot tell", all(leads[f"equal tok
 # was ahead, and in four times that time the eight experts are. What changed is what their slowness costs: they are behind by 0.29 doublings in both cases, and a doubling now brings
 # about half of what it brought. At equal tokens they lead by 0.06 nats on two million and by 0.09 on eight; five seeds cannot tell whether that lead grew.
 # Where the two are level lies somewhere between, and no training was recorded there.
+# <!-- evidence: log2(data/runs/speed.json over_baseline.moe-8-top2) -->
 #
 # Was the extra budget worth its five trainings? The next cell reads the same loss off the line between two and eight million.
 
