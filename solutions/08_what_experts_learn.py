@@ -13,7 +13,7 @@ ExpertViewer(model, corpora, text="Il faut cultiver notre jardin. for word in ja
 
 # %% [markdown]
 # The figure shows one layer of the course's model with eight experts. Each row of the upper part is a kind of text, each column is
-# an expert, and a dark cell means that the expert gets more of this text than its share. Below stands a sentence that changes from French
+# an expert, and strong ink means that the expert gets more of this text than its share. Below stands a sentence that changes from French
 # to Python in the middle. Click on an expert or on a token. The expert's card shows which tokens it gets most; its
 # button mutes the expert and measures what that costs, beside what it costs to mute another expert that gets about as much of the same text.
 # <!-- reasoned: it says what the figure above draws -->
@@ -104,7 +104,7 @@ shares = 100 * counts[3] / counts[3].sum(dim=0)  # (E, C), each domain's assignm
 plots.table(shares.T.round(), "layer 4: percent of each domain's assignments by expert", rows=names, shade=True)
 
 # %% [markdown]
-# **Answer.** Python's darkest cell is that of expert 1. The next cell adds what its own assignments are made of.
+# **Answer.** Python's strongest cell is that of expert 1. The next cell adds what its own assignments are made of.
 
 # %%
 python = names.index("python") if "python" in names else 0  # without a network there are only two domains
@@ -157,7 +157,7 @@ holds("signs of Python and words of other texts", {"=", "):", " return"} <= {*_t
 # %% [markdown]
 # Many of these are signs and words of Python: `=`, `):`, `return`. Others, such as ` Yes` and ` No`, are not. (⟨c3⟩ is the first
 # byte of a letter such as é.) So there are two
-# explanations for the dark cell. The expert may have learned a kind of text, or it may have learned some tokens that are
+# explanations for the strong cell. The expert may have learned a kind of text, or it may have learned some tokens that are
 # frequent in it. A table cannot separate the two. The next sections do.
 #
 # ## 8.1 How much does an expert tell?
@@ -686,11 +686,11 @@ holds("86 of 96 also for each assignment", (sum(_each), len(_each)) == (86, 96))
 # %% [markdown]
 # **Takeaway: in the sense of this rule, yes.** In the last layer all five models with 8 or 16 experts have a Python expert; the model with 32
 # finer ones has one in layer 2. Of 36 pairs 14 to 19 pass, where a drawn candidate would pass in about 3. But it is not what the picture
-# promises. In the other layers most models have none, and it is not the same layer from seed to seed. No such expert does more than two thirds of its work for its domain.
-# And without Python's, Python's loss rises by 0.02 to 0.33 nats, a small part of what it is.
+# promises. In the other layers most models have none, and those that have one have it in another layer from seed to seed. No such expert does more than two thirds of its work for its domain.
+# And without Python's, Python's loss rises by 0.02 to 0.33 nats, a small part of the whole loss.
 #
 # Three limits of this rule are worth knowing. First, the nearest control often does only half as much for the domain. Compared for each assignment of the domain,
-# 86 of all 96 verdicts stay. Second, the numbers have no intervals: a difference of a hundredth of a nat may come out otherwise on
+# 86 of the 96 pairs that pass still do. Second, the numbers have no intervals: a difference of a hundredth of a nat may come out otherwise on
 # other text. Third, the rule cannot tell a kind of text from its tokens: an expert of `return` and `):` would pass as well. What 8.3 found, a third for the token and
 # the rest for the neighbours, is about choices and not about losses.
 # <!-- reasoned: the cell above holds the numbers; the limits follow from how the rule is written -->
@@ -928,8 +928,8 @@ holds(
 #
 # `python -m moe_lite.lab.expert_runs` prints the tables of this lesson for all recorded models, and one more: which two experts share
 # tokens far more often than their loads let expect. The last figure has three models and a
-# text of your own: type a sentence, click on a token, mute its expert. Each domain then has its control, found by the rule of 8.5, and a
-# percentage says how near that one comes.
+# text of your own: type a sentence, click on a token, mute its expert. Each domain then has its control, chosen as in 8.5, and a
+# percentage says how near that one comes. (It measures on four windows of each domain and 8.4 on eight, so the numbers differ.)
 #
 # **Predict:** SQL was in no training text. Will its tokens go to the experts of Python, of JSON, or of English?
 
@@ -948,13 +948,13 @@ holds(
 
 # %% [markdown]
 # **Answer.** With eight experts, expert 2 is the first choice most often in layer 4, for 11 of 28 tokens. It is the busiest expert, and
-# English and Python use it alike. Python's own expert 1 is the first choice of one token. <!-- reasoned: the cell above holds the counts; 8.0 shows expert 2's column -->
+# Python is only one of the kinds of text that use it. Python's own expert 1 is the first choice of one token. <!-- reasoned: the cell above holds the counts; 8.0 shows expert 2's column -->
 
 # %% [markdown]
 # ## Now you know
 #
-# - Kinds of text spread unevenly over experts. In our models a domain often has an expert of its own in some layer, one whose absence hurts it
-#   most; but that expert works for other texts as well, and the domain uses other experts, too.
+# - Kinds of text spread unevenly over experts. In our models a domain often has an expert of its own in some layer, one whose absence costs
+#   it more than that of a comparable expert; but that expert works for other texts as well, and the domain uses other experts, too.
 #   <!-- reasoned: 8.0 and 8.5 hold it -->
 # - An expert tells about the token id and about the text. Most of what it tells about the domain comes from the neighbours, and yet most of
 #   what a choice is *worth* is in the token id: a table of token ids loses 0.3 nats, a random choice 2.

@@ -105,7 +105,7 @@ def test_an_expert_that_gets_nothing_is_said_to(corpora):
 
     viewer = ExpertViewer(model_with_opinions(top_k_fn=never_first), corpora, SENTENCE, expert=0, windows=1)
     assert viewer.reading == "In layer 1, expert 0 takes none of the 576 tokens that were read." and not viewer.error
-    assert texts(viewer.view["heat"])[10] == "–" and "No token came often enough." in viewer.view["top"]
+    assert texts(viewer.view["heat"])[10] == "–" and "No token came often enough for a lift." in viewer.view["top"]
     assert viewer.static_html().count("–") >= 9
     viewer.mute()
     assert viewer.reading == (
@@ -439,41 +439,42 @@ def sentence(viewer, mine: dict, others: dict, controls: dict) -> str:
     [
         (
             (0.214, 0.021, 0.1), (0.19, 0.02, 0.02),
-            "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.21 nats "
-            "per token, and least on B, by 0.02. On own, its control is expert 2, which gets 87 % as many assignments; "
-            "without that one, the loss rises by 0.19.",
+            "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.21 "
+            "nats per token, and least on B, by 0.02. On own, its control is expert 2, which gets 87 % as many "
+            "assignments there; without that one, the loss rises by 0.19.",
         ),
         (
             (0.05, -0.031, 0.0), (-0.01, 0.02, 0.0),
-            "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.05 nats "
-            "per token, and on B it falls by 0.03. On own, its control is expert 2, which gets 87 % as many "
-            "assignments; without that one, the loss falls by 0.01.",
+            "Without expert 5 in layer 2, the loss rises most on own, where the expert's lift is highest, by 0.05 "
+            "nats per token, and on B it falls by 0.03. On own, its control is expert 2, which gets 87 % as many "
+            "assignments there; without that one, the loss falls by 0.01.",
         ),
         (
             (0.001, 0.3, 0.1), (0.02, -0.01, 0.0),
-            "Without expert 5 in layer 2, the loss rises most on B, by 0.30 nats per token; on own, where the expert's "
-            "lift is highest, it does not change (0.00). On B, its control is expert 3, which gets 40 % as many "
-            "assignments, too few to compare; without that one, the loss falls by 0.01. On own, its control is expert "
-            "2, which gets 87 % as many assignments; without that one, the loss rises by 0.02.",
+            "Without expert 5 in layer 2, the loss rises most on B, by 0.30 nats per token; on own, where the "
+            "expert's lift is highest, it does not change (0.00). On B, its control is expert 3, which gets 40 % as "
+            "many assignments there, too few to compare; without that one, the loss falls by 0.01. On own, its "
+            "control is expert 2, which gets 87 % as many assignments there; without that one, the loss rises by "
+            "0.02.",
         ),
         (
             (0.01, 0.0, 0.1), (0.0, 0.0, 0.03),
-            "Without expert 5 in layer 2, the loss rises most on C, by 0.10 nats per token; on own, where the expert's "
-            "lift is highest, it rises by 0.01. On C, its control is expert 4, which gets 250 % as many assignments, "
-            "too many to compare; without that one, the loss rises by 0.03. On own, its control is expert 2, which "
-            "gets 87 % as many assignments; without that one, the loss does not change (0.00).",
+            "Without expert 5 in layer 2, the loss rises most on C, by 0.10 nats per token; on own, where the "
+            "expert's lift is highest, it rises by 0.01. On C, its control is expert 4, which gets 250 % as many "
+            "assignments there, too many to compare; without that one, the loss rises by 0.03. On own, its control is"
+            " expert 2, which gets 87 % as many assignments there; without that one, the loss does not change (0.00).",
         ),
         (
             (-0.02, -0.01, 0.002), (0.0, 0.0, 0.001),
-            "Without expert 5 in layer 2, the loss rises on no domain; on own, where the expert's lift is highest, it "
-            "falls by 0.02 nats per token. On own, its control is expert 2, which gets 87 % as many assignments; "
-            "without that one, the loss does not change (0.00).",
+            "Without expert 5 in layer 2, the loss rises on no domain; on own, where the expert's lift is highest, it"
+            " falls by 0.02 nats per token. On own, its control is expert 2, which gets 87 % as many assignments "
+            "there; without that one, the loss does not change (0.00).",
         ),
         (
             (0.01, 0.04, 0.04), (0.02, 0.03, 0.01),
             "Without expert 5 in layer 2, the loss rises most on B and C, by 0.04 nats per token; on own, where the "
             "expert's lift is highest, it rises by 0.01. On own, its control is expert 2, which gets 87 % as many "
-            "assignments; without that one, the loss rises by 0.02.",
+            "assignments there; without that one, the loss rises by 0.02.",
         ),
     ],
 )  # fmt: skip

@@ -191,7 +191,7 @@ def top_html(card: Card, n_experts: int) -> str:
         rows += f'<td class="v1">{top.count:,}</td></tr>'
     names = {"tok": "top tokens", "v0": "lift", "v1": "count"}
     head = "".join(f'<th class="{look}" scope="col">{name}</th>' for look, name in names.items())
-    what = SPACES if card.top else "No token came often enough."
+    what = SPACES if card.top else "No token came often enough for a lift."
     return (
         f'<table class="tops"><thead class="hh"><tr class="h">{head}</tr></thead><tbody class="hb">{rows}</tbody>'
         f"</table><p class='note'>{what}</p>"

@@ -21,8 +21,8 @@ SENTENCES = {
     "{high}, and lowest for {least}, {low}.",
     "measuring": "The loss without expert {expert} in layer {layer} is being measured: {done} of {n} domains.",
     "without": "Without expert {expert} in layer {layer}, {changes}.",
-    "control": " On {domain}, its control is expert {expert}, which gets {share} as many assignments{far}; without "
-    "that one, the loss {moves}.",
+    "control": " On {domain}, its control is expert {expert}, which gets {share} as many assignments there{far}; "
+    "without that one, the loss {moves}.",
     "uncontrolled": " On {domain}, it gets no assignments, so it has no control there.",
     "idle control": " It gets no assignments, so there is nothing to compare it with.",
     "chosen": "Expert {expert} is the {choice} choice of {count} of {n} tokens.",
