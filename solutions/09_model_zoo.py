@@ -617,7 +617,7 @@ def moved_by(step):
 
 # %% tags=["figure"]
 loads = {"the right sign": right_loads[::4], "the wrong sign": wrong_loads[::4]}
-plots.strips(loads, 200, "load of each expert, the darker the more", unit="batches")
+plots.strips(loads, 200, "load of each expert: the stronger the ink, the more", unit="batches")
 
 # %% tags=["guess"]
 my_guess.beside(experts_at_work=readings[-1, 0])
