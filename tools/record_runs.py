@@ -81,12 +81,13 @@ BASELINE = "dense-equal-active"  # what the others are compared with
 COMPARED = [*MODELS][:9]  # lesson 10 asks whether one is better than another: five seeds
 SCALED = COMPARED[:4]
 BUDGETS = {  # who is trained on how many tokens
-    "0.5M": SCALED, "1M": COMPARED, "2M": [*MODELS],
+    "0.5M": SCALED, "1M": COMPARED, "2M": [*MODELS], "8M": SCALED,
     "6.7M": ["moe-8-top2"],  # as many seconds as 8M take the baseline (speed.json), so that no line is needed there
-    "8M": SCALED,
 }  # fmt: skip
-STEPS = {"0.5M": 250, "1M": 500, "2M": 1000, "6.7M": 3271, "8M": 4000}
-TUNED_ON = {"6.7M": "8M"}  # the budget whose best learning rate is taken; all others are tuned themselves
+STEPS = {"0.5M": 250, "1M": 500, "2M": 1000, "8M": 4000, "6.7M": 3271}
+TUNED_ON = {
+    "6.7M": "8M"
+}  # the budget, recorded before it, whose best learning rate is taken; all others are tuned themselves
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 BIAS_STEP = 0.001  # where a bias balances
 SEEDS = (0, 1, 2, 3, 4)  # of the models compared; the others have the first SHARED_SEEDS

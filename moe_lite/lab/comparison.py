@@ -16,7 +16,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from moe_lite.lab.runs import SPEED, T_975, Recording, budgets, folder, interval, names, recording
+from moe_lite.lab.runs import BUDGET, SPEED, T_975, Recording, budgets, folder, interval, names, recording
 
 DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
 EIGHT, CHANGED = "moe-8-top2", ("moe-32-top2", "moe-32-fine", "moe-8-shared", "moe-32-shared")  # one change, or two
@@ -302,14 +302,35 @@ def tables(names: Sequence[str], against: Sequence[str]) -> str:
         markdown(["model", *budgets()], ends),
     ]
     for name in against:
-        other = series(name)
-        rows = [[one.title] + [_told(one, other, axis) for axis in ("tokens", "FLOPs", "seconds")]
-                for one in models if one.name != name]  # fmt: skip
-        parts += [
-            f"Minus {other.title}, at the most that both spent: mean and 95 % interval, seed by seed",
-            markdown(["model", "equal tokens", "equal FLOPs", "equal seconds"], rows),
-        ]
+        series(name)  # whatever budget it has; says so if it has none
+        parts += [part for within in spans() for part in _minus(name, models, within)]
     return "\n\n".join(parts)
+
+
+def spans() -> list[list[str]]:
+    """The budgets that are compared together: those up to the usual one, which all models have; and, where longer
+    trainings are there, all of them, for the models that have the longest."""
+    every = budgets()
+    usual = every[: every.index(BUDGET) + 1]
+    return [usual] if usual == every else [usual, every]
+
+
+def _minus(name: str, models: Sequence[Series], within: Sequence[str]) -> list[str]:
+    """Each model against the one of this name, on the budgets `within`; nothing where they lack the longest of them."""
+    there = names(within[-1])
+    others = [one.name for one in models if one.name in there and one.name != name]
+    if name not in there or not others:
+        return []
+    against, axes = series(name, within), ("tokens", "FLOPs", "seconds")
+    read = [series(other, within) for other in others]
+    title = f"Minus {against.title}, trainings on up to {within[-1]} tokens, at the most that both spent: mean and 95 %"
+    return [
+        f"{title} interval, seed by seed",
+        markdown(
+            ["model", *(f"equal {axis}" for axis in axes)],
+            [[one.title, *(_told(one, against, axis) for axis in axes)] for one in read],
+        ),
+    ]
 
 
 def _ended(one: Series, budget: str) -> str:

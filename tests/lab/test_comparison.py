@@ -1,6 +1,7 @@
 """Which of two models is better (moe_lite/lab/comparison.py), on planted recordings and on those that are shipped."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -108,12 +109,25 @@ def test_a_change_is_compared_seed_by_seed():
         assert mean == pytest.approx(sum(differences) / len(differences)) and low < mean < high
 
 
+TITLE_OF_EIGHT = "8 experts, top-2"
+
+
+def parts_against_small(told: str) -> list[str]:
+    """What stands under each heading that compares with the small dense model."""
+    return re.split(r"^Minus ", told.partition("Minus dense, equal total")[0], flags=re.MULTILINE)[1:]
+
+
 def test_tables_of_what_is_shipped(capsys):
     comparison.main([])
     told = capsys.readouterr().out
     for name in comparison.compared():
         assert runs.recording(name).title in told
     assert "equal seconds" in told and "nan" not in told
+    usual, long = (re.findall(rf"^\| {TITLE_OF_EIGHT} \|.*$", part, re.MULTILINE) for part in parts_against_small(told))
+    assert len(usual) == len(long) == 1
+    assert usual[0].endswith("| +0.067 [+0.044, +0.090] |"), "as section 10.4 of the lesson has it"
+    assert long[0].endswith("| −0.043 [−0.062, −0.025] |"), "as section 10.6 has it"
+    assert "finer" in parts_against_small(told)[0] and "finer" not in parts_against_small(told)[1]
     with pytest.raises(SystemExit):
         comparison.main(["--against", "moe-3"])
     assert "There is no recording 'moe-3'" in capsys.readouterr().err

@@ -94,6 +94,14 @@ def test_summary_is_what_the_recordings_say():
     assert {*record_runs.MODELS} - {*record_runs.COMPARED[4:]} <= {*written}
 
 
+def test_a_budget_that_takes_its_learning_rate_comes_after_the_one_that_is_tuned():
+    record_runs = tool()
+    order = [*record_runs.BUDGETS]  # in which all are recorded
+    for taker, tuned in record_runs.TUNED_ON.items():
+        assert order.index(tuned) < order.index(taker)
+        assert {*record_runs.BUDGETS[taker]} <= {*record_runs.BUDGETS[tuned]}
+
+
 @pytest.mark.parametrize("budget", runs.budgets())
 def test_recordings_are_what_the_tool_would_record(budget):
     record_runs = tool()

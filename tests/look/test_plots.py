@@ -208,6 +208,12 @@ def test_no_text_of_a_comparison_leaves_it_or_covers_another(n):
             assert right < other[0] or other[1] < left or lower < other[2] or other[3] < upper, (text, other[4])
 
 
+def test_ticks_of_a_narrow_range_can_be_told_apart():
+    tree = drawn(plots.ranges(torch.tensor([[0.492]]), torch.tensor([[0.507]]), "narrow", rows=["a"], columns=["loss"]))
+    ticks = [text.text for text in tree.iter("text") if text.get("text-anchor") == "middle"]
+    assert len(ticks) > 2 and len({*ticks}) == len(ticks)
+
+
 def test_groups_of_rows_stand_apart():
     def places(together: int | None) -> list[float]:
         tree = drawn(plots.compared({"loss": torch.arange(6.0)}, "six", rows=[*"abcdef"], together=together))

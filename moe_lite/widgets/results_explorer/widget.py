@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from traitlets import Dict, Float, Int, List, Unicode
 
@@ -66,13 +66,13 @@ class ResultsExplorer(MoEWidget):
         axis: str = "tokens",
         pair: tuple[str, str] = PAIR,
         *,
-        within: Iterable[str] | None = None,
+        within: Sequence[str] | None = None,
         shown: Iterable[str] | None = None,
         budget: str = "",
         at: float = 0.0,
         question: str | None = None,
     ):
-        self.models = models(names, within if within is None or isinstance(within, str) else [*within])
+        self.models = models(names, within)
         self.now: Scene | None = None
         self.found: Finding | None = None  # of the pair, where the marker stands
         self.rows: list[Finding] = []  # of the pair, one for each axis

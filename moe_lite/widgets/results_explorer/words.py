@@ -16,7 +16,10 @@ ENDS_ONLY = (
     "training it has not decayed yet, so its loss there is not that of a training which ends there."
 )
 PARTLY = "The curves are validated on a part of the held-out text, and the dots on all of it."
-BETWEEN = "Between two budgets the loss is read from the dashed line."
+BETWEEN = (
+    "Between two budgets the loss is read from the dashed line. It lies above where a training would end: the farther "
+    "apart the budgets are, the more."
+)
 HOW = (
     "A thick curve is the mean over seeds, a thin one is a single seed.",
     "The 95 % interval at a dot is that of one model.",
