@@ -7,7 +7,7 @@
 # %% tags=["opening"]
 from moe_lite.widgets import ResultsExplorer
 
-ResultsExplorer(axis="tokens", pair=("moe-8-top2", "dense-equal-active"), within=("0.5M", "1M", "2M"))
+ResultsExplorer(axis="tokens", pair=("moe-8-top2", "dense-equal-active"), within=("0.5M", "1M", "2M"), budget="2M")
 
 # %% [markdown]
 # The figure shows recorded trainings of three models, on up to two million tokens: a mixture with eight experts, a dense model with as many *active* parameters, which does the same work per
@@ -487,14 +487,14 @@ pairs = [("eight experts", "small dense"), ("32 finer experts", "small dense"), 
          ("32 finer experts", "large dense"), ("32 finer experts", "eight experts"),
          ("large dense", "small dense")]  # fmt: skip
 verdicts = {}
-for axis in ("tokens", "FLOPs", "seconds"):
-    for a, b in pairs:
+for a, b in pairs:
+    for axis in ("tokens", "FLOPs", "seconds"):
         costs_ab = [models[title].per_token(axis) for title in (a, b)]
         losses_ab = [models[title].losses[:, -2:] for title in (a, b)]  # on one and on two million tokens
         verdicts[axis, a, b] = my_verdict(tokens[-2:], *losses_ab, *costs_ab, runs.T_975[4])
-rows = [f"{axis}: {a} − {b}" for axis, a, b in verdicts]
+rows = [f"{a} − {b}, equal tokens" if axis == "tokens" else f"equal {axis}" for axis, a, b in verdicts]
 values = torch.tensor([found[2:] for found in verdicts.values()])  # (18, 3)
-plots.intervals(values, "loss at equal tokens, FLOPs and seconds: mean and 95 % interval over five seeds", rows=rows)
+plots.intervals(values, "difference of the losses: mean and 95 % interval over five seeds", rows=rows, together=3)
 
 # %%
 for (axis, a, b), (_, better, mean, *_) in verdicts.items():
@@ -567,7 +567,7 @@ holds(
 # In so short a training everything depends on how many tokens a model sees. A doubling brings 0.35 to 0.44 nats. The eight experts lose 0.13 nats by being
 # slower, more than twice what they lead by at equal tokens. The finer ones lose 0.31, nearly three times their lead. In a long training a doubling brings far
 # less, so being slower costs less there. If the lead at equal tokens stays as it is, the eight experts win per second once a doubling brings less than half of what it brings here. That is a
-# calculation and not a result; section 10.6 puts it to the test. <!-- reasoned: 0.058 nats of lead over 0.29 doublings is 0.20 nats -->
+# calculation and not a result; section 10.5 puts it to the test. <!-- reasoned: 0.058 nats of lead over 0.29 doublings is 0.20 nats -->
 #
 # The same lines mend the factor of section 10.1. `comparison.saved` asks for the budget at which a mixture's own trainings would end where the dense model's ended.
 
@@ -680,60 +680,7 @@ holds(
 # make it the fastest mixture here. Whether it can keep up with the small dense model per second cannot be read from one budget.
 # <!-- reasoned: 0.49 doublings of about 0.4 nats each; the first cell of this part printed the seconds -->
 #
-# ## 10.5 Which way of balancing is best?
-#
-# The same questions can be put to the rules that balance the experts. You know most of the seven that were raced from lessons 06 and 07. Three are newer: SMEBU moves a
-# bias in soft steps with a momentum, quantile balancing computes the bias in place of nudging it, and expert threshold lets an expert take every token above a running threshold. Two
-# controls run along: sigmoid scores without balancing, and a router that stays as it was drawn. It is a smaller model, with 32 experts in two layers. All share one learning
-# rate, which was not tuned for any of them; the rules' own settings were tried on one seed.
-# <!-- reasoned: tools/record_balance.py says what was run; NOTES.md has what was tried before -->
-#
-# **Predict:** how many of the nine end with a lower loss than a training without balancing, so that five seeds can tell? And how many with a
-# higher one?
-
-# %% tags=["guess"]
-my_guess = guess("10.5", rules_that_are_better=None, rules_that_are_worse=None)
-
-# %% tags=["figure"]
-raced = [one for one in race.finishes()[0] if one.rule != "no balancing"]
-gaps = [one.differences["no balancing"] for one in raced]
-minus_none = torch.tensor([[gap.mean, gap.low, gap.high] for gap in gaps])  # (R, 3)
-panels = {"loss minus no balancing's": minus_none, "CV of the loads": torch.tensor([one.cv for one in raced])}
-plots.compared(panels, "seven rules and two controls, five seeds each", rows=[one.rule for one in raced])
-
-# %% tags=["guess"]
-my_guess.beside(
-    rules_that_are_better=sum(gap.high < 0 for gap in gaps), rules_that_are_worse=sum(gap.low > 0 for gap in gaps)
-)
-
-# %% tags=["holds"]
-_worse = {_one.rule for _one, _gap in zip(raced, gaps, strict=True) if _gap.low > 0}
-holds("half a width of up to a fifth", 0.19 < max((_gap.high - _gap.low) / 2 for _gap in gaps) < 0.2)
-holds(
-    "none better, three worse, of nine",
-    not any(_gap.high < 0 for _gap in gaps) and len(_worse) == 3 and len(raced) == 9,
-)
-holds("all nine above 0", all(_gap.mean > 0 for _gap in gaps))
-
-# %% [markdown]
-# **Answer.** None is better. Three are worse, one of them the router that stays as it was drawn. For the other six, five seeds cannot tell.
-#
-# <!-- answered -->
-# Of the loads the figure shows one number. The next cell has two more.
-
-# %%
-none = next(one for one in race.finishes()[0] if one.rule == "no balancing")
-print(f"no balancing: CV {none.cv:.2f}, {none.dead_percent:.0f} % of the experts dead")
-print(f"Switch loss: {raced[0].dead_percent:.0f} % dead")
-
-# %% [markdown]
-# **Takeaway: no rule lowered the loss of this small training; what they change is the load.** Without balancing the CV is 2.2 and 29 % of the experts are dead; with
-# the Switch loss none is. A cluster of machines needs even loads (lesson 13), and what they cost in loss cannot be read from this figure: all nine means lie above 0, and the widest
-# interval reaches 0.19 nats to either side. "Cannot tell" is not "equal". With nine intervals at once, one in twenty of which misses by design, even the three
-# need a second look.
-# <!-- reasoned: the cell above prints the first numbers -->
-#
-# ## 10.6 Four times as long
+# ## 10.5 Four times as long
 #
 # Section 10.4 ended with a calculation: in a long training being slower costs less, so at some length the eight experts should win per second. It can be
 # tested. The small dense model and the eight experts were also trained on eight million tokens, four times as many as before, with five seeds, a schedule of
@@ -746,7 +693,7 @@ print(f"Switch loss: {raced[0].dead_percent:.0f} % dead")
 # **Predict:** will the trainings on eight million tokens end below the line, on it or above it, and by how many nats? (Above is positive.)
 
 # %% tags=["guess"]
-my_guess = guess("10.6", reached_minus_line=None)
+my_guess = guess("10.5", reached_minus_line=None)
 
 # %%
 long = {title: comparison.series(names[title], ("1M", "2M", "8M")) for title in ("small dense", "eight experts")}
@@ -786,7 +733,7 @@ holds("0.42 and 0.43, then 0.22 and 0.23", [[round(_x, 2) for _x in _pair] for _
 # **Predict:** on two million tokens the small dense model won at equal seconds, by 0.07 nats. Who wins now, and by how many nats? (Below 0, the eight experts are ahead.)
 
 # %% tags=["guess"]
-my_guess = guess("10.6, the test", eight_minus_small=None)
+my_guess = guess("10.5, the test", eight_minus_small=None)
 
 
 # %%
@@ -891,6 +838,59 @@ holds("the line: 0.02, and it contains 0", round(by_line[0], 2) == -0.02 and by_
 # billion with over seven times less compute ([abstract](https://arxiv.org/abs/2507.17702)). That is their result, at their sizes, in FLOPs. Its mixture has about a thousand times as many active parameters as ours, and ours say nothing about that size.
 # <!-- cited: arXiv 2507.17702, abstract -->
 #
+# ## 10.6 Which way of balancing is best?
+#
+# The same questions can be put to the rules that balance the experts. You know most of the seven that were raced from lessons 06 and 07. Three are newer: SMEBU moves a
+# bias in soft steps with a momentum, quantile balancing computes the bias in place of nudging it, and expert threshold lets an expert take every token above a running threshold. Two
+# controls run along: sigmoid scores without balancing, and a router that stays as it was drawn. It is a smaller model, with 32 experts in two layers. All share one learning
+# rate, which was not tuned for any of them; the rules' own settings were tried on one seed.
+# <!-- reasoned: tools/record_balance.py says what was run; NOTES.md has what was tried before -->
+#
+# **Predict:** how many of the nine end with a lower loss than a training without balancing, so that five seeds can tell? And how many with a
+# higher one?
+
+# %% tags=["guess"]
+my_guess = guess("10.6", rules_that_are_better=None, rules_that_are_worse=None)
+
+# %% tags=["figure"]
+raced = [one for one in race.finishes()[0] if one.rule != "no balancing"]
+gaps = [one.differences["no balancing"] for one in raced]
+minus_none = torch.tensor([[gap.mean, gap.low, gap.high] for gap in gaps])  # (R, 3)
+panels = {"loss minus no balancing's": minus_none, "CV of the loads": torch.tensor([one.cv for one in raced])}
+plots.compared(panels, "seven rules and two controls, five seeds each", rows=[one.rule for one in raced])
+
+# %% tags=["guess"]
+my_guess.beside(
+    rules_that_are_better=sum(gap.high < 0 for gap in gaps), rules_that_are_worse=sum(gap.low > 0 for gap in gaps)
+)
+
+# %% tags=["holds"]
+_worse = {_one.rule for _one, _gap in zip(raced, gaps, strict=True) if _gap.low > 0}
+holds("half a width of up to a fifth", 0.19 < max((_gap.high - _gap.low) / 2 for _gap in gaps) < 0.2)
+holds(
+    "none better, three worse, of nine",
+    not any(_gap.high < 0 for _gap in gaps) and len(_worse) == 3 and len(raced) == 9,
+)
+holds("all nine above 0", all(_gap.mean > 0 for _gap in gaps))
+
+# %% [markdown]
+# **Answer.** None is better. Three are worse, one of them the router that stays as it was drawn. For the other six, five seeds cannot tell.
+#
+# <!-- answered -->
+# Of the loads the figure shows one number. The next cell has two more.
+
+# %%
+none = next(one for one in race.finishes()[0] if one.rule == "no balancing")
+print(f"no balancing: CV {none.cv:.2f}, {none.dead_percent:.0f} % of the experts dead")
+print(f"Switch loss: {raced[0].dead_percent:.0f} % dead")
+
+# %% [markdown]
+# **Takeaway: no rule lowered the loss of this small training; what they change is the load.** Without balancing the CV is 2.2 and 29 % of the experts are dead; with
+# the Switch loss none is. A cluster of machines needs even loads (lesson 13), and what they cost in loss cannot be read from this figure: all nine means lie above 0, and the widest
+# interval reaches 0.19 nats to either side. "Cannot tell" is not "equal". With nine intervals at once, one in twenty of which misses by design, even the three
+# need a second look.
+# <!-- reasoned: the cell above prints the first numbers -->
+#
 # ## 10.7 Reading a claim
 #
 # You have a list of questions now: which axis? Which baseline, and equal in what? Was it tuned as carefully? How many seeds? At which size? Here are
@@ -950,7 +950,7 @@ explorer.suggest({"tokens": {"axis": "tokens"}, "FLOPs": {"axis": "FLOPs"}, "sec
 # ## Now you know
 #
 # - "Better" needs an axis and an opponent. Per token and per FLOP the eight and the 32 finer experts beat a dense model of equal active size. Per second they lose to it in short trainings, and the eight
-#   experts win in a longer one. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.6 hold it -->
+#   experts win in a longer one. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
 # - Change one thing at a time. Of three changes to the eight experts, only cutting them finer lowered the loss per token. <!-- reasoned: 10.4 holds it -->
 # - A factor read between two curves compares an end with a middle. Compare ends, each with its own schedule and learning rate.
 # - An interval over paired seeds belongs to the claim, and "cannot tell" is a result.

@@ -10,7 +10,7 @@ from moe_lite.look.picture import Picture
 from moe_lite.look.svg import drawn_only, figure, framed
 from moe_lite.look.words import listed
 
-NONE_MADE = "You made no guess. A number in place of None, in the cell with your guess, stands here beside the result."
+NONE_MADE = "You made no guess: it is typed in place of None."
 WIDTH, ROW, LEFT, RIGHT = 520, 44, 12, 30  # px: of the figure, of one number, around its axis
 
 _CSS = """

@@ -1,14 +1,14 @@
 """What a layer costs: measured time beside counted FLOPs."""
 
 from collections.abc import Mapping
-from itertools import cycle
+from itertools import cycle, pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from moe_lite.lab.timing import Timing
 from moe_lite.look.picture import Picture
-from moe_lite.plots.figure import FG, label, picture, spread_labels
+from moe_lite.plots.figure import FG, LABEL, label, picture, spread_labels
 
 _STYLES = ("-", "--", ":", "-.")
 
@@ -42,8 +42,8 @@ def times(timings: Mapping[str, Mapping[int, Timing]], flops: Mapping[str, Mappi
 
 
 def lines(panels: Mapping[str, Mapping[str, Mapping[int, float]]], x: str) -> Picture:
-    """One panel for each measure, its lines against what was varied, on a logarithmic axis. Each is named where it is
-    furthest from the others, a single one at its highest.
+    """One panel for each measure, its lines against what was varied, on a logarithmic axis, each named at its end, or in a
+    legend beside the figure if two of them end too close to each other.
 
     panels: {measure: {name of a line: {value of x: value}}}; x: what was varied, in words
     """
@@ -52,11 +52,7 @@ def lines(panels: Mapping[str, Mapping[str, Mapping[int, float]]], x: str) -> Pi
     for axes, (measure, by_name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for (name, by_x), style in zip(by_name.items(), cycle(_STYLES), strict=False):
             values, heights = [*by_x], [*by_x.values()]
-            axes.plot(values, heights, style, color=FG, linewidth=1.2, marker="o", markersize=3)
-            others = [line for line in by_name.values() if line is not by_x]
-            apart = {at: min((abs(y - line[at]) for line in others), default=y) for at, y in by_x.items()}
-            at = max(apart, key=apart.get)
-            label(axes, name, (at, by_x[at]))
+            axes.plot(values, heights, style, color=FG, linewidth=1.2, marker="o", markersize=3, label=name)
             read.append(f"{measure}, {name}: " + ", ".join(f"{y:.2f} at {value}" for value, y in by_x.items()))
         axes.set_xscale("log", base=2)
         every = values[:: 1 + len(values) // 7]
@@ -65,7 +61,20 @@ def lines(panels: Mapping[str, Mapping[str, Mapping[int, float]]], x: str) -> Pi
         axes.margins(y=0.1)
         axes.set_xlabel(x)
         axes.set_title(measure, loc="left", color=FG, fontsize=9)
+        _name(axes)
     return picture(figure, f"Against {x}. " + "; ".join(read) + ".")
+
+
+def _name(axes: Axes) -> None:
+    """The names of the lines at their ends, or in a legend, the highest end first."""
+    ends = {line: line.get_xydata()[-1] for line in sorted(axes.lines, key=lambda line: -line.get_ydata()[-1])}
+    places = [axes.transData.transform(end)[1] * 72 / axes.figure.dpi for end in ends.values()]  # points
+    if all(upper - lower >= LABEL for upper, lower in pairwise(places)):
+        for line, end in ends.items():
+            label(axes, line.get_label(), tuple(end))
+    else:
+        axes.legend(handles=[*ends], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=FG,
+                    handlelength=3.5)  # fmt: skip
 
 
 def _logarithmic(axes: Axes, values: list[int], x: str) -> None:

@@ -20,6 +20,7 @@ _INK = {
     "#050505": "var(--bg)",
 }
 FG, FG2, LINE, BRAND, BG = _INK
+LABEL = 11  # points that a label at the end of a line needs
 HALO = {"facecolor": BG, "edgecolor": "none", "pad": 1}  # behind a label: lines may cross it
 
 
@@ -30,7 +31,7 @@ def label(axes: Axes, text: str, at: tuple[float, float], *, above: bool = False
                   annotation_clip=False, **where)  # fmt: skip
 
 
-def spread_labels(axes: Axes, height: float = 11) -> None:
+def spread_labels(axes: Axes, height: float = LABEL) -> None:
     """Move the labels at the ends of lines apart, up and down, until none covers another; height in points."""
     texts = sorted((t for t in axes.texts), key=lambda t: axes.transData.transform(t.xy)[1])
     place = [axes.transData.transform(t.xy)[1] * 72 / axes.figure.dpi for t in texts]  # points
@@ -63,7 +64,7 @@ def picture(figure: Figure, alt: str) -> Picture:
     for ink, variable in _INK.items():
         svg = svg.replace(ink, variable)
     svg = _slim(svg)
-    svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 var(--jp-ui-font-family,sans-serif)", svg)
+    svg = re.sub(r"font-family: [^;\"]+", "font-family: var(--jp-ui-font-family,sans-serif)", svg)
     width = float(re.search(r'width="([\d.]+)pt"', svg)[1])
     style = f"max-width:100%;height:auto;{readable(width, 'pt')}"
     svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" style="{style}" ', 1)

@@ -56,12 +56,12 @@ def ranges(
         least, caption, to=most, rows=rows, columns=names))  # fmt: skip
 
 
-def intervals(values: Tensor, caption: str, *, rows: Sequence[str], measure: str = "") -> Picture:
+def intervals(values: Tensor, caption: str, *, rows: Sequence[str], together: int | None = None) -> Picture:
     """Means with their confidence intervals around a line at 0; an open circle where the interval reaches across it.
 
-    values (R, 3): mean, lower and upper end of each row; measure: what is lower or higher, "loss".
+    values (R, 3): mean, lower and upper end of each row; together: so many rows are a group.
     """
-    return compared({measure: values}, caption, rows=rows)
+    return compared({"": values}, caption, rows=rows, together=together)
 
 
 def compared(

@@ -92,13 +92,15 @@ def column_format(values: Sequence[float], decimals: int = 2) -> Callable[[float
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """`decimals` decimals; None: two, and none for whole numbers. What that would hide is written in powers of ten,
-    thousands have a comma."""
+    """`decimals` decimals; None: two, and none for whole numbers. What that would hide has its first digit, below a
+    ten-thousandth in powers of ten; thousands have a comma."""
     whole = value == round(value) if math.isfinite(value) else False
     if decimals is None and whole and abs(value) < 1e9:
         text = f"{value:,.0f}"
     elif 0 < abs(value) < 0.005:
         text = f"{value:.0e}"
+        if abs(float(text)) >= 1e-4:
+            text = f"{float(text):.{-math.floor(math.log10(abs(float(text))))}f}"
     else:
         text = f"{value:,.{2 if decimals is None else decimals}f}"
     return "0" if text == "-0" else text.replace("-", "−")

@@ -44,7 +44,19 @@ def test_table_escapes_what_it_is_given():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0"), (-0.0, "0"), (3.0, "3"), (0.126, "0.13"), (-1.5, "−1.50"), (6e-8, "6e−08")]
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (3.0, "3"),
+        (0.126, "0.13"),
+        (-1.5, "−1.50"),
+        (6e-8, "6e−08"),
+        (0.0049, "0.005"),
+        (-0.00096, "−0.001"),
+        (3e-4, "0.0003"),
+        (9.4e-5, "9e−05"),
+    ],
 )
 def test_numbers_are_short_and_never_hide_what_is_not_zero(value, text):
     assert plots.number(value) == text
@@ -99,13 +111,29 @@ def test_times_stand_beside_flops_with_their_quartiles():
         assert text in picture.html
 
 
-def test_lines_are_named_at_their_highest_and_begin_at_nothing():
+def test_lines_are_named_and_begin_at_nothing():
     picture = plots.lines({"time": {"mixture": {1: 1.0, 16: 3.5, 2048: 1.25}}}, x="texts at the same time")
     assert repr(picture) == "Against texts at the same time. time, mixture: 1.00 at 1, 3.50 at 16, 1.25 at 2048."
     for text in (">time<", ">mixture<", ">2,048<", ">0.0<", ">texts at the same time<"):
         assert text in picture.html
     two = plots.lines({"time": {"a": {1: 1.0, 2: 2.0}}, "bytes": {"a": {1: 3.0, 2: 1.0}}}, x="n")
     assert ">time<" in two.html and ">bytes<" in two.html
+
+
+def test_lines_that_end_apart_are_named_there_and_others_in_a_legend_from_the_highest_end_down():
+    def named(high):
+        html = plots.lines({"time": {"low": {1: 1.0, 2: 1.0}, "high": high}}, x="n").html
+        found = re.findall(r'y="([\d.]+)"[^>]*>(low|high)<', html)
+        return [name for _, name in found], abs(float(found[0][0]) - float(found[1][0]))  # px between them
+
+    assert named({1: 1.0, 2: 4.0})[1] > 100, "each at the end of its line"
+    names, apart = named({1: 3.0, 2: 1.01})
+    assert names == ["high", "low"] and 10 < apart < 20, "one below the other"
+
+
+def test_figures_take_the_fonts_of_the_page():
+    fonts = re.findall("font-family: ([^;\"]+)", plots.lines({"time": {"a": {1: 1.0, 2: 2.0}}}, x="n").html)
+    assert set(fonts) == {"var(--jp-ui-font-family,sans-serif)"}
 
 
 def test_a_table_has_as_many_decimals_as_are_asked_for_and_none_where_all_are_whole():
@@ -238,7 +266,7 @@ def test_what_cannot_be_drawn_is_said():
 def test_a_column_has_one_number_format():
     values = torch.tensor([[0.0, 70.7, 46702.79], [50.0, 3e-4, 1.0], [21.5, 0.0, 2.0]])
     cells = re.findall(r"<td>([^<]+)</td>", plots.table(values, "mixed", rows=["a", "b", "c"], columns="xyz").html)
-    assert cells == ["0.00", "70.70", "46,702.79", "50.00", "3e−04", "1.00", "21.50", "0.00", "2.00"]
+    assert cells == ["0.00", "70.70", "46,702.79", "50.00", "0.0003", "1.00", "21.50", "0.00", "2.00"]
     whole = re.findall(
         r"<td>([^<]+)</td>", plots.table(torch.tensor([[1200.0, 3.0]]), "whole", rows=["a"], columns="xy").html
     )
