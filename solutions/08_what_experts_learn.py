@@ -572,14 +572,22 @@ def token_losses(model):
     return each.view(text.targets.shape)
 
 
-lost = torch.stack([token_losses(muted(expert, layer=4)) for expert in muted_experts]) - token_losses(
-    model
-)  # (3, 8, 256)
+before = token_losses(model)
+lost = torch.stack([token_losses(muted(expert, layer=4)) - before for expert in muted_experts])  # (3, 8, 256)
 by_window = lost.mean(dim=2).double()  # (3, 8)
 costs = [comparison.paired_interval(one, 0 * one, runs.T_975[7]) for one in by_window]
 costs.append(comparison.paired_interval(by_window[0], by_window[2], runs.T_975[7]))
 rows = [*columns_muted, f"expert 1 − expert {equal_python}"]
 plots.intervals(torch.tensor(costs), "rise of Python's loss: mean and 95 % interval over eight windows", rows=rows)
+
+# %%
+print("window by window, without expert 1:", [round(x, 2) for x in by_window[0].tolist()])
+print(f"                  without expert {equal_python}:", [round(x, 2) for x in by_window[2].tolist()])
+turned = int((by_window[0] - by_window[2]).argmin())
+print(f"window {turned} begins:", repr(data.tokenizer().decode(text.ids[turned, :20].tolist())))
+
+# %% [markdown]
+# Now these losses sorted by the kind of token that had to be predicted:
 
 # %%
 kinds = specialisation.token_classes()[text.targets]  # (8, 256)
@@ -588,12 +596,6 @@ by_kind = torch.stack([lost[:, kinds == kind].mean(dim=1) for kind in there])  #
 caption = "rise of the loss of Python's tokens by their kind, in nats per token, without"
 rows = [f"{specialisation.TOKEN_CLASSES[kind]}: {int((kinds == kind).sum())} tokens" for kind in there]
 plots.table(by_kind.round(decimals=2), caption, rows=rows, columns=columns_muted)
-
-# %%
-print("window by window, without expert 1:", [round(x, 2) for x in by_window[0].tolist()])
-print(f"                  without expert {equal_python}:", [round(x, 2) for x in by_window[2].tolist()])
-turned = int((by_window[0] - by_window[2]).argmin())
-print(f"window {turned} begins:", repr(data.tokenizer().decode(text.ids[turned, :20].tolist())))
 
 # %% tags=["guess"]
 my_guess.beside(
@@ -607,11 +609,12 @@ holds("0.02 to 0.18", [round(_x, 2) for _x in costs[3][1:]] == [0.02, 0.18])
 holds("expert 1: above 0, expert 5 cannot tell", costs[0][1] > 0 and costs[1][1] < 0 < costs[1][2])
 _words, _signs = there.index(0), there.index(3)
 holds(
-    "signs without 1: 0.20, the most of all but few",
+    "signs without 1: 0.20, the most",
     round(float(by_kind[_signs, 0]), 2) == 0.2 == round(float(by_kind[:, 0].max()), 2),
 )
-holds("signs without 2: 0.00, words 0.10", [round(float(by_kind[_i, 2]), 2) for _i in (_signs, _words)] == [0.0, 0.1])
-holds("a word that starts, without 1: 0.16", round(float(by_kind[_words, 0]), 2) == 0.16)
+holds("signs without 2: 0.00", abs(float(by_kind[_signs, 2])) < 0.005)
+holds("words: 0.16 and 0.12, and 0.10 and 0.07", [[round(float(_x), 2) for _x in by_kind[[_words, there.index(1)], _i]] for _i in (0, 2)]
+      == [[0.16, 0.12], [0.1, 0.07]])  # fmt: skip
 holds("the window that is turned most is the first", turned == 0)
 
 # %% [markdown]
@@ -620,8 +623,8 @@ holds("the window that is turned most is the first", turned == 0)
 # <!-- answered -->
 # The mean difference is sure to be above 0, but its interval reaches from 0.02 to 0.18 nats: it depends much on which Python is read. In two windows it is
 # the other way round, most of all in the first, the head of a file, with a docstring and long names. The table says why that can be. Without
-# expert 1 the signs of Python lose most, 0.20 nats, and words lose nearly as much. Expert 2 is missed by words only. A Python file is not
-# only Python: it is also names and sentences made of English words.
+# expert 1 operators and punctuation lose most, 0.20 nats, and words 0.12 to 0.16. Expert 2 is missed by words, 0.07 to 0.10, and by the signs not at all. A
+# Python file is not only Python: it is also names and sentences made of English words.
 #
 # The interval speaks of other Python text for this one model. It does not speak of another training, and one expert of one layer was picked because it
 # looked promising. So a rule has to be applied to all of them. <!-- reasoned: the eight windows are one model's; the rest says why a rule is needed -->

@@ -42,8 +42,8 @@ def times(timings: Mapping[str, Mapping[int, Timing]], flops: Mapping[str, Mappi
 
 
 def lines(panels: Mapping[str, Mapping[str, Mapping[int, float]]], x: str) -> Picture:
-    """One panel for each measure, its lines against what was varied, on a logarithmic axis, each named at its end, or in a
-    legend beside the figure if two of them end too close to each other.
+    """One panel for each measure, its lines against what was varied, on a logarithmic axis. Each is named at its end,
+    or in a legend beside the figure where two end too close to each other.
 
     panels: {measure: {name of a line: {value of x: value}}}; x: what was varied, in words
     """

@@ -132,7 +132,7 @@ def test_lines_that_end_apart_are_named_there_and_others_in_a_legend_from_the_hi
 
 
 def test_figures_take_the_fonts_of_the_page():
-    fonts = re.findall("font-family: ([^;\"]+)", plots.lines({"time": {"a": {1: 1.0, 2: 2.0}}}, x="n").html)
+    fonts = re.findall('font-family: ([^;"]+)', plots.lines({"time": {"a": {1: 1.0, 2: 2.0}}}, x="n").html)
     assert set(fonts) == {"var(--jp-ui-font-family,sans-serif)"}
 
 
