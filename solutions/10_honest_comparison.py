@@ -590,21 +590,22 @@ holds("107 to 115", [round(_f(needed[1])) for _f in (min, max)] == [107, 115])
 # ### Which change was it?
 #
 # The 32 finer experts differ from the eight in two ways at once: they are cut finer, and there is one more that all tokens share. And "more experts" can mean a third thing, more of
-# the same width, which makes the model larger. To learn what each change does, three more models were tuned in the same way and trained on two million tokens with five seeds:
+# the same width, which makes the model larger. To learn what each change does, five more models were tuned in the same way and trained on two million tokens with five seeds:
 #
-# - **32 of equal width**, two per token: 2.6 times the parameters. <!-- evidence: 3.88 / 1.51 -->
+# - **4, 16 and 32 of equal width**, two per token: 0.7, 1.5 and 2.6 times the parameters. <!-- evidence: 1.12 / 1.51; 2.30 / 1.51; 3.88 / 1.51 -->
 # - **32 cut finer**, eight per token, none shared.
 # - **one of eight shared**: every token uses it, and one of the other seven. (With one chosen expert there is nothing to renormalise, so its weight is its probability, and the shared one has weight 1.)
 #
 # All do about equal FLOPs per token, so equal tokens are equal FLOPs here. <!-- reasoned: the cell below prints them -->
 #
-# **Predict:** by how many nats does each of the three differ from the eight experts? (Below is negative.)
+# **Predict:** by how many nats do these four differ from the eight experts? (Below is negative.)
 
 # %% tags=["guess"]
-my_guess = guess("10.4, one change", more_of_equal_width=None, finer=None, one_shared=None)
+my_guess = guess("10.4, one change", four_of_equal_width=None, as_many_as_32=None, finer=None, one_shared=None)
 
 # %%
-changes = {"32 of equal width": "moe-32-top2", "32 cut finer": "moe-32-fine", "one of eight shared": "moe-8-shared",
+changes = {"4 of equal width": "moe-4-top2", "16 of equal width": "moe-16-top2", "32 of equal width": "moe-32-top2",
+           "32 cut finer": "moe-32-fine", "one of eight shared": "moe-8-shared",
            "cut finer, and one more shared": "moe-32-shared"}  # fmt: skip
 changed = {title: runs.recording(name, seeds=5) for title, name in changes.items()}
 
@@ -625,21 +626,24 @@ for title, recording in changed.items():
 print(f"eight experts: {eight.parameters['total'] / 1e6:.2f} million parameters")
 
 # %% tags=["figure"]
-found = torch.tensor([*moved.values()])  # (4, 3)
+found = torch.tensor([*moved.values()])  # (6, 3)
 rows = [f"{title} (you know it)" if title.endswith("shared") and "finer" in title else title for title in changes]
-plots.intervals(found, "loss minus that of eight experts, nats per token, five seeds", rows=rows)
+plots.intervals(found, "loss minus that of eight experts, nats per token, five seeds", rows=rows, together=3)
 
 # %% tags=["guess"]
-my_guess.beside(more_of_equal_width=float(found[0, 0]), finer=float(found[1, 0]), one_shared=float(found[2, 0]))
+my_guess.beside(
+    four_of_equal_width=float(found[0, 0]), as_many_as_32=float(found[2, 0]), finer=float(found[3, 0]),
+    one_shared=float(found[4, 0]),
+)  # fmt: skip
 
 # %% tags=["holds"]
 holds(
     "FLOPs within two percent",
     all(abs(_one.flops_per_token / eight.flops_per_token - 1) < 0.02 for _one in changed.values()),
 )
-holds("0.00, −0.04, −0.01, −0.05", [round(float(_x), 2) + 0.0 for _x in found[:, 0]] == [0.0, -0.04, -0.01, -0.05])
-holds("more and shared: cannot tell", all(float(_row[1]) < 0 < float(_row[2]) for _row in found[[0, 2]]))
-holds("finer: below", all(float(_row[2]) < 0 for _row in found[[1, 3]]))
+holds("0.00, −0.04, −0.01, −0.05", [round(float(_x), 2) + 0.0 for _x in found[2:, 0]] == [0.0, -0.04, -0.01, -0.05])
+holds("fewer, more and shared: cannot tell", all(float(_row[1]) < 0 < float(_row[2]) for _row in found[[0, 1, 2, 4]]))
+holds("finer: below", all(float(_row[2]) < 0 for _row in found[[3, 5]]))
 
 # %% [markdown]
 # **Answer.** By 0.00 with more of equal width, by −0.04 when they are cut finer, and by −0.01 with one shared.
@@ -650,6 +654,7 @@ holds("finer: below", all(float(_row[2]) < 0 for _row in found[[1, 3]]))
 # %%
 finer, shared_too = changed["32 cut finer"], changed["cut finer, and one more shared"]
 two = {
+    "32 of equal width − 4": (changed["32 of equal width"], changed["4 of equal width"]),
     "cut finer − equal width": (finer, changed["32 of equal width"]),
     "cut finer − one shared": (finer, changed["one of eight shared"]),
     "cut finer, one more shared − cut finer": (shared_too, finer),
@@ -661,7 +666,7 @@ for title, (mean, low, high) in others.items():
     print(f"{title}: {mean:+.3f} [{low:+.3f}, {high:+.3f}]")
 
 # %% tags=["holds"]
-_wide, _shared, _more, _short = others.values()
+_ends, _wide, _shared, _more, _short = others.values()
 holds("finer below the other two", _wide[2] < 0 and _shared[2] < 0)
 holds(
     "one more shared beside finer, and one million: cannot tell", _more[1] < 0 < _more[2] and _short[1] < 0 < _short[2]
