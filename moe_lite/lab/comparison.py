@@ -19,7 +19,8 @@ from torch import Tensor
 from moe_lite.lab.runs import BUDGET, SPEED, T_975, Recording, budgets, folder, interval, names, recording
 
 DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
-EIGHT, CHANGED = "moe-8-top2", ("moe-32-top2", "moe-32-fine", "moe-8-shared", "moe-32-shared")  # one change, or two
+EIGHT = "moe-8-top2"
+CHANGED = ("moe-4-top2", "moe-16-top2", "moe-32-top2", "moe-32-fine", "moe-8-shared", "moe-32-shared")  # one change, or two
 BYTES_PER_PARAMETER = 16  # training in float32 with Adam: weight, gradient and two moments, 4 bytes each
 PASSES = 3  # forward, and backward once for the inputs and once for the weights
 AXES = {
