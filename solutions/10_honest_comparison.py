@@ -641,15 +641,16 @@ holds(
     "FLOPs within two percent",
     all(abs(_one.flops_per_token / eight.flops_per_token - 1) < 0.02 for _one in changed.values()),
 )
-holds("0.00, −0.04, −0.01, −0.05", [round(float(_x), 2) + 0.0 for _x in found[2:, 0]] == [0.0, -0.04, -0.01, -0.05])
+holds("0.01, 0.00, −0.04, −0.01, −0.05", [round(float(_x), 2) + 0.0 for _x in found[[0, 2, 3, 4, 5], 0]]
+      == [0.01, 0.0, -0.04, -0.01, -0.05])  # fmt: skip
 holds("fewer, more and shared: cannot tell", all(float(_row[1]) < 0 < float(_row[2]) for _row in found[[0, 1, 2, 4]]))
 holds("finer: below", all(float(_row[2]) < 0 for _row in found[[3, 5]]))
 
 # %% [markdown]
-# **Answer.** By 0.00 with more of equal width, by −0.04 when they are cut finer, and by −0.01 with one shared.
+# **Answer.** By 0.01 with four and by 0.00 with 32 of equal width, by −0.04 when they are cut finer, and by −0.01 with one shared.
 #
 # <!-- answered -->
-# Only the second is told from 0. That does not yet mean that it differs from the other two, so they are compared as well.
+# Only cutting finer is told from 0. That does not yet mean that it differs from the others, so they are compared as well.
 
 # %%
 finer, shared_too = changed["32 cut finer"], changed["cut finer, and one more shared"]
@@ -668,6 +669,7 @@ for title, (mean, low, high) in others.items():
 # %% tags=["holds"]
 _ends, _wide, _shared, _more, _short = others.values()
 holds("finer below the other two", _wide[2] < 0 and _shared[2] < 0)
+holds("32 and 4: cannot tell, at most 0.04", _ends[1] < 0 < _ends[2] and round(-_ends[1], 2) == 0.04)
 holds(
     "one more shared beside finer, and one million: cannot tell", _more[1] < 0 < _more[2] and _short[1] < 0 < _short[2]
 )
@@ -677,9 +679,10 @@ holds(
 # shared, they are where they were without it, as far as five seeds can tell. So nearly all of their lead over the eight experts, 0.04 of 0.05 nats, is there without a shared one.
 # <!-- reasoned: the figure and the cell above hold the intervals -->
 #
-# The first result surprises most people, because that model is 2.6 times as large. If it gains anything, the interval says that it is no more than about 0.03 nats here. A likely reason is the
-# length of the training: of 32 experts with two per token, each sees on average a quarter of the tokens that one of eight sees. On one million tokens five seeds cannot tell a difference, either;
-# longer trainings of that model we do not have. <!-- reasoned: 2 of 32 is a quarter of 2 of 8; the cell above prints the interval on one million -->
+# The number of experts surprises most people. From 4 to 32 of equal width the model grows from 1.1 to 3.9 million parameters, and five seeds cannot tell the smallest from the largest. If all these
+# parameters gain anything here, the interval says that it is no more than about 0.04 nats. A likely reason is the
+# length of the training: of 32 experts with two per token, each sees on average an eighth of the tokens that one of four sees. On one million tokens five seeds cannot tell 32 from eight, either;
+# longer trainings of these models we do not have. <!-- reasoned: 2 of 32 is an eighth of 2 of 4; the cells above print the parameters and the intervals -->
 #
 # And per second? Cutting has its price, 1.4 times the seconds of the eight experts per token, which is worth far more than 0.04 nats in so short a training. One shared expert has none: 0.93 times the seconds
 # make it the fastest mixture here. Whether it can keep up with the small dense model per second cannot be read from one budget.
@@ -956,7 +959,7 @@ explorer.suggest({"tokens": {"axis": "tokens"}, "FLOPs": {"axis": "FLOPs"}, "sec
 #
 # - "Better" needs an axis and an opponent. Per token and per FLOP the eight and the 32 finer experts beat a dense model of equal active size. Per second they lose to it in short trainings, and the eight
 #   experts win in a longer one. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
-# - Change one thing at a time. Of three changes to the eight experts, only cutting them finer lowered the loss per token. <!-- reasoned: 10.4 holds it -->
+# - Change one thing at a time. From 4 experts to 32 of equal width five seeds can tell no difference. Of all changes to the eight experts, only cutting them finer lowered the loss per token. <!-- reasoned: 10.4 holds it -->
 # - A factor read between two curves compares an end with a middle. Compare ends, each with its own schedule and learning rate.
 # - An interval over paired seeds belongs to the claim, and "cannot tell" is a result.
 # - On one seed, an untuned baseline made the lead three times as large, and an untuned mixture turned it round. <!-- reasoned: 10.3 holds it -->

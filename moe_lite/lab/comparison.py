@@ -20,7 +20,8 @@ from moe_lite.lab.runs import BUDGET, SPEED, T_975, Recording, budgets, folder, 
 
 DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
 EIGHT = "moe-8-top2"
-CHANGED = ("moe-4-top2", "moe-16-top2", "moe-32-top2", "moe-32-fine", "moe-8-shared", "moe-32-shared")  # one change, or two
+# the eight experts with one thing changed, the last one with two
+CHANGED = ("moe-4-top2", "moe-16-top2", "moe-32-top2", "moe-32-fine", "moe-8-shared", "moe-32-shared")
 BYTES_PER_PARAMETER = 16  # training in float32 with Adam: weight, gradient and two moments, 4 bytes each
 PASSES = 3  # forward, and backward once for the inputs and once for the weights
 AXES = {
