@@ -691,8 +691,8 @@ holds(
 # ## 10.5 Four times as long
 #
 # Section 10.4 ended with a calculation: in a long training being slower costs less, so at some length the eight experts should win per second. It can be
-# tested. The small dense model and the eight experts were also trained on eight million tokens, four times as many as before, with five seeds, a schedule of
-# that length and learning rates tuned anew. (The other two take longer per token and were not.)
+# tested. The two dense models and the eight experts were also trained on eight million tokens, four times as many as before, with five seeds, a schedule of
+# that length and learning rates tuned anew. (The 32 finer experts take longest per token and were not.)
 # <!-- reasoned: 10.4 has the calculation, 10.0 the times, data/runs/8M the trainings -->
 #
 # Before spending that much, a team wants to know what it will bring. The usual way is to train on several small budgets, to draw a line through the losses, and to
@@ -816,7 +816,7 @@ holds("dense: 0.002 is 0.005 behind", round(_rates[0][2] - _rates[0][1], 3) == 0
 # 0.09, and the interval of that growth contains 0, near its end. So most of what changed is the price of being slower. The calculation in 10.4 assumed a fixed lead and asked for doublings that bring less than 0.20 nats; from 6.7
 # to eight million they bring 0.15. All five seeds have the eight experts ahead.
 #
-# What would a sceptic say? **The opponent.** This is a win over the small dense model, which holds fewer bytes; the large one was not trained for so long. **The text.** There are 3.0 million tokens of training text. In the long
+# What would a sceptic say? **The opponent.** This is a win over the small dense model, which holds fewer bytes; the large one comes below. **The text.** There are 3.0 million tokens of training text. In the long
 # trainings each is seen 2.7 times, in those on two million 0.7 times, so doublings may bring less partly because text is repeated. **The tuning.** The small dense model's best rate lies
 # between others that were tried, and on seed 0 the rate 0.002 is only 0.005 nats behind it, so a finer search would hardly make up for 0.04. At 6.7 million the eight experts use the rate of eight million; if that matters,
 # it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. To reach the near end of the interval, one of the two times would have to be off by twelve percent. **The line.** It made the slower model look
@@ -839,6 +839,60 @@ holds("the line: 0.02, and it contains 0", round(by_line[0], 2) == -0.02 and by_
 
 # %% [markdown]
 # By the line, five seeds could not tell who is better. It lies above the trainings, and without its error they can.
+#
+# Now the other opponent. The large dense model holds about as many bytes as the eight experts. On two million tokens five seeds could tell no difference per token, and
+# per second the eight experts were ahead by 0.07 nats. <!-- reasoned: 10.4 holds both -->
+#
+# **Predict:** how far are the eight experts from the large dense model on eight million tokens, per token and per second? (Below 0, the eight experts
+# are ahead.)
+
+# %% tags=["guess"]
+my_guess = guess("10.5, the large one", per_token=None, per_second=None)
+
+# %%
+latest = {
+    title: comparison.series(names[title], ("2M", "8M")) for title in ("small dense", "large dense", "eight experts")
+}
+later = {}
+for a, b in (("eight experts", "large dense"), ("large dense", "small dense")):
+    for axis in ("tokens", "FLOPs", "seconds"):
+        costs_ab = [latest[title].per_token(axis) for title in (a, b)]
+        losses_ab = [latest[title].losses for title in (a, b)]  # (S, 2) each, on two and on eight million tokens
+        later[axis, a, b] = my_verdict(budgets, *losses_ab, *costs_ab, t)[2:]
+for title in ("eight experts", "small dense"):
+    at = latest["large dense"].tokens_for("seconds", latest[title].tokens[-1] * latest[title].per_token("seconds"))
+    print(f"in the seconds of eight million with {title}, the large dense model sees {at / 1e6:.1f} million tokens")
+rows = [f"{a} − {b}, equal tokens" if axis == "tokens" else f"equal {axis}" for axis, a, b in later]
+caption = "on up to eight million tokens, nats per token: mean and 95 % interval over five seeds"
+plots.intervals(torch.tensor([*later.values()]), caption, rows=rows, together=3)
+
+# %% tags=["guess"]
+_pair = ("eight experts", "large dense")
+my_guess.beside(per_token=later["tokens", *_pair][0], per_second=later["seconds", *_pair][0])
+
+# %% tags=["holds"]
+holds("per token: −0.02", round(later["tokens", *_pair][0], 2) == -0.02)
+holds("per token: cannot tell", later["tokens", *_pair][1] < 0 < later["tokens", *_pair][2])
+holds(
+    "per second 0.08, and beyond 0.02 of the line",
+    round(later["seconds", *_pair][0], 2) == -0.08 and later["seconds", *_pair][2] < -0.02,
+)
+holds("per FLOP far more", later["FLOPs", *_pair][0] < 2 * later["seconds", *_pair][0])
+_other = ("large dense", "small dense")
+holds(
+    "large against small: 0.07 ahead per token, 0.05 behind per second",
+    [round(later[_axis, *_other][0], 2) for _axis in ("tokens", "seconds")] == [-0.07, 0.05],
+)
+
+# %% [markdown]
+# **Answer.** Per token by −0.02, which five seeds cannot tell from 0. Per second the eight experts are ahead, by 0.08 nats.
+#
+# <!-- answered -->
+# So at equal bytes it stays as it was on two million tokens: even per token, and the eight experts ahead per second, and much more per FLOP. The line counts against the large dense model here, which is read at
+# 6.7 million tokens. There the line was off by 0.02 nats for the eight experts, and an error of that size would leave the whole interval below 0.
+#
+# Between the two dense models it has not turned. The large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read at 5.5 million tokens, in the middle of the line, where the error is
+# larger, so that one is too close to call. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
 #
 # Others have measured much further. A study with over 300 models of up to 28 billion parameters
 # ([arXiv 2507.17702](https://arxiv.org/abs/2507.17702)) defines a **leverage**: how many times the FLOPs a dense model needs to reach the mixture's loss. It
@@ -943,16 +997,22 @@ holds("conditions for all", all(_row.verdict == "true with conditions" for _row 
 # ## Take it with you
 #
 # `python -m moe_lite.lab.comparison` prints every table of this lesson from the recorded files, with all models and budgets. The last figure has
-# the four models of section 10.0, and starts with two models that hold about as many bytes.
+# all budgets too, and starts with the pair whose verdict turned round.
 #
-# **Predict:** on which axis do the 32 finer experts look best against the large dense model, and on which worst?
+# **Predict:** in trainings of 180 seconds the small dense model ends ahead, in those of 718 seconds the eight experts do. From how many seconds to how many can five seeds
+# not tell? Drag the vertical line, and read the verdict. (Between budgets the losses are read off lines, as in 10.4.)
+
+# %% tags=["holds"]
+_two = [comparison.series(names[_title]) for _title in ("eight experts", "small dense")]
+_told = [comparison.equal(*_two, "seconds", _at).better for _at in (180, 200, 215, 345, 362, 718)]
+holds("from three and a half minutes to nearly six", _told == [_two[1].title] * 2 + [None] * 2 + [_two[0].title] * 2)
 
 # %% tags=["widget"]
-explorer = ResultsExplorer(axis="seconds", pair=("moe-32-shared", "dense-equal-total"))
-explorer.suggest({"tokens": {"axis": "tokens"}, "FLOPs": {"axis": "FLOPs"}, "seconds": {"axis": "seconds"}})
+explorer = ResultsExplorer(axis="seconds", pair=("moe-8-top2", "dense-equal-active"), budget="8M")
+explorer.suggest({"180 seconds": {"at": 180.0}, "the longest": {"at": 0.0}, "equal tokens": {"axis": "tokens"}})
 
 # %% [markdown]
-# **Answer.** They look best at equal FLOPs, where they lead by 0.29 nats, and worst at equal seconds. <!-- reasoned: 10.4 holds both -->
+# **Answer.** From about three and a half minutes to nearly six.
 
 # %% [markdown]
 # ## Now you know
