@@ -353,7 +353,7 @@ holds("both at 0.004: nearly equal", abs(float(tried[2, 2])) < 0.01)
 
 # %% [markdown]
 # **Takeaway: with two settings you can prove what you like.** Read the middle column from top to bottom: against the tuned dense model, the mixture
-# loses with its lowest rate and wins with its best. With 0.004, for itself or for both, nobody could tell them apart: this is one seed, and differences of a hundredth mean
+# loses with its lowest rate and wins with its best. With 0.004 for the mixture alone, or for both, nobody could tell them apart: this is one seed, and differences of a hundredth mean
 # nothing. Only one cell compares each model at its best.
 #
 # Two caveats about our own tuning. Rates were tried in steps of a factor of two, so the best rate may lie between two that were tried. And they were
@@ -494,7 +494,10 @@ for a, b in pairs:
         verdicts[axis, a, b] = my_verdict(tokens[-2:], *losses_ab, *costs_ab, runs.T_975[4])
 rows = [f"{a} − {b}, equal tokens" if axis == "tokens" else f"equal {axis}" for axis, a, b in verdicts]
 values = torch.tensor([found[2:] for found in verdicts.values()])  # (18, 3)
-plots.intervals(values, "difference of the losses: mean and 95 % interval over five seeds", rows=rows, together=3)
+caption = (
+    "first model minus second, nats per token, on up to two million tokens: mean and 95 % interval over five seeds"
+)
+plots.intervals(values, caption, rows=rows, together=3)
 
 # %%
 for (axis, a, b), (_, better, mean, *_) in verdicts.items():
@@ -528,13 +531,14 @@ holds("finer lead by 0.29 at equal FLOPs", round(_mean["FLOPs", *_pairs["fl"]], 
 #
 # <!-- answered -->
 # **Takeaway: per token and per FLOP both mixtures beat the small dense model; per second, the small dense model beats both of them, and the large dense one as well.**
-# At equal seconds the eight experts end 0.07 nats above it, the finer ones 0.20. So on this budget it does not pay per second to make the model larger in any of these three ways, and eight
-# experts are the cheapest of them. Against the large dense model, with equal bytes, the mixtures win clearly per FLOP; per token only the finer experts do.
+# At equal seconds the eight experts end 0.07 nats above it, the finer ones 0.20. So on this budget it does not pay per second to make the model larger in any of these three ways, and with eight
+# experts one loses least by it. Against the large dense model, with equal bytes, the mixtures win clearly per FLOP; per token only the finer experts do.
 # <!-- reasoned: the cell above holds each comparison -->
 #
 # How far may you trust the seconds? If one of the times were off by four percent, that would shift a difference by about two hundredths of a nat. The line's error
 # is of the same size (over one doubling about a quarter of what it was over two), and counts against the slower model. So the 0.03 by which the large dense model beats the finer experts is too close to call, although five seeds agree. The
-# other means at equal seconds are larger than both errors together. The nearer end of the interval of eight experts against the large dense model is not, so take that result as likely.
+# other means at equal seconds are larger than both errors together. For the eight experts, against the small dense model and against the large one, the nearer end of the interval is not, so take these two results as likely.
+# And of eighteen intervals at once, one may well miss.
 # <!-- reasoned: log2 of 1.04 is 0.057 doublings, of at most 0.44 nats each; a parabola through the three budgets of the eight experts lies 0.02 below the line -->
 #
 # Why does time decide so clearly? The next cell says how much a doubling of the tokens brings, and how many doublings a slower
@@ -594,11 +598,11 @@ holds("107 to 115", [round(_f(needed[1])) for _f in (min, max)] == [107, 115])
 #
 # - **4, 16 and 32 of equal width**, two per token: 0.7, 1.5 and 2.6 times the parameters. <!-- evidence: 1.12 / 1.51; 2.30 / 1.51; 3.88 / 1.51 -->
 # - **32 cut finer**, eight per token, none shared.
-# - **one of eight shared**: every token uses it, and one of the other seven. (With one chosen expert there is nothing to renormalise, so its weight is its probability, and the shared one has weight 1.)
+# - **one of eight shared**: every token uses it, and one of the other seven. (With one chosen expert there is nothing to renormalise, so its weight is its probability, and the shared one has weight 1: the weights change along with it.)
 #
 # All do about equal FLOPs per token, so equal tokens are equal FLOPs here. <!-- reasoned: the cell below prints them -->
 #
-# **Predict:** by how many nats do these four differ from the eight experts? (Below is negative.)
+# **Predict:** by how many nats do four of them differ from the eight experts: 4 and 32 of equal width, 32 cut finer, and one of eight shared? (Below is negative.)
 
 # %% tags=["guess"]
 my_guess = guess("10.4, one change", four_of_equal_width=None, as_many_as_32=None, finer=None, one_shared=None)
@@ -627,7 +631,9 @@ print(f"eight experts: {eight.parameters['total'] / 1e6:.2f} million parameters"
 
 # %% tags=["figure"]
 found = torch.tensor([*moved.values()])  # (6, 3)
-rows = [f"{title} (you know it)" if title.endswith("shared") and "finer" in title else title for title in changes]
+rows = [
+    f"{title} (= 32 finer experts)" if title.endswith("shared") and "finer" in title else title for title in changes
+]
 plots.intervals(found, "loss minus that of eight experts, nats per token, five seeds", rows=rows, together=3)
 
 # %% tags=["guess"]
@@ -656,13 +662,13 @@ holds("finer: below", all(float(_row[2]) < 0 for _row in found[[3, 5]]))
 finer, shared_too = changed["32 cut finer"], changed["cut finer, and one more shared"]
 two = {
     "32 of equal width − 4": (changed["32 of equal width"], changed["4 of equal width"]),
-    "cut finer − equal width": (finer, changed["32 of equal width"]),
-    "cut finer − one shared": (finer, changed["one of eight shared"]),
+    "32 cut finer − 32 of equal width": (finer, changed["32 of equal width"]),
+    "32 cut finer − one shared": (finer, changed["one of eight shared"]),
     "cut finer, one more shared − cut finer": (shared_too, finer),
 }
 others = {title: my_interval(*map(losses_of, pair), runs.T_975[4]) for title, pair in two.items()}
 on_one_million = [losses_of(runs.recording(name, "1M", seeds=5)) for name in ("moe-32-top2", "moe-8-top2")]
-others["on one million tokens: equal width − eight"] = my_interval(*on_one_million, runs.T_975[4])
+others["on one million tokens: 32 of equal width − eight"] = my_interval(*on_one_million, runs.T_975[4])
 for title, (mean, low, high) in others.items():
     print(f"{title}: {mean:+.3f} [{low:+.3f}, {high:+.3f}]")
 
@@ -680,12 +686,13 @@ holds(
 # <!-- reasoned: the figure and the cell above hold the intervals -->
 #
 # The number of experts surprises most people. From 4 to 32 of equal width the model grows from 1.1 to 3.9 million parameters, and five seeds cannot tell the smallest from the largest. If all these
-# parameters gain anything here, the interval says that it is no more than about 0.04 nats. A likely reason is the
-# length of the training: of 32 experts with two per token, each sees on average an eighth of the tokens that one of four sees. On one million tokens five seeds cannot tell 32 from eight, either;
-# longer trainings of these models we do not have. <!-- reasoned: 2 of 32 is an eighth of 2 of 4; the cells above print the parameters and the intervals -->
+# parameters gain anything here, the interval says that it is no more than about 0.04 nats. One reason may be the
+# length of the training: of 32 experts with two per token, each sees on average an eighth of the tokens that one of four sees. On one million tokens five seeds cannot tell 32 from eight, either.
+# The models of lesson 03 saw three times as many, one training each: there the step from 4 to 8 experts lowered the loss by 0.028 nats.
+# <!-- evidence: data/checkpoints/moe-e4.json val_loss_mean - data/checkpoints/moe-e8.json val_loss_mean -->
 #
 # And per second? Cutting has its price, 1.4 times the seconds of the eight experts per token, which is worth far more than 0.04 nats in so short a training. One shared expert has none: 0.93 times the seconds
-# make it the fastest mixture here. Whether it can keep up with the small dense model per second cannot be read from one budget.
+# make it, with the one of four experts, the fastest mixture here. Whether it can keep up with the small dense model per second cannot be read from one budget.
 # <!-- reasoned: 0.49 doublings of about 0.4 nats each; the first cell of this part printed the seconds -->
 #
 # ## 10.5 Four times as long
@@ -755,7 +762,8 @@ for budget in ("0.5M", "1M", "2M", "8M"):
     leads[f"equal tokens: {budget}"] = my_interval(ended("eight experts", budget), ended("small dense", budget), t)
 leads["equal seconds: dense 2M"] = verdicts["seconds", "eight experts", "small dense"][2:]
 leads["equal seconds: dense 8M"] = my_interval(ended("eight experts", "6.7M"), ended("small dense", "8M"), t)
-plots.intervals(torch.tensor([*leads.values()]), "eight experts minus small dense, nats per token", rows=[*leads])
+rows = [f"{row}, off a line" if row.endswith("dense 2M") else row for row in leads]
+plots.intervals(torch.tensor([*leads.values()]), "eight experts minus small dense, nats per token", rows=rows)
 
 # %% tags=["guess"]
 my_guess.beside(eight_minus_small=leads["equal seconds: dense 8M"][0])
@@ -812,16 +820,16 @@ _rates = [[*runs.recording(names[_title], "8M").learning_rates.values()] for _ti
 holds("dense: 0.002 is 0.005 behind", round(_rates[0][2] - _rates[0][1], 3) == 0.005 and min(_rates[0]) == _rates[0][1])
 
 # %% [markdown]
-# In the time that the dense model needs for two million tokens, being slower cost the eight experts 0.13 nats; in its time for eight million it costs 0.04, a third of that. Their lead at equal tokens went from 0.06 to
+# In the time that the dense model needs for two million tokens, being slower cost the eight experts 0.13 nats; in its time for eight million it costs 0.04, a third of that. (The 0.13 is read off a line, and without its error may be 0.11.) Their lead at equal tokens went from 0.06 to
 # 0.09, and the interval of that growth contains 0, near its end. So most of what changed is the price of being slower. The calculation in 10.4 assumed a fixed lead and asked for doublings that bring less than 0.20 nats; from 6.7
 # to eight million they bring 0.15. All five seeds have the eight experts ahead.
 #
 # What would a sceptic say? **The opponent.** This is a win over the small dense model, which holds fewer bytes; the large one comes below. **The text.** There are 3.0 million tokens of training text. In the long
 # trainings each is seen 2.7 times, in those on two million 0.7 times, so doublings may bring less partly because text is repeated. **The tuning.** The small dense model's best rate lies
 # between others that were tried, and on seed 0 the rate 0.002 is only 0.005 nats behind it, so a finer search would hardly make up for 0.04. At 6.7 million the eight experts use the rate of eight million; if that matters,
-# it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. To reach the near end of the interval, one of the two times would have to be off by twelve percent. **The line.** It made the slower model look
-# worse on two million, by about 0.02: the true gap there is nearer 0.05, still for the dense model. The next cell shows what a line gives at 6.7 million.
-# <!-- reasoned: 0.025 nats at 0.15 per doubling are 0.167 doublings, a factor of 1.12; a line over one doubling has a quarter of the error that 10.4 measured over two -->
+# it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. To reach the near end of the interval, one of the two times would have to be off by about ten percent. **The line.** It made the slower model look
+# worse on two million, by about 0.02: the true gap there is probably nearer 0.05, still for the dense model. The next cell shows what a line gives at 6.7 million.
+# <!-- reasoned: 0.025 nats at 0.15 to 0.2 per doubling, more where there are fewer tokens, are about 0.15 doublings, a factor of 1.11; a line over one doubling has a quarter of the error that 10.4 measured over two -->
 # <!-- evidence: 2.492 - 2.487 -->
 
 # %%
@@ -872,6 +880,7 @@ my_guess.beside(per_token=later["tokens", *_pair][0], per_second=later["seconds"
 
 # %% tags=["holds"]
 holds("per token: −0.02", round(later["tokens", *_pair][0], 2) == -0.02)
+holds("on two million tokens 0.03 above", round(verdicts["tokens", *_pair][2], 2) == 0.03)
 holds("per token: cannot tell", later["tokens", *_pair][1] < 0 < later["tokens", *_pair][2])
 holds(
     "per second 0.08, and beyond 0.02 of the line",
@@ -888,11 +897,11 @@ holds(
 # **Answer.** Per token by −0.02, which five seeds cannot tell from 0. Per second the eight experts are ahead, by 0.08 nats.
 #
 # <!-- answered -->
-# So at equal bytes it stays as it was on two million tokens: even per token, and the eight experts ahead per second, and much more per FLOP. The line counts against the large dense model here, which is read at
+# So at equal bytes five seeds still cannot tell who is better per token, where the mean has gone from 0.03 above 0 to just below it. Per second the eight experts are ahead as before, and per FLOP by far. The line counts against the large dense model here, which is read at
 # 6.7 million tokens. There the line was off by 0.02 nats for the eight experts, and an error of that size would leave the whole interval below 0.
 #
-# Between the two dense models it has not turned. The large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read at 5.5 million tokens, in the middle of the line, where the error is
-# larger, so that one is too close to call. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
+# Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read at 5.5 million tokens, in the middle of the line, where the error is
+# larger, so per second it is too close to call who is better. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
 #
 # Others have measured much further. A study with over 300 models of up to 28 billion parameters
 # ([arXiv 2507.17702](https://arxiv.org/abs/2507.17702)) defines a **leverage**: how many times the FLOPs a dense model needs to reach the mixture's loss. It
@@ -947,8 +956,8 @@ print(f"no balancing: CV {none.cv:.2f}, {none.dead_percent:.0f} % of the experts
 print(f"Switch loss: {raced[0].dead_percent:.0f} % dead")
 
 # %% [markdown]
-# **Takeaway: no rule lowered the loss of this small training; what they change is the load.** Without balancing the CV is 2.2 and 29 % of the experts are dead; with
-# the Switch loss none is. A cluster of machines needs even loads (lesson 13), and what they cost in loss cannot be read from this figure: all nine means lie above 0, and the widest
+# **Takeaway: with no rule can five seeds tell a lower loss in this small training; what they change is the load.** Without balancing the CV is 2.2 and 29 % of the experts are dead; with
+# the Switch loss none is. A cluster of machines needs even loads (lesson 13), and what they cost in loss cannot be read from this figure: all nine means lie above 0 (but all are compared with the same five trainings), and the widest
 # interval reaches 0.19 nats to either side. "Cannot tell" is not "equal". With nine intervals at once, one in twenty of which misses by design, even the three
 # need a second look.
 # <!-- reasoned: the cell above prints the first numbers -->
@@ -1000,7 +1009,7 @@ holds("conditions for all", all(_row.verdict == "true with conditions" for _row 
 # all budgets too, and starts with the pair whose verdict turned round.
 #
 # **Predict:** in trainings of 180 seconds the small dense model ends ahead, in those of 718 seconds the eight experts do. From how many seconds to how many can five seeds
-# not tell? Drag the vertical line, and read the verdict. (Between budgets the losses are read off lines, as in 10.4.)
+# not tell? Drag the vertical line, and read the verdict. (Between budgets both models are read off lines that lie above their trainings, so these times are rough.)
 
 # %% tags=["holds"]
 _two = [comparison.series(names[_title]) for _title in ("eight experts", "small dense")]
@@ -1017,9 +1026,9 @@ explorer.suggest({"180 seconds": {"at": 180.0}, "the longest": {"at": 0.0}, "equ
 # %% [markdown]
 # ## Now you know
 #
-# - "Better" needs an axis and an opponent. Per token and per FLOP the eight and the 32 finer experts beat a dense model of equal active size. Per second they lose to it in short trainings, and the eight
-#   experts win in a longer one. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
-# - Change one thing at a time. From 4 experts to 32 of equal width five seeds can tell no difference. Of all changes to the eight experts, only cutting them finer lowered the loss per token. <!-- reasoned: 10.4 holds it -->
+# - "Better" needs an axis, an opponent and a length. On two million tokens the eight and the 32 finer experts beat a dense model of equal active size per token and per FLOP, and lose to it per second. On eight
+#   million the eight experts win per second, too. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
+# - Change one thing at a time. From 4 experts to 32 of equal width five seeds can tell no difference. Of five changes to the eight experts, five seeds can tell a lower loss per token only where they are cut finer. <!-- reasoned: 10.4 holds it -->
 # - A factor read between two curves compares an end with a middle. Compare ends, each with its own schedule and learning rate.
 # - An interval over paired seeds belongs to the claim, and "cannot tell" is a result.
 # - On one seed, an untuned baseline made the lead three times as large, and an untuned mixture turned it round. <!-- reasoned: 10.3 holds it -->

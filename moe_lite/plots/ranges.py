@@ -142,7 +142,7 @@ class _Panel:
         if self.values.abs().max() >= 10:
             return number(value, decimals=0) if abs(value) >= 0.5 or value == 0 else number(value)
         if self.is_interval and ((self.values != 0) & (self.values.abs() < 0.005)).any():
-            return f"{value:.3f}".replace("-", "−")
+            return f"{value:z.3f}".replace("-", "−")
         return column_format(self.values.flatten().tolist())(value)
 
     def words(self, row: int) -> str:

@@ -218,6 +218,8 @@ def test_an_interval_that_contains_zero_has_an_open_dot():
     texts = [text.text for text in drawn(picture).iter("text")]
     assert "−0.05 (−0.08 to −0.02)" in texts and "−0.02 (−0.05 to 0.01)" in texts
     assert sum(m.get("class") == "zero" for m in drawn(picture)) == 1
+    near = plots.intervals(torch.tensor([[-0.0004, -0.026, 0.026]]), "differences", rows=["a"])
+    assert "0.000 (−0.026 to 0.026)" in [text.text for text in drawn(near).iter("text")], "no minus before a zero"
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
