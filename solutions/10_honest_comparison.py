@@ -479,7 +479,7 @@ check.equal_cost(equal_cost)
 # %% [markdown]
 # Six comparisons, each on three axes. One token costs one token, so the same function serves all of them. In the first figure you saw that the eight experts lose to the small dense model at equal seconds.
 #
-# **Predict:** who wins at equal seconds, the eight experts or the large dense model, which holds as many bytes? And does the large dense model beat the small one?
+# **Predict:** who wins at equal seconds, the eight experts or the large dense model, which holds as many bytes? And does the large dense model beat the small one there?
 
 # %%
 my_verdict = mine("10.4", equal_cost, default=comparison.equal_cost)
@@ -526,8 +526,8 @@ holds(
 holds("finer lead by 0.29 at equal FLOPs", round(_mean["FLOPs", *_pairs["fl"]], 2) == -0.29)
 
 # %% [markdown]
-# **Answer.** The eight experts beat the large dense model at equal seconds, by 0.07 nats. And the large dense model does not beat the small one: per second and
-# per FLOP, the small one wins.
+# **Answer.** The eight experts beat the large dense model at equal seconds, by 0.07 nats. And the large dense model does not beat the small one there: per second, and
+# per FLOP as well, the small one wins.
 #
 # <!-- answered -->
 # **Takeaway: per token and per FLOP both mixtures beat the small dense model; per second, the small dense model beats both of them, and the large dense one as well.**
@@ -588,7 +588,7 @@ holds("107 to 115", [round(_f(needed[1])) for _f in (min, max)] == [107, 115])
 
 # %% [markdown]
 # The eight experts need 88 to 94 % of the tokens, and 107 to 115 % of the seconds. Section 10.1, which read between the curves, had found less of both. In time, the
-# mixture is later with all five seeds.
+# mixture is later with all five seeds, though the line counts against it here as well.
 # <!-- reasoned: 10.1 holds its ranges -->
 #
 # ### Which change was it?
@@ -598,7 +598,7 @@ holds("107 to 115", [round(_f(needed[1])) for _f in (min, max)] == [107, 115])
 #
 # - **4, 16 and 32 of equal width**, two per token: 0.7, 1.5 and 2.6 times the parameters. <!-- evidence: 1.12 / 1.51; 2.30 / 1.51; 3.88 / 1.51 -->
 # - **32 cut finer**, eight per token, none shared.
-# - **one of eight shared**: every token uses it, and one of the other seven. (With one chosen expert there is nothing to renormalise, so its weight is its probability, and the shared one has weight 1: the weights change along with it.)
+# - **one of eight shared**: every token uses it, and one of the other seven. (With one chosen expert there is nothing to renormalise, so its weight is its probability, and the shared one has weight 1. So this changes the weights, too.)
 #
 # All do about equal FLOPs per token, so equal tokens are equal FLOPs here. <!-- reasoned: the cell below prints them -->
 #
@@ -656,7 +656,7 @@ holds("finer: below", all(float(_row[2]) < 0 for _row in found[[3, 5]]))
 # **Answer.** By 0.01 with four and by 0.00 with 32 of equal width, by −0.04 when they are cut finer, and by −0.01 with one shared.
 #
 # <!-- answered -->
-# Only cutting finer is told from 0. That does not yet mean that it differs from the others, so they are compared as well.
+# Only the two that are cut finer are told from 0. That does not yet mean that it differs from the others, so they are compared as well.
 
 # %%
 finer, shared_too = changed["32 cut finer"], changed["cut finer, and one more shared"]
@@ -688,11 +688,11 @@ holds(
 # The number of experts surprises most people. From 4 to 32 of equal width the model grows from 1.1 to 3.9 million parameters, and five seeds cannot tell the smallest from the largest. If all these
 # parameters gain anything here, the interval says that it is no more than about 0.04 nats. One reason may be the
 # length of the training: of 32 experts with two per token, each sees on average an eighth of the tokens that one of four sees. On one million tokens five seeds cannot tell 32 from eight, either.
-# The models of lesson 03 saw three times as many, one training each: there the step from 4 to 8 experts lowered the loss by 0.028 nats.
+# The models of lesson 03 saw three times as many, one training each: there the step from 4 to 8 experts lowered the loss by 0.028 nats, which the interval of four experts in the figure does not exclude.
 # <!-- evidence: data/checkpoints/moe-e4.json val_loss_mean - data/checkpoints/moe-e8.json val_loss_mean -->
 #
 # And per second? Cutting has its price, 1.4 times the seconds of the eight experts per token, which is worth far more than 0.04 nats in so short a training. One shared expert has none: 0.93 times the seconds
-# make it, with the one of four experts, the fastest mixture here. Whether it can keep up with the small dense model per second cannot be read from one budget.
+# make it one of the two fastest mixtures here, beside the one with four experts. Whether it can keep up with the small dense model per second cannot be read from one budget.
 # <!-- reasoned: 0.49 doublings of about 0.4 nats each; the first cell of this part printed the seconds -->
 #
 # ## 10.5 Four times as long
@@ -736,7 +736,7 @@ holds("0.42 and 0.43, then 0.22 and 0.23", [[round(_x, 2) for _x in _pair] for _
 # **Answer.** Above it, by 0.41 nats for the small dense model and by 0.40 for the eight experts.
 #
 # <!-- answered -->
-# **Takeaway: a line through two budgets promises too much here, because each doubling brings less than the one before.** From one million to two, a doubling brought 0.42 and 0.43 nats; from two million to eight, only 0.22 and 0.23. A line through
+# **Takeaway: a line through two budgets promises too much here, because each doubling brings less than the one before.** (A curve that bends like this lies below a line between two of its points, as in 10.4, and above it beyond them.) From one million to two, a doubling brought 0.42 and 0.43 nats; from two million to eight, only 0.22 and 0.23. A line through
 # many budgets, fitted where the curve is straight, may do better, and its uncertainty has to be told along with it. From our four budgets we will not say
 # what thirty million tokens would bring.
 #
@@ -821,13 +821,13 @@ holds("dense: 0.002 is 0.005 behind", round(_rates[0][2] - _rates[0][1], 3) == 0
 
 # %% [markdown]
 # In the time that the dense model needs for two million tokens, being slower cost the eight experts 0.13 nats; in its time for eight million it costs 0.04, a third of that. (The 0.13 is read off a line, and without its error may be 0.11.) Their lead at equal tokens went from 0.06 to
-# 0.09, and the interval of that growth contains 0, near its end. So most of what changed is the price of being slower. The calculation in 10.4 assumed a fixed lead and asked for doublings that bring less than 0.20 nats; from 6.7
+# 0.09, and the interval of that growth contains 0, near its end. So most of what changed is the price of being slower. The calculation in 10.4 assumed a fixed lead and asked for doublings that bring less than half of what they bring there, 0.20 nats; from 6.7
 # to eight million they bring 0.15. All five seeds have the eight experts ahead.
 #
 # What would a sceptic say? **The opponent.** This is a win over the small dense model, which holds fewer bytes; the large one comes below. **The text.** There are 3.0 million tokens of training text. In the long
 # trainings each is seen 2.7 times, in those on two million 0.7 times, so doublings may bring less partly because text is repeated. **The tuning.** The small dense model's best rate lies
 # between others that were tried, and on seed 0 the rate 0.002 is only 0.005 nats behind it, so a finer search would hardly make up for 0.04. At 6.7 million the eight experts use the rate of eight million; if that matters,
-# it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. To reach the near end of the interval, one of the two times would have to be off by about ten percent. **The line.** It made the slower model look
+# it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. For the near end of the interval to reach 0, one of the two times would have to be off by about ten percent. **The line.** It made the slower model look
 # worse on two million, by about 0.02: the true gap there is probably nearer 0.05, still for the dense model. The next cell shows what a line gives at 6.7 million.
 # <!-- reasoned: 0.025 nats at 0.15 to 0.2 per doubling, more where there are fewer tokens, are about 0.15 doublings, a factor of 1.11; a line over one doubling has a quarter of the error that 10.4 measured over two -->
 # <!-- evidence: 2.492 - 2.487 -->
@@ -846,7 +846,7 @@ print("read off the line:      {:+.3f} [{:+.3f}, {:+.3f}]".format(*by_line))
 holds("the line: 0.02, and it contains 0", round(by_line[0], 2) == -0.02 and by_line[1] < 0 < by_line[2])
 
 # %% [markdown]
-# By the line, five seeds could not tell who is better. It lies above the trainings, and without its error they can.
+# By the line, five seeds could not tell who is better. The line lies above the trainings; from the trainings themselves they can tell.
 #
 # Now the other opponent. The large dense model holds about as many bytes as the eight experts. On two million tokens five seeds could tell no difference per token, and
 # per second the eight experts were ahead by 0.07 nats. <!-- reasoned: 10.4 holds both -->
@@ -900,8 +900,8 @@ holds(
 # So at equal bytes five seeds still cannot tell who is better per token, where the mean has gone from 0.03 above 0 to just below it. Per second the eight experts are ahead as before, and per FLOP by far. The line counts against the large dense model here, which is read at
 # 6.7 million tokens. There the line was off by 0.02 nats for the eight experts, and an error of that size would leave the whole interval below 0.
 #
-# Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read at 5.5 million tokens, in the middle of the line, where the error is
-# larger, so per second it is too close to call who is better. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
+# Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read at 5.5 million tokens, farther from both ends of the line, where its
+# error is about twice as large, so per second it is too close to call who is better. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
 #
 # Others have measured much further. A study with over 300 models of up to 28 billion parameters
 # ([arXiv 2507.17702](https://arxiv.org/abs/2507.17702)) defines a **leverage**: how many times the FLOPs a dense model needs to reach the mixture's loss. It
@@ -1008,7 +1008,7 @@ holds("conditions for all", all(_row.verdict == "true with conditions" for _row 
 # `python -m moe_lite.lab.comparison` prints every table of this lesson from the recorded files, with all models and budgets. The last figure has
 # all budgets too, and starts with the pair whose verdict turned round.
 #
-# **Predict:** in trainings of 180 seconds the small dense model ends ahead, in those of 718 seconds the eight experts do. From how many seconds to how many can five seeds
+# **Predict:** in trainings of 180 seconds the small dense model ends ahead, in those of 718 seconds the eight experts do. From when to when can five seeds
 # not tell? Drag the vertical line, and read the verdict. (Between budgets both models are read off lines that lie above their trainings, so these times are rough.)
 
 # %% tags=["holds"]
