@@ -564,7 +564,7 @@ holds(
 my_guess = guess("8.4, sixteen windows", signs=None, words=None)
 
 # %%
-text = data.validation_batches(corpora, 256, max_windows=16)["python"]  # ids and targets (16, 256)
+text = data.validation_batches(corpora, 256, max_windows=16)[names[python]]  # ids, targets (16, 256)
 kinds = specialisation.token_classes()[text.targets]  # (16, 256), indices into specialisation.TOKEN_CLASSES
 parts = {"tokens": kinds >= 0, "operators and punctuation": kinds == 3, "words": kinds < 2}
 
