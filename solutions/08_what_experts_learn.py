@@ -40,8 +40,7 @@ from dataclasses import replace
 import torch
 
 from moe_lite import (
-    MoELanguageModel, claims, comparison, evaluate, expert_groups, expert_runs, guess, interventions, plots, runs,
-    specialisation,
+    MoELanguageModel, claims, evaluate, expert_groups, expert_runs, guess, interventions, plots, runs, specialisation,
 )  # fmt: skip
 from moe_lite.checks import lesson08 as check, mine
 
@@ -582,10 +581,11 @@ lost = [token_losses(muted(expert, layer=4)) - before for expert in (1, equal_py
 # %%
 rows, costs, ahead = [], [], {}
 for name, part in parts.items():
-    one, two = (((rise * part).sum(dim=1) / part.sum(dim=1)).double() for rise in lost)  # (16,) each: by window
-    for title, a, b in (("expert 1", one, 0 * one), (f"expert {equal_python}", two, 0 * two), ("1 − 2", one, two)):
+    one, two = ((each * part).sum(dim=1) / part.sum(dim=1) for each in lost)  # (16,) each: by window
+    for title, by_window in (("expert 1", one), (f"expert {equal_python}", two), (f"1 − {equal_python}", one - two)):
         rows.append(title if len(costs) % 3 else f"{int(part.sum()):,} {name}: {title}")
-        costs.append(comparison.paired_interval(a, b, runs.T_975[15]))  # Student's t, one degree less than windows
+        found = runs.interval(by_window.tolist())  # lesson 05 worked one out by hand
+        costs.append([found.mean, found.low, found.high])
     ahead[name] = int((one > two).sum())
 caption = "rise of Python's loss without an expert: mean and 95 % interval over sixteen windows"
 plots.intervals(torch.tensor(costs), caption, rows=rows, together=3)

@@ -85,9 +85,8 @@ BUDGETS = {  # who is trained on how many tokens
     "6.7M": ["moe-8-top2"],  # as many seconds as 8M take the baseline (speed.json), so that no line is needed there
 }  # fmt: skip
 STEPS = {"0.5M": 250, "1M": 500, "2M": 1000, "8M": 4000, "6.7M": 3271}
-TUNED_ON = {
-    "6.7M": "8M"
-}  # the budget, recorded before it, whose best learning rate is taken; all others are tuned themselves
+# the budget, recorded before it, whose best learning rate is taken; all others are tuned themselves
+TUNED_ON = {"6.7M": "8M"}
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 BIAS_STEP = 0.001  # where a bias balances
 SEEDS = (0, 1, 2, 3, 4)  # of the models compared; the others have the first SHARED_SEEDS
