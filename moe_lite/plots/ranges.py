@@ -16,6 +16,7 @@ WIDTH, ROW, FOOT = 812, 24, 26  # px of the figure, of a row, and under the last
 LETTER, LINE = 6.8, 14  # px of a letter and of a line of text, about
 GAP, SAID = 24, 10  # px between panels; from a mark to its numbers
 APART = 12  # px between two groups of rows
+NAME = 57  # letters of a row's name that fit into half of the figure; a longer one is cut
 INTERVAL = 3  # numbers of a row that is a mean, a lower and an upper end
 SHARES = {1: 1.0, 2: 1.2, INTERVAL: 1.8}  # of the width, by how many numbers a row of the panel has
 
@@ -91,7 +92,8 @@ def compared(
             raise ValueError(f"{panel.name} holds a number that is not finite; nothing can be drawn for it.")
     if reference is not None:
         caption = f"{caption}; shaded: {rows[reference]}"
-    left = min(300.0, LETTER * max(map(len, rows)) + 12)
+    named = [row if len(row) <= NAME else f"{row[: NAME - 1].rstrip()}…" for row in rows]
+    left = LETTER * max(map(len, named)) + 12
     shares = [SHARES[panel.values.shape[1]] for panel in drawn]
     rooms = [(WIDTH - left - GAP * (len(drawn) - 1)) * share / sum(shares) for share in shares]
     top = 10 + LINE * max(len(panel.heads(room)) for panel, room in zip(drawn, rooms, strict=True))
@@ -99,7 +101,7 @@ def compared(
     body = "".join(
         f'<text{_look("", i == reference)} x="{left - 12:.0f}" y="{top + places[i] + 16}" text-anchor="end">'
         f"{escape(row)}</text>"
-        for i, row in enumerate(rows)
+        for i, row in enumerate(named)
     )
     for panel, room in zip(drawn, rooms, strict=True):
         body += panel.svg(left, room, top, height - FOOT, reference)

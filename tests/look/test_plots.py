@@ -222,11 +222,22 @@ def test_an_interval_that_contains_zero_has_an_open_dot():
     assert "0.000 (−0.026 to 0.026)" in [text.text for text in drawn(near).iter("text")], "no minus before a zero"
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_no_text_of_a_comparison_leaves_it_or_covers_another(n):
+LONG = [
+    "short",
+    "the 32 finer experts minus the small dense model, seconds",
+    "a name that nobody would give to a row, because " * 3,
+]
+
+
+@pytest.mark.parametrize(
+    ("n", "rows"), [(1, SETTINGS), (2, SETTINGS), (3, SETTINGS), (4, SETTINGS), (1, LONG), (2, LONG)]
+)
+def test_no_text_of_a_comparison_leaves_it_or_covers_another(n, rows):
     panels = {f"a measure with a long name, {i}": LEAST[:, :1] + torch.tensor([[0.0, 9.5]]) for i in range(n - 1)}
     panels["loss minus the base"] = torch.tensor([[0.0, 0, 0], [0.25, -0.18, 0.68], [-0.29, -0.8, 0.22]])
-    svg = drawn(plots.compared(panels, "a caption", rows=SETTINGS, reference=0))
+    picture = plots.compared(panels, "a caption", rows=rows, reference=0)
+    svg = drawn(picture)
+    assert all(f"{row}: " in picture.alt for row in rows), "what is cut is read whole"
     boxes = []
     for text in svg.iter("text"):
         x, y, wide = float(text.get("x")), float(text.get("y")), 5.6 * len(text.text)
