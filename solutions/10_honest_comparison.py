@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 10 · An honest comparison
-# *Part 3 — What experts learn, and how models differ · about 135 minutes · four exercises*
+# *Part 3 — What experts learn, and how models differ · about 145 minutes · four exercises*
 #
 # **Is a mixture of experts better?**
 
@@ -479,7 +479,11 @@ check.equal_cost(equal_cost)
 # %% [markdown]
 # Six comparisons, each on three axes. One token costs one token, so the same function serves all of them. In the first figure you saw that the eight experts lose to the small dense model at equal seconds.
 #
-# **Predict:** who wins at equal seconds, the eight experts or the large dense model, which holds as many bytes? And does the large dense model beat the small one there?
+# **Predict:** at equal seconds, by how many nats does the loss of the eight experts differ from that of the large dense model, which holds as many bytes? And that of the large dense model from that
+# of the small one? (Below 0, the first of the two is ahead.)
+
+# %% tags=["guess"]
+my_guess = guess("10.4, six comparisons", eight_minus_large=None, large_minus_small=None)
 
 # %%
 my_verdict = mine("10.4", equal_cost, default=comparison.equal_cost)
@@ -499,6 +503,12 @@ caption = (
 )
 plots.intervals(values, caption, rows=rows, together=3)
 
+# %% tags=["guess"]
+my_guess.beside(
+    eight_minus_large=verdicts["seconds", "eight experts", "large dense"][2],
+    large_minus_small=verdicts["seconds", "large dense", "small dense"][2],
+)
+
 # %%
 for (axis, a, b), (_, better, mean, *_) in verdicts.items():
     if better != 0:  # wherever the first model is not ahead
@@ -511,6 +521,7 @@ _pairs = {"es": ("eight experts", "small dense"), "fs": ("32 finer experts", "sm
           "fl": ("32 finer experts", "large dense"), "fe": ("32 finer experts", "eight experts")}  # fmt: skip
 holds("large loses to small at equal FLOPs and seconds", _better["tokens", "large dense", "small dense"] == 0
       and _better["FLOPs", "large dense", "small dense"] == _better["seconds", "large dense", "small dense"] == 1)  # fmt: skip
+holds("large above small by 0.11", round(_mean["seconds", "large dense", "small dense"], 2) == 0.11)
 holds("FLOPs: the first of all", all(_better["FLOPs", *_p] == 0 for _p in _pairs.values()))
 holds("tokens: all but eight against large", [_better["tokens", *_p] for _p in _pairs.values()] == [0, 0, -1, 0, 0])
 holds("seconds: small dense by 0.07 and 0.20", _better["seconds", *_pairs["es"]] == _better["seconds", *_pairs["fs"]] == 1
@@ -526,11 +537,11 @@ holds(
 holds("finer lead by 0.29 at equal FLOPs", round(_mean["FLOPs", *_pairs["fl"]], 2) == -0.29)
 
 # %% [markdown]
-# **Answer.** The eight experts beat the large dense model at equal seconds, by 0.07 nats. And the large dense model does not beat the small one there: per second, and
-# per FLOP as well, the small one wins.
+# **Answer.** By −0.07 nats: the eight experts are ahead of the large dense model. And by 0.11: the large dense model does not beat the small one per second, and
+# per FLOP it does not, either.
 #
 # <!-- answered -->
-# **Takeaway: per token and per FLOP both mixtures beat the small dense model; per second, the small dense model beats both of them, and the large dense one as well.**
+# **Takeaway: per token and per FLOP both mixtures beat the small dense model; per second, the small dense model beats all three others.**
 # At equal seconds the eight experts end 0.07 nats above it, the finer ones 0.20. So on this budget it does not pay per second to make the model larger in any of these three ways, and with eight
 # experts one loses least by it. Against the large dense model, with equal bytes, the mixtures win clearly per FLOP; per token only the finer experts do.
 # <!-- reasoned: the cell above holds each comparison -->
@@ -610,7 +621,7 @@ my_guess = guess("10.4, one change", four_of_equal_width=None, as_many_as_32=Non
 # %%
 changes = {"4 of equal width": "moe-4-top2", "16 of equal width": "moe-16-top2", "32 of equal width": "moe-32-top2",
            "32 cut finer": "moe-32-fine", "one of eight shared": "moe-8-shared",
-           "cut finer, and one more shared": "moe-32-shared"}  # fmt: skip
+           "32 finer experts (both)": "moe-32-shared"}  # fmt: skip
 changed = {title: runs.recording(name, seeds=5) for title, name in changes.items()}
 
 
@@ -631,8 +642,8 @@ print(f"eight experts: {eight.parameters['total'] / 1e6:.2f} million parameters"
 
 # %% tags=["figure"]
 found = torch.tensor([*moved.values()])  # (6, 3)
-rows = [*changes][:-1] + ["32 finer experts (cut, one more shared)"]
-plots.intervals(found, "loss minus that of eight experts, nats per token, five seeds", rows=rows, together=3)
+caption = "loss minus that of eight experts, nats per token, five seeds"
+plots.intervals(found, caption, rows=[*changes], together=3)
 
 # %% tags=["guess"]
 my_guess.beside(
@@ -654,54 +665,128 @@ holds("finer: below", all(float(_row[2]) < 0 for _row in found[[3, 5]]))
 # **Answer.** By 0.01 with four and by 0.00 with 32 of equal width, by −0.04 when they are cut finer, and by −0.01 with one shared.
 #
 # <!-- answered -->
-# Only the two that are cut finer are told from 0. That does not yet mean that it differs from the others, so they are compared as well.
+# Only the two that are cut finer are told from 0. That does not yet mean that they differ from the others, so those are compared as well.
 
 # %%
-finer, shared_too = changed["32 cut finer"], changed["cut finer, and one more shared"]
+finer, shared_too = changed["32 cut finer"], changed["32 finer experts (both)"]
 two = {
     "32 of equal width − 4": (changed["32 of equal width"], changed["4 of equal width"]),
     "32 cut finer − 32 of equal width": (finer, changed["32 of equal width"]),
     "32 cut finer − one shared": (finer, changed["one of eight shared"]),
-    "cut finer, one more shared − cut finer": (shared_too, finer),
+    "32 finer experts (both) − 32 cut finer": (shared_too, finer),
 }
 others = {title: my_interval(*map(losses_of, pair), runs.T_975[4]) for title, pair in two.items()}
-on_one_million = [losses_of(runs.recording(name, "1M", seeds=5)) for name in ("moe-32-top2", "moe-8-top2")]
-others["on one million tokens: 32 of equal width − eight"] = my_interval(*on_one_million, runs.T_975[4])
 for title, (mean, low, high) in others.items():
     print(f"{title}: {mean:+.3f} [{low:+.3f}, {high:+.3f}]")
 
 # %% tags=["holds"]
-_ends, _wide, _shared, _more, _short = others.values()
+_ends, _wide, _shared, _more = others.values()
 holds("finer below the other two", _wide[2] < 0 and _shared[2] < 0)
 holds("32 and 4: cannot tell, at most 0.04", _ends[1] < 0 < _ends[2] and round(-_ends[1], 2) == 0.04)
-holds(
-    "one more shared beside finer, and one million: cannot tell", _more[1] < 0 < _more[2] and _short[1] < 0 < _short[2]
-)
+holds("one more shared beside finer: cannot tell", _more[1] < 0 < _more[2])
 
 # %% [markdown]
-# **Takeaway: cutting the experts finer lowered the loss; more of the same width, or sharing one, did nothing that five seeds can tell.** Finer experts are also ahead of both other changes. With one more that is
+# **Takeaway: cutting the experts finer lowered the loss; more of the same width, or sharing one, did nothing that five seeds can tell.** Finer experts are also ahead of 32 of equal width and of one shared. With one more that is
 # shared, they are where they were without it, as far as five seeds can tell. So nearly all of their lead over the eight experts, 0.04 of 0.05 nats, is there without a shared one.
 # <!-- reasoned: the figure and the cell above hold the intervals -->
 #
-# The number of experts surprises most people. From 4 to 32 of equal width the model grows from 1.1 to 3.9 million parameters, and five seeds cannot tell the smallest from the largest. If all these
+# From 4 to 32 of equal width the model grows from 1.1 to 3.9 million parameters, and five seeds cannot tell the smallest from the largest. If all these
 # parameters gain anything here, the interval says that it is no more than about 0.04 nats. One reason may be the
-# length of the training: of 32 experts with two per token, each sees on average an eighth of the tokens that one of four sees. On one million tokens five seeds cannot tell 32 from eight, either.
+# length of the training: of 32 experts with two per token, each sees on average an eighth of the tokens that one of four sees.
 # The models of lesson 03 saw three times as many, one training each: there the step from 4 to 8 experts lowered the loss by 0.028 nats, which the interval of four experts in the figure does not exclude.
 # <!-- evidence: data/checkpoints/moe-e4.json val_loss_mean - data/checkpoints/moe-e8.json val_loss_mean -->
 #
-# And per second? Cutting has its price, 1.4 times the seconds of the eight experts per token, which is worth far more than 0.04 nats in so short a training. One shared expert has none: 0.93 times the seconds
-# make it one of the two fastest mixtures here, beside the one with four experts. Whether it can keep up with the small dense model per second cannot be read from one budget.
-# <!-- reasoned: 0.49 doublings of about 0.4 nats each; the first cell of this part printed the seconds -->
+# All of them were also trained on one million tokens, with five seeds and rates tuned anew.
+#
+# **Predict:** for how many of the six can five seeds tell a difference from the eight experts on half as many tokens?
+
+# %% tags=["guess"]
+my_guess = guess("10.4, one million", told_from_zero=None)
+
+# %% tags=["figure"]
+eight_on_one = losses_of(runs.recording("moe-8-top2", "1M", seeds=5))
+on_one_million = torch.tensor(
+    [
+        my_interval(losses_of(runs.recording(name, "1M", seeds=5)), eight_on_one, runs.T_975[4])
+        for name in changes.values()
+    ]
+)  # (6, 3)
+both, cut = (losses_of(runs.recording(name, "1M", seeds=5)) for name in ("moe-32-shared", "moe-32-fine"))
+told = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*my_interval(both, cut, runs.T_975[4]))
+print(f"on one million tokens, 32 finer experts (both) − 32 cut finer: {told}")
+caption = "on one million tokens: loss minus that of eight experts, nats per token, five seeds"
+plots.intervals(on_one_million, caption, rows=[*changes], together=3)
+
+# %% tags=["guess"]
+my_guess.beside(told_from_zero=int(((on_one_million[:, 1] > 0) | (on_one_million[:, 2] < 0)).sum()))
+
+# %% tags=["holds"]
+_added = my_interval(both, cut, runs.T_975[4])
+holds("one million: only both changes are told", (on_one_million[:, 2] < 0).tolist() == [False] * 5 + [True]
+      and bool((on_one_million[:5, 1] < 0).all()))  # fmt: skip
+holds("by 0.04, cut finer alone by 0.01", [round(float(_x), 2) for _x in on_one_million[[5, 3], 0]] == [-0.04, -0.01])
+holds("both − finer alone: cannot tell", _added[1] < 0 < _added[2])
+
+# %% [markdown]
+# **Answer.** For one, the 32 finer experts with both changes, which are ahead by 0.04 nats.
+#
+# <!-- answered -->
+# More of the same width and sharing one again do nothing that can be told. But cut finer alone they are ahead by only
+# 0.01 here, which five seeds can tell neither from 0 nor from the model with both changes. So the takeaway speaks of two million tokens.
+#
+# And per second? A change can also pay because the model becomes faster. With two budgets, each model can be read where it has spent as many seconds as the small dense one, as in exercise 10.4.
+#
+# **Predict:** at equal seconds the eight experts ended 0.07 nats above the small dense model. By how many nats will the one with a shared expert differ from it, and the 32 that are cut finer? (Below 0, the
+# mixture is ahead.)
+
+# %% tags=["guess"]
+my_guess = guess("10.4, per second", one_shared=None, cut_finer=None)
+
+# %%
+per_second, slower = {}, {}
+for title, name in {"eight experts": "moe-8-top2", **changes}.items():
+    model = comparison.series(name, ("1M", "2M"))
+    cost, cost_small = model.per_token("seconds"), small.per_token("seconds")
+    found_here = my_verdict(tokens[-2:], model.losses, small.losses[:, -2:], cost, cost_small, runs.T_975[4])
+    per_second[title], slower[title] = found_here[2:], cost / cost_small
+pair = [comparison.series(changes[title], ("1M", "2M")) for title in ("one of eight shared", "4 of equal width")]
+two_fastest = my_verdict(tokens[-2:], *(x.losses for x in pair), *(x.per_token("seconds") for x in pair), runs.T_975[4])
+print("equal seconds, one of eight shared − 4 of equal width: {:+.3f} [{:+.3f}, {:+.3f}]".format(*two_fastest[2:]))
+rows = [f"{title}, {slower[title]:.2f} times the seconds" for title in per_second]
+caption = "minus the small dense model at equal seconds, nats per token, five seeds"
+plots.intervals(torch.tensor([*per_second.values()]), caption, rows=rows)
+
+# %% tags=["guess"]
+my_guess.beside(one_shared=per_second["one of eight shared"][0], cut_finer=per_second["32 cut finer"][0])
+
+# %% tags=["holds"]
+_means = [round(per_second[_title][0], 2) for _title in ("one of eight shared", "32 cut finer")]
+holds("0.01 and 0.26", _means == [0.01, 0.26])
+_level = [_title for _title, (_, _low, _) in per_second.items() if _low <= 0]
+holds("only the shared one is level", _level == ["one of eight shared"] and per_second[_level[0]][2] > 0)
+holds("1.14 times as slow; 1.17 with four; eight 1.22", [round(slower[_title], 2) for _title in ("one of eight shared", "4 of equal width", "eight experts")]
+      == [1.14, 1.17, 1.22] and min(slower, key=slower.get) == "one of eight shared")  # fmt: skip
+holds("ahead of four by 0.04", round(two_fastest[2], 2) == -0.04 and two_fastest[4] < 0)
+holds("1.7 times when cut finer", round(slower["32 cut finer"], 1) == 1.7)
+
+# %% [markdown]
+# **Answer.** By 0.01 with a shared expert, and by 0.26 when they are cut finer.
+#
+# <!-- answered -->
+# **Takeaway: per second, "one of eight shared" is the only one of these seven that five seeds cannot tell from the small dense model.** The other six end behind it. A shared expert did nothing for the loss per token that could be told.
+# What it does is to take 1.14 times the seconds of the small dense model, where eight experts take 1.22: every token uses the shared one, so half of the experts' work is one matrix product without any sorting.
+# At equal seconds it is ahead of the next fastest, with four experts, by 0.04 nats.
+# Cutting finer takes 1.7 times the seconds, which costs far more here than it gains.
+# <!-- reasoned: one chosen and one shared expert of equal width do half of the work each; the figure has the rest -->
 #
 # ## 10.5 Four times as long
 #
-# Section 10.4 ended with a calculation: in a long training being slower costs less, so at some length the eight experts should win per second. It can be
-# tested. The two dense models and the eight experts were also trained on eight million tokens, four times as many as before, with five seeds, a schedule of
-# that length and learning rates tuned anew. (The 32 finer experts take longest per token and were not.)
+# Section 10.4 had a calculation: in a long training being slower costs less, so at some length the eight experts should win per second. It can be
+# tested. All four models were also trained on eight million tokens, four times as many as before, with five seeds, a schedule of
+# that length and learning rates tuned anew. The small dense model and the eight experts come first.
 # <!-- reasoned: 10.4 has the calculation, 10.0 the times, data/runs/8M the trainings -->
 #
-# Before spending that much, a team wants to know what it will bring. The usual way is to train on several small budgets, to draw a line through the losses, and to
-# read off what a larger budget would reach. So draw the line through one and two million tokens first, and continue it to eight.
+# Before spending that much, a team wants to know what it will bring, and usually draws a line through the losses of small budgets. So draw the line through one and two million tokens first, and continue it to eight.
 #
 # **Predict:** will the trainings on eight million tokens end below the line, on it or above it, and by how many nats? (Above is positive.)
 
@@ -761,6 +846,7 @@ for budget in ("0.5M", "1M", "2M", "8M"):
 leads["equal seconds: dense 2M"] = verdicts["seconds", "eight experts", "small dense"][2:]
 leads["equal seconds: dense 8M"] = my_interval(ended("eight experts", "6.7M"), ended("small dense", "8M"), t)
 rows = [f"{row}, off a line" if row.endswith("dense 2M") else row for row in leads]
+rows[-1] += ", eight 6.7M"
 plots.intervals(torch.tensor([*leads.values()]), "eight experts minus small dense, nats per token", rows=rows)
 
 # %% tags=["guess"]
@@ -795,12 +881,6 @@ led = {budget: ended("small dense", budget) - ended("eight experts", budget) for
 print("growth of the lead: {:.3f} [{:.3f}, {:.3f}]".format(*my_interval(led["8M"], led["2M"], t)))
 by_seed = ended("eight experts", "6.7M") - ended("small dense", "8M")  # (S,)
 print("equal seconds, 8M, seed by seed:", [round(x, 3) for x in by_seed.tolist()])
-for title in long:
-    tried = runs.recording(names[title], "8M").learning_rates
-    print(f"{title}, loss by learning rate:", {rate: round(loss, 3) for rate, loss in tried.items()})
-text = sum(len(corpus.train) for corpus in data.load_corpora().values())
-seen = [f"{tokens / text:.1f} times" for tokens in long["small dense"].tokens[1:]]  # two and eight million
-print(f"training text: {text / 1e6:.1f} million tokens, seen {seen[0]} in a training on 2M and {seen[1]} on 8M")
 
 # %% tags=["holds"]
 _price = [leads[f"equal seconds: dense {_b}"][0] - leads[f"equal tokens: {_b}"][0] for _b in ("2M", "8M")]
@@ -810,23 +890,33 @@ holds(
     "it is most of the change",
     (_price[0] - _price[1]) / (leads["equal seconds: dense 2M"][0] - leads["equal seconds: dense 8M"][0]) > 0.7,
 )
-holds(
-    "text seen 2.7 times, in the short training 0.7 times",
-    seen == ["0.7 times", "2.7 times"],
-)
+
+# %% [markdown]
+# In the time that the dense model needs for two million tokens, being slower cost the eight experts 0.13 nats; in its time for eight million it costs 0.04, a third of that. Their lead at equal tokens went from 0.06 to
+# 0.09, and the interval of that growth contains 0, near its end. So most of what changed is the price of being slower. The calculation in 10.4 asked for doublings that bring less than 0.20 nats; from 6.7
+# to eight million they bring 0.15. All five seeds have the eight experts ahead.
+#
+# What would a sceptic ask? Which rates were tried, and how often a text was seen.
+
+# %%
+for title in long:
+    tried = runs.recording(names[title], "8M").learning_rates
+    print(f"{title}, loss by learning rate:", {rate: round(loss, 3) for rate, loss in tried.items()})
+text = sum(len(corpus.train) for corpus in data.load_corpora().values())
+seen = [f"{tokens / text:.1f} times" for tokens in long["small dense"].tokens[1:]]  # two and eight million
+print(f"training text: {text / 1e6:.1f} million tokens, seen {seen[0]} in a training on 2M and {seen[1]} on 8M")
+
+# %% tags=["holds"]
+holds("text seen 2.7 times, in the short training 0.7 times", seen == ["0.7 times", "2.7 times"])
 _rates = [[*runs.recording(names[_title], "8M").learning_rates.values()] for _title in long]
 holds("dense: 0.002 is 0.005 behind", round(_rates[0][2] - _rates[0][1], 3) == 0.005 and min(_rates[0]) == _rates[0][1])
 
 # %% [markdown]
-# In the time that the dense model needs for two million tokens, being slower cost the eight experts 0.13 nats; in its time for eight million it costs 0.04, a third of that. (The 0.13 is read off a line, and without its error may be 0.11.) Their lead at equal tokens went from 0.06 to
-# 0.09, and the interval of that growth contains 0, near its end. So most of what changed is the price of being slower. The calculation in 10.4 assumed a fixed lead and asked for doublings that bring less than half of what they bring there, 0.20 nats; from 6.7
-# to eight million they bring 0.15. All five seeds have the eight experts ahead.
-#
-# What would a sceptic say? **The opponent.** This is a win over the small dense model, which holds fewer bytes; the large one comes below. **The text.** There are 3.0 million tokens of training text. In the long
+# **The opponent.** This is a win over the small dense model, which holds fewer bytes; the large one comes below. **The text.** There are 3.0 million tokens of training text. In the long
 # trainings each is seen 2.7 times, in those on two million 0.7 times, so doublings may bring less partly because text is repeated. **The tuning.** The small dense model's best rate lies
 # between others that were tried, and on seed 0 the rate 0.002 is only 0.005 nats behind it, so a finer search would hardly make up for 0.04. At 6.7 million the eight experts use the rate of eight million; if that matters,
 # it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. For the near end of the interval to reach 0, one of the two times would have to be off by about ten percent. **The line.** It made the slower model look
-# worse on two million, by about 0.02: the true gap there is probably nearer 0.05, still for the dense model. The next cell shows what a line gives at 6.7 million.
+# worse on two million, by about 0.02, so the true gap there is probably nearer 0.05. The next cell shows what a line gives at 6.7 million.
 # <!-- reasoned: 0.025 nats at 0.15 to 0.2 per doubling, more where there are fewer tokens, are about 0.15 doublings, a factor of 1.11; a line over one doubling has a quarter of the error that 10.4 measured over two -->
 # <!-- evidence: 2.492 - 2.487 -->
 
@@ -856,21 +946,28 @@ holds("the line: 0.02, and it contains 0", round(by_line[0], 2) == -0.02 and by_
 my_guess = guess("10.5, the large one", per_token=None, per_second=None)
 
 # %%
-latest = {
-    title: comparison.series(names[title], ("2M", "8M")) for title in ("small dense", "large dense", "eight experts")
-}
-later = {}
-for a, b in (("eight experts", "large dense"), ("large dense", "small dense")):
-    for axis in ("tokens", "FLOPs", "seconds"):
-        costs_ab = [latest[title].per_token(axis) for title in (a, b)]
-        losses_ab = [latest[title].losses for title in (a, b)]  # (S, 2) each, on two and on eight million tokens
-        later[axis, a, b] = my_verdict(budgets, *losses_ab, *costs_ab, t)[2:]
-for title in ("eight experts", "small dense"):
-    at = latest["large dense"].tokens_for("seconds", latest[title].tokens[-1] * latest[title].per_token("seconds"))
-    print(f"in the seconds of eight million with {title}, the large dense model sees {at / 1e6:.1f} million tokens")
-rows = [f"{a} − {b}, equal tokens" if axis == "tokens" else f"equal {axis}" for axis, a, b in later]
-caption = "on up to eight million tokens, nats per token: mean and 95 % interval over five seeds"
-plots.intervals(torch.tensor([*later.values()]), caption, rows=rows, together=3)
+latest, later = {title: comparison.series(name, ("2M", "8M")) for title, name in names.items()}, {}
+
+
+def compare_long(*pairs):
+    """A figure of each pair on three axes, on up to eight million tokens."""
+    for a, b in pairs:
+        for axis in ("tokens", "FLOPs", "seconds"):
+            costs_ab = [latest[title].per_token(axis) for title in (a, b)]
+            losses_ab = [latest[title].losses for title in (a, b)]  # (S, 2) each, on two and on eight million tokens
+            later[axis, a, b] = my_verdict(budgets, *losses_ab, *costs_ab, t)[2:]
+        cheap, slow = sorted((latest[a], latest[b]), key=lambda model: model.per_token("seconds"))
+        at = slow.tokens_for("seconds", cheap.tokens[-1] * cheap.per_token("seconds"))
+        told = f"in the seconds of eight million tokens with {a if cheap is latest[a] else b}"
+        print(f"{told}, {b if cheap is latest[a] else a}: {at / 1e6:.1f} million")
+    shown = {key: found for key, found in later.items() if key[1:] in pairs}
+    rows = [f"{a} − {b}, equal tokens" if axis == "tokens" else f"equal {axis}" for axis, a, b in shown]
+    caption = "on up to eight million tokens, nats per token: mean and 95 % interval over five seeds"
+    return plots.intervals(torch.tensor([*shown.values()]), caption, rows=rows, together=3)
+
+
+# %% tags=["figure"]
+compare_long(("eight experts", "large dense"), ("large dense", "small dense"))
 
 # %% tags=["guess"]
 _pair = ("eight experts", "large dense")
@@ -898,8 +995,85 @@ holds(
 # So at equal bytes five seeds still cannot tell who is better per token, where the mean has gone from 0.03 above 0 to just below it. Per second the eight experts are ahead as before, and per FLOP by far. The line counts against the large dense model here, which is read at
 # 6.7 million tokens. There the line was off by 0.02 nats for the eight experts, and an error of that size would leave the whole interval below 0.
 #
-# Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read at 5.5 million tokens, farther from both ends of the line, where its
-# error is about twice as large, so per second it is too close to call who is better. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
+# Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read near the middle of the line, where the error
+# may be 0.04, so per second it is too close to call. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
+#
+# The 32 finer experts are left. On two million tokens they were ahead of all others per token, and per second 0.20 nats behind the small dense model. <!-- reasoned: 10.4 holds both -->
+#
+# **Predict:** how far are they from the small dense model on eight million tokens, per second? And how far from the eight experts, per token? (Below 0, the finer experts are ahead.)
+
+# %% tags=["guess"]
+my_guess = guess("10.5, the finer ones", finer_minus_small_per_second=None, finer_minus_eight_per_token=None)
+
+# %% tags=["figure"]
+compare_long(*(("32 finer experts", title) for title in ("small dense", "large dense", "eight experts")))
+
+# %% tags=["guess"]
+my_guess.beside(
+    finer_minus_small_per_second=later["seconds", "32 finer experts", "small dense"][0],
+    finer_minus_eight_per_token=later["tokens", "32 finer experts", "eight experts"][0],
+)
+
+# %% tags=["holds"]
+_finer = {(_axis, _b): later[_axis, "32 finer experts", _b] for _axis in ("tokens", "seconds") for _b in ("small dense", "large dense", "eight experts")}  # fmt: skip
+holds("0.03 behind per second, 0.04 ahead per token", [round(_finer[_k][0], 2) for _k in (("seconds", "small dense"), ("tokens", "eight experts"))]
+      == [0.03, -0.04])  # fmt: skip
+holds(
+    "0.12 and 0.05 ahead per token",
+    [round(_finer["tokens", _b][0], 2) for _b in ("small dense", "large dense")] == [-0.12, -0.05],
+)
+holds("per token told from 0, all three", all(_finer["tokens", _b][2] < 0 for _, _b in _finer))
+holds(
+    "per second 0.03 ahead of large, 0.05 behind eight, both told",
+    [round(_finer["seconds", _b][0], 2) for _b in ("large dense", "eight experts")] == [-0.03, 0.05]
+    and _finer["seconds", "large dense"][2] < 0 < _finer["seconds", "eight experts"][1],
+)
+
+# %% [markdown]
+# **Answer.** Per second they are 0.03 nats behind the small dense model, off the line. Per token they are 0.04 ahead of the eight experts.
+#
+# <!-- answered -->
+# Per token the finer experts are still the best of the four: five seeds tell them from each of the others, by 0.04 to 0.12 nats. Per second they are ahead of the large dense model by 0.03, though
+# the line counts against them. Beside the small dense model it may be off by more than the gap of 0.03, so that one is too close to call, and most of the 0.05 to the eight experts may be the line, too.
+# <!-- reasoned: the parabola through 2, 6.7 and 8 million lies 0.045 below the line at 5.1 million tokens and 0.03 below it at 6.2 -->
+#
+# Each row "equal seconds" stands for another time. So the last question is asked at the same time for all.
+#
+# **Predict:** you have twelve minutes, 718 seconds, as long as eight million tokens take the small dense model. Which of the four do you train? And which, if you have three minutes?
+
+# %%
+whole = {title: comparison.series(name) for title, name in names.items()}  # on all budgets
+columns, ends = ["180 seconds", "718 seconds"], []
+for title, model in whole.items():
+    seen = [
+        model.tokens_for("seconds", n * whole["small dense"].per_token("seconds"))
+        for n in long["small dense"].tokens[1:]
+    ]
+    ends.append([float(model.losses_at(n).mean()) for n in seen])
+    print(f"{title} sees", " and ".join(f"{n / 1e6:.1f}" for n in seen), "million tokens")
+caption = "loss after so many seconds of training, nats per token, mean of five seeds"
+plots.table(torch.tensor(ends), caption, rows=[*whole], columns=columns)
+
+# %% tags=["holds"]
+_ends = {_title: _row for _title, _row in zip(whole, ends, strict=True)}
+holds("three minutes: in the order of their speed", sorted(_ends, key=lambda _t: _ends[_t][0])
+      == sorted(whole, key=lambda _t: whole[_t].per_token("seconds")))  # fmt: skip
+holds("twelve: eight 2.44, then small, finer and large", sorted(_ends, key=lambda _t: _ends[_t][1])
+      == ["eight experts", "small dense", "32 finer experts", "large dense"])  # fmt: skip
+holds("2.44 and 2.91", [round(_x, 2) for _x in (_ends["eight experts"][1], _ends["small dense"][0])] == [2.44, 2.91])
+holds("0.03 and more ahead with the error taken off", _ends["32 finer experts"][1] - 0.045 - _ends["eight experts"][1] > 0.03
+      and _ends["large dense"][1] - 0.04 - _ends["eight experts"][1] > 0.03)  # fmt: skip
+holds("places two to four are within the error", max(_ends["32 finer experts"][1] - 0.045, _ends["large dense"][1] - 0.04)
+      - _ends["small dense"][1] < 0.045)  # fmt: skip
+
+# %% [markdown]
+# **Answer.** In twelve minutes the eight experts end lowest, at 2.44 nats, and in three the small dense model, at 2.91.
+#
+# <!-- answered -->
+# **Takeaway: which model is best in a fixed time depends on the time.** In three minutes the four end in the order of their speed. In twelve the eight experts are first. They and the small dense model were trained for exactly this
+# time; the other two are read off a line that may lie 0.04 too high. With so much taken off, they would still end above the eight experts, but places two to four are open. (One of eight shared, which was level with the small dense model in
+# three minutes, was not trained on eight million tokens.)
+# <!-- reasoned: the parabola through 2, 6.7 and 8 million lies 0.04 and 0.045 below the line at 5.5 and 5.1 million -->
 #
 # Others have measured much further. A study with over 300 models of up to 28 billion parameters
 # ([arXiv 2507.17702](https://arxiv.org/abs/2507.17702)) defines a **leverage**: how many times the FLOPs a dense model needs to reach the mixture's loss. It
@@ -1026,8 +1200,9 @@ explorer.suggest({"180 seconds": {"at": 180.0}, "the longest": {"at": 0.0}, "equ
 # ## Now you know
 #
 # - "Better" needs an axis, an opponent and a length. On two million tokens the eight and the 32 finer experts beat a dense model of equal active size per token and per FLOP, and lose to it per second. On eight
-#   million the eight experts win per second, too. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
-# - Change one thing at a time. From 4 experts to 32 of equal width five seeds can tell no difference. Of five changes to the eight experts, five seeds can tell a lower loss per token only where they are cut finer. <!-- reasoned: 10.4 holds it -->
+#   million they win per token and per FLOP again; per second the eight experts win, too, and the finer ones are too close to call. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
+# - Change one thing at a time. From 4 experts to 32 of equal width five seeds can tell no difference. Of five changes to the eight experts, on two million tokens five seeds can tell a lower loss per token only where they are cut finer,
+#   and none of them puts a mixture ahead of the small dense model per second. <!-- reasoned: 10.4 holds it -->
 # - A factor read between two curves compares an end with a middle. Compare ends, each with its own schedule and learning rate.
 # - An interval over paired seeds belongs to the claim, and "cannot tell" is a result.
 # - On one seed, an untuned baseline made the lead three times as large, and an untuned mixture turned it round. <!-- reasoned: 10.3 holds it -->

@@ -343,35 +343,44 @@ def _ended(one: Series, budget: str) -> str:
     return f"{interval_of} ({len(found.losses)}; {found.lr:g})"
 
 
-def changes() -> dict[str, tuple[float, float, float]]:
-    """Each of CHANGED minus the eight experts on the usual budget: mean, low, high over the seeds that both have."""
+def changes(budget: str = BUDGET) -> dict[str, tuple[float, float, float]]:
+    """Each of CHANGED minus the eight experts on a budget: mean, low, high over the seeds that both have."""
     found = {}
     for name in CHANGED:
-        a, b = ({run.seed: run.loss for run in recording(one, seeds=None).runs} for one in (name, EIGHT))
+        a, b = ({run.seed: run.loss for run in recording(one, budget, seeds=None).runs} for one in (name, EIGHT))
         ends = torch.tensor([[a[seed], b[seed]] for seed in sorted(a.keys() & b.keys())], dtype=torch.float64)
         found[name] = paired_interval(ends[:, 0], ends[:, 1], T_975[len(ends) - 1])
     return found
 
 
 def changes_table() -> str:
-    """As Markdown, with size and seconds per token."""
-    eight = series(EIGHT)
+    """As Markdown: size, seconds per token, the differences from the eight experts on two budgets, and that from the
+    small dense model at equal seconds, read between the two."""
+    within = budgets()[budgets().index(BUDGET) - 1 :][:2]
+    eight, small = series(EIGHT, within), series(DENSE_ACTIVE, within)
+    minus_eight = {budget: changes(budget) for budget in within}
     rows = []
-    for name, (mean, low, high) in changes().items():
-        one = series(name)
+    for name in CHANGED:
+        one = series(name, within)
         seconds = f"{one.seconds_per_token / eight.seconds_per_token:.2f}"
-        told = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
-        rows.append([one.title, f"{one.recordings[0].parameters['total'] / 1e6:.2f} M", seconds, told])
-    title = f"{eight.title}, changed: minus that model at equal tokens, on the usual budget"
-    return f"{title}\n\n{markdown(['model', 'parameters', 'seconds', 'difference'], rows)}"
+        told = [_numbers(*minus_eight[budget][name]) for budget in within]
+        size = f"{one.recordings[0].parameters['total'] / 1e6:.2f} M"
+        rows.append([one.title, size, seconds, *told, _told(one, small, "seconds")])
+    title = f"{eight.title}, changed: minus that model at equal tokens, and minus the small dense one at equal seconds"
+    head = ["model", "parameters", "seconds", *within, "equal seconds"]
+    return f"{title}\n\n{markdown(head, rows)}"
 
 
 def _told(a: Series, b: Series, axis: str) -> str:
     found = equal(a, b, axis, largest_common(a, b, axis))
     if found is None:
         return "—"
-    numbers = f"{found.delta_nats:+.3f} [{found.low:+.3f}, {found.high:+.3f}]".replace("-", "−")
+    numbers = _numbers(found.delta_nats, found.low, found.high)
     return numbers if found.better else f"cannot tell {numbers}"
+
+
+def _numbers(mean: float, low: float, high: float) -> str:
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
 
 
 def main(arguments: list[str] | None = None) -> None:
