@@ -435,7 +435,7 @@ holds("0.07 and 0.09 above", [round(float(_row[2]), 2) for _row in off] == [0.07
 # the more expensive model alone.
 # <!-- reasoned: a smaller span bends less; exercise 10.4 defines where each model is read -->
 #
-# Now the four functions become one.
+# Now exercises 10.2 and 10.3 become one function.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 10.4 — a verdict at equal cost
@@ -548,7 +548,7 @@ holds("finer lead by 0.29 at equal FLOPs", round(_mean["FLOPs", *_pairs["fl"]], 
 #
 # How far may you trust the seconds? If one of the times were off by four percent, that would shift a difference by about two hundredths of a nat. The line's error
 # is of the same size (over one doubling about a quarter of what it was over two), and counts against the slower model. So the 0.03 by which the large dense model beats the finer experts is too close to call, although five seeds agree. The
-# other means at equal seconds are larger than both errors together. For the eight experts, against the small dense model and against the large one, the nearer end of the interval is not, so take these two results as likely.
+# other means at equal seconds are larger than both errors together. For the eight experts, against the small dense model and against the large one, the end of the interval nearest to 0 is smaller than both together, so take these two results as likely.
 # And of eighteen intervals at once, one may well miss.
 # <!-- reasoned: log2 of 1.04 is 0.057 doublings, of at most 0.44 nats each; a parabola through the three budgets of the eight experts lies 0.02 below the line -->
 #
@@ -581,10 +581,10 @@ holds(
 # %% [markdown]
 # In so short a training everything depends on how many tokens a model sees. A doubling brings 0.35 to 0.44 nats. The eight experts lose 0.13 nats by being
 # slower, more than twice what they lead by at equal tokens. The finer ones lose 0.31, nearly three times their lead. In a long training a doubling brings far
-# less, so being slower costs less there. If the lead at equal tokens stays as it is, the eight experts win per second once a doubling brings less than half of what it brings here. That is a
+# less, so being slower costs less there. If the lead at equal tokens stays as it is, the eight experts win per second once a doubling brings less than 0.20 nats, half of what it brings here. That is a
 # calculation and not a result; section 10.5 puts it to the test. <!-- reasoned: 0.058 nats of lead over 0.29 doublings is 0.20 nats -->
 #
-# The same lines mend the factor of section 10.1. `comparison.saved` asks for the budget at which a mixture's own trainings would end where the dense model's ended.
+# Lines between ends mend the factor of section 10.1. `comparison.saved` asks for the budget at which a mixture's own trainings would end where the dense model's ended.
 
 # %%
 needed = [
@@ -609,14 +609,16 @@ holds("107 to 115", [round(_f(needed[1])) for _f in (min, max)] == [107, 115])
 #
 # - **4, 16 and 32 of equal width**, two per token: 0.7, 1.5 and 2.6 times the parameters. <!-- evidence: 1.12 / 1.51; 2.30 / 1.51; 3.88 / 1.51 -->
 # - **32 cut finer**, eight per token, none shared.
-# - **one of eight shared**: every token uses it, and one of the other seven. (With one chosen expert there is nothing to renormalise, so its weight is its probability, and the shared one has weight 1. So this changes the weights, too.)
+# - **one of eight shared**: every token uses it, and one of the other seven. (With one chosen expert nothing is renormalised, so this changes the weights, too.)
 #
 # All do about equal FLOPs per token, so equal tokens are equal FLOPs here. <!-- reasoned: the cell below prints them -->
 #
 # **Predict:** by how many nats do four of them differ from the eight experts: 4 and 32 of equal width, 32 cut finer, and one of eight shared? (Below is negative.)
 
 # %% tags=["guess"]
-my_guess = guess("10.4, one change", four_of_equal_width=None, as_many_as_32=None, finer=None, one_shared=None)
+my_guess = guess(
+    "10.4, one change", four_of_equal_width=None, thirty_two_of_equal_width=None, finer=None, one_shared=None
+)
 
 # %%
 changes = {"4 of equal width": "moe-4-top2", "16 of equal width": "moe-16-top2", "32 of equal width": "moe-32-top2",
@@ -647,7 +649,7 @@ plots.intervals(found, caption, rows=[*changes], together=3)
 
 # %% tags=["guess"]
 my_guess.beside(
-    four_of_equal_width=float(found[0, 0]), as_many_as_32=float(found[2, 0]), finer=float(found[3, 0]),
+    four_of_equal_width=float(found[0, 0]), thirty_two_of_equal_width=float(found[2, 0]), finer=float(found[3, 0]),
     one_shared=float(found[4, 0]),
 )  # fmt: skip
 
@@ -665,7 +667,7 @@ holds("finer: below", all(float(_row[2]) < 0 for _row in found[[3, 5]]))
 # **Answer.** By 0.01 with four and by 0.00 with 32 of equal width, by −0.04 when they are cut finer, and by −0.01 with one shared.
 #
 # <!-- answered -->
-# Only the two that are cut finer are told from 0. That does not yet mean that they differ from the others, so those are compared as well.
+# Only for the two that are cut finer does the interval leave 0 out. That does not yet mean that they differ from the others, so those are compared as well.
 
 # %%
 finer, shared_too = changed["32 cut finer"], changed["32 finer experts (both)"]
@@ -686,14 +688,14 @@ holds("32 and 4: cannot tell, at most 0.04", _ends[1] < 0 < _ends[2] and round(-
 holds("one more shared beside finer: cannot tell", _more[1] < 0 < _more[2])
 
 # %% [markdown]
-# **Takeaway: cutting the experts finer lowered the loss; more of the same width, or sharing one, did nothing that five seeds can tell.** Finer experts are also ahead of 32 of equal width and of one shared. With one more that is
-# shared, they are where they were without it, as far as five seeds can tell. So nearly all of their lead over the eight experts, 0.04 of 0.05 nats, is there without a shared one.
+# **Takeaway: cutting the experts finer lowered the loss; more of the same width, or sharing one, did nothing that five seeds can tell.** Finer experts are also ahead of 32 of equal width and of one shared. One more that is shared beside them
+# adds nothing that five seeds can tell. So nearly all of their lead over the eight experts, 0.04 of 0.05 nats, is there without a shared one.
 # <!-- reasoned: the figure and the cell above hold the intervals -->
 #
 # From 4 to 32 of equal width the model grows from 1.1 to 3.9 million parameters, and five seeds cannot tell the smallest from the largest. If all these
 # parameters gain anything here, the interval says that it is no more than about 0.04 nats. One reason may be the
 # length of the training: of 32 experts with two per token, each sees on average an eighth of the tokens that one of four sees.
-# The models of lesson 03 saw three times as many, one training each: there the step from 4 to 8 experts lowered the loss by 0.028 nats, which the interval of four experts in the figure does not exclude.
+# In lesson 03, with three times the tokens and one training each, the step from 4 to 8 lowered the loss by 0.028 nats, which the interval of four experts in the figure does not exclude.
 # <!-- evidence: data/checkpoints/moe-e4.json val_loss_mean - data/checkpoints/moe-e8.json val_loss_mean -->
 #
 # All of them were also trained on one million tokens, with five seeds and rates tuned anew.
@@ -767,6 +769,7 @@ holds("only the shared one is level", _level == ["one of eight shared"] and per_
 holds("1.14 times as slow; 1.17 with four; eight 1.22", [round(slower[_title], 2) for _title in ("one of eight shared", "4 of equal width", "eight experts")]
       == [1.14, 1.17, 1.22] and min(slower, key=slower.get) == "one of eight shared")  # fmt: skip
 holds("ahead of four by 0.04", round(two_fastest[2], 2) == -0.04 and two_fastest[4] < 0)
+holds("four: behind by 0.05", round(per_second["4 of equal width"][0], 2) == 0.05)
 holds("1.7 times when cut finer", round(slower["32 cut finer"], 1) == 1.7)
 
 # %% [markdown]
@@ -775,7 +778,7 @@ holds("1.7 times when cut finer", round(slower["32 cut finer"], 1) == 1.7)
 # <!-- answered -->
 # **Takeaway: per second, "one of eight shared" is the only one of these seven that five seeds cannot tell from the small dense model.** The other six end behind it. A shared expert did nothing for the loss per token that could be told.
 # What it does is to take 1.14 times the seconds of the small dense model, where eight experts take 1.22: every token uses the shared one, so half of the experts' work is one matrix product without any sorting.
-# At equal seconds it is ahead of the next fastest, with four experts, by 0.04 nats.
+# At equal seconds it is ahead of the next fastest, with four experts, by 0.04 nats. With the errors named above, that is likely and not sure, and so is the 0.05 by which four experts end behind the small dense model.
 # Cutting finer takes 1.7 times the seconds, which costs far more here than it gains.
 # <!-- reasoned: one chosen and one shared expert of equal width do half of the work each; the figure has the rest -->
 #
@@ -892,11 +895,11 @@ holds(
 )
 
 # %% [markdown]
-# In the time that the dense model needs for two million tokens, being slower cost the eight experts 0.13 nats; in its time for eight million it costs 0.04, a third of that. Their lead at equal tokens went from 0.06 to
+# In the time that the dense model needs for two million tokens, being slower cost the eight experts 0.13 nats; in its time for eight million it costs 0.04, a third of that. (The 0.13 is read off a line, and may be 0.11 without its error.) Their lead at equal tokens went from 0.06 to
 # 0.09, and the interval of that growth contains 0, near its end. So most of what changed is the price of being slower. The calculation in 10.4 asked for doublings that bring less than 0.20 nats; from 6.7
-# to eight million they bring 0.15. All five seeds have the eight experts ahead.
+# to eight million they bring 0.15. (0.22 and 0.23 were means over two doublings.) All five seeds have the eight experts ahead.
 #
-# What would a sceptic ask? Which rates were tried, and how often a text was seen.
+# A sceptic would ask which rates were tried, and how often a text was seen.
 
 # %%
 for title in long:
@@ -915,7 +918,7 @@ holds("dense: 0.002 is 0.005 behind", round(_rates[0][2] - _rates[0][1], 3) == 0
 # **The opponent.** This is a win over the small dense model, which holds fewer bytes; the large one comes below. **The text.** There are 3.0 million tokens of training text. In the long
 # trainings each is seen 2.7 times, in those on two million 0.7 times, so doublings may bring less partly because text is repeated. **The tuning.** The small dense model's best rate lies
 # between others that were tried, and on seed 0 the rate 0.002 is only 0.005 nats behind it, so a finer search would hardly make up for 0.04. At 6.7 million the eight experts use the rate of eight million; if that matters,
-# it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. For the near end of the interval to reach 0, one of the two times would have to be off by about ten percent. **The line.** It made the slower model look
+# it hurts them. **The seconds.** They are tokens times the time of a step, of our code on one processor. For the near end of the interval to reach 0, one of the two times would have to be off by about a tenth. **The line.** It made the slower model look
 # worse on two million, by about 0.02, so the true gap there is probably nearer 0.05. The next cell shows what a line gives at 6.7 million.
 # <!-- reasoned: 0.025 nats at 0.15 to 0.2 per doubling, more where there are fewer tokens, are about 0.15 doublings, a factor of 1.11; a line over one doubling has a quarter of the error that 10.4 measured over two -->
 # <!-- evidence: 2.492 - 2.487 -->
@@ -934,9 +937,9 @@ print("read off the line:      {:+.3f} [{:+.3f}, {:+.3f}]".format(*by_line))
 holds("the line: 0.02, and it contains 0", round(by_line[0], 2) == -0.02 and by_line[1] < 0 < by_line[2])
 
 # %% [markdown]
-# By the line, five seeds could not tell who is better. The line lies above the trainings; from the trainings themselves they can tell.
+# By the line, five seeds could not tell who is better; from the trainings themselves they can.
 #
-# Now the other opponent. The large dense model holds about as many bytes as the eight experts. On two million tokens five seeds could tell no difference per token, and
+# Now the large dense model, which holds about as many bytes as the eight experts. On two million tokens five seeds could tell no difference per token, and
 # per second the eight experts were ahead by 0.07 nats. <!-- reasoned: 10.4 holds both -->
 #
 # **Predict:** how far are the eight experts from the large dense model on eight million tokens, per token and per second? (Below 0, the eight experts
@@ -946,7 +949,7 @@ holds("the line: 0.02, and it contains 0", round(by_line[0], 2) == -0.02 and by_
 my_guess = guess("10.5, the large one", per_token=None, per_second=None)
 
 # %%
-latest, later = {title: comparison.series(name, ("2M", "8M")) for title, name in names.items()}, {}
+latest, long_runs = {title: comparison.series(name, ("2M", "8M")) for title, name in names.items()}, {}
 
 
 def compare_long(*pairs):
@@ -955,12 +958,12 @@ def compare_long(*pairs):
         for axis in ("tokens", "FLOPs", "seconds"):
             costs_ab = [latest[title].per_token(axis) for title in (a, b)]
             losses_ab = [latest[title].losses for title in (a, b)]  # (S, 2) each, on two and on eight million tokens
-            later[axis, a, b] = my_verdict(budgets, *losses_ab, *costs_ab, t)[2:]
+            long_runs[axis, a, b] = my_verdict(budgets, *losses_ab, *costs_ab, t)[2:]
         cheap, slow = sorted((latest[a], latest[b]), key=lambda model: model.per_token("seconds"))
         at = slow.tokens_for("seconds", cheap.tokens[-1] * cheap.per_token("seconds"))
         told = f"in the seconds of eight million tokens with {a if cheap is latest[a] else b}"
         print(f"{told}, {b if cheap is latest[a] else a}: {at / 1e6:.1f} million")
-    shown = {key: found for key, found in later.items() if key[1:] in pairs}
+    shown = {key: found for key, found in long_runs.items() if key[1:] in pairs}
     rows = [f"{a} − {b}, equal tokens" if axis == "tokens" else f"equal {axis}" for axis, a, b in shown]
     caption = "on up to eight million tokens, nats per token: mean and 95 % interval over five seeds"
     return plots.intervals(torch.tensor([*shown.values()]), caption, rows=rows, together=3)
@@ -971,31 +974,31 @@ compare_long(("eight experts", "large dense"), ("large dense", "small dense"))
 
 # %% tags=["guess"]
 _pair = ("eight experts", "large dense")
-my_guess.beside(per_token=later["tokens", *_pair][0], per_second=later["seconds", *_pair][0])
+my_guess.beside(per_token=long_runs["tokens", *_pair][0], per_second=long_runs["seconds", *_pair][0])
 
 # %% tags=["holds"]
-holds("per token: −0.02", round(later["tokens", *_pair][0], 2) == -0.02)
+holds("per token: −0.02", round(long_runs["tokens", *_pair][0], 2) == -0.02)
 holds("on two million tokens 0.03 above", round(verdicts["tokens", *_pair][2], 2) == 0.03)
-holds("per token: cannot tell", later["tokens", *_pair][1] < 0 < later["tokens", *_pair][2])
+holds("per token: cannot tell", long_runs["tokens", *_pair][1] < 0 < long_runs["tokens", *_pair][2])
 holds(
     "per second 0.08, and beyond 0.02 of the line",
-    round(later["seconds", *_pair][0], 2) == -0.08 and later["seconds", *_pair][2] < -0.02,
+    round(long_runs["seconds", *_pair][0], 2) == -0.08 and long_runs["seconds", *_pair][2] < -0.02,
 )
-holds("per FLOP far more", later["FLOPs", *_pair][0] < 2 * later["seconds", *_pair][0])
+holds("per FLOP far more", long_runs["FLOPs", *_pair][0] < 2 * long_runs["seconds", *_pair][0])
 _other = ("large dense", "small dense")
 holds(
     "large against small: 0.07 ahead per token, 0.05 behind per second",
-    [round(later[_axis, *_other][0], 2) for _axis in ("tokens", "seconds")] == [-0.07, 0.05],
+    [round(long_runs[_axis, *_other][0], 2) for _axis in ("tokens", "seconds")] == [-0.07, 0.05],
 )
 
 # %% [markdown]
 # **Answer.** Per token by −0.02, which five seeds cannot tell from 0. Per second the eight experts are ahead, by 0.08 nats.
 #
 # <!-- answered -->
-# So at equal bytes five seeds still cannot tell who is better per token, where the mean has gone from 0.03 above 0 to just below it. Per second the eight experts are ahead as before, and per FLOP by far. The line counts against the large dense model here, which is read at
-# 6.7 million tokens. There the line was off by 0.02 nats for the eight experts, and an error of that size would leave the whole interval below 0.
+# So at equal bytes five seeds still cannot tell who is better per token, where the mean has gone from 0.03 above 0 to just below it. Per second the eight experts are ahead as before, and per FLOP by far. The large dense model is read at
+# 6.7 million tokens, where the line may be off by 0.02 nats. That would leave the whole interval below 0.
 #
-# Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read near the middle of the line, where the error
+# Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read farther from the end of the line, where the error
 # may be 0.04, so per second it is too close to call. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
 #
 # The 32 finer experts are left. On two million tokens they were ahead of all others per token, and per second 0.20 nats behind the small dense model. <!-- reasoned: 10.4 holds both -->
@@ -1010,12 +1013,12 @@ compare_long(*(("32 finer experts", title) for title in ("small dense", "large d
 
 # %% tags=["guess"]
 my_guess.beside(
-    finer_minus_small_per_second=later["seconds", "32 finer experts", "small dense"][0],
-    finer_minus_eight_per_token=later["tokens", "32 finer experts", "eight experts"][0],
+    finer_minus_small_per_second=long_runs["seconds", "32 finer experts", "small dense"][0],
+    finer_minus_eight_per_token=long_runs["tokens", "32 finer experts", "eight experts"][0],
 )
 
 # %% tags=["holds"]
-_finer = {(_axis, _b): later[_axis, "32 finer experts", _b] for _axis in ("tokens", "seconds") for _b in ("small dense", "large dense", "eight experts")}  # fmt: skip
+_finer = {(_axis, _b): long_runs[_axis, "32 finer experts", _b] for _axis in ("tokens", "seconds") for _b in ("small dense", "large dense", "eight experts")}  # fmt: skip
 holds("0.03 behind per second, 0.04 ahead per token", [round(_finer[_k][0], 2) for _k in (("seconds", "small dense"), ("tokens", "eight experts"))]
       == [0.03, -0.04])  # fmt: skip
 holds(
@@ -1037,7 +1040,7 @@ holds(
 # the line counts against them. Beside the small dense model it may be off by more than the gap of 0.03, so that one is too close to call, and most of the 0.05 to the eight experts may be the line, too.
 # <!-- reasoned: the parabola through 2, 6.7 and 8 million lies 0.045 below the line at 5.1 million tokens and 0.03 below it at 6.2 -->
 #
-# Each row "equal seconds" stands for another time. So the last question is asked at the same time for all.
+# Each row "equal seconds" stands for another time. So the last question has one time for all.
 #
 # **Predict:** you have twelve minutes, 718 seconds, as long as eight million tokens take the small dense model. Which of the four do you train? And which, if you have three minutes?
 
@@ -1078,7 +1081,7 @@ holds("places two to four are within the error", max(_ends["32 finer experts"][1
 # Others have measured much further. A study with over 300 models of up to 28 billion parameters
 # ([arXiv 2507.17702](https://arxiv.org/abs/2507.17702)) defines a **leverage**: how many times the FLOPs a dense model needs to reach the mixture's loss. It
 # finds power laws in the share of active experts and in the compute, and its mixture with 0.85 billion active parameters matches a dense model of 6.1
-# billion with over seven times less compute ([abstract](https://arxiv.org/abs/2507.17702)). That is their result, at their sizes, in FLOPs. Its mixture has about a thousand times as many active parameters as ours, and ours say nothing about that size.
+# billion with over seven times less compute ([abstract](https://arxiv.org/abs/2507.17702)). Its mixture has about a thousand times as many active parameters as ours, and ours say nothing about that size.
 # <!-- cited: arXiv 2507.17702, abstract -->
 #
 # ## 10.6 Which way of balancing is best?

@@ -356,7 +356,7 @@ def changes(budget: str = BUDGET) -> dict[str, tuple[float, float, float]]:
 def changes_table() -> str:
     """As Markdown: size, seconds per token, the differences from the eight experts on two budgets, and that from the
     small dense model at equal seconds, read between the two."""
-    within = budgets()[budgets().index(BUDGET) - 1 :][:2]
+    within = spans()[0][-2:]
     eight, small = series(EIGHT, within), series(DENSE_ACTIVE, within)
     minus_eight = {budget: changes(budget) for budget in within}
     rows = []

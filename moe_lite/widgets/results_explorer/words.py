@@ -12,8 +12,8 @@ PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 UNITS = {"tokens": " tokens", "FLOPs": "FLOPs", "bytes": "B"}
 COUNTS = "no one two three four five six seven eight nine ten eleven twelve".split()
 ENDS_ONLY = (
-    "Only the dots are compared, where a training ended and its learning rate had decayed: in the middle of a longer "
-    "training it has not decayed yet, so its loss there is not that of a training which ends there."
+    "Dots are compared, and lines between them, never the middle of a curve: there the learning rate has not decayed "
+    "yet, so the loss is not that of a training which ends there."
 )
 PARTLY = "The curves are validated on a part of the held-out text, and the dots on all of it."
 BETWEEN = (
