@@ -688,8 +688,8 @@ holds("32 and 4: cannot tell, at most 0.04", _ends[1] < 0 < _ends[2] and round(-
 holds("one more shared beside finer: cannot tell", _more[1] < 0 < _more[2])
 
 # %% [markdown]
-# **Takeaway: cutting the experts finer lowered the loss; more of the same width, or sharing one, did nothing that five seeds can tell.** Finer experts are also ahead of 32 of equal width and of one shared. One more that is shared beside them
-# adds nothing that five seeds can tell. So nearly all of their lead over the eight experts, 0.04 of 0.05 nats, is there without a shared one.
+# **Takeaway: on two million tokens, cutting the experts finer lowered the loss; more of the same width, or sharing one, did nothing that five seeds can tell.** Finer experts are also ahead of 32 of equal width and of one shared. One more that is shared beside them
+# adds nothing that five seeds can tell. By the means, 0.04 of their lead of 0.05 nats over the eight is there without a shared one.
 # <!-- reasoned: the figure and the cell above hold the intervals -->
 #
 # From 4 to 32 of equal width the model grows from 1.1 to 3.9 million parameters, and five seeds cannot tell the smallest from the largest. If all these
@@ -733,8 +733,8 @@ holds("both − finer alone: cannot tell", _added[1] < 0 < _added[2])
 # **Answer.** For one, the 32 finer experts with both changes, which are ahead by 0.04 nats.
 #
 # <!-- answered -->
-# More of the same width and sharing one again do nothing that can be told. But cut finer alone they are ahead by only
-# 0.01 here, which five seeds can tell neither from 0 nor from the model with both changes. So the takeaway speaks of two million tokens.
+# More of the same width and sharing one again do nothing that can be told. But cut finer without a shared one, the experts are ahead by only
+# 0.01 here, which five seeds can tell neither from 0 nor from the model with both changes.
 #
 # And per second? A change can also pay because the model becomes faster. With two budgets, each model can be read where it has spent as many seconds as the small dense one, as in exercise 10.4.
 #
@@ -770,16 +770,16 @@ holds("1.14 times as slow; 1.17 with four; eight 1.22", [round(slower[_title], 2
       == [1.14, 1.17, 1.22] and min(slower, key=slower.get) == "one of eight shared")  # fmt: skip
 holds("ahead of four by 0.04", round(two_fastest[2], 2) == -0.04 and two_fastest[4] < 0)
 holds("four: behind by 0.05", round(per_second["4 of equal width"][0], 2) == 0.05)
-holds("1.7 times when cut finer", round(slower["32 cut finer"], 1) == 1.7)
+holds("1.4 times the eight when cut finer", round(slower["32 cut finer"] / slower["eight experts"], 1) == 1.4)
 
 # %% [markdown]
 # **Answer.** By 0.01 with a shared expert, and by 0.26 when they are cut finer.
 #
 # <!-- answered -->
 # **Takeaway: per second, "one of eight shared" is the only one of these seven that five seeds cannot tell from the small dense model.** The other six end behind it. A shared expert did nothing for the loss per token that could be told.
-# What it does is to take 1.14 times the seconds of the small dense model, where eight experts take 1.22: every token uses the shared one, so half of the experts' work is one matrix product without any sorting.
+# What it does is to take 1.14 times the seconds of the small dense model, where eight experts take 1.22: every token uses the shared one, so half of the experts' work needs no sorting.
 # At equal seconds it is ahead of the next fastest, with four experts, by 0.04 nats. With the errors named above, that is likely and not sure, and so is the 0.05 by which four experts end behind the small dense model.
-# Cutting finer takes 1.7 times the seconds, which costs far more here than it gains.
+# Cut finer, the experts take 1.4 times the seconds of the eight, which costs far more here than it gains.
 # <!-- reasoned: one chosen and one shared expert of equal width do half of the work each; the figure has the rest -->
 #
 # ## 10.5 Four times as long
@@ -822,7 +822,7 @@ holds("0.42 and 0.43, then 0.22 and 0.23", [[round(_x, 2) for _x in _pair] for _
 # **Answer.** Above it, by 0.41 nats for the small dense model and by 0.40 for the eight experts.
 #
 # <!-- answered -->
-# **Takeaway: a line through two budgets promises too much here, because each doubling brings less than the one before.** (A curve that bends like this lies below a line between two of its points, as in 10.4, and above it beyond them.) From one million to two, a doubling brought 0.42 and 0.43 nats; from two million to eight, only 0.22 and 0.23. A line through
+# **Takeaway: a line through two budgets promises too much here, because later doublings bring less.** (A curve that bends like this lies below a line between two of its points, as in 10.4, and above it beyond them.) From one million to two, a doubling brought 0.42 and 0.43 nats; from two million to eight, only 0.22 and 0.23. A line through
 # many budgets, fitted where the curve is straight, may do better, and its uncertainty has to be told along with it. From our four budgets we will not say
 # what thirty million tokens would bring.
 #
@@ -904,7 +904,7 @@ holds(
 # %%
 for title in long:
     tried = runs.recording(names[title], "8M").learning_rates
-    print(f"{title}, loss by learning rate:", {rate: round(loss, 3) for rate, loss in tried.items()})
+    print(f"{title}, seed 0, loss by learning rate:", {rate: round(loss, 3) for rate, loss in tried.items()})
 text = sum(len(corpus.train) for corpus in data.load_corpora().values())
 seen = [f"{tokens / text:.1f} times" for tokens in long["small dense"].tokens[1:]]  # two and eight million
 print(f"training text: {text / 1e6:.1f} million tokens, seen {seen[0]} in a training on 2M and {seen[1]} on 8M")
@@ -1001,7 +1001,7 @@ holds(
 # Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read farther from the end of the line, where the error
 # may be 0.04, so per second it is too close to call. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
 #
-# The 32 finer experts are left. On two million tokens they were ahead of all others per token, and per second 0.20 nats behind the small dense model. <!-- reasoned: 10.4 holds both -->
+# The 32 finer experts are left. On two million tokens they were ahead of the other three per token, and per second 0.20 nats behind the small dense model. <!-- reasoned: 10.4 holds both -->
 #
 # **Predict:** how far are they from the small dense model on eight million tokens, per second? And how far from the eight experts, per token? (Below 0, the finer experts are ahead.)
 
@@ -1037,7 +1037,7 @@ holds(
 #
 # <!-- answered -->
 # Per token the finer experts are still the best of the four: five seeds tell them from each of the others, by 0.04 to 0.12 nats. Per second they are ahead of the large dense model by 0.03, though
-# the line counts against them. Beside the small dense model it may be off by more than the gap of 0.03, so that one is too close to call, and most of the 0.05 to the eight experts may be the line, too.
+# the line counts against them. Beside the small dense model the line may be off by more than the gap of 0.03, so that one is too close to call, and most of the 0.05 to the eight experts may be the line, too.
 # <!-- reasoned: the parabola through 2, 6.7 and 8 million lies 0.045 below the line at 5.1 million tokens and 0.03 below it at 6.2 -->
 #
 # Each row "equal seconds" stands for another time. So the last question has one time for all.
@@ -1066,7 +1066,7 @@ holds("twelve: eight 2.44, then small, finer and large", sorted(_ends, key=lambd
 holds("2.44 and 2.91", [round(_x, 2) for _x in (_ends["eight experts"][1], _ends["small dense"][0])] == [2.44, 2.91])
 holds("0.03 and more ahead with the error taken off", _ends["32 finer experts"][1] - 0.045 - _ends["eight experts"][1] > 0.03
       and _ends["large dense"][1] - 0.04 - _ends["eight experts"][1] > 0.03)  # fmt: skip
-holds("places two to four are within the error", max(_ends["32 finer experts"][1] - 0.045, _ends["large dense"][1] - 0.04)
+holds("the small dense model is within their error", max(_ends["32 finer experts"][1] - 0.045, _ends["large dense"][1] - 0.04)
       - _ends["small dense"][1] < 0.045)  # fmt: skip
 
 # %% [markdown]
@@ -1074,12 +1074,12 @@ holds("places two to four are within the error", max(_ends["32 finer experts"][1
 #
 # <!-- answered -->
 # **Takeaway: which model is best in a fixed time depends on the time.** In three minutes the four end in the order of their speed. In twelve the eight experts are first. They and the small dense model were trained for exactly this
-# time; the other two are read off a line that may lie 0.04 too high. With so much taken off, they would still end above the eight experts, but places two to four are open. (One of eight shared, which was level with the small dense model in
-# three minutes, was not trained on eight million tokens.)
+# time; the other two are read off a line that may lie 0.04 too high. With that off, they would still end above the eight experts, but the place of the small dense model among the last three is open. (One of eight shared, which in three minutes five seeds cannot tell from the small dense model,
+# was not trained on eight million tokens.)
 # <!-- reasoned: the parabola through 2, 6.7 and 8 million lies 0.04 and 0.045 below the line at 5.5 and 5.1 million -->
 #
 # Others have measured much further. A study with over 300 models of up to 28 billion parameters
-# ([arXiv 2507.17702](https://arxiv.org/abs/2507.17702)) defines a **leverage**: how many times the FLOPs a dense model needs to reach the mixture's loss. It
+# ([arXiv 2507.17702](https://arxiv.org/abs/2507.17702)) defines a **leverage**: how many times as many FLOPs a dense model needs to reach the mixture's loss. It
 # finds power laws in the share of active experts and in the compute, and its mixture with 0.85 billion active parameters matches a dense model of 6.1
 # billion with over seven times less compute ([abstract](https://arxiv.org/abs/2507.17702)). Its mixture has about a thousand times as many active parameters as ours, and ours say nothing about that size.
 # <!-- cited: arXiv 2507.17702, abstract -->
@@ -1203,7 +1203,7 @@ explorer.suggest({"180 seconds": {"at": 180.0}, "the longest": {"at": 0.0}, "equ
 # ## Now you know
 #
 # - "Better" needs an axis, an opponent and a length. On two million tokens the eight and the 32 finer experts beat a dense model of equal active size per token and per FLOP, and lose to it per second. On eight
-#   million they win per token and per FLOP again; per second the eight experts win, too, and the finer ones are too close to call. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
+#   million they win per token again; per second the eight experts win, too, and the finer ones are too close to call. Both hold 1.6 to 1.7 times as many bytes. <!-- reasoned: 10.0, 10.4 and 10.5 hold it -->
 # - Change one thing at a time. From 4 experts to 32 of equal width five seeds can tell no difference. Of five changes to the eight experts, on two million tokens five seeds can tell a lower loss per token only where they are cut finer,
 #   and none of them puts a mixture ahead of the small dense model per second. <!-- reasoned: 10.4 holds it -->
 # - A factor read between two curves compares an end with a middle. Compare ends, each with its own schedule and learning rate.
