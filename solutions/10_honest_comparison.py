@@ -667,7 +667,7 @@ holds("finer: below", all(float(_row[2]) < 0 for _row in found[[3, 5]]))
 # **Answer.** By 0.01 with four and by 0.00 with 32 of equal width, by −0.04 when they are cut finer, and by −0.01 with one shared.
 #
 # <!-- answered -->
-# Only for the two that are cut finer does the interval leave 0 out. That does not yet mean that they differ from the others, so those are compared as well.
+# Only for the two that are cut finer does the interval exclude 0. That does not yet mean that they differ from the others, so those are compared as well.
 
 # %%
 finer, shared_too = changed["32 cut finer"], changed["32 finer experts (both)"]
@@ -777,7 +777,7 @@ holds("1.4 times the eight when cut finer", round(slower["32 cut finer"] / slowe
 #
 # <!-- answered -->
 # **Takeaway: per second, "one of eight shared" is the only one of these seven that five seeds cannot tell from the small dense model.** The other six end behind it. A shared expert did nothing for the loss per token that could be told.
-# What it does is to take 1.14 times the seconds of the small dense model, where eight experts take 1.22: every token uses the shared one, so half of the experts' work needs no sorting.
+# It makes the model faster: 1.14 times the seconds of the small dense model, where eight experts take 1.22. Every token uses the shared one, so half of the experts' work needs no sorting.
 # At equal seconds it is ahead of the next fastest, with four experts, by 0.04 nats. With the errors named above, that is likely and not sure, and so is the 0.05 by which four experts end behind the small dense model.
 # Cut finer, the experts take 1.4 times the seconds of the eight, which costs far more here than it gains.
 # <!-- reasoned: one chosen and one shared expert of equal width do half of the work each; the figure has the rest -->
@@ -1001,7 +1001,7 @@ holds(
 # Of the two dense models the large one is ahead by 0.07 nats per token, and behind by 0.05 per second. But it is read farther from the end of the line, where the error
 # may be 0.04, so per second it is too close to call. <!-- reasoned: a parabola through 2, 6.7 and 8 million lies 0.04 below the line at 5.5 million -->
 #
-# The 32 finer experts are left. On two million tokens they were ahead of the other three per token, and per second 0.20 nats behind the small dense model. <!-- reasoned: 10.4 holds both -->
+# That leaves the 32 finer experts. On two million tokens they were ahead of the other three per token, and per second 0.20 nats behind the small dense model. <!-- reasoned: 10.4 holds both -->
 #
 # **Predict:** how far are they from the small dense model on eight million tokens, per second? And how far from the eight experts, per token? (Below 0, the finer experts are ahead.)
 
@@ -1040,7 +1040,7 @@ holds(
 # the line counts against them. Beside the small dense model the line may be off by more than the gap of 0.03, so that one is too close to call, and most of the 0.05 to the eight experts may be the line, too.
 # <!-- reasoned: the parabola through 2, 6.7 and 8 million lies 0.045 below the line at 5.1 million tokens and 0.03 below it at 6.2 -->
 #
-# Each row "equal seconds" stands for another time. So the last question has one time for all.
+# Each row "equal seconds" stands for another time. The last question takes the same time for all four.
 #
 # **Predict:** you have twelve minutes, 718 seconds, as long as eight million tokens take the small dense model. Which of the four do you train? And which, if you have three minutes?
 
@@ -1074,7 +1074,7 @@ holds("the small dense model is within their error", max(_ends["32 finer experts
 #
 # <!-- answered -->
 # **Takeaway: which model is best in a fixed time depends on the time.** In three minutes the four end in the order of their speed. In twelve the eight experts are first. They and the small dense model were trained for exactly this
-# time; the other two are read off a line that may lie 0.04 too high. With that off, they would still end above the eight experts, but the place of the small dense model among the last three is open. (One of eight shared, which in three minutes five seeds cannot tell from the small dense model,
+# time; the other two are read off a line that may lie 0.04 too high. Corrected, they would still end above the eight experts, but the place of the small dense model among the last three is open. (One of eight shared, which in three minutes five seeds cannot tell from the small dense model,
 # was not trained on eight million tokens.)
 # <!-- reasoned: the parabola through 2, 6.7 and 8 million lies 0.04 and 0.045 below the line at 5.5 and 5.1 million -->
 #
