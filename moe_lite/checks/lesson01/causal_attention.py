@@ -69,6 +69,7 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     return (
         Trial((torch.zeros_like(q), k, v), "q all 0"),
         Trial((q * 1e3, k, v), "scores in the thousands, float64"),
+        Trial((q.abs() + 1e3, k.abs() + 1e3, v), "scores near 2,000,000, float64"),
         Trial((q.abs() + 1e3, -k.abs() - 1e3, v), "scores near -2,000,000, float64"),
         Trial((q, k, v * 1e6 + 1e6), "values in the millions"),
         Trial((q, k, torch.zeros_like(v)), "values all 0"),

@@ -137,11 +137,14 @@ def extremes(seed: int) -> tuple[Trial, ...]:
     flat = 3 - 1e-6 * inputs.distinct(seed, 8, low=1, high=4).cumsum(0)
     between = float(flat[4] + 0.37 * (flat[5] - flat[4]))
     from_zero = steps - steps[0]
+    million = torch.tensor([2**19, 2**20 - 7, 2**20 + 9, 2**20 + 400])  # the answer is 2**20 + 1/16
+    in_between = torch.tensor([5.0, 4.0, 3.0, 2.5], dtype=torch.float64), 4 - 7.0625 / 16
     return (
         Trial((uneven(seed, 6), zero, 0.0), f"a loss that reaches 0, seed {seed}"),
         Trial((uneven(seed, 8), flat, between), f"a curve that is nearly flat, seed {seed}"),
         Trial((from_zero, losses, target), f"the first point at step 0, seed {seed}"),
         Trial((10**8 * steps + 1, losses, target), f"steps in the billions, seed {seed}"),
+        Trial((million, *in_between), "an answer halfway between two float32 numbers"),
         Trial((from_zero, losses, float(losses[0]) + 0.5), f"low enough at step 0, seed {seed}"),
         Trial((steps[:1], losses[:1], float(losses[0]) - 0.1), f"a single point that is too high, seed {seed}"),
     )
