@@ -829,7 +829,7 @@ holds("0.42 and 0.43, then 0.22 and 0.23", [[round(_x, 2) for _x in _pair] for _
 # Now the test. When both train for the same time and the small dense model sees eight million tokens, the eight experts see 6.7 million.
 # We first read their loss there off the line between two and eight million, as in 10.4. That left the question open, and such a line is known to count against the slower model. So
 # the eight experts were trained on 6.7 million tokens as well, with five seeds and the learning rate that was best on eight million.
-# <!-- evidence: data/runs/6.7M/moe-8-top2.json train.steps * data/runs/speed.json tokens_per_step -->
+# <!-- evidence: data/runs/718s/moe-8-top2.json train.steps * data/runs/speed.json tokens_per_step -->
 #
 # **Predict:** on two million tokens the small dense model won at equal seconds, by 0.07 nats. Who wins now, and by how many nats? (Below 0, the eight experts are ahead.)
 
@@ -847,7 +847,7 @@ t, leads = runs.T_975[4], {}
 for budget in ("0.5M", "1M", "2M", "8M"):
     leads[f"equal tokens: {budget}"] = my_interval(ended("eight experts", budget), ended("small dense", budget), t)
 leads["equal seconds: dense 2M"] = verdicts["seconds", "eight experts", "small dense"][2:]
-leads["equal seconds: dense 8M"] = my_interval(ended("eight experts", "6.7M"), ended("small dense", "8M"), t)
+leads["equal seconds: dense 8M"] = my_interval(ended("eight experts", "718s"), ended("small dense", "8M"), t)
 rows = [f"{row}, off a line" if row.endswith("dense 2M") else row for row in leads]
 rows[-1] += ", eight 6.7M"
 plots.intervals(torch.tensor([*leads.values()]), "eight experts minus small dense, nats per token", rows=rows)
@@ -859,7 +859,7 @@ my_guess.beside(eight_minus_small=leads["equal seconds: dense 8M"][0])
 _short, _long = leads["equal seconds: dense 2M"], leads["equal seconds: dense 8M"]
 holds("seconds: 0.07 above, then 0.04 below", [round(_x[0], 2) for _x in (_short, _long)] == [0.07, -0.04])
 holds("told from 0 both times", _short[1] > 0 > _long[2])
-holds("with each seed", bool((ended("eight experts", "6.7M") < ended("small dense", "8M")).all()))
+holds("with each seed", bool((ended("eight experts", "718s") < ended("small dense", "8M")).all()))
 _grown = my_interval(ended("eight experts", "8M") - ended("small dense", "8M"), ended("eight experts", "2M") - ended("small dense", "2M"), t)  # fmt: skip
 holds("the lead: 0.06 and 0.09, and five seeds cannot tell that it grew", [round(-leads[f"equal tokens: {_b}"][0], 2)
       for _b in ("2M", "8M")] == [0.06, 0.09] and _grown[1] < 0 < _grown[2])  # fmt: skip
@@ -877,12 +877,12 @@ holds("at half a million and at one million: cannot tell", all(leads[f"equal tok
 for budget in ("2M", "8M"):
     lead, late = -leads[f"equal tokens: {budget}"][0], leads[f"equal seconds: dense {budget}"][0]
     print(f"{budget}: the lead at equal tokens is {lead:.2f}, being slower costs {lead + late:.2f}")
-doublings_left = math.log2(long["eight experts"].tokens[-1] / runs.recording(names["eight experts"], "6.7M").tokens)
-slope = (ended("eight experts", "6.7M") - ended("eight experts", "8M")).mean() / doublings_left
+doublings_left = math.log2(long["eight experts"].tokens[-1] / runs.recording(names["eight experts"], "718s").tokens)
+slope = (ended("eight experts", "718s") - ended("eight experts", "8M")).mean() / doublings_left
 print(f"from 6.7M to 8M a doubling brings {slope:.2f} nats to the eight experts")
 led = {budget: ended("small dense", budget) - ended("eight experts", budget) for budget in ("2M", "8M")}  # (S,) each
 print("growth of the lead: {:.3f} [{:.3f}, {:.3f}]".format(*my_interval(led["8M"], led["2M"], t)))
-by_seed = ended("eight experts", "6.7M") - ended("small dense", "8M")  # (S,)
+by_seed = ended("eight experts", "718s") - ended("small dense", "8M")  # (S,)
 print("equal seconds, 8M, seed by seed:", [round(x, 3) for x in by_seed.tolist()])
 
 # %% tags=["holds"]
@@ -928,7 +928,7 @@ budgets, ends_of_eight = (
     torch.tensor(long["eight experts"].tokens[1:]),
     long["eight experts"].losses[:, 1:],
 )  # (2,), (S, 2)
-at = float(runs.recording(names["eight experts"], "6.7M").tokens)
+at = float(runs.recording(names["eight experts"], "718s").tokens)
 by_line = my_interval(torch.tensor([my_loss(budgets, row, at) for row in ends_of_eight]), ended("small dense", "8M"), t)
 print("trained on 6.7 million: {:+.3f} [{:+.3f}, {:+.3f}]".format(*leads["equal seconds: dense 8M"]))
 print("read off the line:      {:+.3f} [{:+.3f}, {:+.3f}]".format(*by_line))

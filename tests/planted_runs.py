@@ -26,8 +26,8 @@ def plant(
 ) -> Path:
     """Write data/runs into `folder`, and return what MOE_LITE_DATA has to be.
 
-    losses: {"2M": {name: the final loss of seeds 0, 1, …, or {seed: loss}}}; seconds: of a training step, flops: of
-    training per token, parameters: all of them, each by name.
+    losses: {"2M" or "718s": {name: the final loss of seeds 0, 1, …, or {seed: loss}}}; seconds: of a training step,
+    flops: of training per token, parameters: all of them, each by name.
     """
     seconds, flops, parameters = seconds or {}, flops or {}, parameters or {}
     (folder / "runs").mkdir(parents=True, exist_ok=True)
@@ -35,8 +35,9 @@ def plant(
     for budget, models in losses.items():
         to = folder / "runs" / ("" if budget == runs.BUDGET else budget)
         to.mkdir(parents=True, exist_ok=True)
-        steps = int(float(budget.removesuffix("M")) * 500)
         for name, ends in models.items():
+            steps = float(budget[:-1]) / seconds[name] if runs.in_seconds(budget) else float(budget[:-1]) * 500
+            steps = int(round(steps, 6))
             ends = ends if isinstance(ends, Mapping) else dict(enumerate(ends))
             values = like | {
                 "name": name,

@@ -26,6 +26,7 @@ from moe_lite import ModelConfig, MoELanguageModel, TrainConfig
 from moe_lite.data import DOMAINS, Corpus, load_corpora
 from moe_lite.evaluate import evaluate
 from moe_lite.families import preset
+from moe_lite.lab.comparison import speeds
 from moe_lite.lab.runs import (
     BUDGET,
     FORMAT,
@@ -82,22 +83,38 @@ COMPARED = [*MODELS][:9]  # lesson 10 asks whether one is better than another: f
 SCALED = COMPARED[:4]
 BUDGETS = {  # who is trained on how many tokens
     "0.5M": SCALED, "1M": COMPARED, "2M": [*MODELS], "8M": SCALED,
-    "6.7M": ["moe-8-top2"],  # as many seconds as 8M take the baseline (speed.json), so that no line is needed there
+    # as many seconds as 8M take the baseline, so that no line is needed where models are compared in that time
+    "718s": [*SCALED[1:], "moe-8-shared"],
 }  # fmt: skip
-STEPS = {"0.5M": 250, "1M": 500, "2M": 1000, "8M": 4000, "6.7M": 3271}
-# the budget, recorded before it, whose best learning rate is taken; all others are tuned themselves
-TUNED_ON = {"6.7M": "8M"}
+STEPS = {"0.5M": 250, "1M": 500, "2M": 1000, "8M": 4000}
+AS_LONG_AS = {"718s": "8M"}  # budgets in seconds: those that this budget takes the baseline
+# the budget, recorded before it, whose best learning rate is taken; a model that it lacks is tuned itself
+TUNED_ON = {"718s": "8M"}
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 BIAS_STEP = 0.001  # where a bias balances
 SEEDS = (0, 1, 2, 3, 4)  # of the models compared; the others have the first SHARED_SEEDS
 NOTE_EVERY = 10  # steps
 
 
-def settings(config: ModelConfig, budget: str = BUDGET) -> TrainConfig:
-    """How this model is trained on this budget, seed and learning rate aside."""
-    steps = STEPS[budget]
+def settings(name: str, budget: str = BUDGET) -> TrainConfig:
+    """How a model is trained on this budget, seed and learning rate aside."""
+    config, steps = MODELS[name][1], steps_of(name, budget)
     plain = TrainConfig(steps=steps, warmup_steps=50, validate_every=steps // 20, validation_windows=8)
     return replace(plain, bias_step=BIAS_STEP) if config.selection_bias else plain
+
+
+def steps_of(name: str, budget: str) -> int:
+    """As many as the budget has tokens for, or seconds: by the time of a step, which `--speed` measured."""
+    if budget in STEPS:
+        return STEPS[budget]
+    seconds = speeds()
+    return int(STEPS[AS_LONG_AS[budget]] * seconds[BASELINE] / seconds[name])
+
+
+def tuned_on(name: str, budget: str) -> str | None:
+    """The budget whose best learning rate is taken; None if this one is tuned itself."""
+    other = TUNED_ON.get(budget)
+    return other if other and name in BUDGETS[other] else None
 
 
 def seeds(name: str) -> tuple[int, ...]:
@@ -109,8 +126,8 @@ def record(name: str, corpora: dict[str, Corpus], train_config: TrainConfig, bud
     title, config = MODELS[name]
     path = folder(budget) / f"{name}.json"
     found = begin(path, name, title, config, train_config)
-    if budget in TUNED_ON:
-        found = add(path, found, SEEDS[0], read(folder(TUNED_ON[budget]) / path.name).lr, corpora)
+    if other := tuned_on(name, budget):
+        found = add(path, found, SEEDS[0], read(folder(other) / path.name).lr, corpora)
     else:
         for lr in LEARNING_RATES:
             found = add(path, found, SEEDS[0], lr, corpora)
@@ -193,7 +210,7 @@ def record_speed(corpora: dict[str, Corpus], rounds: int = 15, steps: int = 4) -
     Each is the baseline's median times the median ratio to the baseline in the same round: a slow moment of the
     machine meets neighbours alike.
     """
-    longer = replace(settings(ModelConfig()), steps=10_000, validate_every=0)
+    longer = replace(settings(BASELINE), steps=10_000, validate_every=0)
 
     def works(name: str) -> Callable[[], object]:
         steps_of = iter(train(MoELanguageModel(MODELS[name][1]), corpora, longer))
@@ -239,7 +256,7 @@ def main() -> None:
         return record_speed(corpora)
     for budget in a.budget:
         for name in (name for name in a.only if name in BUDGETS[budget]):
-            record(name, corpora, settings(MODELS[name][1], budget), budget)
+            record(name, corpora, settings(name, budget), budget)
     summarise()
 
 

@@ -8,6 +8,7 @@ equal seconds, the loss of each is read between its budgets (`loss_at`), and nev
 import argparse
 import json
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,20 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from moe_lite.lab.runs import BUDGET, SPEED, T_975, Recording, budgets, folder, interval, names, recording
+from moe_lite.lab.runs import (
+    BUDGET,
+    SPEED,
+    T_975,
+    Recording,
+    budgets,
+    folder,
+    in_order,
+    in_seconds,
+    in_words,
+    interval,
+    names,
+    recording,
+)
 
 DENSE_ACTIVE, DENSE_TOTAL = "dense-equal-active", "dense-equal-total"
 EIGHT = "moe-8-top2"
@@ -135,7 +149,8 @@ class Series:
     """One model on every budget that it was recorded on."""
 
     name: str
-    recordings: tuple[Recording, ...]  # the smallest budget first
+    recordings: tuple[Recording, ...]  # the one on the fewest tokens first
+    budgets: tuple[str, ...] = ()  # their names
 
     @property
     def title(self) -> str:
@@ -186,13 +201,23 @@ class Series:
         tokens = amount / self.per_token(axis)
         return next((float(whole) for whole in self.tokens if math.isclose(whole, tokens, rel_tol=1e-9)), tokens)
 
+    def on(self, budget: str) -> Recording | None:
+        """The trainings on a budget; those on another that take as long as a budget in seconds are on that as well."""
+        if budget in self.budgets:
+            return self.recordings[self.budgets.index(budget)]
+        if not in_seconds(budget) or self.name not in speeds():
+            return None
+        took = {one.tokens * self.seconds_per_token: one for one in self.recordings}
+        return next((one for seconds, one in took.items() if abs(seconds - float(budget[:-1])) < 1), None)
+
     def around(self, tokens: float) -> "Series | None":
         """The budgets alone that the loss at so many tokens is read from: one that is met, or the two beside it. They
         may have seeds that other budgets lack. None outside of what was trained."""
         if not self.tokens[0] <= tokens <= self.tokens[-1]:
             return None
         first = max(i for i, budget in enumerate(self.tokens) if budget <= tokens)
-        return Series(self.name, self.recordings[first : first + (1 if self.tokens[first] == tokens else 2)])
+        there = slice(first, first + (1 if self.tokens[first] == tokens else 2))
+        return Series(self.name, self.recordings[there], self.budgets[there])
 
     def losses_at(self, tokens: float) -> Tensor:
         """(S,) the loss of each seed after a training on so many tokens. Raises ValueError outside of the budgets."""
@@ -203,11 +228,12 @@ class Series:
 def series(name: str, within: Sequence[str] | None = None) -> Series:
     """A model on the budgets `within`, all of them if None. Raises ValueError for a name that none of them has."""
     wanted = {budget: names(budget) for budget in chosen(within)}
-    found = [recording(name, budget, seeds=None) for budget, there in wanted.items() if name in there]
+    found = {budget: recording(name, budget, seeds=None) for budget, there in wanted.items() if name in there}
     if not found:
-        known = ", ".join(sorted({*chain(*wanted.values())})) or "none"
-        raise ValueError(f"There is no recording {name!r} on {' or '.join(wanted)} tokens; there are {known}.")
-    return Series(name, tuple(found))
+        known, where = ", ".join(sorted({*chain(*wanted.values())})) or "none", " or ".join(map(in_words, wanted))
+        raise ValueError(f"There is no recording {name!r} on {where}; there are {known}.")
+    by_tokens = sorted(found, key=lambda budget: found[budget].tokens)
+    return Series(name, tuple(found[budget] for budget in by_tokens), tuple(by_tokens))
 
 
 def chosen(within: Sequence[str] | None) -> list[str]:
@@ -317,17 +343,22 @@ def spans() -> list[list[str]]:
     return [usual] if usual == every else [usual, every]
 
 
+def longest(within: Sequence[str]) -> str:
+    """Of budgets, the one with the most tokens."""
+    return [budget for budget in in_order(within) if not in_seconds(budget)][-1]
+
+
 def _minus(name: str, models: Sequence[Series], within: Sequence[str]) -> list[str]:
     """Each model against the one of this name, on the budgets `within`; nothing where they lack the longest of them."""
-    there = names(within[-1])
+    there = names(longest(within))
     others = [one.name for one in models if one.name in there and one.name != name]
     if name not in there or not others:
         return []
     against, axes = series(name, within), ("tokens", "FLOPs", "seconds")
     read = [series(other, within) for other in others]
-    title = f"Minus {against.title}, trainings on up to {within[-1]} tokens, at the most that both spent: mean and 95 %"
+    trained = f"trainings on up to {in_words(longest(within))}, at the most that both spent"
     return [
-        f"{title} interval, seed by seed",
+        f"Minus {against.title}, {trained}: mean and 95 % interval, seed by seed",
         markdown(
             ["model", *(f"equal {axis}" for axis in axes)],
             [[one.title, *(_told(one, against, axis) for axis in axes)] for one in read],
@@ -371,6 +402,30 @@ def changes_table() -> str:
     return f"{title}\n\n{markdown(head, rows)}"
 
 
+def timed(budget: str) -> dict[str, Recording]:
+    """Who was trained for the seconds of a budget, the lowest mean loss first."""
+    found = {name: series(name).on(budget) for name in dict.fromkeys([*compared(), *names(budget)])}
+    there = [(name, one) for name, one in found.items() if one is not None]
+    return dict(sorted(there, key=lambda item: statistics.fmean(item[1].losses)))
+
+
+def timed_tables() -> str:
+    """As Markdown, for each budget in seconds: how many tokens each model saw, where it ended, and the difference from
+    the small dense one."""
+    parts = []
+    for budget in filter(in_seconds, budgets()):
+        rows, there = [], timed(budget)
+        ends = {name: {run.seed: run.loss for run in one.runs} for name, one in there.items()}
+        for name, one in there.items():
+            seeds = sorted(ends[name].keys() & ends[DENSE_ACTIVE].keys())
+            pairs = torch.tensor([[ends[x][seed] for x in (name, DENSE_ACTIVE)] for seed in seeds], dtype=torch.float64)
+            minus = "" if name == DENSE_ACTIVE else _numbers(*paired_interval(*pairs.T, T_975[len(seeds) - 1]))
+            rows.append([one.title, f"{one.tokens / 1e6:.1f} M", str(interval(one.losses)), minus])
+        head = ["model", "tokens", "loss", "minus the small dense one"]
+        parts.append(f"Trained for {in_words(budget)}, five seeds: mean and 95 % interval\n\n{markdown(head, rows)}")
+    return "\n\n".join(parts)
+
+
 def _told(a: Series, b: Series, axis: str) -> str:
     found = equal(a, b, axis, largest_common(a, b, axis))
     if found is None:
@@ -389,7 +444,7 @@ def main(arguments: list[str] | None = None) -> None:
     a = parser.parse_args(arguments)
     try:
         print(tables(compared(), a.against or (DENSE_ACTIVE, DENSE_TOTAL)))
-        print(f"\n{changes_table()}")
+        print(f"\n{changes_table()}\n\n{timed_tables()}")
     except ValueError as error:
         parser.error(str(error))
 

@@ -7,7 +7,7 @@ interval(differences(sparse, dense))         # seed by seed: the same texts in t
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ FORMAT, VERSION = "moe-lite-runs", 1
 SPEED = "speed.json"  # how long a training step of each model takes
 SUMMARY = "summary.json"  # numbers for prose, computed from the others
 SHARED_SEEDS = 3  # that every recording has; some have more
-BUDGET = "2M"  # tokens of a training, unless another budget is asked for: then the files lie in a folder of that name
+BUDGET = "2M"  # of a training, unless another budget is asked for: then the files lie in a folder of that name
 T_975 = {  # Student's t by degrees of freedom
     1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201,
     12: 2.179, 13: 2.160, 14: 2.145, 15: 2.131,
@@ -163,9 +163,24 @@ def _rounded(found: Interval) -> dict[str, float]:
 
 
 def budgets() -> list[str]:
-    """Of the recordings that the course ships, the smallest first."""
+    """Of the recordings that the course ships, the smallest first: those in tokens ("2M"), then those in seconds
+    ("718s"), in which each model sees as many tokens as its speed allows."""
     others = [path.name for path in folder().iterdir() if path.is_dir()]
-    return sorted([BUDGET, *others], key=lambda name: float(name.removesuffix("M")))
+    return in_order([BUDGET, *others])
+
+
+def in_order(budgets: Iterable[str]) -> list[str]:
+    """Tokens before seconds, the smallest first."""
+    return sorted(budgets, key=lambda name: (in_seconds(name), float(name[:-1])))
+
+
+def in_seconds(budget: str) -> bool:
+    return budget.endswith("s")
+
+
+def in_words(budget: str) -> str:
+    """2M -> "2M tokens", 718s -> "718 seconds" """
+    return f"{budget[:-1]} seconds" if in_seconds(budget) else f"{budget} tokens"
 
 
 def names(budget: str = BUDGET) -> list[str]:
@@ -181,7 +196,7 @@ def recording(name: str, budget: str = BUDGET, seeds: int | None = SHARED_SEEDS)
     path = folder(budget) / f"{name}.json"
     if not path.is_file():
         there, others = ", ".join(names(budget)) or "none", ", ".join(budgets())
-        raise ValueError(f"There is no recording {name!r} on {budget} tokens; there are {there}. Budgets: {others}.")
+        raise ValueError(f"There is no recording {name!r} on {in_words(budget)}; there are {there}. Budgets: {others}.")
     found = read(path)
     wanted = sorted({run.seed for run in found.all_runs})[:seeds]
     return replace(found, all_runs=tuple(run for run in found.all_runs if run.seed in wanted))

@@ -77,6 +77,26 @@ def test_a_series_may_leave_budgets_out(planted):
     assert series(SMALL, "1M").tokens == whole.tokens[1:2]
 
 
+def test_a_budget_in_seconds_gives_each_model_the_tokens_that_it_gets_through(tmp_path, monkeypatch):
+    """200 s are two million tokens of the small model, which needs no training of its own for them."""
+    seconds = {SMALL: 0.2, LARGE: 0.25, EIGHT: 0.4}
+    losses = LOSSES | {"200s": {LARGE: [3.1, 3.2, 3.3]}}
+    monkeypatch.setenv("MOE_LITE_DATA", str(plant(tmp_path, losses, seconds=seconds)))
+    assert runs.budgets() == ["0.5M", "1M", "2M", "200s"] and comparison.longest(runs.budgets()) == "2M"
+    large = series(LARGE)
+    assert large.budgets == ("200s", "2M") and large.tokens == [800 * 2048, 1000 * 2048]
+    assert large.on("200s").losses == [3.1, 3.2, 3.3] and large.on("190s") is None
+    assert series(SMALL).on("200s").tokens == 2_048_000
+    assert equal(large, series(SMALL), "seconds", 200.0).delta_nats == pytest.approx(0.1)
+    assert [*comparison.timed("200s")] == [SMALL, LARGE, EIGHT]
+    told = comparison.timed_tables().splitlines()
+    assert told[0].startswith("Trained for 200 seconds") and told[4].endswith("| 2.0 M | 3.100 [2.852, 3.348] |  |")
+    assert told[5].startswith(
+        f"| {LARGE.replace('dense-equal-total', 'dense, equal total parameters')} | 1.6 M | 3.200"
+    )
+    assert told[6].endswith("| 1.0 M | 3.500 [3.252, 3.748] | +0.400 [+0.400, +0.400] |")
+
+
 def test_a_line_goes_on_as_straight_as_it_was():
     tokens, losses = torch.tensor([1, 2, 4]), torch.tensor([[4.0, 3.5, 3.0], [5.0, 5.0, 5.0]], dtype=torch.float64)
     assert extended(tokens, losses, at=8).tolist() == pytest.approx([2.5, 5.0])
@@ -86,7 +106,9 @@ def test_a_line_goes_on_as_straight_as_it_was():
 def test_bad_questions_are_named(planted):
     with pytest.raises(ValueError, match="'bytes' is not spent token by token"):
         series(SMALL).per_token("bytes")
-    with pytest.raises(ValueError, match="There is no recording 'moe-3' on 0.5M or 1M or 2M tokens; there are dense-"):
+    with pytest.raises(
+        ValueError, match="There is no recording 'moe-3' on 0.5M tokens or 1M tokens or 2M tokens; there "
+    ):
         series("moe-3")
     with pytest.raises(ValueError, match=f"no recording '{LARGE}' on 0.5M tokens"):
         series(LARGE, ["0.5M"])

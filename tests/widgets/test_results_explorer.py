@@ -313,8 +313,25 @@ def test_bytes_have_a_mark_and_a_circle_for_each_seed_at_the_largest_budget_of_a
 def test_models_without_a_common_budget_are_not_compared_by_bytes(planted):
     planted({"1M": {DENSE: [3.3, 3.2]}, "2M": {MOE: [2.8, 2.9]}})
     shown = ResultsExplorer(axis="bytes")
-    assert "No budget was recorded for all of these models" in shown.view["note"]
+    assert (
+        "No number of tokens was recorded for all of these models. Theirs are 1M tokens and 2M tokens"
+        in (shown.view["note"])
+    )
     assert "cannot be compared" in shown.reading and shown.error == {}
+
+
+def test_a_budget_in_seconds_has_the_curves_of_all_that_were_trained_for_so_long(planted):
+    """2M tokens take the dense model 100 s, in which the mixture sees 1M; on bytes it is no budget for all."""
+    planted(LOSSES | {"8M": {MOE: [2.4, 2.5]}, "100s": {TOTAL: [2.95, 2.96, 2.94]}})
+    shown = ResultsExplorer([DENSE, TOTAL, MOE], "seconds", budget="100s")
+    assert shown.budgets == ["1M", "2M", "8M", "100s"]
+    assert [kinds(group).get("mean", 0) for group in groups(shown)] == [1, 1, 1] and "was not" not in shown.view["note"]
+    assert [trace.ends[0].budget for trace in shown.now.traces] == ["1M", "100s", "1M"], "by tokens"
+    assert f"{TITLES[TOTAL]}: 2.950 on 100 seconds and 2.813 on 2M tokens" in shown.figure
+    shown.budget = "8M"
+    assert f"{D} and {T} were not trained on the budget of 8M tokens" in shown.view["note"]
+    shown.axis = "bytes"
+    assert "trainings on 2M tokens, the largest budget" in shown.view["note"]
 
 
 def test_a_model_keeps_its_colour_and_its_mark_on_every_axis(planted):

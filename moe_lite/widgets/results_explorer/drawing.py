@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from moe_lite.lab.runs import in_words
 from moe_lite.look.palette import N_HUES
 from moe_lite.look.svg import figure
 from moe_lite.look.words import number
@@ -205,7 +206,7 @@ class ResultsDrawing:
     def _end(self, trace: Trace, end: End) -> str:
         """The mean with its interval; with bytes every seed, too."""
         x, y = self.place(trace, end)
-        says = f"{trace.model.title}, {end.budget} tokens: {number(end.mean, 3)} nats per token"
+        says = f"{trace.model.title}, {in_words(end.budget)}: {number(end.mean, 3)} nats per token"
         whisker = seeds = ""
         if end.interval is not None:
             low, high = (min(max(self.y(edge), TOP), TOP + HEIGHT) for edge in end.interval)
@@ -355,7 +356,7 @@ def table_html(now: Scene) -> str:
     for trace in now.traces:
         for end in trace.ends:
             spread = "" if end.interval is None else f"{number(end.interval[0], 3)} to {number(end.interval[1], 3)}"
-            cells = (trace.model.title, f"{end.budget} tokens", number(end.mean, 3), spread, str(len(end.losses)))
+            cells = (trace.model.title, in_words(end.budget), number(end.mean, 3), spread, str(len(end.losses)))
             rows += f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
     heads = ("model", "budget", "loss", "95 % interval", "seeds")
     return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{rows}</table>"

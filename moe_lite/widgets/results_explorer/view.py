@@ -38,7 +38,6 @@ class Model:
     """A model that can be shown; `place` among all of them gives its colour and its mark."""
 
     series: Series
-    budgets: tuple[str, ...]  # their names, as many as the series has recordings
     place: int
 
     @property
@@ -48,6 +47,10 @@ class Model:
     @property
     def title(self) -> str:
         return self.series.title
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        return self.series.budgets
 
     @property
     def short(self) -> str:
@@ -73,12 +76,7 @@ def models(names: Iterable[str] | None, within: Sequence[str] | None = None) -> 
         offered = {*compared(), *FIRST} & there
         names = [*(name for name in FIRST if name in offered), *sorted(offered.difference(FIRST))]
     names = dict.fromkeys([names] if isinstance(names, str) else names)
-    return {name: Model(series(name, within), budgets_of(name, within), i) for i, name in enumerate(names)}
-
-
-def budgets_of(name: str, within: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The names of the budgets that a model was recorded on, the smallest first."""
-    return tuple(budget for budget in chosen(within) if name in runs.names(budget))
+    return {name: Model(series(name, within), i) for i, name in enumerate(names)}
 
 
 # ---- what is compared ------------------------------------------------------------------------------------------------
@@ -245,8 +243,8 @@ def _begin(whole: Trace, high: float) -> float:
 
 
 def held(shown: Sequence[Model]) -> Scene:
-    """Loss over bytes in memory, of the largest budget that all of the models have."""
-    common = set.intersection(*(set(model.budgets) for model in shown))
+    """Loss over bytes in memory, of the largest budget in tokens that all of the models have."""
+    common = {name for name in set.intersection(*(set(model.budgets) for model in shown)) if not runs.in_seconds(name)}
     traces = []
     for model in shown:
         places = [i for i, budget in enumerate(model.budgets) if budget in common or not common]
@@ -261,8 +259,8 @@ def trace(model: Model, axis: str, budget: str = "") -> Trace:
     """A model on an axis; budget: whose curves, "" for all."""
     each = model.per_token(axis)
     thin, thick = [], []
-    for name, recording in zip(model.budgets, model.series.recordings, strict=True):
-        if budget in ("", name):
+    for recording in model.series.recordings:
+        if not budget or recording is model.series.on(budget):
             found = [scaled(run.validation_tokens, run.validation, each) for run in recording.runs]
             thin += found if len(found) > 1 else []
             thick.append(mean_curve(recording, each))

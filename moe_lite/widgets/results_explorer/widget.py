@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from traitlets import Dict, Float, Int, List, Unicode
 
 from moe_lite.lab.comparison import AXES, DENSE_TOTAL
+from moe_lite.lab.runs import in_order
 from moe_lite.look.svg import drawn_only
 from moe_lite.look.words import listed
 from moe_lite.widgets.kit.widget import FROM_PAGE, MoEWidget, script, style
@@ -81,8 +82,7 @@ class ResultsExplorer(MoEWidget):
         drawn = [*dict.fromkeys([first, second, DENSE_TOTAL])] if shown is None else [*shown]
         if shown is None:
             drawn = [name for name in drawn if name in self.models]
-        every = dict.fromkeys(name for model in self.models.values() for name in model.budgets)
-        self.budgets = sorted(every, key=lambda name: float(name.removesuffix("M")))
+        self.budgets = in_order({name for model in self.models.values() for name in model.budgets})
         fixed = {
             "axes": list(AXES), "budgets": self.budgets, "width": [NARROWEST, WIDEST],
             "models": [[name, one.title, one.short, look(one), shape(one)] for name, one in self.models.items()],

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from moe_lite.lab.comparison import AXES
+from moe_lite.lab.runs import in_order, in_words
 from moe_lite.look.words import listed, number
 from moe_lite.widgets.results_explorer.view import Finding, Model, Scene
 
@@ -203,13 +204,13 @@ def note(now: Scene, corrected: Sequence[str]) -> str:
     if not now.traces:
         return " ".join(said)
     if now.axis == "bytes":
-        budgets = {trace.ends[0].budget for trace in now.traces}
+        budgets = listed([in_words(budget) for budget in in_order({trace.ends[0].budget for trace in now.traces})])
         said.append(
-            f"Losses are those at the end of trainings on {budgets.pop()} tokens, the largest budget that all of these "
-            "models have; a circle is a seed."
+            f"Losses are those at the end of trainings on {budgets}, the largest budget that all of these models have; "
+            "a circle is a seed."
             if not now.uneven
-            else f"No budget was recorded for all of these models, so they were trained on {listed(sorted(budgets))} "
-            "tokens, and their losses cannot be compared here; a circle is a seed."
+            else f"No number of tokens was recorded for all of these models. Theirs are {budgets}, so their losses "
+            "cannot be compared here; a circle is a seed."
         )
         said.append("Bytes are those of weights, gradients and optimizer state; activations come on top.")
         return " ".join([*said, *single(now)])
@@ -233,7 +234,7 @@ def single(now: Scene) -> list[str]:
         bare = [trace.model for trace in now.traces if trace.bare]
         if bare:
             verb = "was not trained" if len(bare) == 1 else "were not trained"
-            said.append(f"{listed([quoted(model) for model in bare])} {verb} on the budget of {now.budget} tokens.")
+            said.append(f"{listed([quoted(model) for model in bare])} {verb} on the budget of {in_words(now.budget)}.")
     lonely = [trace.model for trace in now.traces if any(end.interval is None for end in trace.ends)]
     if lonely:
         names = listed([quoted(model) for model in lonely])
@@ -258,6 +259,6 @@ def alternative(now: Scene, text: str) -> str:
     """The figure for those who do not see it: the means at the ends, then the sentence."""
     means = []
     for trace in now.traces:
-        ends = listed([f"{number(end.mean, 3)} on {end.budget}" for end in trace.ends])
+        ends = listed([f"{number(end.mean, 3)} on {in_words(end.budget)}" for end in trace.ends])
         means.append(f"{trace.model.title}: {ends}")
     return f"Validation loss over {axis_title(now.axis)}. {'. '.join(means)}. {text}"
