@@ -199,5 +199,5 @@ EXPERT_TABLE = Exercise(
         "the table.",
     ),
     minutes=6, lines="about 2 lines",
-    done="Every question of this lesson is asked of such a table. Only the labels change.",
+    done="Most of this lesson's questions begin with such a table. Only the labels change.",
 )  # fmt: skip

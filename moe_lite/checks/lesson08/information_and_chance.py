@@ -167,5 +167,5 @@ INFORMATION_AND_CHANCE = Exercise(
         "of the others, as floats.",
     ),
     minutes=6, lines="about 4 lines",
-    done="A measure without its chance level is half a measure. From here on, both are always printed.",
+    done="A measure without its chance level is half a measure. The tables below have both.",
 )  # fmt: skip
