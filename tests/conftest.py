@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,10 +21,19 @@ from moe_lite.corpora.sources import read_sources
 from moe_lite.data import Corpus, data_dir, load_corpora
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def seed_of_commit() -> int:
+    """Another for each commit, and the same wherever that is tested; without git another in each run."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return secrets.randbelow(10**6)
+    return int(head[:12], 16) % 10**6
+
+
 _progress = tempfile.TemporaryDirectory(prefix="moe-lite-progress-")  # not the developer's own
-os.environ.setdefault(
-    "MOE_LITE_SWEEP_SEED", str(secrets.randbelow(10**6))
-)  # another in each run, for all its processes
+os.environ.setdefault("MOE_LITE_SWEEP_SEED", str(seed_of_commit()))  # for all processes of a run
 os.environ.setdefault("MOE_LITE_CHECK_SECONDS", "100")  # a check on a busy machine is slow, and not wrong
 os.environ |= {"MOE_LITE_CHECKS": "raise", "MOE_LITE_PROGRESS": os.path.join(_progress.name, "progress.json")}
 sys.path.insert(0, str(ROOT / "tools"))  # programs, not a package; tests/ itself stands there because of this file

@@ -1,7 +1,7 @@
 """What no author thinks of, tried once every case is right: sizes that coincide, edges, layouts, extremes, other data.
 
 An exercise says how its input is drawn for given sizes (`Drawn`); everything else about the sweep stands here. In the
-tests the seed changes from run to run ($MOE_LITE_SWEEP_SEED), so that no answer can be fitted to one input.
+tests the seed changes with every commit ($MOE_LITE_SWEEP_SEED), so that no answer can be fitted to one input.
 """
 
 import os
