@@ -151,9 +151,10 @@ def test_tables_of_what_is_shipped(capsys):
     assert usual[0].endswith("| +0.067 [+0.044, +0.090] |"), "as section 10.4 of the lesson has it"
     assert long[0].endswith("| −0.043 [−0.062, −0.025] |"), "as section 10.5 has it"
     assert all("finer" in part for part in parts_against_small(told))
-    (shared,) = re.findall(r"^\| 7 experts, top-1, and one shared \|.*$", told, re.MULTILINE)
+    shared, timed = re.findall(r"^\| 7 experts, top-1, and one shared \|.*$", told, re.MULTILINE)
     in_lesson = "| −0.022 [−0.064, +0.020] | −0.013 [−0.040, +0.014] | cannot tell +0.007 [−0.024, +0.037] |"
     assert shared.endswith(in_lesson), "one million tokens, two million, and per second, as section 10.4 has them"
+    assert timed.endswith("| −0.055 [−0.080, −0.030] |"), "after 718 seconds, as section 10.5 has it"
     with pytest.raises(SystemExit):
         comparison.main(["--against", "moe-3"])
     assert "There is no recording 'moe-3'" in capsys.readouterr().err
