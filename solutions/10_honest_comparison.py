@@ -1152,7 +1152,7 @@ holds("conditions for all", all(_row.verdict == "true with conditions" for _row 
 # %% [markdown]
 # ## Take it with you
 #
-# `python -m moe_lite.lab.comparison` prints every table of this lesson from the recorded files, with all models and budgets. The last figure has
+# `python -m moe_lite.lab.comparison_tables` prints every table of this lesson from the recorded files, with all models and budgets. The last figure has
 # all budgets too, and starts with the pair whose verdict turned round.
 #
 # **Predict:** in trainings of 180 seconds the small dense model ends ahead, in those of 718 seconds the eight experts do. From when to when can five seeds

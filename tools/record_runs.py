@@ -98,12 +98,12 @@ NOTE_EVERY = 10  # steps
 
 def settings(name: str, budget: str = BUDGET) -> TrainConfig:
     """How a model is trained on this budget, seed and learning rate aside."""
-    config, steps = MODELS[name][1], steps_of(name, budget)
+    config, steps = MODELS[name][1], n_steps(name, budget)
     plain = TrainConfig(steps=steps, warmup_steps=50, validate_every=steps // 20, validation_windows=8)
     return replace(plain, bias_step=BIAS_STEP) if config.selection_bias else plain
 
 
-def steps_of(name: str, budget: str) -> int:
+def n_steps(name: str, budget: str) -> int:
     """As many as the budget has tokens for, or seconds: by the time of a step, which `--speed` measured."""
     if budget in STEPS:
         return STEPS[budget]

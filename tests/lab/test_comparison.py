@@ -8,6 +8,7 @@ import torch
 from planted_runs import plant
 
 from moe_lite import comparison, runs
+from moe_lite.lab import comparison_tables
 from moe_lite.lab.comparison import Verdict, equal, equal_cost, extended, largest_common, saved, series, verdict
 
 SMALL, LARGE, EIGHT = "dense-equal-active", "dense-equal-total", "moe-8-top2"
@@ -82,19 +83,19 @@ def test_a_budget_in_seconds_gives_each_model_the_tokens_that_it_gets_through(tm
     seconds = {SMALL: 0.2, LARGE: 0.25, EIGHT: 0.4}
     losses = LOSSES | {"200s": {LARGE: [3.1, 3.2, 3.3]}}
     monkeypatch.setenv("MOE_LITE_DATA", str(plant(tmp_path, losses, seconds=seconds)))
-    assert runs.budgets() == ["0.5M", "1M", "2M", "200s"] and comparison.longest(runs.budgets()) == "2M"
+    assert runs.budgets() == ["0.5M", "1M", "2M", "200s"] and comparison_tables.longest(runs.budgets()) == "2M"
     large = series(LARGE)
     assert large.budgets == ("200s", "2M") and large.tokens == [800 * 2048, 1000 * 2048]
     assert large.on("200s").losses == [3.1, 3.2, 3.3] and large.on("190s") is None
     assert series(SMALL).on("200s").tokens == 2_048_000
     assert equal(large, series(SMALL), "seconds", 200.0).delta_nats == pytest.approx(0.1)
     assert [*comparison.timed("200s")] == [SMALL, LARGE, EIGHT]
-    told = comparison.timed_tables().splitlines()
-    assert told[0].startswith("Trained for 200 seconds") and told[4].endswith("| 2.0 M | 3.100 [2.852, 3.348] |  |")
+    told = comparison_tables.timed_tables().splitlines()
+    assert told[0].startswith("Trained for 200 seconds") and told[4].endswith("| 2.0 M | 3.100 [2.852, 3.348] |  | 3 |")
     assert told[5].startswith(
         f"| {LARGE.replace('dense-equal-total', 'dense, equal total parameters')} | 1.6 M | 3.200"
     )
-    assert told[6].endswith("| 1.0 M | 3.500 [3.252, 3.748] | +0.400 [+0.400, +0.400] |")
+    assert told[6].endswith("| 1.0 M | 3.500 [3.252, 3.748] | +0.400 [+0.400, +0.400] | 3 |")
 
 
 def test_a_line_goes_on_as_straight_as_it_was():
@@ -125,11 +126,11 @@ def test_a_change_is_compared_seed_by_seed(budget):
     """With the eight experts of the same seed; the interval is the paired one."""
     found = comparison.changes(budget)
     assert list(found) == list(comparison.CHANGED)
-    for name, (mean, low, high) in found.items():
+    for name, of in found.items():
         ends = [runs.recording(one, budget, seeds=None).losses for one in (name, comparison.EIGHT)]
         assert len(ends[0]) >= 3
         differences = [a - b for a, b in zip(*ends, strict=False)]
-        assert mean == pytest.approx(sum(differences) / len(differences)) and low < mean < high
+        assert of.mean == pytest.approx(sum(differences) / len(differences)) and of.low < of.mean < of.high
 
 
 TITLE_OF_EIGHT = "8 experts, top-2"
@@ -141,7 +142,7 @@ def parts_against_small(told: str) -> list[str]:
 
 
 def test_tables_of_what_is_shipped(capsys):
-    comparison.main([])
+    comparison_tables.main([])
     told = capsys.readouterr().out
     for name in comparison.compared():
         assert runs.recording(name).title in told
@@ -154,7 +155,7 @@ def test_tables_of_what_is_shipped(capsys):
     shared, timed = re.findall(r"^\| 7 experts, top-1, and one shared \|.*$", told, re.MULTILINE)
     in_lesson = "| −0.022 [−0.064, +0.020] | −0.013 [−0.040, +0.014] | cannot tell +0.007 [−0.024, +0.037] |"
     assert shared.endswith(in_lesson), "one million tokens, two million, and per second, as section 10.4 has them"
-    assert timed.endswith("| −0.055 [−0.080, −0.030] |"), "after 718 seconds, as section 10.5 has it"
+    assert timed.endswith("| −0.055 [−0.080, −0.030] | 5 |"), "after 718 seconds, as section 10.5 has it"
     with pytest.raises(SystemExit):
-        comparison.main(["--against", "moe-3"])
+        comparison_tables.main(["--against", "moe-3"])
     assert "There is no recording 'moe-3'" in capsys.readouterr().err

@@ -334,6 +334,12 @@ def test_a_budget_in_seconds_has_the_curves_of_all_that_were_trained_for_so_long
     assert "trainings on 2M tokens, the largest budget" in shown.view["note"]
 
 
+def test_losses_over_bytes_are_those_on_as_many_tokens_and_not_in_as_many_seconds(planted):
+    planted(LOSSES | {"400s": {TOTAL: [2.5, 2.6, 2.7], MOE: [2.4, 2.5, 2.6]}})
+    shown = ResultsExplorer([TOTAL, MOE], "bytes", (MOE, TOTAL))
+    assert [trace.ends[0].budget for trace in shown.now.traces] == ["2M", "2M"]
+
+
 def test_a_model_keeps_its_colour_and_its_mark_on_every_axis(planted):
     many = {f"model {i}": [2.5 + i / 50, 2.51 + i / 50] for i in range(12)}
     planted({"1M": many, "2M": many}, seconds=dict.fromkeys(many, 0.1))
